@@ -1,0 +1,214 @@
+"""The commands about documents: index, search, get, list, delete."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from knowledge_core.cli.output import ProgressLine, Usage, command, connected, show
+
+if TYPE_CHECKING:
+    from knowledge_core.serving.client import Answer, Connection
+
+
+def add(commands: Any) -> None:
+    """Add the commands of this family."""
+    _add_index(commands)
+    _add_search(commands)
+    _add_get(commands)
+    _add_list(commands)
+    _add_delete(commands)
+
+
+def parsed_filter(text: str | None) -> Any:
+    """Return a filter given as JSON on the command line."""
+    return None if text is None else parsed_json(text, "--filter", '{"year": {"$gte": 2020}}')
+
+
+def parsed_json(text: str, option: str, example: str) -> Any:
+    """Return an option's JSON value."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Usage(f"{option} is not JSON ({error}). Write it like '{example}'.") from None
+
+
+def _add_index(commands: Any) -> None:
+    made = command(
+        commands, "index", "make files, folders or JSON lines searchable",
+        "kcore index ~/notes ~/papers\nkcore index ~/src --include '*.py' --collection code\n"
+        "kcore index --jsonl corpus.jsonl --collection corpus", connected(_index),
+    )  # fmt: skip
+    made.add_argument("paths", nargs="*", metavar="PATH", help="file or folder; becomes an allowed root")
+    made.add_argument("--collection", default="default", metavar="NAME", help="collection (default: default)")
+    made.add_argument("--include", action="append", metavar="PATTERN", help="only files that match, like '*.md'")
+    made.add_argument("--exclude", action="append", metavar="PATTERN", help="no files that match")
+    made.add_argument("--jsonl", metavar="FILE", help="documents, one a line: id (or _id), text, title, uri, metadata")
+
+
+async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
+    if not arguments.paths and not arguments.jsonl:
+        raise Usage("give at least one PATH, or --jsonl FILE.")
+    paths = [os.path.abspath(os.path.expanduser(path)) for path in arguments.paths]
+    if paths:
+        # A person typed these paths into a shell of theirs: that allows them, for agents too.
+        await connection.ask("roots", add=paths)
+    answer = await index_and_wait(
+        connection,
+        {
+            "paths": paths or None,
+            "documents": _documents(arguments.jsonl) if arguments.jsonl else None,
+            "collection": arguments.collection,
+            "include": arguments.include,
+            "exclude": arguments.exclude,
+        },
+    )
+    show(arguments, answer)
+    result = answer.structure
+    return 0 if result["state"] == "done" and (result["indexed"] or result["unchanged"] or result["removed"]) else 1
+
+
+async def index_and_wait(connection: Connection, arguments: dict[str, Any]) -> Answer:
+    """Call `index` and wait for its end, however long, with a progress line."""
+    with ProgressLine() as line:
+        # One call that waits: while it does, Ctrl-C withdraws it, and that cancels the job at its next batch.
+        return await connection.call("index", {**arguments, "wait_seconds": 3600}, line)
+
+
+def _documents(file: str) -> list[dict[str, Any]]:
+    documents = []
+    try:
+        with open(file, encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    documents.append(_document(line, f"{file}, line {number}"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise Usage(f"--jsonl: {file} cannot be read: {error}.") from None
+    return documents
+
+
+def _document(line: str, where: str) -> dict[str, Any]:
+    try:
+        given = json.loads(line)
+        id = given.get("id") or given["_id"]
+        return {
+            "id": str(id),
+            "text": given["text"],
+            "title": given.get("title") or "",
+            "uri": given.get("uri") or "",
+            "metadata": given.get("metadata") or {},
+        }
+    except (ValueError, KeyError, AttributeError) as error:
+        raise Usage(f"--jsonl: {where} is not a JSON object with `id` and `text` ({error!r}).") from None
+
+
+def _add_search(commands: Any) -> None:
+    made = command(
+        commands, "search", "find passages by meaning and by words",
+        'kcore search "how do refunds work"\nkcore search "error 5012" --mode lexical --collection manuals\n'
+        "kcore search --like notes/solar.md --limit 3\n"
+        "kcore search \"budget\" --filter '{\"year\": {\"$gte\": 2024}}' --json", connected(_search),
+    )  # fmt: skip
+    made.add_argument("query", nargs="?", metavar="QUERY")
+    made.add_argument("--like", action="append", metavar="ID", help="more like this document (repeat for several)")
+    made.add_argument("--unlike", action="append", metavar="ID", help="and less like this one")
+    made.add_argument("--collection", action="append", metavar="NAME", help="repeat for several (default: all)")
+    made.add_argument("--limit", type=int, default=8, metavar="N", help="hits at most (default 8)")
+    made.add_argument("--mode", choices=["hybrid", "semantic", "lexical"], default="hybrid")
+    made.add_argument("--filter", metavar="JSON", help='like \'{"id": {"$glob": "docs/*"}}\'')
+    made.add_argument("--max-tokens", type=int, metavar="N", help="budget of the answer")
+    made.add_argument("--cursor", help="continue a previous answer")
+    made.add_argument("--explain", action="store_true", help="show the parts of each score")
+
+
+async def _search(connection: Connection, arguments: argparse.Namespace) -> int:
+    if arguments.query is None and not arguments.like:
+        raise Usage("give a QUERY, or --like ID.")
+    given = {
+        "query": arguments.query,
+        "like": {"ids": arguments.like} if arguments.like else None,
+        "unlike": {"ids": arguments.unlike} if arguments.unlike else None,
+        "collections": arguments.collection,
+        "limit": arguments.limit,
+        "mode": arguments.mode,
+        "filter": parsed_filter(arguments.filter),
+        "max_tokens": arguments.max_tokens,
+        "cursor": arguments.cursor,
+        "explain": arguments.explain or None,
+    }
+    return show(arguments, await connection.call("search", given))
+
+
+def _add_get(commands: Any) -> None:
+    made = command(
+        commands, "get", "print a stored document, or a part of it",
+        "kcore get notes/solar.md\nkcore get notes/solar.md --lines 120-180\nkcore get notes/solar.md --chunk 3 --around 2",
+        connected(_get),
+    )  # fmt: skip
+    made.add_argument("id", metavar="ID", help="document id, as search and list show it")
+    made.add_argument("--collection", default="default", metavar="NAME")
+    made.add_argument("--lines", metavar="FROM-TO")
+    made.add_argument("--chunk", type=int, metavar="N")
+    made.add_argument("--around", type=int, default=1, metavar="N", help="neighbours on each side of --chunk (default 1)")
+    made.add_argument("--page", type=int, metavar="N")
+    made.add_argument("--max-tokens", type=int, metavar="N")
+    made.add_argument("--cursor", help="continue a previous answer")
+
+
+async def _get(connection: Connection, arguments: argparse.Namespace) -> int:
+    names = ("id", "collection", "lines", "chunk", "around", "page", "max_tokens", "cursor")
+    return show(arguments, await connection.call("get_document", {name: getattr(arguments, name) for name in names}))
+
+
+def _add_list(commands: Any) -> None:
+    made = command(
+        commands, "list", "list the collections, or the documents of one",
+        "kcore list\nkcore list --collection default --limit 100", connected(_list),
+    )  # fmt: skip
+    made.add_argument("--collection", metavar="NAME", help="list its documents")
+    made.add_argument("--filter", metavar="JSON")
+    made.add_argument("--limit", type=int, default=50, metavar="N")
+    made.add_argument("--cursor", help="continue a previous answer")
+
+
+async def _list(connection: Connection, arguments: argparse.Namespace) -> int:
+    if arguments.collection is None:
+        return show(arguments, await connection.call("list_collections", {}))
+    given = {
+        "collection": arguments.collection,
+        "filter": parsed_filter(arguments.filter),
+        "limit": arguments.limit,
+        "cursor": arguments.cursor,
+    }
+    return show(arguments, await connection.call("list_documents", given))
+
+
+def _add_delete(commands: Any) -> None:
+    made = command(
+        commands, "delete", "delete documents, or a whole collection (never your files)",
+        "kcore delete --id notes/old.md\nkcore delete --filter '{\"year\": {\"$lt\": 2010}}' --dry-run\n"
+        "kcore delete --collection demo --all --yes", connected(_delete),
+    )  # fmt: skip
+    made.add_argument("--collection", default="default", metavar="NAME")
+    made.add_argument("--id", action="append", metavar="ID", help="repeat for several")
+    made.add_argument("--filter", metavar="JSON")
+    made.add_argument("--all", action="store_true", help="the whole collection")
+    made.add_argument("--yes", action="store_true", help="needed with --filter and --all")
+    made.add_argument("--dry-run", action="store_true", help="only say what would go")
+
+
+async def _delete(connection: Connection, arguments: argparse.Namespace) -> int:
+    if sum([bool(arguments.id), bool(arguments.filter), arguments.all]) != 1:
+        raise Usage("give exactly one of --id, --filter or --all.")
+    given = {
+        "collection": arguments.collection,
+        "ids": arguments.id,
+        "filter": parsed_filter(arguments.filter),
+        "all": arguments.all or None,
+        "confirm": arguments.yes or None,
+        "dry_run": arguments.dry_run or None,
+    }
+    return show(arguments, await connection.call("delete", given))
+

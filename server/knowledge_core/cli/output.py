@@ -1,0 +1,108 @@
+"""What every command shares: its common options, its connection, its progress line and its two forms of output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from knowledge_core.config import load_config
+from knowledge_core.paths import data_directory
+
+if TYPE_CHECKING:
+    from knowledge_core.serving.client import Answer, Connection
+
+Command = Callable[["Connection", argparse.Namespace], Awaitable[int]]
+
+
+class Usage(Exception):
+    """The command was called wrongly in a way that the parser cannot see: exit code 2."""
+
+
+def command(
+    commands: Any, name: str, help: str, example: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """Add one command with the options that all have, and return its parser."""
+    made: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog="examples:\n" + "\n".join("  " + line for line in example.strip().splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    common = made.add_argument_group("common options")
+    common.add_argument("--home", metavar="DIR", help="data directory (default: $KNOWLEDGE_CORE_HOME, ~/.knowledge-core)")
+    common.add_argument("--config", metavar="FILE", help="configuration file (default: config.yaml in the data directory)")
+    common.add_argument("--json", action="store_true", help="print the structured result")
+    made.set_defaults(run=run)
+    return made
+
+
+def connected(run: Command) -> Callable[[argparse.Namespace], int]:
+    """Return a command that runs on an open connection to the server."""
+
+    def with_connection(arguments: argparse.Namespace) -> int:
+        import anyio
+
+        from knowledge_core.serving.client import in_process
+
+        async def inner() -> int:
+            home = data_directory(arguments.home)
+            config = load_config(home, arguments.config)
+            async with in_process(home, config, f"kcore {arguments.command}") as connection:
+                return await run(connection, arguments)
+
+        return unwrapped(anyio.run, inner)
+
+    return with_connection
+
+
+def unwrapped(call: Callable[..., int], *arguments: Any) -> int:
+    """Call, and raise what a task group wrapped as itself: one error is one error."""
+    try:
+        return call(*arguments)
+    except BaseExceptionGroup as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+
+
+def show(arguments: argparse.Namespace, answer: Answer) -> int:
+    """Print a tool's answer in the form that was asked for."""
+    show_as(arguments, answer.structure, answer.text)
+    return 0
+
+
+def show_as(arguments: argparse.Namespace, structure: Any, text: str) -> None:
+    """Print `structure` as JSON or `text`, whichever was asked for."""
+    print(json.dumps(structure, ensure_ascii=False, indent=2) if arguments.json else text)
+
+
+class ProgressLine:
+    """One line on stderr that is written over; silent where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._shown = False
+        self._last = 0.0
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, done: float, total: float | None, message: str) -> None:
+        now = time.monotonic()
+        if not self._terminal or (now - self._last < 0.1 and done != total):
+            return
+        self._last = now
+        share = f"{100 * done / total:3.0f} % " if total else ""
+        # \x1b[K clears what is left of a longer line before.
+        print(f"\r{share}{message}"[:110] + "\x1b[K", end="", file=sys.stderr, flush=True)
+        self._shown = True
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,94 @@
+"""The configuration: one YAML file, one frozen object.
+
+Found by `--config`, then $KNOWLEDGE_CORE_CONFIG, then `config.yaml` in the data directory; what it leaves out keeps
+the default below. Unknown keys are errors. It is taken apart at the top: lower functions receive values, never this.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from knowledge_core.errors import ConfigurationError
+
+CONFIG_VARIABLE = "KNOWLEDGE_CORE_CONFIG"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EmbeddingConfig(_Section):
+    """Which model turns text into vectors, and how it runs."""
+
+    model: str = "auto"
+    dimensions: int | None = None
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    models_folder: str | None = None
+
+
+class IndexingConfig(_Section):
+    """What is read, and how it is cut."""
+
+    chunk_size: int = Field(400, ge=32, le=8192)
+    max_file_mb: float = Field(50, gt=0, le=2048)
+    max_text_mb: float = Field(10, gt=0, le=256)
+
+
+class Config(_Section):
+    """Everything a user can set."""
+
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    indexing: IndexingConfig = IndexingConfig()
+    roots: tuple[str, ...] = Field((), strict=False)
+
+
+def load_config(home: Path, explicit: str | None = None) -> Config:
+    """Return the configuration in force for a data directory.
+
+    Raises:
+        ConfigurationError: a file that was named is missing, is not YAML, or has an unknown key or a wrong value.
+    """
+    named = explicit or os.environ.get(CONFIG_VARIABLE)
+    path = Path(named).expanduser() if named else home / "config.yaml"
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if named:
+            raise ConfigurationError(f"The configuration file {named} does not exist.") from None
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The configuration file {path} cannot be read: {error}.") from error
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The configuration file {path} is not YAML: {error}.") from error
+    if content is None:
+        return Config()
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"The configuration file {path} must hold keys and values, like `embedding:`.")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationError(f"The configuration file {path}: {_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{key}: {first['msg']} (found {first['input']!r})."
+    *parents, wrong = (str(part) for part in first["loc"])
+    model: type[BaseModel] = Config
+    for parent in parents:
+        model = type(getattr(model(), parent))
+    known = sorted(model.model_fields)
+    close = difflib.get_close_matches(wrong, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"unknown key {key!r}.{hint} There are: {', '.join(known)}."

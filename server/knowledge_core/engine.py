@@ -1,0 +1,206 @@
+"""What the owner of a data directory holds: the lock, the open collections, the models, the roots, the jobs.
+
+Holds and hands out; the verbs (`indexing`, `search`, `clustering`, `classification`) do. Locks of this module guard
+its own tables only and are never held while a model runs or a disk is waited for, save while a collection is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from knowledge_core.config import Config
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.models import Model, resolve
+from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.errors import CollectionNotFound, ContractMismatch, ModelUnavailable
+from knowledge_core.jobs import Jobs
+from knowledge_core.paths import OwnerLock
+from knowledge_core.roots import Roots
+from knowledge_core.storage.collection import Collection, collection_names, drop, valid_name
+from knowledge_core.types import Progress, ReportProgress, no_progress
+
+log = logging.getLogger(__name__)
+
+MakeEmbedder = Callable[[str, int | None], Embedder]
+"""From a model's name (or "auto") and its dimensions (None: all) to what embeds with it."""
+
+
+class Engine:
+    """One data directory, owned by this process from construction until `close`.
+
+    Raises:
+        DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
+    """
+
+    def __init__(
+        self, home: Path, config: Config, *, command: str = "kcore", make_embedder: MakeEmbedder | None = None
+    ) -> None:
+        self.home = home
+        self.config = config
+        self._lock = OwnerLock(home, command)
+        self._guard = threading.RLock()
+        self._collections: dict[str, Collection] = {}
+        self._embedders: dict[tuple[str, int | None], Embedder] = {}
+        self._checked: set[tuple[str, int]] = set()
+        self._writers: dict[str, threading.Lock] = {}
+        self._make_embedder = make_embedder or self._sentence_transformers
+        self.roots = Roots(home / "roots.json", config.roots)
+        self.jobs = Jobs()
+        self._folder = home / "collections"
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+
+    # -- collections ---------------------------------------------------------------------------------------------
+
+    def names(self) -> list[str]:
+        """Return the names of all collections, sorted."""
+        return collection_names(self._folder)
+
+    def collection(self, name: str) -> Collection:
+        """Return the open collection of this name.
+
+        Raises:
+            CollectionNotFound: there is none; the message lists those there are.
+            StorageError: it cannot be opened.
+        """
+        valid_name(name)
+        with self._guard:
+            if name not in self._collections:
+                known = self.names()
+                if name not in known:
+                    there_are = ", ".join(known) or "none yet; index something first"
+                    raise CollectionNotFound(f"No collection {name!r}. There are: {there_are}.")
+                self._collections[name] = Collection.open(self._folder / name)
+            return self._collections[name]
+
+    def collection_or_new(self, name: str) -> Collection:
+        """Return the collection of this name, made under the configured model if there is none yet."""
+        valid_name(name)
+        with self._guard:
+            if name in self._collections or name in self.names():
+                return self.collection(name)
+        contract = self.default_embedder().contract  # may load the model: outside the guard
+        with self._guard:
+            if name not in self._collections and name not in self.names():
+                self._collections[name] = Collection.create(self._folder / name, name, contract)
+            return self.collection(name)
+
+    @contextmanager
+    def one_writer(self, name: str, report: ReportProgress = no_progress) -> Iterator[None]:
+        """Let one caller at a time plan and write a collection; the others wait their turn.
+
+        report: called while waiting, and may raise to give up.
+        """
+        with self._guard:
+            turn = self._writers.setdefault(name, threading.Lock())
+        while not turn.acquire(timeout=0.2):
+            report(Progress(0, 0, f"waiting for another job on {name!r}"))
+        try:
+            yield
+        finally:
+            turn.release()
+
+    def drop(self, name: str) -> None:
+        """Delete a whole collection. Views that are still in use end with errors of their own."""
+        with self._guard:
+            self.collection(name).close()
+            del self._collections[name]
+            drop(self._folder, name)
+
+    # -- models --------------------------------------------------------------------------------------------------
+
+    def default_embedder(self) -> Embedder:
+        """Return the embedder that the configuration names: the one that new collections are made with."""
+        return self._embedder(self.config.embedding.model, self.config.embedding.dimensions)
+
+    def embedder_for(self, collection: Collection) -> Embedder:
+        """Return the embedder of a collection's contract, not necessarily loaded yet.
+
+        Raises:
+            ModelUnavailable: that model is not on this machine any more.
+            ContractMismatch: the model of that name makes other vectors now.
+        """
+        pinned = collection.contract
+        embedder = self._embedder(pinned.model, pinned.dimensions)
+        if embedder.loaded:
+            self.check_contract(collection, embedder)
+        return embedder
+
+    def check_contract(self, collection: Collection, embedder: Embedder) -> None:
+        """Compare what a loaded embedder makes with what a collection was made with, once a pair.
+
+        Raises:
+            ContractMismatch: they differ; names both sides and the way out.
+        """
+        pair = (collection.name, id(embedder))
+        if pair in self._checked:
+            return
+        differences = collection.contract.differences(embedder.contract)
+        if differences:
+            raise ContractMismatch(
+                f"Collection {collection.name!r} was embedded under another contract than {embedder.contract.model!r} "
+                f"gives now ({'; '.join(differences)}). Bring the former model back, or delete the collection and "
+                "index its sources again."
+            )
+        self._checked.add(pair)
+
+    def _embedder(self, model: str, dimensions: int | None) -> Embedder:
+        with self._guard:
+            embedder = self._embedders.get((model, dimensions))
+            if embedder is None:
+                embedder = self._share(self._make_embedder(model, dimensions))
+                self._embedders[model, dimensions] = embedder
+            return embedder
+
+    def _share(self, made: Embedder) -> Embedder:
+        """Return the embedder of the same static contract that is already held, if one is: one model in memory."""
+        for held in self._embedders.values():
+            if not held.static_contract.differences(made.static_contract):
+                return held
+        return made
+
+    def _sentence_transformers(self, name: str, dimensions: int | None) -> Embedder:
+        settings = self.config.embedding
+        return SentenceTransformersEmbedder(
+            self.find_model(name), dimensions=dimensions, precision=settings.precision, device=settings.device
+        )
+
+    def find_model(self, name: str) -> Model:
+        """Return where a model lies on this machine.
+
+        Raises:
+            ModelUnavailable: it does not; the message has the remedy.
+        """
+        folder = self.config.embedding.models_folder
+        return resolve(name, models_folder=Path(folder).expanduser() if folder else self.home / "models")
+
+    def model_notice(self) -> str:
+        """Return what a user should know about how "auto" chose the model; "" if nothing."""
+        try:
+            return self.find_model(self.config.embedding.model).notice
+        except ModelUnavailable as error:
+            return str(error)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop the jobs between two batches, close the collections, let go of the data directory."""
+        self.jobs.stop()
+        with self._guard:
+            for collection in self._collections.values():
+                collection.close()
+            self._collections.clear()
+        self._lock.release()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+

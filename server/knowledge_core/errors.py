@@ -1,0 +1,108 @@
+"""Everything that goes wrong on purpose.
+
+    KnowledgeCoreError          the message says what, which value, and what to do next; safe to show to an agent
+    ├── InvalidInput            the caller gave a wrong value: mend the call
+    │   ├── InvalidFilter       a filter names an unknown field or operator
+    │   └── CursorExpired       the collection moved under a cursor: ask again from the start
+    ├── NotFound                a name that does not exist
+    │   ├── CollectionNotFound
+    │   ├── DocumentNotFound
+    │   └── JobNotFound
+    ├── PathNotAllowed          a path outside the allowed roots: a person must allow it
+    ├── NothingToIndex          the folder, file or list held nothing that could be indexed
+    ├── SourceUnavailable       a folder that was indexed is missing, unreadable or suddenly empty: nothing deleted
+    ├── ModelUnavailable        a model cannot be loaded: the message has the remedy
+    ├── ContractMismatch        vectors of two contracts cannot be compared: re-embed
+    ├── StorageError            the disk refused, or what lies there cannot be read
+    │   ├── StorageFull         no space left: nothing half-written
+    │   ├── StorageDamaged      the record fails its checks: restore a copy, or repair
+    │   └── StorageTooNew       written by a newer version of the program: upgrade
+    ├── DataDirectoryHeld       another process holds the data directory: the message names it
+    ├── ConfigurationError      the configuration file is wrong: the message names the key
+    └── Cancelled               the caller stopped the work; what was acknowledged stays
+
+Each class is an action that its catcher can take. Messages hold no text of a document, and no path of the server
+beyond what the caller gave.
+"""
+
+from __future__ import annotations
+
+
+class KnowledgeCoreError(Exception):
+    """Root of every error that this package raises on purpose."""
+
+
+class InvalidInput(KnowledgeCoreError):
+    """A value that the caller gave cannot be used."""
+
+
+class InvalidFilter(InvalidInput):
+    """A filter is malformed, or names a field or an operator that does not exist."""
+
+
+class CursorExpired(InvalidInput):
+    """A cursor belongs to another query, or to a generation that is no longer there."""
+
+
+class NotFound(KnowledgeCoreError):
+    """A name does not exist."""
+
+
+class CollectionNotFound(NotFound):
+    """No collection has this name."""
+
+
+class DocumentNotFound(NotFound):
+    """The collection has no document of this id."""
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+
+class PathNotAllowed(KnowledgeCoreError):
+    """A path lies outside the allowed roots."""
+
+
+class NothingToIndex(KnowledgeCoreError):
+    """Nothing in what was given can be indexed."""
+
+
+class SourceUnavailable(KnowledgeCoreError):
+    """A folder that was indexed before is missing, unreadable or suddenly empty."""
+
+
+class ModelUnavailable(KnowledgeCoreError):
+    """A model cannot be found or loaded."""
+
+
+class ContractMismatch(KnowledgeCoreError):
+    """A collection's vectors were made under another contract."""
+
+
+class StorageError(KnowledgeCoreError):
+    """The data directory cannot be read or written."""
+
+
+class StorageFull(StorageError):
+    """There is no space left on the device."""
+
+
+class StorageDamaged(StorageError):
+    """The record does not pass its own checks."""
+
+
+class StorageTooNew(StorageError):
+    """The record was written by a newer version of this program."""
+
+
+class DataDirectoryHeld(KnowledgeCoreError):
+    """Another process holds the data directory."""
+
+
+class ConfigurationError(KnowledgeCoreError):
+    """The configuration cannot be used."""
+
+
+class Cancelled(KnowledgeCoreError):
+    """The caller stopped the work."""

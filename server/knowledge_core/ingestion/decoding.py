@@ -1,0 +1,133 @@
+"""Bytes to text: the mark at the start, what is declared, UTF-8, and only then a guess.
+
+Rules: never raises for any bytes; linear in time (the guess sees a sample); the same bytes give the same text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+# Longest first: UTF-32's mark begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""(?:charset|encoding|coding)\s{0,4}[=:]\s{0,4}["']?([A-Za-z0-9_.:+-]{2,40})""", re.I)
+_DECLARED_WITHIN = 2048  # bytes; browsers look for a declaration in the first 1024
+# What pages that declare the left really hold (encoding.spec.whatwg.org has the full table).
+_MEANT = {
+    "iso8859-1": "cp1252",
+    "ascii": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+    "big5": "big5hkscs",
+}
+# Control characters that no text has. Tab, line ends, form feed, backspace and escape occur in logs and terminals.
+_CONTROLS = bytes(c for c in range(32) if c not in b"\b\t\n\v\f\r\x1b") + b"\x7f"
+_CONTROLS_AT_MOST = 0.02
+_LOOK_FOR_NUL = 8000  # bytes, as git does
+_SAMPLE = 32_768  # bytes; a guess on more is no better and its cost grows
+_BAD_AT_MOST = 0.02  # of the non-ASCII runs: a mostly sound UTF-8 file with some damage is still UTF-8
+
+
+def decode(data: bytes) -> str | None:
+    """Return the text that the bytes hold, without its byte order mark; None where they are no text."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            text = data[len(mark) :].decode(encoding, "replace")
+            return None if _looks_binary(text.encode("utf-8", "replace")) else text
+    if b"\0" in data[:_LOOK_FOR_NUL]:
+        return _two_byte_text(data)
+    if _looks_binary(data):
+        return None
+    return _declared_text(data) or _utf8_text(data) or _guessed_text(data)
+
+
+def _looks_binary(data: bytes) -> bool:
+    controls = len(data) - len(data.translate(None, _CONTROLS))
+    return controls > _CONTROLS_AT_MOST * len(data)
+
+
+def _two_byte_text(data: bytes) -> str | None:
+    """Decode UTF-16 without a mark: ASCII characters in it leave NULs in every other byte."""
+    start = data[:_LOOK_FOR_NUL]
+    even, odd = start[0::2].count(0), start[1::2].count(0)
+    if len(data) % 2 or min(even, odd) * 20 > max(even, odd):
+        return None
+    try:
+        text = data.decode("utf-16-le" if odd > even else "utf-16-be")
+    except UnicodeDecodeError:
+        return None
+    return None if _looks_binary(text.encode("utf-8")) else text
+
+
+def _declared_text(data: bytes) -> str | None:
+    """Decode as an HTML, XML or Python declaration says, unless the bytes contradict it."""
+    found = _DECLARED.search(data[:_DECLARED_WITHIN])
+    try:
+        name = codecs.lookup(found[1].decode("ascii")).name if found else ""
+        encoding = _MEANT.get(name, name)
+        # Accented text that happens to be sound UTF-8 is UTF-8, whatever a stale declaration says: the single-byte
+        # encodings accept any bytes, so they cannot contradict. Seven-bit encodings (ISO-2022) must be believed.
+        if not encoding or encoding.startswith(("utf-16", "utf-32")) or (not data.isascii() and _is_utf8(data)):
+            return None
+        return data.decode(encoding)
+    except (LookupError, UnicodeError, ValueError):
+        return None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _utf8_text(data: bytes) -> str | None:
+    text = data.decode("utf-8", "replace")
+    bad = text.count("\N{REPLACEMENT CHARACTER}")
+    if not bad or _is_utf8(data):
+        return text
+    good = len(re.findall(r"[^\x00-\x7f\ufffd]+", text))
+    return text if bad <= _BAD_AT_MOST * good else None
+
+
+def _guessed_text(data: bytes) -> str:
+    from charset_normalizer import from_bytes  # only here: most files never need it
+
+    sample = data[:_SAMPLE]
+    matches = from_bytes(sample)
+    best = matches.best()
+    encoding = best.encoding if best else "cp1252"
+    if len(re.findall(rb"[\x80-\xff]+", sample)) * 2 > len(re.findall(rb"[\x80-\xff]", sample)):
+        close = {match.encoding for match in matches if best and match.chaos <= best.chaos + 0.02}
+        encoding = _latin(sample, encoding, close, best.language if best else "")
+    return data.decode(_MEANT.get(codecs.lookup(encoding).name, encoding), "replace")
+
+
+def _latin(sample: bytes, guess: str, close: set[str], language: str) -> str:
+    """Choose an encoding for Latin letters with single accented ones between them.
+
+    The detector cannot tell these apart on little text (measured: French as cp775, Spanish as Big5), so the one in
+    which accents stand for letters wins, the most common one first.
+    """
+    if language == "Turkish":
+        return "cp1254"
+    strangers = {name: _strangers(sample.decode(name, "replace")) for name in ("cp1252", "cp1250", "iso8859-2")}
+    choice = min(strangers, key=lambda name: strangers[name])
+    return guess if choice == "cp1252" and guess in ("cp1250", "cp1257") and "cp1252" not in close else choice
+
+
+def _strangers(text: str) -> int:
+    """Count what is no letter where words have letters: between two ASCII letters, or before one."""
+    return sum(not found[1].isalpha() for found in re.finditer(r"(?<=[a-zA-Z])([^\x00-\x7f’])(?=[a-zA-Z])", text))

@@ -1,0 +1,139 @@
+"""What a file's name says about its content: the tables, and nothing that opens a file.
+
+A name is a hint that spares opening what is surely no text; where it says nothing, the content decides.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+from typing import Literal
+
+MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"})
+HTML = frozenset({".html", ".htm", ".xhtml", ".xht", ".shtml"})
+
+# Media types of texts whose lines are the units: records, settings, markup. Their names are the registered ones
+# where there is one.
+LINES = {
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+    ".json": "application/json",
+    ".jsonl": "application/jsonl",
+    ".ndjson": "application/jsonl",
+    ".geojson": "application/json",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".toml": "application/toml",
+    ".ini": "text/x-ini",
+    ".cfg": "text/x-ini",
+    ".conf": "text/x-ini",
+    ".properties": "text/x-ini",
+    ".xml": "application/xml",
+    ".rss": "application/xml",
+    ".atom": "application/xml",
+    ".xsd": "application/xml",
+    ".log": "text/x-log",
+    ".diff": "text/x-diff",
+    ".patch": "text/x-diff",
+}
+LINE_TYPES = frozenset(LINES.values())
+
+PROSE = {".txt": "text/plain", ".text": "text/plain", ".rst": "text/x-rst", ".rest": "text/x-rst"}
+
+# Suffix to language; the name is what "language" in the metadata says. Those with a grammar are in code_blocks.
+LANGUAGES = {
+    "python": ".py .pyi .pyw",
+    "javascript": ".js .mjs .cjs .jsx",
+    "typescript": ".ts .mts .cts",
+    "tsx": ".tsx",
+    "go": ".go",
+    "rust": ".rs",
+    "java": ".java",
+    "c": ".c",
+    "cpp": ".cc .cpp .cxx .c++ .hpp .hh .hxx .h .ipp .cu .cuh .ino",
+    "ruby": ".rb .rake .gemspec",
+    "csharp": ".cs .csx",
+    "php": ".php .phtml",
+    "bash": ".sh .bash .zsh .ksh",
+    "kotlin": ".kt .kts",
+    "swift": ".swift",
+    "scala": ".scala .sc",
+    "objective-c": ".m .mm",
+    "lua": ".lua",
+    "perl": ".pl .pm",
+    "r": ".r",
+    "julia": ".jl",
+    "haskell": ".hs",
+    "elixir": ".ex .exs",
+    "erlang": ".erl .hrl",
+    "clojure": ".clj .cljs .cljc .edn",
+    "lisp": ".lisp .el .scm .rkt",
+    "ocaml": ".ml .mli",
+    "fsharp": ".fs .fsx .fsi",
+    "dart": ".dart",
+    "zig": ".zig",
+    "nim": ".nim",
+    "sql": ".sql",
+    "css": ".css .scss .sass .less",
+    "vue": ".vue",
+    "svelte": ".svelte",
+    "powershell": ".ps1 .psm1",
+    "batch": ".bat .cmd",
+    "cmake": ".cmake",
+    "make": ".mk",
+    "terraform": ".tf .tfvars .hcl",
+    "protobuf": ".proto",
+    "graphql": ".graphql .gql",
+    "solidity": ".sol",
+    "vb": ".vb .bas .vbs",
+    "fortran": ".f .f90 .f95 .for",
+    "pascal": ".pas .pp",
+    "assembly": ".s .asm",
+    "verilog": ".v .sv .vh",
+    "vhdl": ".vhd .vhdl",
+    "groovy": ".groovy .gradle",
+    "nix": ".nix",
+    "awk": ".awk",
+}
+LANGUAGE_OF_SUFFIX = {suffix: language for language, suffixes in LANGUAGES.items() for suffix in suffixes.split()}
+LANGUAGE_OF_NAME = {
+    "makefile": "make",
+    "gnumakefile": "make",
+    "cmakelists.txt": "cmake",
+    "dockerfile": "dockerfile",
+    "containerfile": "dockerfile",
+    "jenkinsfile": "groovy",
+    "rakefile": "ruby",
+    "gemfile": "ruby",
+    "vagrantfile": "ruby",
+}
+
+# Documents that need a reader of their own, and there is none yet: reading them as text would index their markup.
+UNSUPPORTED = frozenset(
+    ".docx .doc .docm .dotx .odt .rtf .pages .pptx .ppt .pptm .odp .key .xlsx .xls .xlsm .xlsb .ods .numbers "
+    ".epub .mobi .azw3 .djvu .ps .eps .ipynb .eml .mbox .msg .svg".split()
+)
+
+BINARY = frozenset(
+    ".png .jpg .jpeg .jpe .gif .bmp .tif .tiff .webp .ico .icns .heic .heif .avif .psd .xcf .raw .cr2 .nef "
+    ".mp3 .wav .flac .ogg .oga .opus .m4a .aac .wma .aiff .mid .midi "
+    ".mp4 .m4v .mkv .webm .mov .avi .wmv .flv .mpg .mpeg "
+    ".zip .gz .tgz .bz2 .xz .zst .lz4 .7z .rar .tar .jar .war .ear .whl .egg .deb .rpm .apk .dmg .iso .img .cab .msi "
+    ".exe .dll .so .dylib .a .lib .o .obj .ko .class .pyc .pyo .pyd .wasm .bin .dat .elc .beam .node "
+    ".ttf .otf .woff .woff2 .eot .pfb "
+    ".db .sqlite .sqlite3 .db-wal .db-shm .mdb .accdb .frm .ibd .rdb .parquet .arrow .feather .orc .avro .h5 .hdf5 "
+    ".npy .npz .pkl .pickle .joblib .pt .pth .ckpt .safetensors .onnx .gguf .ggml .tflite .pb .usearch .faiss "
+    ".blend .fbx .glb .stl .swf .pdb .idb .lnk .p12 .pfx .jks .keystore .gpg .der".split()
+)
+
+
+def refusal(path: PurePath) -> Literal["binary", "unsupported"] | None:
+    """Say why a file of this name is not worth opening; None where it may be."""
+    suffix = path.suffix.lower()
+    if suffix in BINARY:
+        return "binary"
+    return "unsupported" if suffix in UNSUPPORTED else None
+
+
+def language(path: PurePath) -> str:
+    """Return the programming language that the name stands for, or ""."""
+    return LANGUAGE_OF_NAME.get(path.name.lower()) or LANGUAGE_OF_SUFFIX.get(path.suffix.lower(), "")

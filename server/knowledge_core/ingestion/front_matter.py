@@ -1,0 +1,46 @@
+"""The YAML block at the head of a Markdown file. Damaged front matter is text like any other, never an error.
+
+It stays in the document's text, so that line numbers are the file's own and its words can be found.
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
+_LONGEST = 65_536  # characters; longer is no front matter
+_DEEPEST = 16
+_BLOCK = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def front_matter(text: str) -> tuple[dict[str, object], int]:
+    """Return the fields of the front matter and where it ends; ({}, 0) where there is none."""
+    found = _BLOCK.match(text, 0, _LONGEST)
+    if not found:
+        return {}, 0
+    try:
+        if not _harmless(found[1]):
+            return {}, 0
+        fields = yaml.load(found[1], Loader=_LOADER)  # noqa: S506 - a safe loader, and _harmless saw no tags
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date like 2026-13-45
+        return {}, 0
+    if not isinstance(fields, dict) or not fields:
+        return {}, 0
+    return {str(name): value for name, value in fields.items()}, found.end()
+
+
+def _harmless(block: str) -> bool:
+    """Say whether the YAML is small when unfolded: no references to itself, no types of its own, not deep."""
+    depth = 0
+    for event in yaml.parse(block, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            return False
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                return False
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return True

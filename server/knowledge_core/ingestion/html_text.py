@@ -1,0 +1,212 @@
+"""HTML to Markdown-like text: the main content of a page, with its headings, lists, tables and code.
+
+Trafilatura finds the main content; we write the text ourselves, from its tree or from the whole page, because its
+Markdown escapes punctuation inside words (`top\\_p`), which nobody searches for. No reference is followed.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+
+import trafilatura
+from lxml import etree
+from lxml import html as lxml_html
+
+from knowledge_core.types import MetadataValue
+
+# Its complaints hold parts of the page; what went wrong shows in our report.
+logging.getLogger("trafilatura").setLevel(logging.CRITICAL + 1)
+logging.getLogger("htmldate").setLevel(logging.CRITICAL + 1)
+
+_LITTLE = 0.2  # of the page's characters; below, the extraction missed the point: index pages, forms, short pages
+_LITTLE_AND_SHORT = 0.5  # and below this if it found less than _SHORT characters: then there is little to lose
+_SHORT = 1000
+_EXTRACT_UP_TO = 5_000_000  # characters; beyond, the whole page: finding the main content costs 0.5 s a megabyte
+_UNSEEN = frozenset("script style noscript template svg math iframe object select textarea title link meta".split())
+_BLOCKS = frozenset(
+    "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
+    "dl dt dd ul ol list table caption thead tbody tfoot details summary hr body center h1 h2 h3 h4 h5 h6 head".split()
+)
+_LISTS = frozenset({"ul", "ol", "list"})
+_ITEMS = frozenset({"li", "item"})
+_ROWS = frozenset({"tr", "row"})
+_CELLS = frozenset({"td", "th", "cell"})
+_FIELDS = {
+    "author": "author",
+    "article:author": "author",
+    "dc.creator": "author",
+    "article:published_time": "date",
+    "date": "date",
+    "dc.date": "date",
+    "dcterms.date": "date",
+    "description": "description",
+    "og:description": "description",
+    "keywords": "tags",
+}
+
+
+def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:
+    """Return the text, the title if there is one, and author, date, description and tags as the page gives them."""
+    page = _parsed(text)
+    if page is None:
+        return "", "", {}
+    title, about = _title(page), _about(page)
+    body = page.find("body")
+    whole = write(page if body is None else body)
+    main = _main_text(text) if len(text) <= _EXTRACT_UP_TO else ""
+    share = len(main) / len(whole) if whole else 1.0
+    if share < _LITTLE or (share < _LITTLE_AND_SHORT and len(main) < _SHORT):
+        return whole, title, about
+    return main, title, about
+
+
+def _parsed(text: str) -> lxml_html.HtmlElement | None:
+    try:
+        # Bytes, and the encoding told: a declaration inside the page speaks of the bytes it had before.
+        parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=True)
+        return lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
+    except etree.ParserError:  # nothing but white space or comments
+        return None
+
+
+def _main_text(text: str) -> str:
+    page = _parsed(text)  # a tree of its own: extraction takes elements out
+    found = trafilatura.bare_extraction(page, with_metadata=False, include_comments=False, favor_recall=True)
+    return "" if found is None or found.body is None else write(found.body)
+
+
+def _title(page: lxml_html.HtmlElement) -> str:
+    for element in page.iter("title", "h1"):
+        title = " ".join("".join(element.itertext()).split())
+        if title and not (element.tag == "title" and element.getparent() is not None and _in_svg(element)):
+            return title
+    return ""
+
+
+def _in_svg(element: lxml_html.HtmlElement) -> bool:
+    return next(element.iterancestors("svg"), None) is not None
+
+
+def _about(page: lxml_html.HtmlElement) -> dict[str, MetadataValue]:
+    result: dict[str, MetadataValue] = {}
+    for element in page.iter("meta"):
+        attributes: Mapping[str, str] = element.attrib
+        name = _FIELDS.get((attributes.get("name") or attributes.get("property") or "").strip().lower())
+        content = " ".join((attributes.get("content") or "").split())
+        if name and content and name not in result:
+            result[name] = content[:1000]
+    return result
+
+
+def write(root: lxml_html.HtmlElement) -> str:
+    """Return the text below an element, of HTML or of the extraction's tree. Without recursion: pages nest deep."""
+    writer = _Writer()
+    walk = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
+    for event, element in walk:
+        tag = element.tag
+        if event == "start" and (tag in _UNSEEN or "hidden" in element.attrib):
+            walk.skip_subtree()
+            writer.unseen.add(element)
+        elif event == "start" and (tag == "pre" or (tag == "code" and "\n" in "".join(element.itertext()))):
+            walk.skip_subtree()
+            writer.code("".join(element.itertext()))
+            writer.unseen.add(element)
+        elif event == "start":
+            writer.start(tag, element.attrib)
+        else:
+            if event == "end" and element not in writer.unseen:
+                writer.end(tag)
+            writer.inline(element.tail if element is not root else None)
+            continue
+        if element not in writer.unseen:
+            writer.inline(element.text)
+    return writer.text()
+
+
+class _Writer:
+    """Text while it is being written: finished blocks, and the line that is being gathered."""
+
+    def __init__(self) -> None:
+        self.unseen: set[lxml_html.HtmlElement] = set()
+        self._blocks: list[tuple[bool, str]] = []  # (tight: no empty line between it and another such), text
+        self._line: list[str] = []
+        self._prefix = ""
+        self._lists = 0
+        self._cells: list[str] | None = None
+
+    def inline(self, text: str | None) -> None:
+        if text:
+            self._line.append(text)
+
+    def code(self, text: str) -> None:
+        self._flush()
+        text = text.strip("\n")
+        longest = max((len(run) for run in re.findall("`+", text)), default=0)
+        fence = "`" * max(3, longest + 1)
+        if text.strip():
+            self._blocks.append((False, f"{fence}\n{text}\n{fence}"))
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        level = tag if re.fullmatch("h[1-6]", tag) else attributes.get("rend", "") if tag == "head" else ""
+        if tag in _BLOCKS | _ITEMS and self._cells is None:
+            self._flush()
+        elif tag in ("br", "lb") and self._cells is None:
+            self._flush(keep=True)
+        elif tag in _BLOCKS | _ITEMS | _CELLS or tag in ("br", "lb"):
+            self._line.append(" ")
+        if tag in _ROWS:
+            self._flush()
+            self._cells = []
+        if tag in _LISTS:
+            self._lists += 1
+        elif tag in _ITEMS:
+            self._prefix = "  " * max(0, min(self._lists, 8) - 1) + "- "
+        elif re.fullmatch("h[1-6]", level):
+            self._prefix = "#" * int(level[1]) + " "
+
+    def end(self, tag: str) -> None:
+        if tag in _CELLS and self._cells is not None:
+            self._cells.append(self._taken())
+        elif tag in _ROWS:
+            self._row()
+        elif tag in _BLOCKS | _ITEMS and self._cells is None:
+            self._flush()
+            self._prefix = ""
+        elif tag in _BLOCKS | _ITEMS:
+            self._line.append(" ")
+        if tag in _LISTS:
+            self._lists -= 1
+
+    def text(self) -> str:
+        self._flush()
+        parts: list[str] = []
+        for index, (tight, block) in enumerate(self._blocks):
+            if index:
+                parts.append("\n" if tight and self._blocks[index - 1][0] else "\n\n")
+            parts.append(block)
+        return "".join(parts)
+
+    def _taken(self) -> str:
+        text = " ".join("".join(self._line).split())
+        self._line.clear()
+        return text
+
+    def _row(self) -> None:
+        cells = [*(self._cells or []), *([rest] if (rest := self._taken()) else [])]
+        self._cells = None
+        filled = [cell for cell in cells if cell]
+        if len(cells) == 1 and filled:  # a table of one column lays out a page; it is no table
+            self._blocks.append((False, filled[0]))
+        elif filled:
+            self._blocks.append((True, "| " + " | ".join(cells) + " |"))
+
+    def _flush(self, *, keep: bool = False) -> None:
+        text = self._taken()
+        if not text:
+            return
+        tight = self._prefix.endswith("- ") or keep
+        self._blocks.append((tight, self._prefix + text))
+        # What follows a line break, or a paragraph in a list item, belongs under it, not beside it.
+        self._prefix = "" if not self._prefix.endswith("- ") else " " * len(self._prefix)

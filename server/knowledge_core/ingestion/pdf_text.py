@@ -1,0 +1,87 @@
+"""PDF to text, page by page, through PDFium. The only file that speaks to it.
+
+PDFium is not safe to use from two threads: one lock around each document, its closing included.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+
+import pypdfium2
+
+from knowledge_core.ingestion.unreadable import Unreadable
+from knowledge_core.types import MetadataValue
+
+_LOCK = threading.Lock()
+_PASSWORD_NEEDED = 4  # FPDF_ERR_PASSWORD
+_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?")
+# What programs write where nobody gave a title: their own name, a placeholder, the name of the source file.
+_NO_TITLE = re.compile(
+    r"^\W*$|^(untitled|anonymous|unspecified|title|document|presentation|slide|powerpoint|microsoft|layout|print|"
+    r"\(anonymous\)|\(unspecified\)).{0,25}$|\.(docx?|pptx?|xlsx?|odt|tex|dvi|ps|eps|indd|qxd|rtf|txt|pdf|p65|fm|ai)$",
+    re.IGNORECASE,
+)
+_CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def read_pdf(data: bytes, name: str) -> tuple[list[str], str, dict[str, MetadataValue]]:
+    """Return each page's text (some may be empty), the title if there is a sensible one, and author and dates.
+
+    name: what messages call the file.
+
+    Raises:
+        Unreadable: "encrypted", "damaged".
+    """
+    with _LOCK:
+        try:
+            document = pypdfium2.PdfDocument(data)
+        except pypdfium2.PdfiumError as error:
+            if error.err_code == _PASSWORD_NEEDED:
+                raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.") from error
+            raise Unreadable("damaged", f"{name} is not a sound PDF. Open it elsewhere and save it anew.") from error
+        try:
+            pages = [_page_text(document, number) for number in range(len(document))]
+            about = document.get_metadata_dict(skip_empty=True)
+        finally:
+            document.close()
+    return pages, _title(about.get("Title", "")), _about(about)
+
+
+def _page_text(document: pypdfium2.PdfDocument, number: int) -> str:
+    try:
+        page = document[number]
+    except pypdfium2.PdfiumError:  # one page that cannot be loaded costs that page only
+        return ""
+    try:
+        view = page.get_textpage()
+        try:
+            text: str = view.get_text_range()
+        finally:
+            view.close()
+    finally:
+        page.close()
+    # U+FFFE stands where PDFium took a hyphen out at a line's end and joined the word.
+    text = text.replace("\r\n", "\n").replace("\ufffe", "").replace("\x02", "")
+    return re.sub(r"[ \t]+$", "", _CONTROLS.sub(" ", text), flags=re.MULTILINE).strip()
+
+
+def _title(text: str) -> str:
+    title = re.sub(r"^Microsoft (Word|PowerPoint|Excel) - ", "", " ".join(text.split()))
+    return "" if _NO_TITLE.search(title) or len(title) > 300 else title
+
+
+def _about(about: Mapping[str, str]) -> dict[str, MetadataValue]:
+    result: dict[str, MetadataValue] = {}
+    author = " ".join(about.get("Author", "").split())
+    if author and not re.fullmatch(r"\(?(anonymous|unknown|unspecified)\)?", author, re.IGNORECASE):
+        result["author"] = author[:300]
+    for field, name in (("CreationDate", "date"), ("ModDate", "modified")):
+        found = _DATE.match(about.get(field, ""))
+        if found and "1970" <= found[1] <= "2999":
+            result[name] = "-".join(part for part in found.groups() if part)
+    keywords = [word.strip() for word in re.split("[,;]", about.get("Keywords", "")) if word.strip()]
+    if keywords:
+        result["tags"] = keywords[:50]
+    return result

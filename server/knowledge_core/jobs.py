@@ -1,0 +1,137 @@
+"""Long work with an id, progress and an outcome, each on a thread of its own.
+
+The runner knows nothing of what a job does: it is given a function, tells it when to stop by raising `Cancelled` from
+its progress callback, and keeps its outcome for a while. What a job needs to survive a crash (its plan) is in the
+collection's record, not here.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from knowledge_core.errors import Cancelled, JobNotFound, KnowledgeCoreError
+from knowledge_core.types import Progress, ReportProgress
+
+log = logging.getLogger(__name__)
+
+State = Literal["running", "done", "failed", "cancelled", "interrupted"]
+KEPT = 200  # finished jobs that are remembered; each is a few hundred bytes
+
+
+@dataclass
+class Job:
+    """One piece of long work. Read its fields freely; only its own thread and `cancel` change them."""
+
+    id: str
+    kind: str
+    collection: str
+    created: float
+    state: State = "running"
+    progress: Progress = Progress(0, 0, "starting")
+    outcome: object = None
+    error: str = ""
+    finished: float | None = None
+    _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
+    _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
+
+    def cancel(self) -> None:
+        """Ask the work to stop at its next batch."""
+        self._cancel.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended, or `seconds` are over; say whether it has ended."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.state != "running", timeout=max(seconds, 0.0))
+
+    def report(self, progress: Progress) -> None:
+        """Note how far the work is; raises `Cancelled` once it should stop."""
+        self.progress = progress
+        if self._cancel.is_set():
+            raise Cancelled("Cancelled by the caller; what was acknowledged stays.")
+
+    def end(self, state: State, outcome: object = None, error: str = "") -> None:
+        """Note the outcome and wake all who wait."""
+        with self._changed:
+            self.state, self.outcome, self.error, self.finished = state, outcome, error, time.time()
+            self._changed.notify_all()
+
+
+Work = Callable[[Job, ReportProgress], object]
+"""What a job does. The second argument is to be called between batches; what it raises must be let through."""
+
+
+class Jobs:
+    """The jobs of this process."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, Job] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._guard = threading.Lock()
+        self._stopping = False
+
+    def start(self, kind: str, collection: str, work: Work) -> Job:
+        """Start `work` on a thread of its own and return its job at once."""
+        job = Job(f"{kind}-{uuid.uuid4().hex[:10]}", kind, collection, time.time())
+        thread = threading.Thread(target=self._run, args=(job, work), name=job.id, daemon=True)
+        with self._guard:
+            self._forget_old()
+            self._jobs[job.id] = job
+            self._threads[job.id] = thread
+        thread.start()
+        return job
+
+    def get(self, id: str) -> Job:
+        """Return a job.
+
+        Raises:
+            JobNotFound: there is none of this id; the message lists the latest.
+        """
+        with self._guard:
+            if id in self._jobs:
+                return self._jobs[id]
+            latest = ", ".join(list(self._jobs)[-5:]) or "none since this server started"
+        raise JobNotFound(f"No job {id!r}. There are: {latest}.")
+
+    def all(self) -> list[Job]:
+        """Return all jobs that are remembered, newest first."""
+        with self._guard:
+            return sorted(self._jobs.values(), key=lambda job: -job.created)
+
+    def stop(self) -> None:
+        """Ask all jobs to stop, and wait until they have. They end as "interrupted"."""
+        self._stopping = True
+        with self._guard:
+            threads = list(self._threads.values())
+            for job in self._jobs.values():
+                job.cancel()
+        for thread in threads:
+            thread.join()
+
+    def _run(self, job: Job, work: Work) -> None:
+        try:
+            outcome = work(job, job.report)
+        except Cancelled:
+            job.end("interrupted" if self._stopping else "cancelled", error="Stopped between two batches.")
+        except KnowledgeCoreError as error:
+            job.end("failed", error=str(error))
+        except Exception:  # noqa: BLE001  # the last frame of this thread: whoever waits must be woken
+            log.exception("%s failed", job.id)
+            # Told nothing of what it was: it may hold a path or a text.
+            job.end("failed", error="An unexpected error; the log has the details.")
+        else:
+            job.end("done", outcome)
+        finally:
+            with self._guard:
+                self._threads.pop(job.id, None)
+            log.info("%s %s in %.0f ms", job.id, job.state, 1e3 * (time.time() - job.created))
+
+    def _forget_old(self) -> None:
+        ended = [job for job in self._jobs.values() if job.state != "running"]
+        for job in sorted(ended, key=lambda job: job.created)[: max(len(ended) - KEPT, 0)]:
+            del self._jobs[job.id]

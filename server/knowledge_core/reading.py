@@ -1,0 +1,157 @@
+"""The verb behind `get_document`: part of a document's text, by lines, by chunk with its neighbours, or by page."""
+
+from __future__ import annotations
+
+import base64
+import json
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import accumulate
+
+from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.storage.view import StoredDocument, View
+from knowledge_core.types import Lines, Span
+
+BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
+DEFAULT_TOKENS = 2_500
+MOST_TOKENS = 6_500  # 19.5 KB: below the hard cap of 20 KB for a tool's text
+
+
+@dataclass(frozen=True)
+class Passage:
+    """Whole lines of a document. cursor: asks for what follows; None where the asked part ends here."""
+
+    stored: StoredDocument
+    text: str
+    lines: Lines
+    total_lines: int
+    page: int | None
+    truncated: bool
+    cursor: str | None
+
+
+def read(
+    view: View,
+    id: str,
+    *,
+    lines: str | None = None,
+    chunk: int | None = None,
+    around: int = 1,
+    page: int | None = None,
+    max_tokens: int | None = None,
+    cursor: str | None = None,
+) -> Passage:
+    """Return a part of a document, at most `max_tokens` of it; by default from its first line.
+
+    lines: "120-180", "120-" or "120", counted from 1. chunk: a hit's `chunk`, with `around` neighbours on each side.
+    page: counted from 1. A single line longer than the budget is cut within.
+
+    Raises:
+        DocumentNotFound: no such id. InvalidInput: a range outside the document. CursorExpired: not of this document.
+    """
+    if sum(given is not None for given in (lines, chunk, page, cursor)) > 1:
+        raise InvalidInput("Give one of lines, chunk, page or cursor, not several.")
+    budget = DEFAULT_TOKENS if max_tokens is None else max_tokens
+    if not 50 <= budget <= MOST_TOKENS:
+        raise InvalidInput(f"max_tokens is {budget}; it must be from 50 to {MOST_TOKENS}.")
+    stored = view.document(id)
+    text = stored.document.text
+    starts = _line_starts(text)
+    span, page_shown = _wanted(view, stored, starts, lines=lines, chunk=chunk, around=around, page=page, cursor=cursor)
+    end = _cut(text, span, budget)
+    shown = text[span.start : end].rstrip("\n")
+    return Passage(
+        stored=stored,
+        text=shown,
+        lines=Lines(_line_of(starts, span.start), _line_of(starts, max(span.start, span.start + len(shown) - 1))),
+        total_lines=len(starts),
+        page=page_shown,
+        truncated=end < span.end,
+        cursor=_cursor(id, Span(end, span.end)) if end < span.end else None,
+    )
+
+
+def _wanted(
+    view: View,
+    stored: StoredDocument,
+    starts: list[int],
+    *,
+    lines: str | None,
+    chunk: int | None,
+    around: int,
+    page: int | None,
+    cursor: str | None,
+) -> tuple[Span, int | None]:
+    """Return the characters asked for, and the page they are, if a page was asked for."""
+    length = len(stored.document.text)
+    if lines is not None:
+        return _span_of_lines(lines, starts, length), None
+    if chunk is not None:
+        return _span_of_chunks(view, stored.document.id, chunk, around), None
+    if page is not None:
+        pages = stored.document.pages
+        if not pages:
+            raise InvalidInput(f"{stored.document.id!r} has no pages; ask for lines (1-{len(starts)}) instead.")
+        if not 1 <= page <= len(pages):
+            raise InvalidInput(f"page is {page}; {stored.document.id!r} has pages 1 to {len(pages)}.")
+        return pages[page - 1], page
+    if cursor is not None:
+        return _from_cursor(stored.document.id, cursor, length), None
+    return Span(0, length), None
+
+
+def _span_of_lines(lines: str, starts: list[int], length: int) -> Span:
+    first, dash, last = lines.partition("-")
+    try:
+        begin = int(first)
+        end = int(last) if last.strip() else (len(starts) if dash else begin)
+    except ValueError:
+        raise InvalidInput(f'lines is {lines!r}; write it like "120-180", "120-" or "120".') from None
+    if not 1 <= begin <= len(starts) or end < begin:
+        raise InvalidInput(f"lines is {lines!r}; the document has lines 1 to {len(starts)}.")
+    return Span(starts[begin - 1], starts[end] if end < len(starts) else length)
+
+
+def _span_of_chunks(view: View, id: str, chunk: int, around: int) -> Span:
+    chunks = view.chunks_of_document(id)
+    if not 0 <= chunk < len(chunks):
+        raise InvalidInput(f"chunk is {chunk}; {id!r} has chunks 0 to {len(chunks) - 1}.")
+    if not 0 <= around <= 50:
+        raise InvalidInput(f"around is {around}; it must be from 0 to 50.")
+    near = chunks[max(chunk - around, 0) : chunk + around + 1]
+    return Span(near[0].span.start, near[-1].span.end)
+
+
+def _cut(text: str, span: Span, budget: int) -> int:
+    """Return where the budget ends: after a whole line where one fits, else within the first."""
+    room = budget * BYTES_PER_TOKEN
+    if len(text[span.start : span.end].encode()) <= room:
+        return span.end
+    whole = text[span.start : span.start + room].encode()[:room].decode(errors="ignore")
+    newline = whole.rfind("\n")
+    return span.start + (newline + 1 if newline > 0 else len(whole))
+
+
+def _line_starts(text: str) -> list[int]:
+    lines = text.split("\n")
+    if len(lines) > 1 and not lines[-1]:
+        lines.pop()  # the newline that ends the last line begins no other
+    return [0, *accumulate(len(line) + 1 for line in lines[:-1])]
+
+
+def _line_of(starts: list[int], offset: int) -> int:
+    return bisect_right(starts, offset)
+
+
+def _cursor(id: str, rest: Span) -> str:
+    return base64.urlsafe_b64encode(json.dumps([id, rest.start, rest.end]).encode()).decode().rstrip("=")
+
+
+def _from_cursor(id: str, cursor: str, length: int) -> Span:
+    try:
+        owner, start, end = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if owner == id and 0 <= start < end <= length:
+            return Span(start, end)
+    except (ValueError, TypeError):
+        pass
+    raise CursorExpired(f"This cursor does not belong to {id!r} as it is now. Call again without it.")

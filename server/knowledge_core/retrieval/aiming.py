@@ -1,0 +1,141 @@
+"""From a request to a direction: one vector for each contract among the collections.
+
+A query is embedded once a contract. Examples become a direction: the mean of what it should be like, less half the
+mean of what it should not. Every example weighs the same, a long document as much as a sentence; documents that are
+examples are never hits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from knowledge_core.errors import DocumentNotFound, InvalidInput
+from knowledge_core.retrieval.candidates import Group, Target
+from knowledge_core.retrieval.request import Examples, SearchRequest
+from knowledge_core.storage.values import Place
+from knowledge_core.types import Task, Vectors
+
+# Of the negatives against the positives. At full weight the direction points away from the subject that both share;
+# relevance feedback (Rocchio 1971) is commonly used with 0.15 to 0.5.
+UNLIKE_WEIGHT = 0.5
+LEAST_NORM = 1e-3  # a direction shorter than this is what rounding left over
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where an example given by its id lies: the target's name, and its chunks there."""
+
+    target: str
+    chunks: Sequence[Place]
+
+
+def aimed(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group], list[str]]:
+    """Return the groups to take candidates from, and what the caller should know of them.
+
+    Raises:
+        DocumentNotFound: an example is in none of the collections. InvalidInput: like and unlike cancel each other.
+    """
+    notices: list[str] = []
+    groups: list[Group] = []
+    filled = [target for target in targets if target.considered]
+    if request.mode == "lexical":
+        return [Group(filled, None, request.query)] if filled else [], notices  # words need no contract
+    by_contract = _by_contract(filled)
+    if len(by_contract) > 1:
+        notices.append("The collections were embedded by different models: their scores compare only roughly.")
+    if request.like is None:
+        return [_toward_query(members, request) for members in by_contract], notices
+    like = {id: _find(targets, id) for id in request.like.ids}
+    unlike = {id: _find(targets, id) for id in request.unlike.ids} if request.unlike else {}
+    for members in by_contract:
+        direction = _direction(members, request, like, unlike)
+        if direction is None:
+            names = ", ".join(repr(target.name) for target in members)
+            notices.append(f"Left out, as another model embedded it and it holds no example to be like: {names}.")
+            continue
+        examples = [*like.values(), *unlike.values()]
+        groups.append(Group([_without(target, examples) for target in members], direction, None))
+    return groups, notices
+
+
+def _by_contract(targets: Sequence[Target]) -> list[list[Target]]:
+    groups: list[list[Target]] = []
+    for target in targets:
+        for group in groups:
+            if not group[0].view.contract.differences(target.view.contract):
+                group.append(target)
+                break
+        else:
+            groups.append([target])
+    return groups
+
+
+def _toward_query(members: Sequence[Target], request: SearchRequest) -> Group:
+    query = request.query or ""
+    vector = members[0].embedder.embed([query], Task.QUERY)
+    return Group(members, vector, None if request.mode == "semantic" else query)
+
+
+def _find(targets: Sequence[Target], id: str) -> list[Found]:
+    """Return the document's chunks in every collection that has it; "id#position" is one chunk, unless it is an id."""
+    found = [Found(target.name, chunks) for target in targets if (chunks := target.view.places_of_document(id))]
+    document, mark, position = id.rpartition("#")
+    if not found and mark and position.isdecimal():
+        for target in targets:
+            chunks = [chunk for chunk in target.view.places_of_document(document) if chunk.position == int(position)]
+            if chunks:
+                found.append(Found(target.name, chunks))
+    if not found:
+        names = ", ".join(repr(target.name) for target in targets)
+        raise DocumentNotFound(
+            f"No document {id!r} in {names}. Take ids from hits or from list_documents; 'id#3' is its chunk 3."
+        )
+    return found
+
+
+def _direction(
+    members: Sequence[Target],
+    request: SearchRequest,
+    like: dict[str, list[Found]],
+    unlike: dict[str, list[Found]],
+) -> Vectors | None:
+    """Return the direction as (1, dim), norm 1; None if this group holds nothing to be like."""
+    toward = [*_stored(members, like), *_embedded(members, request.like)]
+    away = [*_stored(members, unlike), *_embedded(members, request.unlike)]
+    if not toward:
+        return None
+    direction = np.mean(toward, axis=0, dtype=np.float64)
+    if away:
+        direction = direction - UNLIKE_WEIGHT * np.mean(away, axis=0, dtype=np.float64)
+    norm = float(np.linalg.norm(direction))
+    if norm < LEAST_NORM:
+        raise InvalidInput("The examples cancel each other out and point nowhere; give fewer, or other ones.")
+    return (direction / norm).astype(np.float32)[np.newaxis, :]
+
+
+def _stored(members: Sequence[Target], examples: dict[str, list[Found]]) -> Iterator[Vectors]:
+    """Yield one unit vector for each example that lies in the group: the mean of its chunks'."""
+    views = {target.name: target.view for target in members}
+    for places in examples.values():
+        for found in places:
+            if found.target in views:
+                keys = [chunk.key for chunk in found.chunks]
+                mean = views[found.target].vectors(keys).mean(axis=0, dtype=np.float64)
+                yield (mean / max(float(np.linalg.norm(mean)), LEAST_NORM)).astype(np.float32)
+
+
+def _embedded(members: Sequence[Target], examples: Examples | None) -> Sequence[Vectors]:
+    """Return the texts' vectors as those of untitled documents: what they are compared with are document vectors."""
+    if examples is None or not examples.texts:
+        return ()
+    return list(members[0].embedder.embed(examples.texts, Task.DOCUMENT))
+
+
+def _without(target: Target, examples: Sequence[Sequence[Found]]) -> Target:
+    numbers = {
+        chunk.number for places in examples for found in places if found.target == target.name for chunk in found.chunks
+    }
+    return replace(target, excluded=frozenset(numbers))

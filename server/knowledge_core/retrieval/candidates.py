@@ -1,0 +1,172 @@
+"""What the two indexes offer for one request, fused and ranked, tier after tier.
+
+The first tier is the best 100 chunks by meaning and the best 100 by words; further tiers follow only when a reader
+pages past it. Rules it keeps:
+- what a tier holds depends on the request and the generation alone, never on how many hits were asked for, so that
+  pages of any size show the same sequence;
+- collections under one contract behave like one: the best are taken of their union, on one scale;
+- chunks that share a key (copies of one embedded text) are one candidate, in one tier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, zip_longest
+
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.retrieval.folding import Ranked, order
+from knowledge_core.retrieval.fusion import Fused, Scale, comparable, convex
+from knowledge_core.storage.values import Allowed, Place
+from knowledge_core.storage.view import View
+from knowledge_core.types import Vectors
+
+FIRST_DEPTH = 100  # candidates of each side; what min-max is measured over
+DEEPER = 4  # times as deep, each further tier
+
+Ref = tuple[int, int]  # which of the group's targets, and the key
+Scores = dict[Ref, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """One collection: its view, its contract's embedder, and what may be found: `allowed` less `excluded`.
+
+    excluded: chunk numbers. places: those read so far, by chunk number.
+    """
+
+    name: str
+    view: View
+    embedder: Embedder
+    allowed: Allowed | None
+    excluded: frozenset[int] = frozenset()
+    places: dict[int, Place] = field(default_factory=dict, compare=False)
+
+    @property
+    def considered(self) -> int:
+        """Return how many chunks may be found."""
+        return self.view.counts().chunks if self.allowed is None else len(self.allowed.chunks)
+
+    def read(self, numbers: Sequence[int]) -> list[Place]:
+        """Return where the chunks of these numbers lie, each read once, in the order given."""
+        missing = [number for number in numbers if number not in self.places]
+        if missing:
+            self.places.update(self.view.places(missing))
+        return [self.places[number] for number in numbers]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Collections under one contract, and what is looked for in them; at least one of the two is given.
+
+    vector: (1, dim), norm 1. words: a query.
+    """
+
+    targets: Sequence[Target]
+    vector: Vectors | None
+    words: str | None
+
+
+def tiers(groups: Sequence[Group]) -> Iterator[list[Ranked]]:
+    """Yield ranked chunks, best first within a tier, until nothing is left. Groups are merged by score."""
+    for parts in zip_longest(*(_tiers(group) for group in groups), fillvalue=[]):
+        yield sorted(chain.from_iterable(parts), key=order)
+
+
+def _tiers(group: Group) -> Iterator[list[Ranked]]:
+    seen: set[Ref] = set()
+    scales: tuple[Scale, Scale] | None = None
+    depth = FIRST_DEPTH
+    more = True
+    while more:
+        dense, more_dense = _nearest(group, depth)
+        lexical, more_lexical = _worded(group, depth)
+        more = more_dense or more_lexical
+        dense = {ref: score for ref, score in dense.items() if ref not in seen}
+        lexical = {ref: score for ref, score in lexical.items() if ref not in seen}
+        if scales is None:
+            scales = (Scale.of(dense.values()), Scale.of(lexical.values()))
+        else:
+            scales = (scales[0].after(dense.values()), scales[1].after(lexical.values()))
+        seen.update(dense, lexical)
+        fused = convex(dense, lexical, scales) if group.vector is not None and group.words is not None else None
+        yield _ranked(group.targets, dense, lexical, fused)
+        depth *= DEEPER
+
+
+def _nearest(group: Group, depth: int) -> tuple[Scores, bool]:
+    """Return the group's best `depth` keys by cosine, and whether there are more."""
+    if group.vector is None:
+        return {}, False
+    scores: Scores = {}
+    more = False
+    for at, target in enumerate(group.targets):
+        found = target.view.nearest(group.vector, depth, target.allowed)[0]
+        more = more or len(found) >= depth
+        scores.update({(at, key): cosine for key, cosine in found})
+    return _best(scores, depth), more or len(scores) > depth
+
+
+def _worded(group: Group, depth: int) -> tuple[Scores, bool]:
+    """Return the group's best `depth` chunks by BM25 as keys, and whether there are more."""
+    if group.words is None:
+        return {}, False
+    scores: Scores = {}
+    more = False
+    factors = _factors(group.targets, group.words)
+    for at, target in enumerate(group.targets):
+        found = target.view.words(group.words, depth, target.allowed)
+        more = more or len(found) >= depth
+        for chunk, (_, score) in zip(target.read([number for number, _ in found]), found, strict=True):
+            ref = (at, chunk.key)
+            scores[ref] = max(factors[at] * score, scores.get(ref, 0.0))
+    return _best(scores, depth), more or len(scores) > depth
+
+
+def _factors(targets: Sequence[Target], query: str) -> list[float]:
+    if len(targets) == 1:
+        return [1.0]
+    return comparable([(target.view.counts().chunks, target.view.frequencies(query)) for target in targets])
+
+
+def _best(scores: Scores, depth: int) -> Scores:
+    if len(scores) <= depth:
+        return scores
+    return {ref: scores[ref] for ref in sorted(scores, key=lambda ref: (-scores[ref], ref))[:depth]}
+
+
+def _ranked(
+    targets: Sequence[Target], dense: Scores, lexical: Scores, fused: Mapping[Ref, Fused] | None
+) -> list[Ranked]:
+    """Return one ranked chunk a candidate, the first of its copies; in no order."""
+    ranked = []
+    refs = dict.fromkeys([*dense, *lexical])
+    for at, target in enumerate(targets):
+        keys = [key for its, key in refs if its == at]
+        copies = target.view.chunks_of_keys(keys, target.allowed)
+        target.read([number for numbers in copies.values() for number in numbers])
+        for key in keys:
+            chunks = [target.places[number] for number in copies.get(key, ()) if number not in target.excluded]
+            if chunks:
+                ref = (at, key)
+                parts = None if fused is None else fused[ref]
+                ranked.append(_one(target.name, chunks, dense.get(ref), lexical.get(ref), parts))
+    return ranked
+
+
+def _one(
+    collection: str, chunks: list[Place], dense: float | None, lexical: float | None, fused: Fused | None
+) -> Ranked:
+    first = min(chunks, key=lambda chunk: (chunk.document, chunk.position))
+    score = fused.score if fused is not None else dense if dense is not None else lexical
+    return Ranked(
+        collection=collection,
+        place=first,
+        copies=tuple(sorted({chunk.document for chunk in chunks} - {first.document})),
+        score=0.0 if score is None else score,
+        dense=dense,
+        lexical=lexical,
+        dense_part=None if fused is None else fused.dense,
+        lexical_part=None if fused is None else fused.lexical,
+        lines=first.lines,
+    )

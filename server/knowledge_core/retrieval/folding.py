@@ -1,0 +1,58 @@
+"""Many ranked chunks to fewer hits: copies count once, neighbours join. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from knowledge_core.storage.values import Place
+from knowledge_core.types import Lines
+
+# A neighbour joins a hit if it scored at least this share of it: close enough that a reader wants both. At most one
+# on each side joins: a small collection, in which every chunk is a candidate, must not become one hit per document.
+NEIGHBOUR_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A chunk with its score.
+
+    copies: documents, other than the chunk's own, with a chunk of the same embedded text.
+    dense, lexical: cosine and BM25; None where the side did not find it. dense_part, lexical_part: what each side
+    adds to a fused score. lines: the chunk's, and of the neighbours that joined it.
+    """
+
+    collection: str
+    place: Place
+    copies: tuple[str, ...]
+    score: float
+    dense: float | None
+    lexical: float | None
+    dense_part: float | None
+    lexical_part: float | None
+    lines: Lines
+
+
+def order(ranked: Ranked) -> tuple[float, str, int, str]:
+    """Return the key to sort by: best first; ties by document id, position, then the collection's name."""
+    return -ranked.score, ranked.place.document, ranked.place.position, ranked.collection
+
+
+def fold(ranked: Sequence[Ranked]) -> list[Ranked]:
+    """Return the hits among ranked chunks, best first: each with the neighbours that it took in, which are gone.
+
+    ranked: best first, no copies of one another.
+    """
+    free = {(each.collection, each.place.document, each.place.position): each for each in ranked}
+    hits = []
+    for each in ranked:
+        if free.pop((each.collection, each.place.document, each.place.position), None) is None:
+            continue  # taken in by a better one
+        lines = each.lines
+        for position in (each.place.position - 1, each.place.position + 1):
+            beside = (each.collection, each.place.document, position)
+            if beside in free and free[beside].score >= NEIGHBOUR_SHARE * each.score > 0.0:
+                other = free.pop(beside).lines
+                lines = Lines(min(lines.first, other.first), max(lines.last, other.last))
+        hits.append(replace(each, lines=lines))
+    return hits

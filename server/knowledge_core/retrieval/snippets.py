@@ -1,0 +1,102 @@
+"""The few hundred characters of a chunk that show why it was found. Pure.
+
+Works on flat text (`flat`): offsets of matches and of the snippet are offsets in it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LENGTH = 300  # characters; eight snippets with their heads stay well under 8 KB, the default size of an answer
+ELLIPSIS = "…"
+# A sentence ends at a mark before a space, or at a mark of a script that is written without spaces.
+_SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|[。！？]+[」』）]*")
+_SHORTEST = 0.6  # of the length: a snippet that ended at a sentence before this would show too little
+
+
+@dataclass(frozen=True, order=True)
+class Match:
+    """Where in the flat text a word of the query stands. word: its indexed form, equal for all forms of one word."""
+
+    start: int
+    end: int
+    word: str
+
+
+def flat(text: str) -> str:
+    """Return the text on one line: every run of white space is one space."""
+    return " ".join(text.split())
+
+
+def snippet(text: str, matches: Sequence[Match], *, length: int = LENGTH) -> str:
+    """Return about `length` characters of a flat text around its densest matches, cut at sentences or words.
+
+    Densest: the most telling words, then most matches, then first. A word tells the more the rarer it is in the text,
+    so that a subject counts and an article does not, in any language. Without a match, the start of the text.
+    An ellipsis stands where something was left out and is not counted.
+
+    >>> snippet("First this. Then the cat sat on the mat. Then that.", [Match(21, 24, "cat")], length=30)
+    '…Then the cat sat on the mat.…'
+    """
+    if len(text) <= length:
+        return text
+    first, last = _densest(sorted(matches), length)
+    begin = _begin(text, first, last, length)
+    end = _end(text, begin, last, length)
+    before = ELLIPSIS if begin > 0 else ""
+    after = ELLIPSIS if end < len(text) else ""
+    return before + text[begin:end].strip() + after
+
+
+def _densest(matches: Sequence[Match], length: int) -> tuple[int, int]:
+    """Return start and end of the group of matches to show; both 0 if there are none."""
+    often = Counter(match.word for match in matches)
+    best, best_worth, right = (0, 0), (0.0, 0), 0
+    for left, opening in enumerate(matches):
+        right = max(right, left)
+        while right + 1 < len(matches) and matches[right + 1].end - opening.start <= length:
+            right += 1
+        group = matches[left : right + 1]
+        worth = (math.fsum(1.0 / often[word] for word in {match.word for match in group}), len(group))
+        if worth > best_worth:
+            best_worth, best = worth, (opening.start, group[-1].end)
+    return best
+
+
+def _begin(text: str, first: int, last: int, length: int) -> int:
+    """Return where to begin so that first..last is in the middle: at a sentence, else at a word, else anywhere."""
+    ideal = min((first + last - length) // 2, len(text) - length)
+    if ideal <= 0 or last == 0:
+        return 0
+    earliest = min(ideal, first)
+    for end in _SENTENCE_END.finditer(text, max(earliest - 4, 0), first):
+        begin = end.end() + (text[end.end() : end.end() + 1] == " ")
+        if earliest <= begin <= first:
+            return begin
+    space = text.find(" ", earliest - 1, first)
+    return space + 1 if space >= 0 else _whole_character(text, earliest)
+
+
+def _end(text: str, begin: int, last: int, length: int) -> int:
+    """Return where to end, not before the last match: after a sentence, else after a word, else anywhere."""
+    furthest = begin + length
+    if furthest >= len(text):
+        return len(text)
+    least = max(last, begin + int(_SHORTEST * length))
+    sentences = [end.end() for end in _SENTENCE_END.finditer(text, begin, furthest + 1)]
+    if fitting := [end for end in sentences if least <= end <= furthest]:
+        return fitting[-1]
+    space = text.rfind(" ", least, furthest + 1)
+    return space if space >= 0 else _whole_character(text, furthest)
+
+
+def _whole_character(text: str, offset: int) -> int:
+    """Return the offset moved back so that no mark is cut off the letter that it belongs to."""
+    while 0 < offset < len(text) and unicodedata.combining(text[offset]):
+        offset -= 1
+    return offset

@@ -1,0 +1,297 @@
+"""The verb `search`: a query, or examples, to the passages nearest to it in one or several collections.
+
+Read top to bottom: check the request, find out what may be found, aim (one vector a contract), take candidates by
+meaning and by words tier after tier, fold them, cut the page, say what was covered. Rules kept here:
+- every answer says what was left out, stale, cut or not embedded yet;
+- the order is total and depends on request and generation alone, so pages of any size show the same sequence;
+- the mode "lexical" never touches a model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.errors import InvalidFilter, InvalidInput
+from knowledge_core.retrieval.aiming import aimed
+from knowledge_core.retrieval.candidates import Group, Target, tiers
+from knowledge_core.retrieval.cursor import Cursor, decode, encode, request_digest
+from knowledge_core.retrieval.folding import Ranked, fold
+from knowledge_core.retrieval.relevance import seems_relevant
+from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
+from knowledge_core.retrieval.snippets import Match, flat, snippet
+from knowledge_core.storage.values import StoredChunk
+from knowledge_core.storage.view import View
+from knowledge_core.storage.wording import spans, words
+from knowledge_core.types import Lines
+
+__all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
+
+MOST_COPIES = 10  # documents named beside a hit that hold the same text
+BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
+HIT_OVERHEAD = 120  # bytes of a hit's names, numbers and punctuation, as text or as JSON
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One open collection: a view, and the embedder of its contract."""
+
+    name: str
+    view: View
+    embedder: Embedder
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many documents can be found, and how many are known, those waiting to be embedded included."""
+
+    documents: int
+    known: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that was found, with the lines of direct neighbours that joined it.
+
+    chunk: its position in the document. score: higher is better; 0..1 in hybrid mode, a cosine in semantic, BM25 in
+    lexical mode; comparable within one answer only. also: documents that hold the same text, ten at most.
+    parts: with `explain`, "dense" (cosine) and "lexical" (BM25) as far as each side found it, and in hybrid mode
+    "dense_part" and "lexical_part", whose sum is the score.
+    """
+
+    collection: str
+    document: str
+    chunk: int
+    title: str
+    uri: str
+    lines: Lines
+    page: int | None
+    heading: tuple[str, ...]
+    snippet: str
+    score: float
+    parts: Mapping[str, float] | None = None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchResponse:
+    """Hits, best first, and what they are out of.
+
+    total: chunks considered. exact: every one of them was compared. stale: ids among the hits whose file changed or
+    went since it was indexed. truncated: the token budget cut the page. cursor: asks for what follows, if anything.
+    """
+
+    hits: tuple[Hit, ...]
+    total: int
+    exact: bool
+    coverage: Coverage
+    stale: tuple[str, ...]
+    truncated: bool
+    cursor: str | None
+    notices: tuple[str, ...]
+
+
+def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
+    """Return the page of hits that the request asks for.
+
+    Raises:
+        InvalidInput: a value of the request is wrong. InvalidFilter: no collection knows the filter's fields.
+        CursorExpired: the cursor is of another request. DocumentNotFound: an example is in none of the collections.
+        ModelUnavailable, ContractMismatch: the query cannot be embedded.
+    """
+    check(request)
+    if not over:
+        raise InvalidInput("No collection was given to search in. Name one, or leave `collections` out for all.")
+    digest = _digest(over, request)
+    generations: Mapping[str, int] = {each.name: each.view.generation for each in over}
+    resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, generations)
+    targets, coverage, notices = _targets(over, request.filter)
+    groups, notices_of_groups = aimed(targets, request)
+    ranked, best = _ranked(groups, resumed.offset + request.limit + 1)
+    hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request)
+    end = resumed.offset + len(hits)
+    notices += [
+        *notices_of_groups,
+        *_about_relevance(groups, request, ranked, best),
+        *_about_copies(ranked[resumed.offset : end]),
+        *_moved(resumed.generations, generations),
+    ]
+    return SearchResponse(
+        hits=tuple(hits),
+        total=sum(target.considered for target in targets),
+        exact=True,
+        coverage=coverage,
+        stale=_stale(over, hits),
+        truncated=end < min(len(ranked), resumed.offset + request.limit),
+        cursor=encode(Cursor(digest, end, resumed.generations)) if end < len(ranked) else None,
+        notices=tuple(dict.fromkeys(notices)),
+    )
+
+
+def _digest(over: Sequence[Searched], request: SearchRequest) -> str:
+    examples = [(each.ids, each.texts) if each else None for each in (request.like, request.unlike)]
+    names = sorted(each.name for each in over)
+    return request_digest([request.query, request.mode, request.filter, examples, names])
+
+
+def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tuple[list[Target], Coverage, list[str]]:
+    """Return what may be found in each collection, how much of it is there, and notices where that is not all.
+
+    A collection that lacks a field of the filter is left out; if all do, that is the caller's error.
+    """
+    targets: list[Target] = []
+    notices: list[str] = []
+    refused: list[InvalidFilter] = []
+    documents = known = 0
+    for each in over:
+        counts = each.view.counts()
+        documents, known = documents + counts.documents, known + counts.known
+        if counts.documents < counts.known:
+            waiting = counts.known - counts.documents
+            notices.append(f"{waiting} of {counts.known} documents in {each.name!r} are not embedded yet.")
+        if counts.chunks == 0:
+            notices.append(f"Collection {each.name!r} is empty; index something into it.")
+        try:
+            targets.append(Target(each.name, each.view, each.embedder, each.view.allowed(filter)))
+        except InvalidFilter as error:
+            refused.append(error)
+            notices.append(f"Collection {each.name!r} was left out: {error}")
+            continue
+        if counts.chunks > 0 and targets[-1].considered == 0:
+            notices.append(f"The filter allows nothing in collection {each.name!r}; widen it.")
+    if not targets and refused:
+        raise refused[0]
+    return targets, Coverage(documents, known), notices
+
+
+def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None]:
+    """Return at least `enough` folded hits, if there are that many, and the best cosine of all, if one was taken."""
+    ranked: list[Ranked] = []
+    cosines: list[float] = []
+    for tier in tiers(groups):
+        cosines += [each.dense for each in tier if each.dense is not None]
+        ranked += fold(tier)
+        if len(ranked) >= enough:
+            break
+    return ranked, max(cosines, default=None)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest) -> list[Hit]:
+    """Return as many hits as the token budget holds, and one even if it does not."""
+    chunks: dict[str, dict[int, StoredChunk]] = {}
+    for one in over:
+        numbers = [each.place.number for each in ranked if each.collection == one.name]
+        chunks[one.name] = one.view.chunks(numbers) if numbers else {}
+    hits: list[Hit] = []
+    left = float("inf") if request.max_tokens is None else request.max_tokens
+    for each in ranked:
+        hit = _hit(each, chunks[each.collection][each.place.number], request)
+        left -= _tokens(hit)
+        if hits and left < 0:
+            break
+        hits.append(hit)
+    return hits
+
+
+def _hit(ranked: Ranked, chunk: StoredChunk, request: SearchRequest) -> Hit:
+    return Hit(
+        collection=ranked.collection,
+        document=chunk.document,
+        chunk=chunk.position,
+        title=chunk.title,
+        uri=chunk.uri,
+        lines=ranked.lines,
+        page=chunk.page,
+        heading=chunk.heading,
+        snippet=_snippet(chunk.text, request.query),
+        score=ranked.score,
+        parts=_parts(ranked) if request.explain else None,
+        also=ranked.copies[:MOST_COPIES],
+    )
+
+
+def _snippet(text: str, query: str | None) -> str:
+    text = flat(text)
+    if query is None:
+        return snippet(text, [])
+    wanted = set(words(query))
+    return snippet(text, [Match(start, end, word) for word, start, end in spans(text) if word in wanted])
+
+
+def _parts(ranked: Ranked) -> dict[str, float]:
+    parts = {
+        "dense": ranked.dense,
+        "lexical": ranked.lexical,
+        "dense_part": ranked.dense_part,
+        "lexical_part": ranked.lexical_part,
+    }
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def _tokens(hit: Hit) -> int:
+    shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, *hit.heading, *hit.also])
+    return -(-(len(shown.encode("utf-8", "replace")) + HIT_OVERHEAD) // BYTES_PER_TOKEN)
+
+
+# -- what else the caller should know ----------------------------------------------------------------------------------
+
+
+def _about_relevance(
+    groups: Sequence[Group], request: SearchRequest, ranked: Sequence[Ranked], best: float | None
+) -> list[str]:
+    """Say when nothing was found, or nothing that seems relevant."""
+    if not groups or request.query is None:
+        return []
+    if best is None:
+        return [] if ranked else ["No word of the query occurs here. Try mode 'semantic', or other words."]
+    if seems_relevant(best, request.query, _best_by_words(groups, request.query)):
+        return []
+    return ["Nothing here seems relevant: no passage is near the query in meaning, and none shares its telling words."]
+
+
+def _best_by_words(groups: Sequence[Group], query: str) -> Iterator[str]:
+    for target in (target for group in groups for target in group.targets):
+        for chunk in target.view.chunks([number for number, _ in target.view.words(query, 3, target.allowed)]).values():
+            yield " ".join([chunk.title, *chunk.heading, chunk.text])
+
+
+def _about_copies(ranked: Sequence[Ranked]) -> list[str]:
+    most = max((len(each.copies) for each in ranked), default=0)
+    if most <= MOST_COPIES:
+        return []
+    return [f"A hit's text stands in {most + 1} documents; `also` names {MOST_COPIES} of them."]
+
+
+def _moved(then: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
+    return [
+        f"Collection {name!r} changed since the first page: hits may be missing or come twice. Search again without "
+        "the cursor for a whole list."
+        for name, generation in now.items()
+        if then.get(name) != generation
+    ]
+
+
+def _stale(over: Sequence[Searched], hits: Sequence[Hit]) -> tuple[str, ...]:
+    """Return the ids among the hits whose file is gone, or has another size or time than when it was indexed."""
+    stale: set[str] = set()
+    for each in over:
+        ids = sorted({hit.document for hit in hits if hit.collection == each.name})
+        stored = each.view.documents({"id": {"$in": ids}}, len(ids), None) if ids else []
+        stale.update(
+            one.document.id for one in stored if one.path is not None and _changed(one.path, one.size, one.mtime_ns)
+        )
+    return tuple(dict.fromkeys(hit.document for hit in hits if hit.document in stale))
+
+
+def _changed(path: str, size: int, mtime_ns: int) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return True  # gone, or not to be read any more
+    return (found.st_size, found.st_mtime_ns) != (size, mtime_ns)

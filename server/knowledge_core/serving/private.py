@@ -1,0 +1,136 @@
+"""The requests that only `kcore` itself makes: what is no tool, over the same connection.
+
+They are an MCP extension (`knowledge-core/<name>` methods), not listed as tools and registered only for connections
+of the command line, because an agent must not widen the roots or repair the data directory.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from mcp.server.context import ServerRequestContext
+from mcp.server.extension import Extension, MethodBinding
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS, RequestParams
+
+from knowledge_core import __version__
+from knowledge_core.embedding.models import installed
+from knowledge_core.engine import Engine
+from knowledge_core.errors import InvalidInput, KnowledgeCoreError
+from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.serving.tools.documents import collection_item
+from knowledge_core.types import Task
+
+PREFIX = "knowledge-core/"
+REFUSED = -32000  # a refusal that the user can mend: first of the codes that JSON-RPC leaves to servers
+
+
+class PrivateParams(RequestParams):
+    """Whatever a private request needs; its handler takes it apart."""
+
+    arguments: dict[str, Any] = {}
+
+
+class PrivateRequests(Extension):
+    """Status, roots, models, doctor, vectors: the requests of `kcore`."""
+
+    identifier = "io.github.knowledge-core/private"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def methods(self) -> Sequence[MethodBinding]:
+        """Return one method a request."""
+        handlers: dict[str, Callable[..., dict[str, Any]]] = {
+            "status": self._status,
+            "roots": self._roots,
+            "models": self._models,
+            "doctor": self._doctor,
+            "vectors": self._vectors,
+        }
+        return [MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items()]
+
+    def _status(self) -> dict[str, Any]:
+        engine = self._engine
+        collections = []
+        for name in engine.names():
+            size = sum(file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file())
+            collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
+        jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in engine.jobs.all()]
+        return {
+            "version": __version__,
+            "python": sys.version.split()[0],
+            "home": str(engine.home),
+            "model": engine.config.embedding.model,
+            "model_notice": engine.model_notice(),
+            "roots": [str(root) for root in engine.roots.all()],
+            "collections": collections,
+            "jobs": jobs,
+        }
+
+    def _roots(self, add: list[str] | None = None, remove: list[str] | None = None) -> dict[str, Any]:
+        roots = self._engine.roots
+        added = [str(roots.add(Path(path))) for path in add or ()]
+        removed = [str(roots.remove(Path(path))) for path in remove or ()]
+        return {"roots": [str(root) for root in roots.all()], "added": added, "removed": removed}
+
+    def _models(self) -> dict[str, Any]:
+        engine = self._engine
+        resolved: dict[str, Any] = {"model": None, "notice": engine.model_notice()}
+        try:
+            found = engine.find_model(engine.config.embedding.model)
+            resolved["model"] = found.name
+        except KnowledgeCoreError:
+            pass  # the notice says why, and what to do
+        folder = engine.config.embedding.models_folder
+        models = installed(models_folder=Path(folder).expanduser() if folder else engine.home / "models")
+        listed = [
+            {
+                "name": model.name,
+                "folder": str(model.folder),
+                "dimensions": model.dimensions,
+                "max_length": model.max_length,
+                "packaged": model.packaged,
+            }
+            for model in models
+        ]
+        return {"configured": engine.config.embedding.model, "resolved": resolved, "installed": listed}
+
+    def _doctor(self, collection: str | None = None, repair: bool = False) -> dict[str, Any]:
+        names = [collection] if collection else self._engine.names()
+        reports = []
+        for name in names:
+            try:
+                findings = self._engine.collection(name).check(repair=repair)
+                found = [{"level": finding.level, "what": finding.what} for finding in findings]
+            except KnowledgeCoreError as error:
+                found = [{"level": "damaged", "what": str(error)}]
+            reports.append({"collection": name, "findings": found})
+        clean = all(finding["level"] != "damaged" for report in reports for finding in report["findings"])
+        return {"clean": clean, "collections": reports}
+
+    def _vectors(self, texts: list[str], task: str = "similarity", collection: str | None = None) -> dict[str, Any]:
+        """Embed without the cap that protects a model's context: the result goes into a file or a pipe."""
+        if task not in {each.value for each in Task}:
+            raise InvalidInput(f"Unknown task {task!r}. There are: {', '.join(each.value for each in Task)}.")
+        engine = self._engine
+        embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
+        vectors = embedder.embed([clean_text(text) for text in texts], Task(task))
+        return {"model": embedder.static_contract.model, "vectors": vectors.tolist()}
+
+
+def _handler(handle: Callable[..., dict[str, Any]]) -> Callable[[Any, Any], Any]:
+    async def handler(context: ServerRequestContext[Any, Any], params: PrivateParams) -> dict[str, Any]:
+        try:
+            return await anyio.to_thread.run_sync(functools.partial(handle, **params.arguments))
+        except InvalidInput as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from error
+        except KnowledgeCoreError as error:
+            raise MCPError(REFUSED, str(error)) from error
+
+    return handler

@@ -1,0 +1,203 @@
+"""The structured results of the tools: what the output schemas say. Names are on the wire; change one for a reason.
+
+Field descriptions are left out on purpose: names are the field's standard terms, and every character of a schema is
+in every client's context.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+
+class CoverageResult(BaseModel):
+    documents: int
+    known: int
+
+
+class HitResult(BaseModel):
+    collection: str
+    document: str
+    chunk: int
+    title: str
+    uri: str
+    lines: str
+    page: int | None = None
+    snippet: str
+    score: float
+    parts: dict[str, float] | None = None
+    also: list[str] | None = None
+
+
+class SearchResult(BaseModel):
+    hits: list[HitResult]
+    total: int
+    exact: bool
+    coverage: CoverageResult
+    stale: list[str]
+    truncated: bool
+    cursor: str | None = None
+    notices: list[str]
+
+
+class FailureResult(BaseModel):
+    document: str
+    reason: str
+    message: str
+
+
+class IndexResult(BaseModel):
+    collection: str
+    state: Literal["done", "running", "failed", "cancelled", "interrupted"]
+    job: str
+    indexed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failed: list[FailureResult] = []
+    failed_total: int = 0
+    skipped: dict[str, int] = {}
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    tokens: int = 0
+    seconds: float = 0
+    progress: str | None = None
+    notices: list[str] = []
+
+
+class RepresentativeResult(BaseModel):
+    document: str
+    chunk: int
+    title: str
+    lines: str
+    text: str
+
+
+class ClusterItem(BaseModel):
+    id: str
+    label: str
+    keywords: list[str]
+    size: int
+    documents: int
+    cohesion: float
+    representatives: list[RepresentativeResult]
+
+
+class ClusterResult(BaseModel):
+    state: Literal["done", "running", "failed", "cancelled", "interrupted"] = "done"
+    job: str | None = None
+    mode: str
+    clusters: list[ClusterItem] = []
+    clusters_total: int = 0
+    considered: int = 0
+    outliers: int = 0
+    outlier_examples: list[RepresentativeResult] = []
+    progress: str | None = None
+    notices: list[str] = []
+
+
+class LabelScore(BaseModel):
+    label: str
+    score: float
+
+
+class Classified(BaseModel):
+    item: str
+    label: str | None
+    score: float
+    labels: list[LabelScore] | None = None
+
+
+class ClassifyResult(BaseModel):
+    items: list[Classified]
+    counts: dict[str, int]
+    total: int
+    truncated: bool
+    notices: list[str]
+
+
+class EmbedResult(BaseModel):
+    model: str
+    dimensions: int
+    task: str
+    similarity: list[list[float]] | None = None
+    vectors: list[list[float]] | None = None
+    base64: list[str] | None = None
+    notices: list[str]
+
+
+class DocumentResult(BaseModel):
+    id: str
+    collection: str
+    title: str
+    uri: str
+    metadata: dict[str, Any]
+    lines: str
+    total_lines: int
+    page: int | None = None
+    pages: int | None = None
+    text: str
+    truncated: bool
+    cursor: str | None = None
+    notices: list[str]
+
+
+class CollectionItem(BaseModel):
+    name: str
+    documents: int
+    known: int
+    chunks: int
+    model: str
+    dimensions: int
+    sources: list[str]
+    fields: dict[str, str]
+    indexed_at: str | None = None
+
+
+class CollectionsResult(BaseModel):
+    collections: list[CollectionItem]
+    notices: list[str]
+
+
+class DocumentItem(BaseModel):
+    id: str
+    title: str
+    uri: str
+    chunks: int
+    metadata: dict[str, Any]
+    indexed_at: str
+
+
+class DocumentsResult(BaseModel):
+    collection: str
+    documents: list[DocumentItem]
+    total: int
+    truncated: bool
+    cursor: str | None = None
+    notices: list[str] = []
+
+
+class DeleteResult(BaseModel):
+    collection: str
+    deleted: int
+    documents: list[str]
+    dry_run: bool
+    collection_deleted: bool
+    notices: list[str]
+
+
+class JobItem(BaseModel):
+    id: str
+    kind: str
+    collection: str
+    state: Literal["done", "running", "failed", "cancelled", "interrupted"]
+    done: int
+    total: int
+    message: str
+    error: str | None = None
+    result: dict[str, Any] | None = None
+
+
+class JobsResult(BaseModel):
+    jobs: list[JobItem]

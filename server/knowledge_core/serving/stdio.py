@@ -1,0 +1,41 @@
+"""`kcore serve` in one process: MCP on stdin and stdout, the data directory held until the client leaves.
+
+stdout carries the protocol and nothing else: whatever else a library prints goes to stderr. Nothing slow happens
+before the first answer: the model is loaded when it is first needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from knowledge_core.config import Config
+from knowledge_core.engine import Engine
+from knowledge_core.serving.application import application
+
+log = logging.getLogger(__name__)
+
+
+def serve_stdio(home: Path, config: Config) -> None:
+    """Serve until stdin ends.
+
+    Raises:
+        DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    engine = Engine(home, config, command="kcore serve")
+    log.info("serving %s in this process; close stdin to stop", home)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            anyio.run(_serve, engine)
+    finally:
+        engine.close()
+
+
+async def _serve(engine: Engine) -> None:
+    await application(engine).run_stdio_async()

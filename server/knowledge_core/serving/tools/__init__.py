@@ -1,0 +1,16 @@
+"""The ten tools: what an agent reads of each, and the one call of a verb behind it. They translate and never decide."""
+
+from __future__ import annotations
+
+from knowledge_core.engine import Engine
+from knowledge_core.serving.mcp_server import KnowledgeServer
+from knowledge_core.serving.tools import documents, grouping, searching, writing
+
+
+def add_tools(server: KnowledgeServer, engine: Engine) -> None:
+    """Register the ten tools of `engine` on `server`, in the order in which clients list them."""
+    searching.add(server, engine)
+    writing.add_index(server, engine)
+    grouping.add(server, engine)
+    documents.add(server, engine)
+    writing.add_delete_and_job(server, engine)

@@ -1,0 +1,95 @@
+"""What several tools need: the parameters they share, results with their two blocks, progress to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, Any
+
+import anyio.from_thread
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, TextContent
+from pydantic import BaseModel, Field
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import CollectionNotFound
+from knowledge_core.jobs import Job
+from knowledge_core.search import Searched
+from knowledge_core.types import Progress, ReportProgress
+
+TEXT_CAP = 20_000  # bytes of a tool's text block; the least of the limits that clients are known to have
+SLICE = 0.2  # seconds between two looks at a waiting client: whether it cancelled, and what to report
+
+ToolContext = Context[dict[str, Any], Any]
+
+CollectionName = Annotated[str, Field(description="Name of the collection.")]
+Filter = Annotated[
+    dict[str, Any] | None,
+    Field(
+        description='Metadata filter, e.g. {"year": {"$gte": 2020}, "id": {"$glob": "docs/*"}}. Fields: id, title, uri, '
+        "source, metadata names. Operators: $eq $ne $in $nin $gt $gte $lt $lte $exists $glob $and $or $not."
+    ),
+]
+MaxTokens = Annotated[int | None, Field(description="Budget of the answer in tokens (bytes / 3).")]
+Cursor = Annotated[str | None, Field(description="From the previous answer: continues it.")]
+WaitSeconds = Annotated[float, Field(ge=0, le=3600, description="Then a job handle is returned; poll it with `job`.")]
+
+
+def answer(model: BaseModel, text: str) -> CallToolResult:
+    """Return a tool's result: compact text for the model, and the complete structure."""
+    if len(text.encode()) > TEXT_CAP:
+        text = text.encode()[: TEXT_CAP - 80].decode(errors="ignore") + "\n[cut: ask for less, or use the cursor]"
+    structure = model.model_dump(mode="json", exclude_none=True)
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure)
+
+
+def to_client(context: ToolContext) -> ReportProgress:
+    """Return a callback for verbs on a worker thread: reports to the client, and raises once the client cancelled.
+
+    What it raises then is anyio's own cancellation, which the verbs let through.
+    """
+    last = -1.0
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        anyio.from_thread.check_cancelled()
+        # The protocol wants progress to increase; between two counts only the cancellation matters.
+        if progress.done > last:
+            last = progress.done
+            total = float(progress.total) or None
+            anyio.from_thread.run(context.report_progress, float(progress.done), total, progress.message)
+
+    return report
+
+
+def wait_for(job: Job, seconds: float, context: ToolContext) -> None:
+    """Wait until a job has ended or `seconds` are over, telling the client how far it is.
+
+    A client that cancels its call cancels the job, and waits for the batch that is running.
+    """
+    report = to_client(context)
+    waited = 0.0
+    try:
+        while not job.wait(min(SLICE, seconds - waited)) and waited < seconds:
+            waited += SLICE
+            report(job.progress)
+        report(job.progress)
+    except BaseException:
+        # anyio's cancellation is a BaseException: the call was withdrawn, so the work is too.
+        job.cancel()
+        raise
+
+
+@contextmanager
+def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searched]]:
+    """Yield the named collections (None: all), each with one view that stays the same until the end."""
+    chosen = list(dict.fromkeys(names)) if names else engine.names()
+    if not chosen:
+        raise CollectionNotFound("There is no collection yet. Index a folder or documents first, with the `index` tool.")
+    with ExitStack() as stack:
+        searched = []
+        for name in chosen:
+            collection = engine.collection(name)
+            view = stack.enter_context(collection.view())
+            searched.append(Searched(name, view, engine.embedder_for(collection)))
+        yield searched

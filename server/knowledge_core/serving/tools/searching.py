@@ -1,0 +1,123 @@
+"""The tool `search`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from knowledge_core.engine import Engine
+from knowledge_core.search import Examples, Hit, SearchRequest, SearchResponse, search
+from knowledge_core.serving.mcp_server import KnowledgeServer
+from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
+from knowledge_core.serving.tools.common import Cursor, Filter, MaxTokens, answer, opened
+
+DESCRIPTION = (
+    "Find passages by meaning and by words in the indexed collections. Returns hits, best first, each with document "
+    "id, title, lines, a snippet around the match and a score, and says what was covered. Give `query`, or `like` to "
+    "find more of the same (recommendation). Snippets are short: read around a hit with get_document(id, chunk)."
+)
+
+
+class ExamplesInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] = []
+    texts: list[str] = []
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+Collections = Annotated[
+    list[str] | None, BeforeValidator(_as_list), Field(description="Names of collections; all if left out.")
+]
+
+
+def add(server: KnowledgeServer, engine: Engine) -> None:
+    """Register `search`."""
+
+    @server.tool(
+        name="search",
+        title="Search",
+        description=DESCRIPTION,
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    )
+    def search_tool(
+        query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
+        like: Annotated[
+            ExamplesInput | None, Field(description='{"ids": [document ids], "texts": [...]} to be near to.')
+        ] = None,
+        unlike: Annotated[ExamplesInput | None, Field(description="The same shape, to be far from.")] = None,
+        collections: Collections = None,
+        limit: Annotated[int, Field(ge=1, le=100, description="Hits at most.")] = 8,
+        mode: Literal["hybrid", "semantic", "lexical"] = "hybrid",
+        filter: Filter = None,
+        max_tokens: MaxTokens = None,
+        cursor: Cursor = None,
+        explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
+    ) -> Annotated[CallToolResult, SearchResult]:
+        request = SearchRequest(
+            query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
+            max_tokens=max_tokens, cursor=cursor, explain=explain,
+        )  # fmt: skip
+        with opened(engine, collections) as over:
+            response = search(over, request)
+        return answer(structured(response), rendered(response, several=len(over) > 1))
+
+
+def _examples(given: ExamplesInput | None) -> Examples | None:
+    return None if given is None else Examples(ids=tuple(given.ids), texts=tuple(given.texts))
+
+
+def structured(response: SearchResponse) -> SearchResult:
+    """Return the wire's form of a response."""
+    return SearchResult(
+        hits=[_hit(hit) for hit in response.hits],
+        total=response.total,
+        exact=response.exact,
+        coverage=CoverageResult(documents=response.coverage.documents, known=response.coverage.known),
+        stale=list(response.stale),
+        truncated=response.truncated,
+        cursor=response.cursor,
+        notices=list(response.notices),
+    )
+
+
+def _hit(hit: Hit) -> HitResult:
+    return HitResult(
+        collection=hit.collection,
+        document=hit.document,
+        chunk=hit.chunk,
+        title=hit.title,
+        uri=hit.uri,
+        lines=str(hit.lines),
+        page=hit.page,
+        snippet=hit.snippet,
+        score=round(hit.score, 4),
+        parts=None if hit.parts is None else {name: round(value, 4) for name, value in hit.parts.items()},
+        also=list(hit.also) or None,
+    )
+
+
+def rendered(response: SearchResponse, *, several: bool) -> str:
+    """Return the text block: one paragraph a hit, then what a reader must know of the whole."""
+    parts = [_paragraph(number, hit, several) for number, hit in enumerate(response.hits, start=1)]
+    coverage = response.coverage
+    facts = f"{len(response.hits)} hits of {response.total} chunks; {coverage.documents} of {coverage.known} documents embedded."
+    if response.stale:
+        facts += f" Changed on disk since indexing: {', '.join(response.stale)}."
+    if response.cursor:
+        facts += f' More: cursor="{response.cursor}".'
+    return "\n\n".join([*parts, "\n".join([facts, *response.notices])])
+
+
+def _paragraph(number: int, hit: Hit, several: bool) -> str:
+    where = f"{hit.collection}: {hit.document}" if several else hit.document
+    page = f", page {hit.page}" if hit.page else ""
+    also = f" (the same text: {', '.join(hit.also)})" if hit.also else ""
+    scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
+    head = f"{number}. {hit.title or hit.document} ({hit.score:.3f}){scores}"
+    return f"{head}\n   {where}, chunk {hit.chunk}, lines {hit.lines}{page}{also}\n   {hit.snippet}"

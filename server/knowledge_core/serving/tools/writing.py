@@ -1,0 +1,279 @@
+"""The tools that change something, or speak of work that does: `index`, `delete`, `job`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import InvalidInput, NothingToIndex
+from knowledge_core.indexing import Failure, IndexReport, content_version, index
+from knowledge_core.ingestion.readers import inline_document
+from knowledge_core.jobs import Job
+from knowledge_core.planning import Plan, plan, survey
+from knowledge_core.serving.mcp_server import KnowledgeServer
+from knowledge_core.serving.results import DeleteResult, FailureResult, IndexResult, JobItem, JobsResult
+from knowledge_core.serving.tools.common import CollectionName, Filter, ToolContext, WaitSeconds, answer, wait_for
+from knowledge_core.storage.collection import Change, Collection
+from knowledge_core.types import Document, Progress, ReportProgress
+
+SHOWN = 20  # failures or ids listed in an answer; the rest is counted
+
+INDEX = (
+    "Make documents searchable: files and folders by `paths` (inside the allowed roots; Markdown, text, HTML, PDF, "
+    "source code), or texts by `documents`. Repeating it is cheap: unchanged documents are skipped, changed ones "
+    "replaced, vanished files removed. Returns what was indexed, skipped and failed with reasons, or a job handle "
+    "when it outlasts wait_seconds; the work then goes on."
+)
+DELETE = (
+    "Delete documents by `ids` or by `filter`, or with all=true the whole collection. `filter` and `all` need "
+    "confirm=true; dry_run=true lists what would go. Source files on disk are never touched."
+)
+JOB = "State of long work: one job by id, or all. Waits up to wait_seconds for its end; action=cancel stops it."
+
+
+class DocumentInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    text: str
+    title: str = ""
+    uri: str = ""
+    metadata: dict[str, Any] = {}
+
+
+def add_index(server: KnowledgeServer, engine: Engine) -> None:
+    """Register `index`."""
+
+    @server.tool(
+        name="index",
+        title="Index",
+        description=INDEX,
+        annotations=ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+    def index_tool(
+        context: ToolContext,
+        paths: Annotated[list[str] | None, Field(description="Absolute paths of files or folders.")] = None,
+        documents: Annotated[list[DocumentInput] | None, Field(description="Texts; the same id replaces.")] = None,
+        collection: CollectionName = "default",
+        include: Annotated[list[str] | None, Field(description='Only files that match, e.g. ["*.md"].')] = None,
+        exclude: Annotated[list[str] | None, Field(description="No files that match.")] = None,
+        wait_seconds: WaitSeconds = 20,
+    ) -> Annotated[CallToolResult, IndexResult]:
+        if not paths and not documents:
+            raise InvalidInput("Give `paths` (files or folders) or `documents` (id and text); both were empty.")
+        request = _Request(engine, collection, paths or [], documents or [], include or [], exclude or [])
+        job = engine.jobs.start("index", collection, request.run)
+        wait_for(job, wait_seconds, context)
+        if job.state == "failed":
+            raise InvalidInput(job.error)
+        result = index_result(job, engine.model_notice())
+        return answer(result, render_index(result))
+
+
+class _Request:
+    """One call of `index`: what its job does."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        collection: str,
+        paths: list[str],
+        documents: list[DocumentInput],
+        include: list[str],
+        exclude: list[str],
+    ) -> None:
+        self._engine, self._name, self._paths = engine, collection, paths
+        self._inputs, self._include, self._exclude = documents, include, exclude
+
+    def run(self, job: Job, report: ReportProgress) -> IndexReport:
+        settings = self._engine.config.indexing
+        file_limit = int(settings.max_file_mb * 1e6)
+        documents, failures = self._documents(int(settings.max_text_mb * 1e6))
+        surveys = survey(
+            self._paths, self._engine.roots.all(), include=self._include, exclude=self._exclude, limit=file_limit
+        )
+        version = content_version(settings.chunk_size)
+        with self._engine.one_writer(self._name, report):
+            known = self._engine.collection(self._name) if self._name in self._engine.names() else None
+            what = plan(known, surveys, version=version) if surveys else _no_files()
+            collection = self._open(known, what, documents)
+            embedder = self._engine.embedder_for(collection)
+            report(Progress(0, len(what.items) + len(documents), "loading the model"))
+            self._engine.check_contract(collection, embedder)
+            done = index(
+                collection, embedder, what, documents, job=job.id, chunk_size=settings.chunk_size,
+                file_limit=file_limit, progress=report,
+            )  # fmt: skip
+        return IndexReport(**{**vars(done), "failed": (*failures, *done.failed)})
+
+    def _open(self, known: Collection | None, what: Plan, documents: list[Document]) -> Collection:
+        if known is None and not what.items and not documents:
+            raise NothingToIndex("Nothing to index: none of the documents could be read.")
+        return known or self._engine.collection_or_new(self._name)
+
+    def _documents(self, limit: int) -> tuple[list[Document], list[Failure]]:
+        """Check the inline documents; a wrong one is a failure of its own, unless it is the only thing asked for."""
+        documents: dict[str, Document] = {}
+        failures: list[Failure] = []
+        for given in self._inputs:
+            try:
+                made = inline_document(given.id, given.text, given.title, given.uri, given.metadata, limit=limit)
+            except InvalidInput as error:
+                if len(self._inputs) == 1 and not self._paths:
+                    raise
+                failures.append(Failure(given.id[:200], "invalid", str(error)))
+            else:
+                if made.id in documents:
+                    failures.append(Failure(made.id, "twice", f"The id {made.id!r} is given twice; the last one counts."))
+                documents[made.id] = made
+        if failures and not documents and not self._paths:
+            raise InvalidInput(f"None of the {len(failures)} documents can be indexed. The first: {failures[0].message}")
+        return list(documents.values()), failures
+
+
+def _no_files() -> Plan:
+    return Plan(items=(), remove=(), unchanged=0, skipped={}, sources=(), absorbed=(), renames={})
+
+
+def index_result(job: Job, model_notice: str) -> IndexResult:
+    """Return the wire's form of an index job, ended or not."""
+    notices = [model_notice] if model_notice else []
+    if not isinstance(job.outcome, IndexReport):
+        progress = job.progress
+        return IndexResult(
+            collection=job.collection,
+            state=job.state,
+            job=job.id,
+            progress=f"{progress.done} of {progress.total} {progress.unit}; {progress.message}",
+            notices=notices,
+        )
+    done = job.outcome
+    failed = [FailureResult(**asdict(failure)) for failure in done.failed[:SHOWN]]
+    return IndexResult(
+        collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,
+        removed=done.removed, failed=failed, failed_total=len(done.failed), skipped=dict(done.skipped),
+        chunks=done.chunks, embedded=done.embedded, reused=done.reused, tokens=done.tokens,
+        seconds=round(done.seconds, 2), notices=notices,
+    )  # fmt: skip
+
+
+def render_index(result: IndexResult) -> str:
+    """Return the text block of an index result."""
+    if result.state == "running":
+        head = f'Still indexing into {result.collection!r}: {result.progress}. Poll with job(id="{result.job}", wait_seconds=20).'
+        return "\n".join([head, *result.notices])
+    if result.state != "done":
+        return f"Indexing into {result.collection!r} was {result.state} after {result.progress}. What was acknowledged stays."
+    lines = [
+        f"Collection {result.collection!r}: {result.indexed} documents indexed ({result.chunks} chunks), "
+        f"{result.unchanged} unchanged, {result.removed} removed, {result.failed_total} failed, in {result.seconds:.1f} s."
+    ]
+    if result.tokens:
+        rate = result.tokens / max(result.seconds, 1e-3)
+        lines.append(f"{result.embedded} texts embedded ({rate:,.0f} tokens/s), {result.reused} vectors reused.")
+    if result.skipped:
+        lines.append("Skipped: " + ", ".join(f"{count} {reason}" for reason, count in result.skipped.items()) + ".")
+    lines += [f"Failed: {failure.document}: {failure.reason}: {failure.message}" for failure in result.failed]
+    if result.failed_total > len(result.failed):
+        lines.append(f"... and {result.failed_total - len(result.failed)} more failures.")
+    return "\n".join([*lines, *result.notices])
+
+
+def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
+    """Register `delete` and `job`."""
+
+    @server.tool(
+        name="delete",
+        title="Delete",
+        description=DELETE,
+        annotations=ToolAnnotations(
+            read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+    def delete_tool(
+        collection: CollectionName,
+        ids: Annotated[list[str] | None, Field(description="Document ids.")] = None,
+        filter: Filter = None,
+        all: Annotated[bool, Field(description="The whole collection.")] = False,
+        confirm: Annotated[bool, Field(description="Needed with filter and all.")] = False,
+        dry_run: bool = False,
+    ) -> Annotated[CallToolResult, DeleteResult]:
+        if sum([bool(ids), bool(filter), all]) != 1:
+            raise InvalidInput("Give exactly one of ids, filter or all=true.")
+        held = engine.collection(collection)
+        with held.view() as view:
+            doomed = [view.document(id).document.id for id in dict.fromkeys(ids)] if ids else view.document_ids(filter)
+        if not dry_run and not ids and not confirm:
+            raise InvalidInput(
+                f"This would delete {len(doomed)} documents of {collection!r}"
+                f"{' and the collection itself' if all else ''}. Call again with confirm=true, or dry_run=true to list them."
+            )
+        if not dry_run:
+            with engine.one_writer(collection):
+                if all:
+                    engine.drop(collection)
+                elif doomed:
+                    held.write(Change(remove=doomed))
+        result = DeleteResult(
+            collection=collection, deleted=len(doomed), documents=doomed[:SHOWN], dry_run=dry_run,
+            collection_deleted=all and not dry_run, notices=[],
+        )  # fmt: skip
+        return answer(result, _render_delete(result))
+
+    @server.tool(
+        name="job",
+        title="Job",
+        description=JOB,
+        annotations=ToolAnnotations(
+            read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+    def job_tool(
+        context: ToolContext,
+        id: Annotated[str | None, Field(description="From index or cluster; none: all jobs.")] = None,
+        action: Literal["status", "cancel"] = "status",
+        wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 0,
+    ) -> Annotated[CallToolResult, JobsResult]:
+        if id is None and action == "cancel":
+            raise InvalidInput("Say which job to cancel: give its id.")
+        chosen = engine.jobs.all() if id is None else [engine.jobs.get(id)]
+        if action == "cancel":
+            chosen[0].cancel()
+        _wait_without_cancelling(chosen, wait_seconds)
+        result = JobsResult(jobs=[_job_item(job) for job in chosen[:SHOWN]])
+        return answer(result, "\n".join(map(_render_job, result.jobs)) or "No jobs since this server started.")
+
+
+def _wait_without_cancelling(jobs: list[Job], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for job in jobs:
+        job.wait(deadline - time.monotonic())
+
+
+def _render_delete(result: DeleteResult) -> str:
+    verb = "Would delete" if result.dry_run else "Deleted"
+    listed = ", ".join(result.documents) + (" ..." if result.deleted > len(result.documents) else "")
+    whole = " The collection is gone." if result.collection_deleted else ""
+    return f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
+
+
+def _job_item(job: Job) -> JobItem:
+    result = index_result(job, "").model_dump(exclude_none=True) if isinstance(job.outcome, IndexReport) else None
+    return JobItem(
+        id=job.id, kind=job.kind, collection=job.collection, state=job.state, done=job.progress.done,
+        total=job.progress.total, message=job.progress.message, error=job.error or None, result=result,
+    )  # fmt: skip
+
+
+def _render_job(job: JobItem) -> str:
+    if job.result is not None:
+        return f"{job.id}: {job.state}. {render_index(IndexResult(**job.result))}"
+    tail = f" {job.error}" if job.error else ""
+    return f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.message}.{tail}"

@@ -1,0 +1,85 @@
+"""What `kcore doctor` verifies of one collection: the record in itself, and every key on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.record_log import Log
+from knowledge_core.storage.values import Finding
+from knowledge_core.storage.vector_index import VectorIndex, quantise
+from knowledge_core.storage.view import View
+
+BATCH = 8_192  # vectors compared together: 768 dimensions take 25 MB
+NORM_TOLERANCE = 2e-3  # of a float16 vector
+
+
+def discarded_note(*reasons: str | None) -> list[str]:
+    """Return what to log of derived files that were discarded."""
+    return [f"a derived index was discarded and is rebuilt from the record ({reason})" for reason in reasons if reason]
+
+
+def check(view: View, log: Log, vectors: VectorIndex, words: LexicalIndex) -> list[Finding]:
+    """Return what was found, in words; "damaged" where something is wrong."""
+    return [*_record(view, log), *_vectors(view, log), *_words(view, log, words, vectors)]
+
+
+def _record(view: View, log: Log) -> Iterator[Finding]:
+    problems = log.integrity()
+    if problems:
+        yield Finding(
+            "damaged", f"The record fails SQLite's checks: {'; '.join(problems[:3])}. Restore it from a copy."
+        )
+        return
+    wrong = log.wrong_chunks()
+    if wrong:
+        yield Finding("damaged", f"{wrong} chunks do not lie within their document.")
+    counts = view.counts()
+    waiting = counts.known - counts.documents
+    more = f"; {waiting} more wait to be embedded" if waiting else ""
+    yield Finding(
+        "ok", f"Record: {counts.documents} documents, {counts.chunks} chunks, {counts.vectors} vectors, sound{more}."
+    )
+
+
+def _vectors(view: View, log: Log) -> Iterator[Finding]:
+    keys = log.keys_since(0)
+    held, rows = view.quantised()
+    if not np.array_equal(keys, held):
+        lacking, extra = len(np.setdiff1d(keys, held)), len(np.setdiff1d(held, keys))
+        yield Finding("damaged", f"VectorIndex: {lacking} keys are lacking, {extra} are too many.")
+        return
+    broken = different = 0
+    for begin in range(0, len(keys), BATCH):
+        batch = log.vectors(keys[begin : begin + BATCH], view.contract.dimensions, normalised=False)
+        norms = np.linalg.norm(batch, axis=1)
+        good = np.isfinite(norms) & (np.abs(norms - 1) < NORM_TOLERANCE)
+        broken += int((~good).sum())
+        sound = np.where(good[:, None], batch, 0) / np.where(good, norms, 1)[:, None]
+        expected = quantise(sound.astype(np.float32))
+        # float16 in the record, float32 when it was quantised: a number may round to its neighbour.
+        apart = np.abs(expected.astype(np.int16) - rows[begin : begin + BATCH].astype(np.int16)).max(axis=1, initial=0)
+        different += int(((apart > 1) & good).sum())
+    if broken:
+        yield Finding(
+            "damaged", f"Record: {broken} vectors are not finite or not of norm 1; index their documents again."
+        )
+    if different:
+        yield Finding("damaged", f"VectorIndex: {different} vectors differ from the record's.")
+    if not (broken or different):
+        yield Finding("ok", f"VectorIndex: all {len(keys)} keys are there and equal to the record's.")
+
+
+def _words(view: View, log: Log, words: LexicalIndex, vectors: VectorIndex) -> Iterator[Finding]:
+    there, expected = words.snapshot().numbers(), set(log.chunks_since(0).tolist())
+    if there != expected:
+        yield Finding(
+            "damaged",
+            f"LexicalIndex: {len(expected - there)} chunks are lacking, {len(there - expected)} are too many.",
+        )
+    else:
+        yield Finding("ok", f"LexicalIndex: all {len(expected)} chunks are there.")
+    if not vectors.generation == words.generation == view.generation:
+        yield Finding("damaged", "The derived indexes are of another generation than the record.")

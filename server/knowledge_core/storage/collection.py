@@ -1,0 +1,286 @@
+"""A collection: the record, the two indexes derived from it, and what keeps them in step.
+
+The order of a write, which is the order of its promises:
+1. one transaction of the record: from here on it is true, whatever happens next;
+2. the derived indexes take the same change (each remembers its generation, and catches up from the log after a crash);
+3. a new view of all three is published: from here on a search finds it, and only now `write` returns.
+
+Readers hold a view, and nobody waits for the writer. This is the one place that knows how documents and vectors are
+kept; what is above sees values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.errors import CollectionNotFound, InvalidInput
+from knowledge_core.storage.checking import check, discarded_note
+from knowledge_core.storage.document_store import DocumentStore
+from knowledge_core.storage.following import follow
+from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.sqlite import FILE
+from knowledge_core.storage.values import (
+    Change,
+    Counts,
+    FileState,
+    Finding,
+    JobRecord,
+    NewDocument,
+    PlanRow,
+    Source,
+    text_digest,
+)
+from knowledge_core.storage.vector_index import VectorIndex
+from knowledge_core.storage.view import View
+
+__all__ = [
+    "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow", "Source", "View",
+    "collection_names", "drop", "text_digest", "valid_name",
+]  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+SAVE_EVERY = 2_000  # changed keys between two saves of the vectors; catching up with that many takes under 0.1 s
+LOG_KEPT = 200_000  # rows of the log; older ones are pruned once both indexes are past them
+DROPPED = ".dropped-"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def valid_name(name: str) -> str:
+    """Return a collection's name if it may be one.
+
+    Raises:
+        InvalidInput: it is empty, too long, or could leave its folder.
+    """
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot be a collection's name: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit."
+        )
+    return name
+
+
+def collection_names(folder: Path) -> list[str]:
+    """Return the names of the collections in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / FILE).is_file())
+
+
+def drop(folder: Path, name: str) -> None:
+    """Delete a closed collection: out of sight by one rename, then from the disk."""
+    aside = folder / f"{DROPPED}{uuid.uuid4().hex}"
+    (folder / name).rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Finish what a crash during `drop` or `create` left."""
+    for path in folder.glob(f"{DROPPED}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Collection:
+    """One open collection. Use `create` or `open`; one object a folder, in the process that owns the data directory."""
+
+    def __init__(self, folder: Path, store: DocumentStore) -> None:
+        self.folder = folder
+        self.name = store.meta("name")
+        self.contract = EmbeddingContract.from_json(store.meta("contract"))
+        self._store = store
+        self._writing = threading.RLock()
+        self._guard = threading.Lock()
+        self._unsaved = 0
+        tag = hashlib.sha256(
+            "\0".join((store.meta("identity"), replace(self.contract, probe=None, weights="").to_json())).encode()
+        ).hexdigest()[:32]
+        self._vectors = VectorIndex.load(folder, dimensions=self.contract.dimensions, tag=tag)
+        self._words = LexicalIndex.load(folder / "lexical", tag=tag)
+        for note in discarded_note(self._vectors.discarded, self._words.discarded):
+            log.warning("collection %s: %s", self.name, note)
+        store.jobs.interrupt_running()
+        follow(store.log, self._vectors, self._words)
+        self._view = self._new_view()
+
+    @classmethod
+    def create(cls, folder: Path, name: str, contract: EmbeddingContract) -> Collection:
+        """Make an empty collection. It is there whole or not at all.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        beside = folder.with_name(f"{DROPPED}{uuid.uuid4().hex}")
+        beside.mkdir(parents=True, mode=0o700)
+        try:
+            store = DocumentStore(beside, valid_name(name))
+            store.create(contract)
+            store.close()
+            beside.rename(folder)
+        except BaseException:
+            shutil.rmtree(beside, ignore_errors=True)
+            raise
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Collection:
+        """Open a collection, and bring its derived indexes in step with the record.
+
+        Raises:
+            CollectionNotFound: there is none in this folder.
+            StorageDamaged, StorageTooNew, StorageError: the record cannot be used.
+        """
+        if not (folder / FILE).is_file():
+            raise CollectionNotFound(f"No collection {folder.name!r}.")
+        return cls(folder, DocumentStore(folder, folder.name))
+
+    def close(self) -> None:
+        """Save what is derived and let go of the files. Doing it twice does nothing."""
+        with self._writing:
+            if self._closed:
+                return
+            self._vectors.save()
+            with self._guard:
+                self._closed = True
+                if self._view.users == 0:
+                    self._view.close()
+            self._words.close()
+            self._store.close()
+
+    _closed = False
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def view(self) -> Iterator[View]:
+        """Yield the newest generation, to read from until the end of the block."""
+        with self._guard:
+            if self._closed:
+                raise CollectionNotFound(f"Collection {self.name!r} was closed or deleted meanwhile.")
+            view = self._view
+            view.users += 1
+        try:
+            yield view
+        finally:
+            with self._guard:
+                view.users -= 1
+                if view.users == 0 and (view is not self._view or self._closed):
+                    view.close()
+
+    def missing(self, digests: Sequence[str]) -> set[str]:
+        """Return which of these embedded texts (`text_digest`) have no vector yet."""
+        with self._writing:
+            return self._store.missing(digests)
+
+    def stored_state(self, id: str) -> FileState | None:
+        """Return what is remembered of one document; None if it is not there."""
+        with self._writing:
+            return self._store.state(id)
+
+    def states(self, source: str) -> dict[str, FileState]:
+        """Return what is remembered of a source's documents, by id."""
+        with self._writing:
+            return self._store.states(source)
+
+    def sources(self) -> list[Source]:
+        """Return the folders that were indexed."""
+        with self._writing:
+            return self._store.sources()
+
+    def jobs(self) -> list[JobRecord]:
+        """Return the recorded jobs, newest first."""
+        with self._writing:
+            return self._store.jobs.all()
+
+    def plan(self, job: str) -> list[PlanRow]:
+        """Return what a job has to settle, in order."""
+        with self._writing:
+            return self._store.jobs.plan(job)
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def write(self, change: Change) -> int:
+        """Apply a change and return its generation, once a search on a new view finds it.
+
+        A document whose id is there is replaced; vectors that no chunk has any more go with the last one.
+
+        Raises:
+            StorageFull, StorageError: nothing of the change was stored.
+            InvalidInput: a vector is broken or lacking; nothing was stored.
+        """
+        with self._writing:
+            written = self._store.write(change, self.contract)
+            self._vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
+            self._words.apply(written.generation, written.chunks, written.removed_chunks)
+            self._unsaved += len(written.keys) + len(written.removed_keys)
+            if self._unsaved >= SAVE_EVERY:
+                self._vectors.save()
+                self._store.log.prune(written.generation, LOG_KEPT)
+                self._unsaved = 0
+            self._publish()
+            return written.generation
+
+    def adopt_sources(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
+        """Record sources; take those that a folder above absorbed away, and rename their documents. Vectors stay.
+
+        Raises:
+            InvalidInput: a new id is another document's; nothing was changed.
+        """
+        with self._writing:
+            generation = self._store.adopt(sources, absorbed, renames)
+            follow(self._store.log, self._vectors, self._words, to=generation)
+            self._publish()
+
+    def set_probe(self, contract: EmbeddingContract) -> None:
+        """Complete the contract by the probe of a model that was loaded for it for the first time."""
+        with self._writing:
+            self._store.set_contract(contract)
+            self.contract = contract
+            self._publish()
+
+    def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
+        """Record a job and its plan before it begins: from now on its documents are known."""
+        with self._writing:
+            self._store.jobs.start(job, rows)
+            self._publish()
+
+    def finish_job(self, id: str, state: str, report: str) -> None:
+        """Record how a job ended."""
+        with self._writing:
+            self._store.jobs.finish(id, state, report)
+            self._publish()
+
+    # -- keeping in step -------------------------------------------------------------------------------------------
+
+    def check(self, *, repair: bool = False) -> list[Finding]:
+        """Verify the record and what is derived from it, key by key; `repair` rebuilds what is derived."""
+        with self._writing:
+            with self.view() as view:
+                findings = check(view, self._store.log, self._vectors, self._words)
+            if not repair or all(finding.level == "ok" for finding in findings):
+                return findings
+            self._vectors.clear()
+            self._words.clear()
+            follow(self._store.log, self._vectors, self._words)
+            self._vectors.save()
+            self._publish()
+            with self.view() as view:
+                again = check(view, self._store.log, self._vectors, self._words)
+            return [Finding("repaired", "The derived indexes were rebuilt from the record."), *again]
+
+    def _new_view(self) -> View:
+        return View(self._store.path, self.name, self.contract, self._vectors.snapshot(), self._words.snapshot())
+
+    def _publish(self) -> None:
+        new = self._new_view()
+        with self._guard:
+            old, self._view = self._view, new
+            if old.users == 0:
+                old.close()

@@ -1,0 +1,47 @@
+"""How a derived index catches up with the record: from the log where it reaches back far enough, else from scratch."""
+
+from __future__ import annotations
+
+from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.record_log import Log
+from knowledge_core.storage.vector_index import VectorIndex
+
+BATCH = 4_096  # keys or chunks that are read and handed on together; 4,096 chunks of text are a few MB
+
+
+def follow(log: Log, vectors: VectorIndex, words: LexicalIndex, *, to: int | None = None) -> None:
+    """Bring both indexes to the record's generation. Applying a change again gives the same, so a crash is harmless.
+
+    to: that generation, where the caller knows it and that nothing but it changed.
+    """
+    generation = log.generation() if to is None else to
+    if vectors.generation != generation:
+        _follow_keys(log, vectors, generation)
+    if words.generation != generation:
+        _follow_chunks(log, words, generation)
+
+
+def _follow_keys(log: Log, vectors: VectorIndex, generation: int) -> None:
+    since = vectors.generation
+    if since > generation or since < log.complete_since():
+        vectors.clear()
+        since = 0
+    dimensions = vectors.snapshot().matrix.shape[1]
+    keys = log.keys_since(since)
+    removed = log.removed_since("-k", since)
+    for begin in range(0, len(keys), BATCH):
+        batch = keys[begin : begin + BATCH]
+        vectors.apply(since, batch, log.vectors(batch, dimensions), [])
+    vectors.apply(generation, keys[:0], log.vectors(keys[:0], dimensions), removed)
+
+
+def _follow_chunks(log: Log, words: LexicalIndex, generation: int) -> None:
+    since = words.generation
+    if since > generation or since < log.complete_since():
+        words.clear()
+        since = 0
+    numbers = log.chunks_since(since)
+    for begin in range(0, len(numbers), BATCH):
+        # Still the old generation: after a crash here the batch is applied again.
+        words.apply(since, log.lexical_texts(numbers[begin : begin + BATCH]), [])
+    words.apply(generation, [], log.removed_since("-c", since))

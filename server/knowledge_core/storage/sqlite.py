@@ -1,0 +1,93 @@
+"""SQLite as the record uses it: how it is opened, how a transaction is kept, how its refusals become ours.
+
+`synchronous=FULL` and WAL: what a commit acknowledged survives power loss.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.errors import InvalidInput, StorageDamaged, StorageError, StorageFull
+from knowledge_core.types import Vectors
+
+FILE = "documents.db"
+PAGE_SIZE = 8192  # bytes; a float16 vector of 768 takes 1.5 KB, and pages of 4 KB would hold two
+NORM_TOLERANCE = 1e-3
+VECTOR_TYPE = "<f2"
+
+# Result codes of https://www.sqlite.org/rescode.html
+_FULL, _CORRUPT, _NOT_A_DATABASE = 13, 11, 26
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Raise SQLite's refusals as ours. name: of the collection, for the message."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == _FULL:
+            raise StorageFull(
+                f"No space left to write collection {name!r}; nothing of this batch was stored. Free space and try again."
+            ) from error
+        if code in (_CORRUPT, _NOT_A_DATABASE):
+            raise StorageDamaged(
+                f"The record of collection {name!r} is damaged ({error}). Restore {FILE} from a copy, or delete the "
+                "collection and index its sources again."
+            ) from error
+        raise StorageError(f"The record of collection {name!r} refused: {error}. Check the data directory.") from error
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Open the record. Transactions are begun by hand; the caller sees to it that one thread uses it at a time."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    connection.execute("PRAGMA foreign_keys = ON")
+    if read_only:
+        connection.execute("PRAGMA query_only = ON")
+    else:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, name: str) -> Iterator[None]:
+    """Commit at the end of the block, or roll everything back. name: of the collection, for messages."""
+    with translated(name):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # SQLite itself rolls back on some errors, a full disk among them.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def stored_form(vector: npt.NDArray[np.float32]) -> bytes:
+    """Return a vector as the record keeps it: float16, little-endian.
+
+    Raises:
+        InvalidInput: it is not finite, or not of norm 1: never let a broken engine into the record.
+    """
+    norm = float(np.linalg.norm(vector))
+    if not np.isfinite(norm) or abs(norm - 1) > NORM_TOLERANCE:
+        raise InvalidInput(
+            f"A vector has norm {norm:.4g} instead of 1; the embedding engine is broken. Nothing was stored."
+        )
+    return vector.astype(VECTOR_TYPE).tobytes()
+
+
+def unit(blobs: Sequence[bytes], dimensions: int) -> Vectors:
+    """Return stored vectors as (n, dim) float32 of norm 1."""
+    rows = np.frombuffer(b"".join(blobs), dtype=VECTOR_TYPE).astype(np.float32).reshape(len(blobs), dimensions)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)

@@ -1,0 +1,168 @@
+"""What the record holds and gives back, as values. No behaviour, no SQL."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.types import Chunk, Document, Lines, Metadata, Span
+
+Keys = npt.NDArray[np.int64]
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 (hex) of the exact string that is embedded: what "the same text" means."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder that was indexed. name: what its documents' ids begin with."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What the record remembers of a document, to see whether it changed. source, path: None for inline ones."""
+
+    digest: str
+    source: str | None
+    path: str | None
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class NewDocument:
+    """A document to write, cut into chunks. digest: of its content and of the version that cut it."""
+
+    document: Document
+    chunks: Sequence[Chunk]
+    digest: str
+    source: str | None = None
+    path: str | None = None
+    size: int = 0
+    mtime_ns: int = 0
+
+
+@dataclass(frozen=True)
+class Change:
+    """One transaction: all of it, or nothing.
+
+    vectors: digest of the embedded text -> (dim,) float32, norm 1; only for texts that the record lacks.
+    touched: document id -> (size, mtime_ns), for files whose time moved and whose content did not.
+    job, done, failed: whose plan rows are settled in the same transaction; failed: document id -> reason.
+    """
+
+    add: Sequence[NewDocument] = ()
+    vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    remove: Sequence[str] = ()
+    touched: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    job: str | None = None
+    done: Sequence[str] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One document that a job has to settle."""
+
+    document: str
+    action: Literal["add", "remove"]
+    path: str | None = None
+    inline: str | None = None
+    state: Literal["waiting", "done", "failed"] = "waiting"
+    reason: str = ""
+
+
+JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as the record keeps it. created, updated: seconds since 1970. request, report: JSON."""
+
+    id: str
+    kind: str
+    state: JobState
+    created: float
+    updated: float
+    request: str = "{}"
+    report: str = "{}"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """known: documents, and those that a running or interrupted job has still to embed."""
+
+    documents: int
+    known: int
+    chunks: int
+    vectors: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found. what: a sentence."""
+
+    level: Literal["ok", "damaged", "repaired"]
+    what: str
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a filter allows. chunks, keys: sorted ascending, each once. documents: how many."""
+
+    chunks: Keys
+    keys: Keys
+    documents: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a chunk lies, without its text: what ranking needs. number, key, document: as in `StoredChunk`."""
+
+    number: int
+    key: int
+    document: str
+    position: int
+    lines: Lines
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """A chunk as the record holds it. number: never reused; key: of its vector; document: the id."""
+
+    number: int
+    key: int
+    document: str
+    title: str
+    uri: str
+    metadata: Metadata
+    position: int
+    span: Span
+    lines: Lines
+    heading: tuple[str, ...]
+    page: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class StoredDocument:
+    """A document as the record holds it. chunks: how many. indexed_at: ISO 8601, UTC."""
+
+    document: Document
+    digest: str
+    source: str | None
+    path: str | None
+    size: int
+    mtime_ns: int
+    indexed_at: str
+    chunks: int

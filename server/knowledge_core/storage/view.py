@@ -1,0 +1,276 @@
+"""One generation of a collection, to read from: nothing in it changes, whatever is written meanwhile.
+
+A view pins three things that belong together: a read transaction of the record, a snapshot of the vectors, a searcher
+of the words. Several threads may use one view; its SQL is one thread's at a time.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.errors import DocumentNotFound
+from knowledge_core.storage.filters import parse
+from knowledge_core.storage.lexical_index import LexicalSnapshot
+from knowledge_core.storage.sqlite import connect, translated, unit
+from knowledge_core.storage.values import Allowed, Counts, Keys, Place, StoredChunk, StoredDocument
+from knowledge_core.storage.vector_index import VectorSnapshot
+from knowledge_core.types import Document, Lines, Span, Vectors
+
+__all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
+
+RESCORED = 30  # candidates beyond the limit whose cosine is computed anew: the true ten lie among them (recall 0.999)
+IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
+
+_CHUNK = (
+    "SELECT c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
+    "c.heading, c.page, substr(d.text, c.start + 1, c.end - c.start) FROM chunks c JOIN documents d ON d.number = c.document "
+)
+_PLACE = (
+    "SELECT c.number, c.key, d.id, c.position, c.first_line, c.last_line FROM chunks c JOIN documents d "
+    "ON d.number = c.document "
+)
+_DOCUMENT = (
+    "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.digest, d.source, d.path, d.size, d.mtime_ns, "
+    "d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
+)
+
+
+class View:
+    """What one generation holds. Made by `Collection`; closed by it when nobody uses it any more."""
+
+    def __init__(
+        self, path: Path, name: str, contract: EmbeddingContract, vectors: VectorSnapshot, words: LexicalSnapshot
+    ) -> None:
+        self.name, self.contract = name, contract
+        self._vectors, self._words = vectors, words
+        self._sql = threading.Lock()
+        self._fields: dict[str, str] | None = None
+        self._counts: Counts | None = None
+        self._allowed: dict[str, Allowed] = {}
+        self.users = 0
+        with translated(name):
+            self._connection = connect(path, read_only=True)
+            self._connection.execute("BEGIN")
+            # The first read pins the snapshot.
+            (generation,) = self._connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+        self.generation = int(generation)
+
+    def close(self) -> None:
+        """Let go of the snapshot, so that SQLite can reuse what only it needed."""
+        with self._sql:
+            self._connection.close()
+
+    # -- what there is ---------------------------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        """Return how much there is."""
+        if self._counts is None:
+            waiting = (
+                "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
+                "p.action = 'add' AND j.state IN ('running', 'interrupted') AND p.document NOT IN (SELECT id FROM documents)"
+            )
+            one = [self._one(f"SELECT count(*) FROM {table}") for table in ("documents", "chunks", "vectors")]
+            self._counts = Counts(one[0], one[0] + self._one(waiting), one[1], one[2])
+        return self._counts
+
+    def fields(self) -> dict[str, str]:
+        """Return the metadata fields there are and the JSON types of their values ("text", "integer|real")."""
+        if self._fields is None:
+            rows = self._all(
+                "SELECT DISTINCT j.key, j.type FROM documents d, json_each(d.metadata) AS j ORDER BY j.key, j.type"
+            )
+            types: dict[str, list[str]] = {}
+            for name, kind in rows:
+                types.setdefault(str(name), []).append(str(kind))
+            self._fields = {name: "|".join(kinds) for name, kinds in types.items()}
+        return self._fields
+
+    def last_indexed(self) -> str | None:
+        """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
+        (when,) = self._all("SELECT max(indexed_at) FROM documents")[0]
+        return None if when is None else str(when)
+
+    def allowed(self, filter: Mapping[str, Any] | None) -> Allowed | None:
+        """Return what a filter allows; None: everything. Evaluated once a view.
+
+        Raises:
+            InvalidFilter: see `filters.parse`.
+        """
+        if not filter:
+            return None
+        name = json.dumps(filter, sort_keys=True, default=repr)
+        if name not in self._allowed:
+            condition = parse(filter, list(self.fields()))
+            rows = self._all(
+                f"SELECT c.number, c.key, c.document FROM chunks c WHERE c.document IN "
+                f"(SELECT d.number FROM documents d WHERE {condition.sql})",
+                condition.parameters,
+            )
+            table = np.array(rows, np.int64).reshape(len(rows), 3)
+            self._allowed[name] = Allowed(np.sort(table[:, 0]), np.unique(table[:, 1]), len(np.unique(table[:, 2])))
+        return self._allowed[name]
+
+    # -- search ----------------------------------------------------------------------------------------------------
+
+    def nearest(self, vectors: Vectors, limit: int, allowed: Allowed | None = None) -> list[list[tuple[int, float]]]:
+        """Return for each query the nearest keys and their cosine, best first, ties by key.
+
+        vectors: (q, dim) float32, norm 1. Every allowed vector is compared in int8; `RESCORED` more than `limit` are
+        then compared again with the record's float16.
+        """
+        found = self._vectors.nearest(vectors, limit + RESCORED, None if allowed is None else allowed.keys)
+        return [
+            self._rescored(query, [key for key, _ in row], limit) for query, row in zip(vectors, found, strict=True)
+        ]
+
+    def words(self, query: str, limit: int, allowed: Allowed | None = None) -> list[tuple[int, float]]:
+        """Return the chunks that share words with the query, as (number, BM25), best first, ties by number."""
+        return self._words.search(query, limit, None if allowed is None else allowed.chunks)
+
+    def frequencies(self, query: str) -> dict[str, int]:
+        """Return in how many chunks each word of the query stands; words that stand nowhere are left out."""
+        return self._words.frequencies(query)
+
+    def _rescored(self, query: npt.NDArray[np.float32], keys: Sequence[int], limit: int) -> list[tuple[int, float]]:
+        if not keys:
+            return []
+        scores = self.vectors(keys) @ query
+        ranked = sorted(zip(keys, scores.tolist(), strict=True), key=lambda pair: (-pair[1], pair[0]))
+        return ranked[:limit]
+
+    # -- chunks ----------------------------------------------------------------------------------------------------
+
+    def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
+        """Return chunks by their numbers; those that are not there are left out."""
+        rows = self._all(_CHUNK + "WHERE c.number IN (SELECT value FROM json_each(?))", (_json(numbers),))
+        return {row[0]: _chunk(row) for row in rows}
+
+    def places(self, numbers: Iterable[int]) -> dict[int, Place]:
+        """Return where chunks lie, by their numbers; those that are not there are left out. Reads no text."""
+        rows = self._all(_PLACE + "WHERE c.number IN (SELECT value FROM json_each(?))", (_json(numbers),))
+        return {row[0]: _place(row) for row in rows}
+
+    def places_of_document(self, id: str) -> list[Place]:
+        """Return where a document's chunks lie, in text order; none if there is no such document. Reads no text."""
+        return [_place(row) for row in self._all(_PLACE + "WHERE d.id = ? ORDER BY c.position", (id,))]
+
+    def chunks_of_keys(self, keys: Iterable[int], allowed: Allowed | None = None) -> dict[int, list[int]]:
+        """Return which chunks (numbers, ascending) have each of these keys."""
+        rows = self._all(
+            "SELECT key, number FROM chunks WHERE key IN (SELECT value FROM json_each(?)) ORDER BY number",
+            (_json(keys),),
+        )
+        if allowed is not None and rows:
+            inside = np.isin([number for _, number in rows], allowed.chunks)
+            rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
+        found: dict[int, list[int]] = {}
+        for key, number in rows:
+            found.setdefault(key, []).append(number)
+        return found
+
+    def chunks_of_document(self, id: str) -> list[StoredChunk]:
+        """Return a document's chunks in text order; none if there is no such document."""
+        return [_chunk(row) for row in self._all(_CHUNK + "WHERE d.id = ? ORDER BY c.position", (id,))]
+
+    # -- documents -------------------------------------------------------------------------------------------------
+
+    def document(self, id: str) -> StoredDocument:
+        """Return one document with its text.
+
+        Raises:
+            DocumentNotFound: names the nearest ids there are.
+        """
+        rows = self._all(f"SELECT {_DOCUMENT.format(text='d.text')} FROM documents d WHERE d.id = ?", (id,))
+        if not rows:
+            raise DocumentNotFound(self._not_found(id))
+        return _document(rows[0])
+
+    def documents(
+        self, filter: Mapping[str, Any] | None = None, limit: int = 50, after: str | None = None
+    ) -> list[StoredDocument]:
+        """Return documents without their text, in the order of their ids, from the first id above `after`."""
+        condition = parse(filter, list(self.fields()) if filter else [])
+        fields = _DOCUMENT.format(text="''")
+        rows = self._all(
+            f"SELECT {fields} FROM documents d WHERE d.id > ? AND ({condition.sql}) ORDER BY d.id LIMIT ?",
+            (after or "", *condition.parameters, limit),
+        )
+        return [_document(row) for row in rows]
+
+    def document_ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
+        """Return the ids of all documents that a filter allows, in order."""
+        condition = parse(filter, list(self.fields()) if filter else [])
+        rows = self._all(f"SELECT d.id FROM documents d WHERE {condition.sql} ORDER BY d.id", condition.parameters)
+        return [row[0] for row in rows]
+
+    # -- vectors ---------------------------------------------------------------------------------------------------
+
+    def vectors(self, keys: Sequence[int] | Keys) -> Vectors:
+        """Return (n, dim) float32, norm 1, in the order of the keys, which must all be there."""
+        rows = dict(
+            self._all("SELECT key, vector FROM vectors WHERE key IN (SELECT value FROM json_each(?))", (_json(keys),))
+        )
+        return unit([rows[int(key)] for key in keys], self.contract.dimensions)
+
+    def quantised(self, keys: Sequence[int] | Keys | None = None) -> tuple[Keys, npt.NDArray[np.int8]]:
+        """Return keys and their int8 rows (n, dim), whose integer products are exact; None: all, by key."""
+        wanted = self._vectors.keys if keys is None else np.asarray(keys, np.int64)
+        return wanted, self._vectors.rows(wanted)
+
+    def key_digests(self, keys: Sequence[int] | Keys) -> dict[int, str]:
+        """Return the SHA-256 (hex) of the text that each key stands for: an order that insertion does not change."""
+        rows = self._all(
+            "SELECT key, digest FROM vectors WHERE key IN (SELECT value FROM json_each(?))", (_json(keys),)
+        )
+        return {key: digest.hex() for key, digest in rows}
+
+    # -- within ----------------------------------------------------------------------------------------------------
+
+    def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._sql, translated(self.name):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def _one(self, sql: str) -> int:
+        return int(self._all(sql)[0][0])
+
+    def _not_found(self, id: str) -> str:
+        ids = [row[0] for row in self._all("SELECT id FROM documents ORDER BY id LIMIT ?", (IDS_FOR_HINTS,))]
+        close = difflib.get_close_matches(id, ids, n=3)
+        hint = (
+            f" Did you mean {' or '.join(map(repr, close))}?" if close else " `list_documents` shows those there are."
+        )
+        return f"Collection {self.name!r} has no document {id[:200]!r}.{hint}"
+
+
+def _json(numbers: Iterable[int]) -> str:
+    return json.dumps([int(number) for number in numbers])
+
+
+def _place(row: tuple[Any, ...]) -> Place:
+    number, key, document, position, first, last = row
+    return Place(number, key, document, position, Lines(first, last))
+
+
+def _chunk(row: tuple[Any, ...]) -> StoredChunk:
+    (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, text) = row
+    return StoredChunk(
+        number, key, document, title, uri, json.loads(metadata), position, Span(start, end), Lines(first, last),
+        tuple(json.loads(heading)), page, text,
+    )  # fmt: skip
+
+
+def _document(row: tuple[Any, ...]) -> StoredDocument:
+    (id, text, title, uri, metadata, media_type, pages, *state, chunks) = row
+    spans = tuple(Span(start, end) for start, end in json.loads(pages))
+    document = Document(id, text, title, uri, json.loads(metadata), media_type, spans)
+    digest, source, path, size, mtime_ns, indexed_at = state
+    return StoredDocument(document, digest, source, path, size, mtime_ns, indexed_at, chunks)

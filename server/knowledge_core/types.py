@@ -1,0 +1,121 @@
+"""Values that more than one layer speaks of. No behaviour beyond what keeps a value well-formed.
+
+Knows nothing of storage, models or protocols; imports NumPy for the one array type that all share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+"""(n, dim) float32, every row of norm 1."""
+
+MetadataValue = str | int | float | bool | None | list[str] | list[int] | list[float]
+"""What a document's metadata may hold under one name: a scalar, or a list of scalars."""
+
+Metadata = Mapping[str, MetadataValue]
+
+
+class Task(StrEnum):
+    """What a text is embedded for; the values are the names on the wire."""
+
+    QUERY = "query"
+    DOCUMENT = "document"
+    CLUSTERING = "clustering"
+    CLASSIFICATION = "classification"
+    SIMILARITY = "similarity"
+    QUESTION_ANSWERING = "question_answering"
+    FACT_CHECKING = "fact_checking"
+    CODE = "code"
+
+
+@dataclass(frozen=True, order=True)
+class Span:
+    """Half-open range of characters in a document: text[start:end]."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, order=True)
+class Lines:
+    """Lines of a document that a chunk touches, counted from 1, both ends included."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One source text before cutting.
+
+    id: chosen by the caller; for files `source/relative path` with forward slashes.
+    text: line ends are "\\n"; no NUL, no lone surrogates (`ingestion.readers.clean_text` sees to it).
+    media_type: what the text reads as, for the chunker: "text/markdown", "text/plain", "text/x-python" ...
+    pages: where each page of a paged document lies in `text`, in order; empty where there are no pages.
+    """
+
+    id: str
+    text: str
+    title: str = ""
+    uri: str = ""
+    metadata: Metadata = field(default_factory=dict)
+    media_type: str = "text/plain"
+    pages: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Contiguous passage of a document: `text == document.text[span.start:span.end]`.
+
+    position: its place among the chunks of its document, from 0, in text order.
+    heading: the headings (or code definitions) above it, outermost first.
+    page: counted from 1, the page on which it starts; None where the document has no pages.
+    """
+
+    position: int
+    text: str
+    span: Span
+    lines: Lines
+    heading: tuple[str, ...] = ()
+    page: int | None = None
+
+    def title(self, document_title: str) -> str:
+        """Return the title under which this chunk is embedded: the document's, then the heading path."""
+        return titled(document_title, self.heading)
+
+
+def titled(document_title: str, heading: Sequence[str]) -> str:
+    """Return a document's title and a heading path as one line; a heading that repeats the one above is left out.
+
+    >>> titled("Manual", ("Manual", "Setup"))
+    'Manual > Setup'
+    """
+    parts = [document_title, *heading]
+    return " > ".join(part for i, part in enumerate(parts) if part and (i == 0 or part != parts[i - 1]))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far long work is. done and total count `unit` (documents, chunks, bytes); total is 0 while unknown."""
+
+    done: int
+    total: int
+    message: str
+    unit: str = "documents"
+
+
+ReportProgress = Callable[[Progress], None]
+"""Called often and from the working thread; may raise `Cancelled`, which the work lets through."""
+
+
+def no_progress(progress: Progress) -> None:
+    """Take a report of progress and do nothing with it."""

@@ -1,0 +1,46 @@
+"""Fixtures that all tests share. No test may reach the network or the user's own data directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hash_embedder import HashEmbedder
+
+from knowledge_core.config import Config
+
+if TYPE_CHECKING:
+    from knowledge_core.engine import Engine
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWLEDGE_CORE_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.delenv("KNOWLEDGE_CORE_CONFIG", raising=False)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def engine(home: Path) -> Iterator[Engine]:
+    """An engine with a small deterministic embedder, where the model is not the point."""
+    from knowledge_core.engine import Engine  # here, so that the tests of lower layers need nothing above them
+
+    shared = HashEmbedder()
+    with Engine(home, Config(), command="test", make_embedder=lambda model, dimensions: shared) as made:
+        yield made

@@ -1,0 +1,265 @@
+"""A collection keeps what it acknowledged, and shows each reader one whole generation."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import numpy as np
+import pytest
+from storage.shelf import EMBEDDER, change, damaged, document, found_by_vector, found_by_words, new_collection, put
+
+from knowledge_core.errors import (
+    CollectionNotFound,
+    DocumentNotFound,
+    InvalidInput,
+    StorageDamaged,
+    StorageFull,
+    StorageTooNew,
+)
+from knowledge_core.storage.collection import (
+    Change,
+    Collection,
+    JobRecord,
+    PlanRow,
+    Source,
+    collection_names,
+    drop,
+    text_digest,
+    valid_name,
+)
+from knowledge_core.storage.migrations import STEPS, migrate
+from knowledge_core.types import Task
+
+
+def test_a_written_document_is_found_by_id_by_words_and_by_vector(shelf):
+    put(shelf, document("solar", "sunlight becomes electricity", title="Panels"))
+    with shelf.view() as view:
+        stored = view.document("solar")
+    assert (stored.document.text, stored.document.title, stored.chunks) == ("sunlight becomes electricity", "Panels", 1)
+    assert found_by_words(shelf, "sunlight") == ["solar"]
+    assert found_by_vector(shelf, "sunlight becomes electricity", "Panels")[0] == "solar"
+
+
+def test_what_was_written_is_there_after_closing_and_opening(shelf):
+    put(shelf, document("a", "first text"), document("b", "second text"))
+    shelf.close()
+    again = Collection.open(shelf.folder)
+    assert found_by_words(again, "second") == ["b"]
+    assert found_by_vector(again, "first text")[0] == "a"
+    assert damaged(again) == []
+    again.close()
+
+
+def test_a_changed_document_replaces_its_old_chunks(shelf):
+    put(shelf, document("a", "old words here", "kept sentence"))
+    put(shelf, document("a", "new words here", "kept sentence"))
+    assert found_by_words(shelf, "old") == []
+    assert found_by_words(shelf, "new") == ["a"]
+    with shelf.view() as view:
+        assert view.counts().chunks == 2
+        assert view.counts().vectors == 2
+
+
+def test_a_text_that_is_there_is_not_missing_so_it_is_embedded_once(shelf):
+    put(shelf, document("a", "the same text"))
+    digest = text_digest(EMBEDDER.contract.format("the same text", Task.DOCUMENT))
+    assert shelf.missing([digest, text_digest("other")]) == {text_digest("other")}
+    put(shelf, document("b", "the same text"))
+    with shelf.view() as view:
+        assert (view.counts().chunks, view.counts().vectors) == (2, 1)
+
+
+def test_a_vector_goes_with_the_last_chunk_that_has_it(shelf):
+    put(shelf, document("a", "the same text"), document("b", "the same text"))
+    shelf.write(Change(remove=["a"]))
+    assert found_by_vector(shelf, "the same text") == ["b"]
+    shelf.write(Change(remove=["b"]))
+    with shelf.view() as view:
+        assert view.counts().vectors == 0
+        assert view.nearest(EMBEDDER.embed(["the same text"], Task.DOCUMENT), 3) == [[]]
+
+
+def test_keys_and_chunk_numbers_are_never_used_again(shelf):
+    put(shelf, document("a", "one"))
+    with shelf.view() as view:
+        first = view.chunks_of_document("a")[0]
+    shelf.write(Change(remove=["a"]))
+    put(shelf, document("a", "one"))
+    with shelf.view() as view:
+        second = view.chunks_of_document("a")[0]
+    assert second.key > first.key
+    assert second.number > first.number
+
+
+@pytest.mark.parametrize("broken", [np.nan, 2.0])
+def test_a_broken_vector_is_refused_and_nothing_is_stored(shelf, broken):
+    put(shelf, document("a", "good"))
+    bad = change(shelf, [document("b", "bad")])
+    vectors = {digest: np.where(vector != 0, vector * np.float32(broken), 0) for digest, vector in bad.vectors.items()}
+    with pytest.raises(InvalidInput, match="norm"):
+        shelf.write(Change(add=bad.add, vectors=vectors))
+    with pytest.raises(InvalidInput, match="no vector"):
+        shelf.write(Change(add=bad.add))
+    with shelf.view() as view:
+        assert view.counts().documents == 1
+    assert damaged(shelf) == []
+
+
+def test_a_reader_keeps_its_generation_while_others_write(shelf):
+    put(shelf, document("a", "alpha"))
+    with shelf.view() as before:
+        put(shelf, document("a", "beta"), document("b", "gamma"))
+        assert before.document("a").document.text == "alpha"
+        assert [number for number, _ in before.words("beta", 5)] == []
+        assert before.counts().documents == 1
+    assert found_by_words(shelf, "beta") == ["a"]
+
+
+def test_a_search_during_writes_sees_a_document_whole_or_not_at_all(shelf):
+    put(shelf, document("pair", "left 0", "right 0"))
+    torn, stop = [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            with shelf.view() as view:
+                texts = [chunk.text for chunk in view.chunks_of_document("pair")]
+                by_words = {chunk.text for chunk in view.chunks(n for n, _ in view.words("left right", 10)).values()}
+            if len({text.split()[1] for text in texts}) != 1 or len(texts) != 2 or by_words != set(texts):
+                torn.append((texts, by_words))
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(1, 40):
+        put(shelf, document("pair", f"left {number}", f"right {number}"))
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert torn == []
+
+
+def test_a_missing_document_names_the_nearest_ids(shelf):
+    put(shelf, document("notes/solar.md", "x"))
+    with shelf.view() as view, pytest.raises(DocumentNotFound, match=r"Did you mean 'notes/solar.md'"):
+        view.document("notes/sollar.md")
+
+
+def test_documents_come_in_pages_in_the_order_of_their_ids(shelf):
+    put(shelf, *(document(f"d{number:02}", f"text {number}") for number in range(7)))
+    with shelf.view() as view:
+        first = [stored.document.id for stored in view.documents(None, 4)]
+        rest = [stored.document.id for stored in view.documents(None, 4, first[-1])]
+    assert first + rest == [f"d{number:02}" for number in range(7)]
+
+
+def test_a_job_makes_its_documents_known_before_they_are_embedded(shelf):
+    shelf.start_job(JobRecord("j", "index", "running", 1.0, 1.0), [PlanRow("a", "add"), PlanRow("b", "add")])
+    with shelf.view() as view:
+        assert (view.counts().documents, view.counts().known) == (0, 2)
+    shelf.write(change(shelf, [document("a", "text")], job="j", done=["a"], failed={"b": "damaged"}))
+    with shelf.view() as view:
+        assert (view.counts().documents, view.counts().known) == (1, 1)
+    assert [(row.document, row.state, row.reason) for row in shelf.plan("j")] == [
+        ("a", "done", ""),
+        ("b", "failed", "damaged"),
+    ]
+    shelf.finish_job("j", "done", "{}")
+    assert shelf.plan("j") == []
+
+
+def test_a_job_that_a_crash_left_running_is_interrupted_and_still_counted(shelf):
+    shelf.start_job(JobRecord("j", "index", "running", 1.0, 1.0), [PlanRow("a", "add")])
+    shelf.close()
+    again = Collection.open(shelf.folder)
+    assert again.jobs()[0].state == "interrupted"
+    with again.view() as view:
+        assert view.counts().known == 1
+    again.close()
+
+
+def test_a_folder_above_absorbs_a_source_and_keeps_its_vectors(shelf):
+    shelf.adopt_sources([Source("b", "/a/b")], [], {})
+    put(shelf, document("b/x.md", "text", source="b"))
+    shelf.adopt_sources([Source("a", "/a")], ["b"], {"b/x.md": "a/b/x.md"})
+    assert [source.name for source in shelf.sources()] == ["a"]
+    assert list(shelf.states("a")) == ["a/b/x.md"]
+    assert found_by_words(shelf, "text") == ["a/b/x.md"]
+    assert damaged(shelf) == []
+
+
+def test_a_rename_onto_another_document_changes_nothing(shelf):
+    put(shelf, document("a", "one"), document("b", "two"))
+    with pytest.raises(InvalidInput, match="another document"):
+        shelf.adopt_sources([Source("s", "/s")], [], {"a": "b"})
+    assert shelf.sources() == []
+
+
+def test_a_full_disk_is_a_clear_error_and_leaves_what_was_there(shelf):
+    put(shelf, document("a", "kept text"))
+    # SQLite's own limit behaves as a full disk does.
+    connection = shelf._store._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(StorageFull, match="Free space"):
+        put(shelf, document("b", "x" * 500_000))
+    connection.execute("PRAGMA max_page_count = 1000000")
+    assert found_by_words(shelf, "kept") == ["a"]
+    assert damaged(shelf) == []
+    put(shelf, document("b", "it goes on"))
+    assert found_by_words(shelf, "goes") == ["b"]
+
+
+def test_a_record_that_is_no_database_is_a_clear_error(shelf):
+    shelf.close()
+    (shelf.folder / "documents.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(StorageDamaged, match="Restore"):
+        Collection.open(shelf.folder)
+
+
+def test_a_record_of_a_newer_version_is_refused(shelf):
+    shelf.close()
+    connection = sqlite3.connect(shelf.folder / "documents.db")
+    connection.execute(f"PRAGMA user_version = {len(STEPS) + 1}")
+    connection.close()
+    with pytest.raises(StorageTooNew, match="Upgrade"):
+        Collection.open(shelf.folder)
+
+
+def test_a_migration_copies_the_file_aside_first_and_is_all_or_nothing(shelf):
+    put(shelf, document("a", "text"))
+    shelf.close()
+    path = shelf.folder / "documents.db"
+
+    def breaks(connection):
+        connection.execute("CREATE TABLE half (x)")
+        raise RuntimeError("power")
+
+    connection = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(RuntimeError):
+        migrate(connection, path, [*STEPS, breaks])
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
+    migrate(connection, path, [*STEPS, lambda c: c.execute("CREATE TABLE more (x)")])
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(STEPS) + 1,)
+    connection.close()
+    before = sqlite3.connect(path.with_name(f"documents.db.before-v{len(STEPS) + 1}"))
+    assert before.execute("SELECT count(*) FROM documents").fetchone() == (1,)
+    before.close()
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 300, "a\0b", "ends."])
+def test_a_name_that_could_leave_its_folder_is_refused(name):
+    with pytest.raises(InvalidInput, match="cannot be a collection's name"):
+        valid_name(name)
+
+
+def test_a_dropped_collection_is_gone_and_its_name_is_free(tmp_path):
+    shelf = new_collection(tmp_path)
+    put(shelf, document("a", "x"))
+    shelf.close()
+    drop(tmp_path, "shelf")
+    assert collection_names(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+    new_collection(tmp_path).close()
+    with pytest.raises(CollectionNotFound):
+        Collection.open(tmp_path / "other")

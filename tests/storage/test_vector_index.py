@@ -1,0 +1,321 @@
+"""The contract of a vector index, against a brute force in float64."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from knowledge_core.errors import StorageError
+from knowledge_core.storage.vector_index import VectorIndex, quantise, scale
+from knowledge_core.types import Vectors
+
+DIM = 96
+
+
+def clustered(count: int, dimensions: int = DIM, *, seed: int = 1, clusters: int = 40) -> Vectors:
+    """Unit vectors as models give them: in groups, and most of the variance in few dimensions."""
+    draw = np.random.default_rng(seed)
+    weight = np.exp(-np.arange(dimensions) / (dimensions / 6))
+    centres = np.random.default_rng(0).normal(size=(clusters, dimensions))
+    vectors = (centres[draw.integers(0, clusters, count)] + 0.5 * draw.normal(size=(count, dimensions))) * weight
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def brute(keys: np.ndarray, vectors: Vectors, query: np.ndarray, limit: int) -> list[int]:
+    cosines = vectors.astype(np.float64) @ query.astype(np.float64)
+    return [int(keys[i]) for i in np.lexsort((keys, -cosines))[:limit]]
+
+
+def numbers(*keys: int) -> np.ndarray:
+    return np.array(keys, dtype=np.int64)
+
+
+NOTHING = (numbers(), np.empty((0, DIM), np.float32))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> VectorIndex:
+    return VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+
+
+def found(index: VectorIndex, query: np.ndarray, limit: int, allowed: np.ndarray | None = None) -> list[int]:
+    return [key for key, _ in index.snapshot().nearest(query[np.newaxis], limit, allowed)[0]]
+
+
+@pytest.mark.parametrize("dimensions", [384, 768, 256, 300, 32])
+def test_the_ten_nearest_are_among_thirty_candidates(tmp_path: Path, dimensions: int) -> None:
+    vectors, queries = clustered(3_000, dimensions), clustered(100, dimensions, seed=2)
+    keys = np.arange(1, 3_001)
+    index = VectorIndex.load(tmp_path, dimensions=dimensions, tag="one")
+    index.apply(1, keys, vectors, [])
+    recall = []
+    for query, hits in zip(queries, index.snapshot().nearest(queries, 30), strict=True):
+        candidates = numbers(*(key for key, _ in hits))
+        rescored = brute(candidates, vectors[candidates - 1], query, 10)
+        recall.append(len({*brute(keys, vectors, query, 10)} & {*rescored}) / 10)
+    assert np.mean(recall) >= 0.999
+
+
+def test_a_score_is_nearly_the_cosine_and_higher_is_better(index: VectorIndex) -> None:
+    vectors = clustered(500)
+    index.apply(1, np.arange(1, 501), vectors, [])
+    hits = index.snapshot().nearest(vectors[:1], 500)[0]
+    assert hits[0][0] == 1
+    assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
+    for key, score in hits:
+        assert score == pytest.approx(float(vectors[key - 1] @ vectors[0]), abs=0.03)
+
+
+def test_quantised_bits_are_the_same_everywhere() -> None:
+    # Vectors without random numbers, so that nothing but `quantise` is in the digest.
+    for dimensions, digest in ((384, "cc1f3997879f4fbb"), (768, "f28262a37afca356")):
+        grid = (np.arange(20 * dimensions, dtype=np.int64) * 2_654_435_761 % 1_009 - 504).reshape(20, dimensions)
+        vectors = (grid / np.sqrt((grid**2).sum(axis=1, keepdims=True))).astype(np.float32)
+        assert hashlib.sha256(quantise(vectors).tobytes()).hexdigest()[:16] == digest
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3, 7, 128, 384])
+def test_turning_keeps_inner_products(dimensions: int) -> None:
+    vectors = clustered(50, dimensions)
+    rows = quantise(vectors).astype(np.float64)
+    if dimensions >= 128:  # below, one component may hold more than five deviations, and is cut
+        assert np.abs(rows @ rows.T / scale(dimensions) ** 2 - vectors @ vectors.T).max() < 0.02
+    assert rows.shape == (50, dimensions)
+
+
+def test_a_vector_is_quantised_alike_alone_and_among_others() -> None:
+    vectors = clustered(600, 384)
+    rows = quantise(vectors)
+    assert all(np.array_equal(quantise(vectors[i : i + 1])[0], rows[i]) for i in (0, 255, 256, 599))
+
+
+def test_equal_rows_come_in_the_order_of_their_keys_also_at_the_cut(index: VectorIndex) -> None:
+    one = clustered(1)
+    index.apply(1, numbers(9, 3, 7, 5, 1, 8), np.repeat(one, 6, axis=0), [])
+    index.apply(2, np.arange(100, 400), np.repeat(one, 300, axis=0), [])
+    assert found(index, one[0], 4) == [1, 3, 5, 7]
+    assert found(index, one[0], 8) == [1, 3, 5, 7, 8, 9, 100, 101]
+    assert found(index, one[0], 3, numbers(8, 150, 151, 399)) == [8, 150, 151]
+
+
+def test_a_limit_beyond_what_is_there_gives_what_is_there(index: VectorIndex) -> None:
+    vectors = clustered(3)
+    index.apply(1, numbers(1, 2, 3), vectors, [])
+    assert sorted(found(index, vectors[0], 50)) == [1, 2, 3]
+    assert found(index, vectors[0], 0) == []
+
+
+def test_an_empty_index_an_empty_filter_and_no_query_find_nothing(index: VectorIndex) -> None:
+    vectors = clustered(2)
+    assert index.snapshot().nearest(vectors, 5) == [[], []]
+    index.apply(1, numbers(1, 2), vectors, [])
+    assert index.snapshot().nearest(vectors, 5, numbers()) == [[], []]
+    assert index.snapshot().nearest(vectors, 5, numbers(77)) == [[], []]
+    assert index.snapshot().nearest(vectors[:0], 5) == []
+
+
+def test_a_filter_is_exact_and_before_the_cut(index: VectorIndex) -> None:
+    vectors, queries = clustered(1_000), clustered(20, seed=3)
+    keys = np.arange(1, 1_001)
+    index.apply(1, keys, vectors, [])
+    allowed = keys[::9]
+    whole = index.snapshot().nearest(queries, 1_000)
+    for query, everything in zip(queries, whole, strict=True):
+        expected = [key for key, _ in everything if key in set(allowed.tolist())][:10]
+        assert found(index, query, 10, np.append(allowed, 5_000)) == expected
+
+
+def test_many_queries_give_what_each_gives_alone(index: VectorIndex) -> None:
+    vectors, queries = clustered(400), clustered(150, seed=5)
+    index.apply(1, np.arange(1, 401), vectors, [])
+    together = index.snapshot().nearest(queries, 7)
+    assert together == [index.snapshot().nearest(query[np.newaxis], 7)[0] for query in queries]
+
+
+def test_removed_keys_are_gone_and_may_come_back(index: VectorIndex) -> None:
+    vectors = clustered(10)
+    index.apply(1, np.arange(1, 11), vectors, [])
+    index.apply(2, *NOTHING, [3, 4, 99])
+    assert index.snapshot().keys.tolist() == [1, 2, 5, 6, 7, 8, 9, 10]
+    assert found(index, vectors[2], 1) != [3]
+    index.apply(3, numbers(3), vectors[2:3], [])
+    assert index.snapshot().keys.tolist() == [1, 2, 3, 5, 6, 7, 8, 9, 10]
+    assert found(index, vectors[2], 1) == [3]
+
+
+def test_applying_a_change_again_changes_nothing(index: VectorIndex) -> None:
+    vectors = clustered(12)
+    index.apply(1, np.arange(1, 11), vectors[:10], [])
+    for _ in range(2):
+        index.apply(2, numbers(12, 11), vectors[[11, 10]], [5, 2])
+        assert index.snapshot().keys.tolist() == [1, 3, 4, 6, 7, 8, 9, 10, 11, 12]
+        assert np.array_equal(index.snapshot().rows([11, 1, 12]), quantise(vectors[[10, 0, 11]]))
+    index.apply(3, numbers(4), vectors[4:5], [4])
+    assert np.array_equal(index.snapshot().rows([4]), quantise(vectors[4:5]))
+    assert index.generation == 3
+
+
+def test_rows_of_a_key_that_is_not_there_are_an_error(index: VectorIndex) -> None:
+    index.apply(1, numbers(2, 4), clustered(2), [])
+    for key in (1, 3, 5):
+        with pytest.raises(KeyError):
+            index.snapshot().rows([2, key])
+    assert index.snapshot().rows([]).shape == (0, DIM)
+
+
+def test_vectors_of_another_length_are_refused(index: VectorIndex) -> None:
+    with pytest.raises(ValueError, match="1 keys"):
+        index.apply(1, numbers(1), clustered(1, DIM + 1), [])
+
+
+def test_growing_by_one_gives_what_adding_at_once_gives(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(700)
+    for i in range(700):
+        index.apply(i + 1, numbers(i + 1), vectors[i : i + 1], [])
+    assert index.snapshot().keys.tolist() == list(range(1, 701))
+    assert np.array_equal(index.snapshot().matrix, quantise(vectors))
+
+
+def test_a_snapshot_stays_while_the_index_changes(index: VectorIndex) -> None:
+    vectors = clustered(2_000)
+    index.apply(1, np.arange(1, 501), vectors[:500], [])
+    snapshot, stop, wrong = index.snapshot(), threading.Event(), []
+    expected = snapshot.nearest(vectors[:5], 20)
+
+    def read() -> None:
+        while not stop.is_set():
+            latest = index.snapshot()
+            if snapshot.nearest(vectors[:5], 20) != expected or latest.keys.shape[0] != latest.matrix.shape[0]:
+                wrong.append(latest.generation)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for i in range(500, 900):
+        index.apply(i, numbers(i + 1), vectors[i : i + 1], [i - 499] if i % 3 else [])
+    index.clear()
+    stop.set()
+    reader.join()
+    assert not wrong
+    assert snapshot.generation == 1
+    assert snapshot.nearest(vectors[:5], 20) == expected
+    assert index.snapshot().generation == 0
+
+
+def published(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_saved_is_loaded_and_can_go_on(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(40)
+    index.apply(6, np.arange(1, 31), vectors[:30], [])
+    index.save()
+    index.apply(7, numbers(31), vectors[30:31], [8])
+    index.save()
+    index.save()
+    assert published(tmp_path) == ["vectors-7.int8"]
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert (again.generation, again.discarded) == (7, None)
+    assert again.snapshot().nearest(vectors, 40) == index.snapshot().nearest(vectors, 40)
+    again.apply(8, np.arange(32, 41), vectors[31:], [])
+    again.apply(9, *NOTHING, [1])
+    assert again.snapshot().keys.tolist() == [*range(2, 8), *range(9, 41)]
+
+
+def test_an_empty_index_can_be_saved(index: VectorIndex, tmp_path: Path) -> None:
+    index.apply(4, *NOTHING, [1])
+    index.save()
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert (again.generation, again.discarded, len(again.snapshot().keys)) == (4, None, 0)
+
+
+def test_a_missing_file_is_an_empty_index_without_a_reason(tmp_path: Path) -> None:
+    again = VectorIndex.load(tmp_path / "nowhere", dimensions=DIM, tag="one")
+    assert (again.generation, again.discarded) == (0, None)
+
+
+@pytest.mark.parametrize("place", [0, 9, 13, 17, 25, 40, 70, 200, -1])
+def test_a_flipped_bit_discards_the_file(index: VectorIndex, tmp_path: Path, place: int) -> None:
+    index.apply(3, np.arange(1, 21), clustered(20), [])
+    index.save()
+    path = tmp_path / "vectors-3.int8"
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert again.generation == 0
+    assert again.discarded is not None
+    assert again.discarded.startswith("vectors-3.int8: ")
+    assert "\n" not in again.discarded
+
+
+@pytest.mark.parametrize("kept", [0, 5, 71, 72, 500, -1])
+def test_a_truncated_file_is_discarded_and_replaced(index: VectorIndex, tmp_path: Path, kept: int) -> None:
+    index.apply(3, np.arange(1, 21), clustered(20), [])
+    index.save()
+    path = tmp_path / "vectors-3.int8"
+    path.write_bytes(path.read_bytes()[:kept])
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert (again.generation, len(again.snapshot().keys)) == (0, 0)
+    assert again.discarded
+    again.apply(3, np.arange(1, 21), clustered(20), [])
+    again.save()
+    assert VectorIndex.load(tmp_path, dimensions=DIM, tag="one").generation == 3
+
+
+def test_a_file_of_another_record_contract_or_generation_is_discarded(index: VectorIndex, tmp_path: Path) -> None:
+    index.apply(3, np.arange(1, 21), clustered(20), [])
+    index.save()
+    assert "another record" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="two").discarded or "")
+    assert "96 dimensions" in (VectorIndex.load(tmp_path, dimensions=64, tag="one").discarded or "")
+    (tmp_path / "vectors-3.int8").rename(tmp_path / "vectors-12.int8")
+    assert "generation 3" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
+    (tmp_path / "vectors-12.int8").write_bytes(b"something else, and long enough to have a header of its own" * 9)
+    assert "not a file of vectors" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
+
+
+def test_the_newest_file_counts_and_half_written_ones_go(index: VectorIndex, tmp_path: Path) -> None:
+    index.apply(9, numbers(1), clustered(1), [])
+    index.save()
+    older = (tmp_path / "vectors-9.int8").read_bytes()
+    index.apply(10, numbers(2), clustered(1, seed=4), [])
+    index.save()
+    (tmp_path / "vectors-9.int8").write_bytes(older)  # a crash between the renaming and the removal
+    (tmp_path / "vectors-11.int8.new").write_bytes(b"half")
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert again.generation == 10
+    again.apply(11, *NOTHING, [])
+    again.save()
+    assert published(tmp_path) == ["vectors-11.int8"]
+
+
+def test_clear_forgets_the_files_too(index: VectorIndex, tmp_path: Path) -> None:
+    index.apply(3, numbers(1), clustered(1), [])
+    index.save()
+    index.clear()
+    assert published(tmp_path) == []
+    assert (index.generation, len(index.snapshot().keys)) == (0, 0)
+    index.apply(3, numbers(1), clustered(1), [])
+    index.save()
+    assert published(tmp_path) == ["vectors-3.int8"]
+
+
+def test_a_refusing_disk_leaves_what_was_published(index: VectorIndex, tmp_path: Path) -> None:
+    index.apply(3, numbers(1), clustered(1), [])
+    index.save()
+    index.apply(4, np.arange(2, 401), clustered(399), [])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a full disk: writes beyond that fail
+    try:
+        with pytest.raises(StorageError, match=r"vectors-4\.int8"):
+            index.save()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert published(tmp_path) == ["vectors-3.int8"]
+    assert VectorIndex.load(tmp_path, dimensions=DIM, tag="one").generation == 3
+    index.save()
+    assert published(tmp_path) == ["vectors-4.int8"]
