@@ -129,7 +129,7 @@ def fill(collection: Collection, judged: Judged, embedder: Embedder, cut: Cut) -
 
 @dataclass(frozen=True)
 class Measured:
-    """One set, cut in one way. milliseconds: a search, the query's embedding left out. refused: own, other questions."""
+    """One set, cut in one way. milliseconds: a search without embedding. refused: own and other questions."""
 
     chunks: int
     scores: list[Evaluation]

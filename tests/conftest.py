@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 import pytest
-from hash_embedder import HashEmbedder
 
+from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 
 if TYPE_CHECKING:

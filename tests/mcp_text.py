@@ -5,7 +5,11 @@ from __future__ import annotations
 from mcp_types import CallToolResult, TextContent
 
 NOTES = [
-    {"id": "solar", "title": "Solar panels", "text": "A solar panel turns sunlight into electricity.\n\nIt needs no fuel."},
+    {
+        "id": "solar",
+        "title": "Solar panels",
+        "text": "A solar panel turns sunlight into electricity.\n\nIt needs no fuel.",
+    },
     {"id": "bread", "title": "Bread", "text": "Knead the dough, let it rise, bake the loaf in a hot oven."},
     {"id": "kernel", "title": "Kernels", "text": "The kernel schedules processes and talks to the hardware."},
 ]

@@ -20,6 +20,7 @@
     ├── DataDirectoryHeld       another process holds the data directory: the message names it
     ├── ConfigurationError      the configuration file is wrong: the message names the key
     └── Cancelled               the caller stopped the work; what was acknowledged stays
+        └── Interrupted         the process is ending: the work can go on in the next one
 
 Each class is an action that its catcher can take. Messages hold no text of a document, and no path of the server
 beyond what the caller gave.
@@ -106,3 +107,7 @@ class ConfigurationError(KnowledgeCoreError):
 
 class Cancelled(KnowledgeCoreError):
     """The caller stopped the work."""
+
+
+class Interrupted(Cancelled):
+    """The process that does the work is ending."""

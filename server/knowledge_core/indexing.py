@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.errors import Cancelled, KnowledgeCoreError
+from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
 from knowledge_core.planning import Item, Plan
@@ -89,11 +89,13 @@ def index(
     rows += [PlanRow(document.id, "add", inline=_as_json(document)) for document in documents]
     rows += [PlanRow(id, "remove") for id in plan.remove]
     now = time.time()
-    collection.start_job(JobRecord(job, "index", "running", now, now, "{}", "{}"), rows)
+    # What an interrupted job still had to do in these folders is in this plan, or gone from the folder.
+    covered = [source.name + "/" for source in plan.sources]
+    collection.start_job(JobRecord(job, "index", "running", now, now), rows, supersedes=covered)
     try:
         work.run(plan, documents)
-    except Cancelled:
-        collection.finish_job(job, "cancelled", "{}")
+    except Cancelled as stopped:
+        collection.finish_job(job, "interrupted" if isinstance(stopped, Interrupted) else "cancelled", "{}")
         raise
     except KnowledgeCoreError as error:
         collection.finish_job(job, "failed", json.dumps({"error": str(error)}))
@@ -193,7 +195,9 @@ class _Work:
                 window = _Window()
         yield window
 
-    def _prepared(self, items: Sequence[Item], documents: Sequence[Document]) -> Iterator[NewDocument | Failure | _Unchanged]:
+    def _prepared(
+        self, items: Sequence[Item], documents: Sequence[Document]
+    ) -> Iterator[NewDocument | Failure | _Unchanged]:
         """Read, compare and cut one document after the other."""
         for item in items:
             try:
@@ -211,7 +215,9 @@ class _Work:
         source = item.source if item else None
         if stored is not None and stored.source != source:
             whose = f"the folder source {stored.source!r}" if stored.source else "a document given by its text"
-            return Failure(document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it.")
+            return Failure(
+                document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it."
+            )
         if stored is not None and stored.digest == digest:
             return _Unchanged(document.id, (item.found.size, item.found.mtime_ns) if item else None)
         chunks = chunk(document, self._embedder.count_tokens, size=self._size)
@@ -232,9 +238,13 @@ class _Work:
         if done or window.failed:
             self._collection.write(
                 Change(
-                    add=window.documents, vectors=vectors, touched=window.touched, job=self._job, done=done,
+                    add=window.documents,
+                    vectors=vectors,
+                    touched=window.touched,
+                    job=self._job,
+                    done=done,
                     failed=window.failed,
-                )  # fmt: skip
+                )
             )
         self._indexed += len(window.documents)
         self._unchanged += len(window.unchanged)

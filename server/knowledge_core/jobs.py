@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from knowledge_core.errors import Cancelled, JobNotFound, KnowledgeCoreError
+from knowledge_core.errors import Cancelled, Interrupted, JobNotFound, KnowledgeCoreError
 from knowledge_core.types import Progress, ReportProgress
 
 log = logging.getLogger(__name__)
@@ -33,16 +33,21 @@ class Job:
     collection: str
     created: float
     state: State = "running"
-    progress: Progress = Progress(0, 0, "starting")
+    progress: Progress = field(default_factory=lambda: Progress(0, 0, "starting"))
     outcome: object = None
     error: str = ""
     finished: float | None = None
     _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
+    _interrupt: threading.Event = field(default_factory=threading.Event, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
 
     def cancel(self) -> None:
         """Ask the work to stop at its next batch."""
         self._cancel.set()
+
+    def interrupt(self) -> None:
+        """Ask the work to stop at its next batch, because the process is ending."""
+        self._interrupt.set()
 
     def wait(self, seconds: float) -> bool:
         """Wait until it has ended, or `seconds` are over; say whether it has ended."""
@@ -52,6 +57,8 @@ class Job:
     def report(self, progress: Progress) -> None:
         """Note how far the work is; raises `Cancelled` once it should stop."""
         self.progress = progress
+        if self._interrupt.is_set():
+            raise Interrupted("The process is ending; what was acknowledged stays.")
         if self._cancel.is_set():
             raise Cancelled("Cancelled by the caller; what was acknowledged stays.")
 
@@ -73,7 +80,6 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._guard = threading.Lock()
-        self._stopping = False
 
     def start(self, kind: str, collection: str, work: Work) -> Job:
         """Start `work` on a thread of its own and return its job at once."""
@@ -105,22 +111,23 @@ class Jobs:
 
     def stop(self) -> None:
         """Ask all jobs to stop, and wait until they have. They end as "interrupted"."""
-        self._stopping = True
         with self._guard:
             threads = list(self._threads.values())
             for job in self._jobs.values():
-                job.cancel()
+                job.interrupt()
         for thread in threads:
             thread.join()
 
     def _run(self, job: Job, work: Work) -> None:
         try:
             outcome = work(job, job.report)
-        except Cancelled:
-            job.end("interrupted" if self._stopping else "cancelled", error="Stopped between two batches.")
+        except Interrupted as stopped:
+            job.end("interrupted", error=str(stopped))
+        except Cancelled as stopped:
+            job.end("cancelled", error=str(stopped))
         except KnowledgeCoreError as error:
             job.end("failed", error=str(error))
-        except Exception:  # noqa: BLE001  # the last frame of this thread: whoever waits must be woken
+        except Exception:  # the last frame of this thread: whoever waits must be woken
             log.exception("%s failed", job.id)
             # Told nothing of what it was: it may hold a path or a text.
             job.end("failed", error="An unexpected error; the log has the details.")

@@ -134,7 +134,9 @@ class _Draft:
             under = f"{source.name}/{prefix}"
             hidden = tuple(under + folder for folder in one.walk.unreadable)
             self._remove += sorted(
-                id for id in self._states if id.startswith(under) and id not in kept and not id.startswith(hidden or "\0")
+                id
+                for id in self._states
+                if id.startswith(under) and id not in kept and not id.startswith(hidden or "\0")
             )
 
     def finished(self) -> Plan:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from knowledge_core.embedding.embedder import Embedder
@@ -20,12 +21,12 @@ from knowledge_core.retrieval.aiming import aimed
 from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.cursor import Cursor, decode, encode, request_digest
 from knowledge_core.retrieval.folding import Ranked, fold
-from knowledge_core.retrieval.relevance import seems_relevant
+from knowledge_core.retrieval.relevance import seems_relevant, telling_words
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
-from knowledge_core.storage.wording import spans, words
+from knowledge_core.storage.wording import spans_among
 from knowledge_core.types import Lines
 
 __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
@@ -168,12 +169,12 @@ def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tupl
 
 
 def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None]:
-    """Return at least `enough` folded hits, if there are that many, and the best cosine of all, if one was taken."""
+    """Return `enough` folded hits, if there are that many, and the best cosine of all, if one was taken."""
     ranked: list[Ranked] = []
     cosines: list[float] = []
     for tier in tiers(groups):
         cosines += [each.dense for each in tier if each.dense is not None]
-        ranked += fold(tier)
+        ranked += islice(fold(tier), enough - len(ranked))
         if len(ranked) >= enough:
             break
     return ranked, max(cosines, default=None)
@@ -188,10 +189,11 @@ def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchReq
     for one in over:
         numbers = [each.place.number for each in ranked if each.collection == one.name]
         chunks[one.name] = one.view.chunks(numbers) if numbers else {}
+    telling = telling_words(request.query or "")
     hits: list[Hit] = []
     left = float("inf") if request.max_tokens is None else request.max_tokens
     for each in ranked:
-        hit = _hit(each, chunks[each.collection][each.place.number], request)
+        hit = _hit(each, chunks[each.collection][each.place.number], telling, explain=request.explain)
         left -= _tokens(hit)
         if hits and left < 0:
             break
@@ -199,7 +201,7 @@ def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchReq
     return hits
 
 
-def _hit(ranked: Ranked, chunk: StoredChunk, request: SearchRequest) -> Hit:
+def _hit(ranked: Ranked, chunk: StoredChunk, telling: set[str], *, explain: bool) -> Hit:
     return Hit(
         collection=ranked.collection,
         document=chunk.document,
@@ -209,19 +211,16 @@ def _hit(ranked: Ranked, chunk: StoredChunk, request: SearchRequest) -> Hit:
         lines=ranked.lines,
         page=chunk.page,
         heading=chunk.heading,
-        snippet=_snippet(chunk.text, request.query),
+        snippet=_snippet(chunk.text, telling),
         score=ranked.score,
-        parts=_parts(ranked) if request.explain else None,
+        parts=_parts(ranked) if explain else None,
         also=ranked.copies[:MOST_COPIES],
     )
 
 
-def _snippet(text: str, query: str | None) -> str:
+def _snippet(text: str, wanted: set[str]) -> str:
     text = flat(text)
-    if query is None:
-        return snippet(text, [])
-    wanted = set(words(query))
-    return snippet(text, [Match(start, end, word) for word, start, end in spans(text) if word in wanted])
+    return snippet(text, [Match(start, end, word) for word, start, end in spans_among(text, wanted)])
 
 
 def _parts(ranked: Ranked) -> dict[str, float]:
@@ -281,11 +280,9 @@ def _stale(over: Sequence[Searched], hits: Sequence[Hit]) -> tuple[str, ...]:
     """Return the ids among the hits whose file is gone, or has another size or time than when it was indexed."""
     stale: set[str] = set()
     for each in over:
-        ids = sorted({hit.document for hit in hits if hit.collection == each.name})
-        stored = each.view.documents({"id": {"$in": ids}}, len(ids), None) if ids else []
-        stale.update(
-            one.document.id for one in stored if one.path is not None and _changed(one.path, one.size, one.mtime_ns)
-        )
+        ids = {hit.document for hit in hits if hit.collection == each.name}
+        files = each.view.files(ids) if ids else {}
+        stale.update(id for id, (path, size, mtime_ns) in files.items() if _changed(path, size, mtime_ns))
     return tuple(dict.fromkeys(hit.document for hit in hits if hit.document in stale))
 
 

@@ -56,6 +56,8 @@ def test_a_data_directory_that_is_a_file_is_a_clear_error(tmp_path):
 
 
 def test_asking_where_the_data_directory_is_imports_the_standard_library_only():
-    code = "import sys, knowledge_core.paths; print([m for m in ('numpy', 'pydantic', 'yaml', 'mcp') if m in sys.modules])"
+    code = (
+        "import sys, knowledge_core.paths; print([m for m in ('numpy', 'pydantic', 'yaml', 'mcp') if m in sys.modules])"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_gemma import make_tiny_gemma
 
 from knowledge_core.embedding.models import MINILM, Model, resolve
 from knowledge_core.embedding.packaged import packaged_folder
 from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
 from knowledge_core.types import Vectors
+from tiny_gemma import make_tiny_gemma
 
 Reference = Callable[[Sequence[str], int], Vectors]
 """(the exact strings, dimensions) to vectors: what the product must equal."""

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hash_embedder import HashEmbedder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hash_embedder import HashEmbedder
 from knowledge_core.embedding import batching, contract, prompts
 from knowledge_core.embedding.contract import GEMMA_PROMPTS, MINILM_PROMPTS, SAME, EmbeddingContract
 from knowledge_core.errors import StorageDamaged
@@ -62,10 +62,14 @@ def changed(**fields):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "7", '"x"', "[" * 100_000, without("model"), without("prompts"), changed(dimensions="8")]
-    + [changed(dimensions=True), changed(dimensions=0), changed(prompts={}), changed(prompts=dict(GEMMA_PROMPTS) | {"query": 1})]
-    + [changed(probe="?"), changed(probe="AAAA"), changed(probe=7), changed(probe="AADAfwAAwH8=" * 12)],
-)  # fmt: skip
+    [
+        *("", "{", "[]", "null", "7", '"x"', "[" * 100_000),
+        *(without("model"), without("prompts"), without("probe"), changed(prompts={})),
+        *(changed(dimensions="8"), changed(dimensions=True), changed(dimensions=0)),
+        *(changed(prompts={**GEMMA_PROMPTS, "query": 1}), changed(probe=7), changed(probe="?"), changed(probe="AAAA")),
+        changed(probe="AADAfwAAwH8=" * 12),  # NaN
+    ],
+)
 def test_nonsense_on_disk_is_damage_and_nothing_else(text):
     with pytest.raises(StorageDamaged, match="embedding contract"):
         EmbeddingContract.from_json(text)
@@ -82,9 +86,12 @@ def test_equal_contracts_do_not_differ():
         (replace(GEMMA, dimensions=4), "dimensions: 8 here, 4 there"),
         (replace(GEMMA, max_length=256), "max_length: 2048 here, 256 there"),
         (replace(GEMMA, normalised=False), "normalised: True here, False there"),
-        (replace(GEMMA, prompts=MINILM_PROMPTS), "prompt query: 'task: search result | query: {text}' here, '{text}' there"),
+        (
+            replace(GEMMA, prompts=MINILM_PROMPTS),
+            "prompt code: 'task: code retrieval | query: {text}' here, '{text}' there",
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_difference_names_both_sides(other, told):
     assert told in GEMMA.differences(other)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -80,8 +81,13 @@ def test_a_model_from_the_hub_cache_embeds_under_its_hub_name(hub, tiny_folder, 
 
 @pytest.mark.parametrize(
     ("variable", "below"),
-    [("HF_HUB_CACHE", "."), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"), ("HOME", ".cache/huggingface/hub")],
-)  # fmt: skip
+    [
+        ("HF_HUB_CACHE", "."),
+        ("HF_HOME", "hub"),
+        ("XDG_CACHE_HOME", "huggingface/hub"),
+        ("HOME", ".cache/huggingface/hub"),
+    ],
+)
 def test_the_hub_cache_is_where_the_hubs_client_has_it(variable, below, tmp_path, monkeypatch, tiny_folder):
     monkeypatch.delenv("HF_HUB_CACHE")
     monkeypatch.setenv(variable, str(tmp_path))
@@ -125,10 +131,10 @@ def test_cut_off_weights_are_noticed_without_reading_them(tmp_path, tiny_folder)
     shutil.copytree(tiny_folder, folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    with pytest.raises(ModelUnavailable, match="model.safetensors is cut off"):
+    with pytest.raises(ModelUnavailable, match=r"model\.safetensors is cut off"):
         resolve(str(folder))
     weights.write_text("version https://git-lfs.github.com/spec/v1")
-    with pytest.raises(ModelUnavailable, match="model.safetensors is cut off or damaged"):
+    with pytest.raises(ModelUnavailable, match=r"model\.safetensors is cut off or damaged"):
         resolve(str(folder))
 
 
@@ -193,30 +199,32 @@ def test_installed_lists_what_a_name_would_find(hub, tmp_path, tiny_folder, mini
     assert [resolve(model.name, models_folder=tmp_path / "models") for model in found] == found
 
 
-def test_a_flipped_byte_in_the_packaged_model_is_noticed_before_it_is_used(tmp_path, minilm_folder, monkeypatch):
-    copy = tmp_path / "model"
-    shutil.copytree(minilm_folder, copy)
-    for name in ("model.safetensors", "tokenizer.json", "1_Pooling/config.json", "sentence_bert_config.json"):
-        path = copy / name
-        path.chmod(0o644)
-        with path.open("r+b") as file:
-            file.seek(-100, 2)
-            byte = file.read(1)
-            file.seek(-1, 1)
-            file.write(bytes([byte[0] ^ 1]))
-        with pytest.raises(ModelUnavailable, match=f"damaged: {name}.*Reinstall"):
-            verify(copy)
-        shutil.copy(minilm_folder / name, path)
-    (copy / "vocab.txt").unlink()
-    with pytest.raises(ModelUnavailable, match=r"vocab\.txt"):
-        verify(copy)
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "1_Pooling/config.json", "modules.json"])
+def test_a_flipped_byte_in_the_packaged_model_is_noticed_before_it_is_used(name, tmp_path, minilm_folder):
+    shutil.copytree(minilm_folder, tmp_path / "model", copy_function=os.symlink)
+    verify(tmp_path / "model")
+    shutil.copytree(minilm_folder, tmp_path / "damaged", copy_function=os.symlink)
+    content = bytearray((minilm_folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "damaged" / name).unlink()
+    (tmp_path / "damaged" / name).write_bytes(content)
+    with pytest.raises(ModelUnavailable, match=f"damaged: {name}.*Reinstall"):
+        verify(tmp_path / "damaged")
+
+
+def test_a_missing_file_of_the_packaged_model_is_named(tmp_path, minilm_folder):
+    shutil.copytree(minilm_folder, tmp_path / "model", copy_function=os.symlink)
+    (tmp_path / "model" / "vocab.txt").unlink()
+    with pytest.raises(ModelUnavailable, match=r"incomplete: vocab\.txt"):
+        verify(tmp_path / "model")
 
 
 def test_a_damaged_packaged_model_is_neither_loaded_nor_used_to_count(tmp_path, minilm_folder, monkeypatch):
     copy = tmp_path / "model"
-    shutil.copytree(minilm_folder, copy)
-    tokenizer = copy / "tokenizer.json"
-    tokenizer.write_text(tokenizer.read_text().replace("hello", "hallo"))
+    shutil.copytree(minilm_folder, copy, copy_function=os.symlink)
+    content = (copy / "tokenizer.json").read_text()
+    (copy / "tokenizer.json").unlink()
+    (copy / "tokenizer.json").write_text(content.replace("hello", "hallo"))
     monkeypatch.setattr(models, "packaged_folder", lambda: copy)
     embedder = SentenceTransformersEmbedder(resolve(MINILM), device="cpu")
     with pytest.raises(ModelUnavailable, match="damaged"):

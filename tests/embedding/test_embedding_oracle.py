@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_gemma import MAX_LENGTH, WINDOW
 
 from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
 from knowledge_core.types import Task
+from tiny_gemma import MAX_LENGTH, WINDOW
 
 EQUAL = 1e-5
 
@@ -95,7 +95,7 @@ def test_what_lies_beyond_the_longest_input_does_not_count(tiny_embedder):
     np.testing.assert_allclose(vectors[0], vectors[1], atol=EQUAL)
 
 
-@pytest.mark.parametrize("task", list(Task))
+@pytest.mark.parametrize("task", [Task.QUERY, Task.DOCUMENT])  # its prompts are all empty: the others are the same
 def test_the_packaged_model_equals_the_reference(task, minilm_embedder, minilm_reference):
     np.testing.assert_allclose(minilm_embedder.embed(TEXTS, task), minilm_reference(TEXTS, 384), atol=EQUAL, rtol=0)
 

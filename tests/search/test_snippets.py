@@ -8,6 +8,7 @@ from search.library import Library
 
 from knowledge_core.retrieval.snippets import ELLIPSIS, LENGTH, Match, flat, snippet
 from knowledge_core.search import SearchRequest
+from knowledge_core.storage.wording import spans, spans_among
 from knowledge_core.types import Document
 
 FILLER = "Nothing of interest stands in this sentence at all. " * 12
@@ -72,3 +73,13 @@ def test_a_snippet_is_a_piece_of_the_text_no_longer_than_asked(text: str, starts
     assert len(piece) <= length
     if matches:
         assert any(text[match.start : match.end].strip() in piece for match in matches)
+
+
+@given(
+    text=st.text(st.sampled_from("aAbB_1 .é\u0301\u00ad東ガ"), max_size=60),
+    wanted=st.sets(st.integers(0, 30), max_size=4),
+)
+def test_looking_for_a_few_words_finds_where_reading_all_of_them_does(text: str, wanted: set[int]) -> None:
+    every = spans(text)
+    tokens = {every[i][0] for i in wanted if i < len(every)} | {"absent"}
+    assert sorted(set(spans_among(text, tokens))) == sorted({span for span in every if span[0] in tokens})

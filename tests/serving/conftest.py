@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from mcp_text import NOTES
 
 from knowledge_core.engine import Engine
 from knowledge_core.serving.application import application
+from mcp_text import NOTES
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
 
 @pytest.fixture(params=["legacy", "2026-07-28"])
 def era(request: pytest.FixtureRequest) -> str:

@@ -6,8 +6,9 @@ import json
 
 import pytest
 from mcp.shared.exceptions import MCPError
-from mcp_text import text_of
 from mcp_types import INVALID_PARAMS
+
+from mcp_text import text_of
 
 pytestmark = pytest.mark.anyio
 

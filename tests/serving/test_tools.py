@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from mcp_text import NOTES, text_of
 
 pytestmark = pytest.mark.anyio
@@ -92,7 +93,9 @@ async def test_documents_are_listed_in_pages(indexed):
 
 
 async def test_a_dry_run_lists_and_deletes_nothing(indexed):
-    result = (await indexed.call_tool("delete", {"collection": "default", "all": True, "dry_run": True})).structured_content
+    result = (
+        await indexed.call_tool("delete", {"collection": "default", "all": True, "dry_run": True})
+    ).structured_content
     assert (result["deleted"], result["dry_run"]) == (3, True)
     assert await hits(indexed, query="sunlight")
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storage.shelf import new_collection
 
 from knowledge_core.storage.collection import Collection
+from storage.shelf import new_collection
 
 
 @pytest.fixture

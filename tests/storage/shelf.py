@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from hash_embedder import HashEmbedder
-
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
 from knowledge_core.types import Chunk, Document, Lines, Span, Task
 
 EMBEDDER = HashEmbedder()
 
 
-def document(id: str, *parts: str, title: str = "", metadata: Mapping[str, Any] | None = None, **more: Any) -> NewDocument:
+def document(
+    id: str, *parts: str, title: str = "", metadata: Mapping[str, Any] | None = None, **more: Any
+) -> NewDocument:
     """A document of one chunk a part, a line each."""
     text = "\n".join(parts)
     chunks, start = [], 0

@@ -7,7 +7,6 @@ import threading
 
 import numpy as np
 import pytest
-from storage.shelf import EMBEDDER, change, damaged, document, found_by_vector, found_by_words, new_collection, put
 
 from knowledge_core.errors import (
     CollectionNotFound,
@@ -30,6 +29,7 @@ from knowledge_core.storage.collection import (
 )
 from knowledge_core.storage.migrations import STEPS, migrate
 from knowledge_core.types import Task
+from storage.shelf import EMBEDDER, change, damaged, document, found_by_vector, found_by_words, new_collection, put
 
 
 def test_a_written_document_is_found_by_id_by_words_and_by_vector(shelf):

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from storage.shelf import damaged, found_by_vector, found_by_words, new_collection
 
 from knowledge_core.storage.collection import Collection
+from storage.shelf import damaged, found_by_vector, found_by_words, new_collection
 
 WRITER = """
 import sys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from storage.shelf import damaged, document, found_by_words, put
 
 

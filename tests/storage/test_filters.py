@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from storage.shelf import document, new_collection, put
 
 from knowledge_core.errors import InvalidFilter
+from storage.shelf import document, new_collection, put
 
 BOOKS = {
     "a": {"year": 1999, "lang": "de", "tags": ["sea", "ship"], "draft": False},
@@ -148,7 +148,9 @@ filters = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
 @given(filter=filters)
 def test_every_filter_agrees_with_a_plain_reading(view, filter):
     # `tags: []` reaches SQL as a list without elements, as the plain reading has it.

@@ -12,6 +12,8 @@ from knowledge_core.cli.output import ProgressLine, Usage, command, connected, s
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Answer, Connection
 
+LONGEST_WAIT = 3600  # seconds, the most that a tool waits in one call
+
 
 def add(commands: Any) -> None:
     """Add the commands of this family."""
@@ -71,10 +73,21 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
 
 
 async def index_and_wait(connection: Connection, arguments: dict[str, Any]) -> Answer:
-    """Call `index` and wait for its end, however long, with a progress line."""
+    """Call `index` and wait for its end, however long, with a progress line.
+
+    Ctrl-C withdraws the call that waits, and that cancels the job at its next batch.
+    """
+    from knowledge_core.serving.client import Answer
+
     with ProgressLine() as line:
-        # One call that waits: while it does, Ctrl-C withdraws it, and that cancels the job at its next batch.
-        return await connection.call("index", {**arguments, "wait_seconds": 3600}, line)
+        answer = await connection.call("index", {**arguments, "wait_seconds": LONGEST_WAIT}, line)
+        if answer.structure["state"] != "running":
+            return answer
+        item: dict[str, Any] = {"state": "running", "id": answer.structure["job"]}
+        while item["state"] == "running":
+            answer = await connection.call("job", {"id": item["id"], "wait_seconds": LONGEST_WAIT}, line)
+            item = answer.structure["jobs"][0]
+        return Answer(answer.text, item.get("result", item))
 
 
 def _documents(file: str) -> list[dict[str, Any]]:
@@ -151,7 +164,9 @@ def _add_get(commands: Any) -> None:
     made.add_argument("--collection", default="default", metavar="NAME")
     made.add_argument("--lines", metavar="FROM-TO")
     made.add_argument("--chunk", type=int, metavar="N")
-    made.add_argument("--around", type=int, default=1, metavar="N", help="neighbours on each side of --chunk (default 1)")
+    made.add_argument(
+        "--around", type=int, default=1, metavar="N", help="neighbours on each side of --chunk (default 1)"
+    )
     made.add_argument("--page", type=int, metavar="N")
     made.add_argument("--max-tokens", type=int, metavar="N")
     made.add_argument("--cursor", help="continue a previous answer")
@@ -211,4 +226,3 @@ async def _delete(connection: Connection, arguments: argparse.Namespace) -> int:
         "dry_run": arguments.dry_run or None,
     }
     return show(arguments, await connection.call("delete", given))
-

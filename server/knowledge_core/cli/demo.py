@@ -6,19 +6,18 @@ Everything goes through the same tools as every client's calls; running it again
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import shutil
 import sys
 import time
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.content import index_and_wait
 from knowledge_core.cli.output import ProgressLine, command, connected
 
 if TYPE_CHECKING:
+    from knowledge_core.evaluation import Judged
     from knowledge_core.serving.client import Connection
 
 COLLECTION = "demo"
@@ -40,8 +39,11 @@ def add(commands: Any) -> None:
 
 async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
     out = _Out(quiet=arguments.json)
-    folder = files("knowledge_core.examples").joinpath("hotpotqa_small")
-    corpus, queries, judged = _corpus(folder), _queries(folder), _judgements(folder)
+    from knowledge_core.evaluation import load_beir
+
+    with as_file(files("knowledge_core.examples") / "hotpotqa_small") as folder:
+        judged = load_beir(folder)
+    corpus = [{"id": each.id, "title": each.title, "text": each.text} for each in judged.documents]
     out(f"Indexing {len(corpus)} paragraphs of Wikipedia (HotpotQA sample, CC BY-SA 4.0) into collection {COLLECTION!r}.")
     indexed = await index_and_wait(connection, {"documents": corpus, "collection": COLLECTION})
     out(indexed.text + "\n")
@@ -53,7 +55,7 @@ async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
     with ProgressLine() as line:
         topics = await connection.call("cluster", {"collection": COLLECTION, "limit": 8, "wait_seconds": 3600}, line)
     out(topics.text + "\n")
-    quality = await _measure(connection, queries, judged)
+    quality = await _measure(connection, judged)
     model = await _model(connection)
     out(_quality_line(quality, model, indexed.structure))
     notice = (await connection.ask("models"))["resolved"]["notice"]
@@ -61,7 +63,9 @@ async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
         out(notice)
     out("\n" + _connect_lines())
     if arguments.json:
-        print(json.dumps({"index": indexed.structure, "clusters": topics.structure, "quality": quality, "model": model}))
+        print(
+            json.dumps({"index": indexed.structure, "clusters": topics.structure, "quality": quality, "model": model})
+        )
     return 0
 
 
@@ -74,21 +78,21 @@ class _Out:
             print(text, flush=True)
 
 
-async def _measure(connection: Connection, queries: dict[str, str], judged: dict[str, set[str]]) -> dict[str, float]:
+async def _measure(connection: Connection, judged: Judged) -> dict[str, float]:
     """Return nDCG and recall at 10 over all judged questions, and the median time of one search in milliseconds."""
     from knowledge_core.evaluation import ndcg, recall
 
     gains, found, seconds = [], [], []
     with ProgressLine() as line:
-        for number, (id, relevant) in enumerate(sorted(judged.items()), start=1):
+        for number, (id, grades) in enumerate(judged.judgements.items(), start=1):
             began = time.perf_counter()
-            given = {"query": queries[id], "collections": [COLLECTION], "limit": CUT, "max_tokens": 6000}
+            given = {"query": judged.queries[id], "collections": [COLLECTION], "limit": CUT, "max_tokens": 6000}
             answer = await connection.call("search", given)
             seconds.append(time.perf_counter() - began)
             ranked = [hit["document"] for hit in answer.structure["hits"]]
-            gains.append(ndcg(ranked, dict.fromkeys(relevant, 1), CUT))
-            found.append(recall(ranked, relevant, CUT))
-            line(number, len(judged), "measuring retrieval quality")
+            gains.append(ndcg(ranked, grades, CUT))
+            found.append(recall(ranked, grades, CUT))
+            line(number, len(judged.judgements), "measuring retrieval quality")
     count = len(gains)
     return {
         "queries": count,
@@ -123,22 +127,3 @@ def _connect_lines() -> str:
         "Connect Claude Desktop: in claude_desktop_config.json (Settings, Developer, Edit Config)\n"
         f"{entry}"
     )
-
-
-def _corpus(folder: Traversable) -> list[dict[str, Any]]:
-    lines = gzip.decompress(folder.joinpath("corpus.jsonl.gz").read_bytes()).decode().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [{"id": row["_id"], "title": row["title"], "text": row["text"]} for row in rows]
-
-
-def _queries(folder: Traversable) -> dict[str, str]:
-    rows = [json.loads(line) for line in folder.joinpath("queries.jsonl").read_text(encoding="utf-8").splitlines()]
-    return {row["_id"]: row["text"] for row in rows}
-
-
-def _judgements(folder: Traversable) -> dict[str, set[str]]:
-    judged: dict[str, set[str]] = {}
-    for line in folder.joinpath("qrels/test.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        query, document, _ = line.split("\t")
-        judged.setdefault(query, set()).add(document)
-    return judged

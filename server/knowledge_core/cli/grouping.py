@@ -44,7 +44,9 @@ def _add_cluster(commands: Any) -> None:
     made.add_argument("--filter", metavar="JSON")
     made.add_argument("--mode", choices=["topics", "duplicates"], default="topics")
     made.add_argument("--k", type=int, metavar="N", help="number of topics (default: found from the data)")
-    made.add_argument("--similarity", type=float, metavar="X", help="least similarity of duplicates, above 0, at most 1")
+    made.add_argument(
+        "--similarity", type=float, metavar="X", help="least similarity of duplicates, above 0, at most 1"
+    )
     made.add_argument("--limit", type=int, metavar="N", help="clusters shown at most")
 
 

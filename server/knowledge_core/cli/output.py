@@ -34,8 +34,12 @@ def command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     common = made.add_argument_group("common options")
-    common.add_argument("--home", metavar="DIR", help="data directory (default: $KNOWLEDGE_CORE_HOME, ~/.knowledge-core)")
-    common.add_argument("--config", metavar="FILE", help="configuration file (default: config.yaml in the data directory)")
+    common.add_argument(
+        "--home", metavar="DIR", help="data directory (default: $KNOWLEDGE_CORE_HOME, ~/.knowledge-core)"
+    )
+    common.add_argument(
+        "--config", metavar="FILE", help="configuration file (default: config.yaml in the data directory)"
+    )
     common.add_argument("--json", action="store_true", help="print the structured result")
     made.set_defaults(run=run)
     return made

@@ -56,8 +56,6 @@ def _first(own: Mapping[str, str], names: tuple[str, ...]) -> str | None:
 
 
 def _document(prompt: str) -> dict[str, str]:
-    if _NO_TITLE in prompt:
-        titled = prompt.replace(_NO_TITLE, "title: {title}", 1) + "{text}"
-    else:
-        titled = prompt + "{title}\n{text}"
+    titled = prompt.replace(_NO_TITLE, "title: {title}", 1)
+    titled += "{title}\n{text}" if titled == prompt else "{text}"  # without a place of its own: a line above the text
     return {Task.DOCUMENT.value: titled, UNTITLED: prompt + "{text}"}

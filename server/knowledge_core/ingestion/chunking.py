@@ -1,14 +1,262 @@
-"""A Document to its Chunks. (Signatures; the body follows.)"""
+"""A Document to its Chunks: structure first, then size. Pure, deterministic, linear in the text.
+
+Rules: chunks lie in text order, do not overlap, and together hold every non-space character once; each is trimmed and
+`document.text[span] == text`; with its title (the document's and the headings') none has more than `size` tokens,
+save a single character that alone has more. Tokens are counted in few large batches.
+
+The steps: text to blocks (structure), blocks to units that fit (cutting what is too long), units to chunks (filling
+each section evenly), small chunks to their neighbours, and a last count, because a model's tokens do not add up
+exactly over a seam.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-from knowledge_core.types import Chunk, Document
+from knowledge_core.ingestion import blocks as structure
+from knowledge_core.ingestion.blocks import Block, Kind, Section
+from knowledge_core.ingestion.code_blocks import code_blocks
+from knowledge_core.ingestion.cutting import cut, trimmed
+from knowledge_core.ingestion.formats import LINE_TYPES
+from knowledge_core.ingestion.markdown_blocks import markdown_blocks
+from knowledge_core.types import Chunk, Document, Lines, Span
 
 CHUNKER_VERSION = 1
 
+# A word piece model gives one token to a word of any length: bytes as text would be one chunk of megabytes.
+_CHARACTERS_A_TOKEN = 8  # English has 4 to 5, indented code up to 8
+_SLACK = 0.9  # of the room: text is not equally dense, and a second cut of what just missed costs a count
+_TINY = 8  # a chunk below 1/8 of the size joins a neighbour: less than two sentences say little alone
+_COUNT_AT_ONCE = 2_000_000  # characters; a tokenizer keeps about 50 bytes a character while it works
 
-def chunk(
-    document: Document, count_tokens: Callable[[Sequence[str]], list[int]], *, size: int = 400
-) -> list[Chunk]: ...
+CountTokens = Callable[[Sequence[str]], list[int]]
+
+
+def chunk(document: Document, count_tokens: CountTokens, *, size: int = 400) -> list[Chunk]:
+    """Cut a document into chunks.
+
+    count_tokens: tokens of each text, in the model that will embed the chunks.
+    size: tokens of chunk and title together, at most; what a title has over size/4 does not count.
+    Returns nothing for a text without any non-space character.
+    """
+    text = document.text
+    blocks = [block for block in (_trim(text, raw) for raw in _blocks(document)) if block.start < block.end]
+    room = _Room(document, blocks, count_tokens, size)
+    units = _fold(_fitting(text, blocks, room), room)
+    runs = (list(run) for _, run in groupby(units, key=lambda unit: unit.section.path))
+    drafts = [draft for run in runs for draft in _filled(run, room.tokens(run[0].section))]
+    drafts = _verified(text, _tiny_joined(drafts, room), room)
+    return _chunks(document, drafts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """A block, or a piece of one, that fits a chunk."""
+
+    start: int
+    end: int
+    tokens: int
+    section: Section
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Units that become one chunk."""
+
+    units: tuple[_Unit, ...]
+    section: Section
+
+    @property
+    def tokens(self) -> int:
+        return sum(unit.tokens for unit in self.units) + len(self.units) - 1  # a seam is a line end, at most a token
+
+    @property
+    def start(self) -> int:
+        return self.units[0].start
+
+    @property
+    def end(self) -> int:
+        return self.units[-1].end
+
+
+class _Room:
+    """How many tokens and characters a chunk of each section may have, and the counting of them."""
+
+    def __init__(self, document: Document, blocks: Iterable[Block], count_tokens: CountTokens, size: int) -> None:
+        self._count_tokens = count_tokens
+        self.size = size
+        headings = {block.section.heading for block in blocks}
+        headings |= {heading[:depth] for heading in headings for depth in range(len(heading))}
+        ordered = sorted(headings)
+        titles = [Chunk(0, "", Span(0, 0), Lines(1, 1), heading).title(document.title) for heading in ordered]
+        taken = self.count(titles)
+        self._left = {
+            heading: max(1, size - min(count, size // 4)) for heading, count in zip(ordered, taken, strict=True)
+        }
+
+    def tokens(self, section: Section) -> int:
+        return self._left[section.heading]
+
+    def characters(self, section: Section) -> int:
+        return self._left[section.heading] * _CHARACTERS_A_TOKEN
+
+    def holds(self, draft: _Draft) -> bool:
+        short = draft.end - draft.start <= self.characters(draft.section)
+        return short and draft.tokens <= self.tokens(draft.section)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        counts: list[int] = []
+        batch: list[str] = []
+        characters = 0
+        for text in texts:
+            batch.append(text)
+            characters += len(text)
+            if characters > _COUNT_AT_ONCE:
+                counts += self._count_tokens(batch)
+                batch, characters = [], 0
+        return counts + self._count_tokens(batch) if batch else counts
+
+
+def _blocks(document: Document) -> list[Block]:
+    text, kind = document.text, document.media_type
+    if document.pages:
+        return structure.page_blocks(text, document.pages)
+    if kind == "text/markdown":
+        return markdown_blocks(text)
+    if kind == "text/x-rst":
+        return structure.rst_blocks(text)
+    if kind in LINE_TYPES:
+        return structure.line_blocks(text)
+    if kind.startswith("text/x-"):
+        return code_blocks(text, kind.removeprefix("text/x-"))
+    return structure.plain_blocks(text)
+
+
+def _trim(text: str, block: Block) -> Block:
+    start, end = trimmed(text, block.start, block.end)
+    return replace(block, start=start, end=end)
+
+
+def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
+    """Return the blocks, those too long in pieces. All that is new is counted at once, in rounds until all fits."""
+    pieces: list[Block | _Unit] = []
+    for block in blocks:
+        ranges = cut(text, block.start, block.end, room.characters(block.section), block.kind)
+        pieces += [Block(start, end, block.section, block.kind) for start, end in ranges]
+    while any(isinstance(piece, Block) for piece in pieces):
+        new = [piece for piece in pieces if isinstance(piece, Block)]
+        counts = iter(room.count([text[piece.start : piece.end] for piece in new]))
+        judged: list[Block | _Unit] = []
+        for piece in pieces:
+            judged += [piece] if isinstance(piece, _Unit) else _judged(text, piece, next(counts), room)
+        pieces = judged
+    return [piece for piece in pieces if isinstance(piece, _Unit)]
+
+
+def _judged(text: str, piece: Block, tokens: int, room: _Room) -> Sequence[Block | _Unit]:
+    most = room.tokens(piece.section)
+    length = piece.end - piece.start
+    if tokens <= most or length == 1:
+        return [_Unit(piece.start, piece.end, tokens, piece.section, piece.kind)]
+    shorter = max(1, min(length - 1, int(length * most * _SLACK / tokens)))
+    return [Block(*ends, piece.section, piece.kind) for ends in cut(text, piece.start, piece.end, shorter, piece.kind)]
+
+
+def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
+    """Give all units of a section that stays whole, and fits, that section: what it holds is not taken apart."""
+    deepest = max((len(unit.section.path) for unit in units if unit.section.whole), default=0)
+    for depth in range(1, deepest + 1):
+        folded: list[_Unit] = []
+        for path, run in groupby(units, key=lambda unit: unit.section.path[:depth]):
+            members = tuple(run)
+            section = members[0].section.parent(depth)
+            whole = len(path) == depth and section.whole and room.holds(_Draft(members, section))
+            folded += [replace(unit, section=section) for unit in members] if whole else members
+        units = folded
+    return units
+
+
+def _filled(run: Sequence[_Unit], most: int) -> list[_Draft]:
+    """Return the units of one section as chunks of about equal size, each with `most` tokens at most."""
+    drafts: list[_Draft] = []
+    open_units: list[_Unit] = []
+    used, left = 0, sum(unit.tokens + 1 for unit in run)
+    for unit in run:
+        wanted = left / -(-left // most)
+        cost = unit.tokens + 1
+        too_long = open_units and unit.end - open_units[0].start > most * _CHARACTERS_A_TOKEN
+        if open_units and (too_long or used + cost > most + 1 or used + cost / 2 > wanted):
+            drafts.append(_Draft(tuple(open_units), run[0].section))
+            left -= used
+            open_units, used = [], 0
+        open_units.append(unit)
+        used += cost
+    return [*drafts, _Draft(tuple(open_units), run[0].section)]
+
+
+def _tiny_joined(drafts: Sequence[_Draft], room: _Room) -> list[_Draft]:
+    """Join chunks that are too small with what follows under the same parent, else with what is before."""
+    tiny = room.size // _TINY
+    forward: list[_Draft] = []
+    for draft in drafts:
+        last = forward[-1] if forward else None
+        joined = _joined(last, draft) if last and last.tokens < tiny else None
+        if joined and room.holds(joined):
+            forward[-1] = joined
+        else:
+            forward.append(draft)
+    result: list[_Draft] = []
+    for draft in forward:
+        joined = _joined(result[-1], draft) if result and draft.tokens < tiny else None
+        if joined and room.holds(joined):
+            result[-1] = joined
+        else:
+            result.append(draft)
+    return result
+
+
+def _joined(first: _Draft, second: _Draft) -> _Draft | None:
+    """Return both as one under the section they share; None where they are no relatives."""
+    one, other = first.section.path, second.section.path
+    shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    siblings = one[:-1] == other[:-1]
+    if not (siblings or shared == len(one) or shared == len(other)):
+        return None
+    return _Draft((*first.units, *second.units), first.section.parent(shared))
+
+
+def _verified(text: str, drafts: list[_Draft], room: _Room) -> list[_Draft]:
+    """Count what was put together of several units once more, and take apart what came out too long."""
+    sound: dict[int, _Draft] = {}
+    unsure = list(drafts)
+    while unsure:
+        several = [draft for draft in unsure if len(draft.units) > 1]
+        sound |= {draft.start: draft for draft in unsure if len(draft.units) == 1}
+        counts = room.count([text[draft.start : draft.end] for draft in several])
+        unsure = []
+        for draft, tokens in zip(several, counts, strict=True):
+            if tokens <= room.tokens(draft.section):
+                sound[draft.start] = draft
+            else:
+                middle = len(draft.units) // 2
+                unsure += [replace(draft, units=draft.units[:middle]), replace(draft, units=draft.units[middle:])]
+    return [sound[start] for start in sorted(sound)]
+
+
+def _chunks(document: Document, drafts: Sequence[_Draft]) -> list[Chunk]:
+    text = document.text
+    page_starts = [page.start for page in document.pages]
+    chunks: list[Chunk] = []
+    line, counted = 1, 0
+    for position, draft in enumerate(drafts):
+        first = line + text.count("\n", counted, draft.start)
+        line, counted = first + text.count("\n", draft.start, draft.end), draft.end
+        page = bisect_right(page_starts, draft.start) if page_starts else None
+        span = Span(draft.start, draft.end)
+        body = text[draft.start : draft.end]
+        chunks.append(Chunk(position, body, span, Lines(first, line), draft.section.heading, page))
+    return chunks

@@ -8,6 +8,11 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Literal
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"})
 HTML = frozenset({".html", ".htm", ".xhtml", ".xht", ".shtml"})
 
@@ -108,12 +113,12 @@ LANGUAGE_OF_NAME = {
 }
 
 # Documents that need a reader of their own, and there is none yet: reading them as text would index their markup.
-UNSUPPORTED = frozenset(
+UNSUPPORTED = _words(
     ".docx .doc .docm .dotx .odt .rtf .pages .pptx .ppt .pptm .odp .key .xlsx .xls .xlsm .xlsb .ods .numbers "
-    ".epub .mobi .azw3 .djvu .ps .eps .ipynb .eml .mbox .msg .svg".split()
+    ".epub .mobi .azw3 .djvu .ps .eps .ipynb .eml .mbox .msg .svg"
 )
 
-BINARY = frozenset(
+BINARY = _words(
     ".png .jpg .jpeg .jpe .gif .bmp .tif .tiff .webp .ico .icns .heic .heif .avif .psd .xcf .raw .cr2 .nef "
     ".mp3 .wav .flac .ogg .oga .opus .m4a .aac .wma .aiff .mid .midi "
     ".mp4 .m4v .mkv .webm .mov .avi .wmv .flv .mpg .mpeg "
@@ -122,7 +127,7 @@ BINARY = frozenset(
     ".ttf .otf .woff .woff2 .eot .pfb "
     ".db .sqlite .sqlite3 .db-wal .db-shm .mdb .accdb .frm .ibd .rdb .parquet .arrow .feather .orc .avro .h5 .hdf5 "
     ".npy .npz .pkl .pickle .joblib .pt .pth .ckpt .safetensors .onnx .gguf .ggml .tflite .pb .usearch .faiss "
-    ".blend .fbx .glb .stl .swf .pdb .idb .lnk .p12 .pfx .jks .keystore .gpg .der".split()
+    ".blend .fbx .glb .stl .swf .pdb .idb .lnk .p12 .pfx .jks .keystore .gpg .der"
 )
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 import trafilatura
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 from lxml import html as lxml_html
 
 from knowledge_core.types import MetadataValue
@@ -20,14 +20,19 @@ from knowledge_core.types import MetadataValue
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL + 1)
 logging.getLogger("htmldate").setLevel(logging.CRITICAL + 1)
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _LITTLE = 0.2  # of the page's characters; below, the extraction missed the point: index pages, forms, short pages
 _LITTLE_AND_SHORT = 0.5  # and below this if it found less than _SHORT characters: then there is little to lose
 _SHORT = 1000
 _EXTRACT_UP_TO = 5_000_000  # characters; beyond, the whole page: finding the main content costs 0.5 s a megabyte
-_UNSEEN = frozenset("script style noscript template svg math iframe object select textarea title link meta".split())
-_BLOCKS = frozenset(
+_UNSEEN = _words("script style noscript template svg math iframe object select textarea title link meta")
+_BLOCKS = _words(
     "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
-    "dl dt dd ul ol list table caption thead tbody tfoot details summary hr body center h1 h2 h3 h4 h5 h6 head".split()
+    "dl dt dd ul ol list table caption thead tbody tfoot details summary hr body center h1 h2 h3 h4 h5 h6 head"
 )
 _LISTS = frozenset({"ul", "ol", "list"})
 _ITEMS = frozenset({"li", "item"})
@@ -74,7 +79,8 @@ def _parsed(text: str) -> lxml_html.HtmlElement | None:
 def _main_text(text: str) -> str:
     page = _parsed(text)  # a tree of its own: extraction takes elements out
     found = trafilatura.bare_extraction(page, with_metadata=False, include_comments=False, favor_recall=True)
-    return "" if found is None or found.body is None else write(found.body)
+    body = getattr(found, "body", None)
+    return "" if body is None else write(body)
 
 
 def _title(page: lxml_html.HtmlElement) -> str:
@@ -152,7 +158,7 @@ class _Writer:
         level = tag if re.fullmatch("h[1-6]", tag) else attributes.get("rend", "") if tag == "head" else ""
         if tag in _BLOCKS | _ITEMS and self._cells is None:
             self._flush()
-        elif tag in ("br", "lb") and self._cells is None:
+        elif tag in ("br", "lb") and self._cells is None and not self._prefix.startswith("#"):
             self._flush(keep=True)
         elif tag in _BLOCKS | _ITEMS | _CELLS or tag in ("br", "lb"):
             self._line.append(" ")

@@ -1,32 +1,74 @@
-"""One file, or one text given in a call, to one Document. (Signatures; the body follows.)"""
+"""One file, or one text given in a call, to one Document.
+
+Rules: the size is checked before anything is read; the content decides what a file is, its name only helps; whatever
+is wrong with one file is an `Unreadable` with a reason, never another exception; the same bytes under the same name
+give the same document. Messages call a file by its document's id. Nothing is fetched, nothing is executed.
+"""
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
-from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.types import Document
+from knowledge_core.errors import InvalidInput
+from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.decoding import decode
+from knowledge_core.ingestion.front_matter import front_matter
+from knowledge_core.ingestion.markdown_blocks import first_heading
+from knowledge_core.ingestion.metadata import from_caller, from_file
+from knowledge_core.ingestion.unreadable import Reason, Unreadable
+from knowledge_core.types import Document, MetadataValue, Span
+
+__all__ = ["INLINE_LIMIT", "READER_VERSION", "Reason", "Unreadable", "clean_text", "inline_document", "read_file",
+           "supported"]  # fmt: skip
 
 READER_VERSION = 1
-INLINE_LIMIT = 10_000_000
+INLINE_LIMIT = 10_000_000  # bytes of UTF-8
+LONGEST_ID = 500  # characters
+LONGEST_TITLE = 500  # characters
 
-Reason = Literal["binary", "encrypted", "damaged", "empty", "too large", "unreadable", "unsupported"]
-
-
-class Unreadable(KnowledgeCoreError):
-    """One file cannot become a document; the batch goes on. `reason` is one stable word for counting."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason: Reason = reason
+_NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_HTML_START = re.compile(
+    r"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
+)
 
 
-def clean_text(text: str) -> str: ...
+def clean_text(text: str) -> str:
+    """Return the text as documents hold it: line ends as "\\n", no mark at the start, U+FFFD for what is no character."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def read_file(path: Path, *, document_id: str, limit: int) -> Document: ...
+def supported(path: Path) -> bool:
+    """Say whether a file of this name may hold text that can be read. False is sure, True is not."""
+    return formats.refusal(path) is None
+
+
+def read_file(path: Path, *, document_id: str, limit: int) -> Document:
+    """Read one file whole.
+
+    limit: bytes it may have at most.
+
+    Raises:
+        Unreadable: the only exception; its `reason` is for counting, its message for the report.
+    """
+    if refused := formats.refusal(path):
+        raise Unreadable(refused, f"{document_id} is no kind of file that can be read ({path.suffix}).")
+    data = _bytes(path, document_id, limit)
+    try:
+        document = _document(path, document_id, data)
+    except Unreadable:
+        raise
+    except Exception as error:  # other people's parsers raise whatever they like
+        kind = type(error).__name__
+        raise Unreadable("damaged", f"{document_id} could not be taken apart ({kind}). Save it anew.") from error
+    if not document.text.strip():
+        raise Unreadable("empty", f"{document_id} holds no text{_why_empty(document)}.")
+    return document
 
 
 def inline_document(
@@ -37,7 +79,127 @@ def inline_document(
     metadata: Mapping[str, object] | None = None,
     *,
     limit: int = INLINE_LIMIT,
-) -> Document: ...
+) -> Document:
+    """Make a document of a text given in a call; Markdown in it is understood.
+
+    limit: bytes of UTF-8 it may have at most.
+
+    Raises:
+        InvalidInput: says which value, and what would be right.
+    """
+    if not 1 <= len(id) <= LONGEST_ID or _CONTROL.search(id) or not id.strip():
+        raise InvalidInput(
+            f"A document id must have 1 to {LONGEST_ID} characters and no control characters; this one has {len(id)}."
+        )
+    where = f"Document {id!r}"
+    cleaned = clean_text(text)
+    if not cleaned.strip():
+        raise InvalidInput(f"{where} has no text.")
+    size = len(cleaned.encode("utf-8"))
+    if size > limit:
+        raise InvalidInput(f"{where} has {size} bytes; at most {limit}. Split it, or index it as a file.")
+    if len(title) > LONGEST_TITLE or _CONTROL.search(title):
+        raise InvalidInput(f"{where}: a title has at most {LONGEST_TITLE} characters and no control characters.")
+    if len(uri) > 2000 or _CONTROL.search(uri):
+        raise InvalidInput(f"{where}: a uri has at most 2000 characters and no control characters.")
+    fields = from_caller(metadata or {}, where)
+    return Document(id, cleaned, title.strip(), uri, fields, media_type="text/markdown")
 
 
-def supported(path: Path) -> bool: ...
+def _bytes(path: Path, name: str, limit: int) -> bytes:
+    try:
+        # O_NONBLOCK: opening a pipe that took the file's place since the walk must not wait for its writer.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+        with open(handle, "rb") as file:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
+                raise Unreadable("unreadable", f"{name} is no regular file.")
+            data = file.read(limit + 1) if about.st_size <= limit else b""
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise Unreadable("unreadable", f"{name} cannot be opened: {why}.") from error
+    if about.st_size > limit or len(data) > limit:
+        raise Unreadable("too large", f"{name} has {max(about.st_size, len(data))} bytes; at most {limit} are read.")
+    if not data:
+        raise Unreadable("empty", f"{name} has no bytes.")
+    return data
+
+
+def _document(path: Path, name: str, data: bytes) -> Document:
+    if b"%PDF-" in data[:1024]:
+        return _pdf(path, name, data)
+    if path.suffix.lower() == ".pdf":
+        raise Unreadable("damaged", f"{name} does not begin like a PDF. Save it anew.")
+    text = decode(data)
+    if text is None:
+        raise Unreadable("binary", f"{name} is no text.")
+    text = clean_text(text)
+    suffix = path.suffix.lower()
+    if suffix in formats.MARKDOWN:
+        return _markdown(path, name, text)
+    language = formats.language(path) or _language_of_shebang(text)
+    known = language or suffix in formats.PROSE or (suffix in formats.LINES and suffix != ".xml")
+    if suffix in formats.HTML or (not known and _HTML_START.match(text)):
+        return _html(path, name, text)
+    if language:
+        return _made(path, name, text, f"text/x-{language}", {"format": "code", "language": language})
+    media_type = formats.PROSE.get(suffix) or formats.LINES.get(suffix, "text/plain")
+    format = suffix[1:] if suffix in formats.PROSE or suffix in formats.LINES else "text"
+    return _made(path, name, text, media_type, {"format": "text" if format == "txt" else format})
+
+
+def _pdf(path: Path, name: str, data: bytes) -> Document:
+    from knowledge_core.ingestion.pdf_text import read_pdf  # only here: 0.1 s of imports
+
+    texts, title, about = read_pdf(data, name)
+    texts = [clean_text(text) for text in texts]
+    pages: list[Span] = []
+    start = 0
+    for text in texts:
+        pages.append(Span(start, start + len(text)))
+        start += len(text) + 2
+    fields: dict[str, MetadataValue] = {"format": "pdf", "pages": len(pages), **about}
+    return _made(path, name, "\n\n".join(texts), "text/plain", fields, title=title, pages=tuple(pages))
+
+
+def _html(path: Path, name: str, text: str) -> Document:
+    from knowledge_core.ingestion.html_text import read_html  # only here: 0.4 s of imports
+
+    text, title, about = read_html(text)
+    fields = from_file(about, {"format": "html"})
+    return _made(path, name, clean_text(text), "text/markdown", fields, title=title)
+
+
+def _markdown(path: Path, name: str, text: str) -> Document:
+    found, _ = front_matter(text)
+    title = found.pop("title", None)
+    heading = title if isinstance(title, str) and title.strip() else first_heading(text)
+    return _made(path, name, text, "text/markdown", from_file(found, {"format": "markdown"}), title=heading)
+
+
+def _made(
+    path: Path,
+    name: str,
+    text: str,
+    media_type: str,
+    metadata: Mapping[str, MetadataValue],
+    *,
+    title: str = "",
+    pages: tuple[Span, ...] = (),
+) -> Document:
+    title = " ".join(_CONTROL.sub(" ", title).split())[:LONGEST_TITLE].strip()
+    # A name may hold bytes that are no UTF-8; they show as escapes.
+    shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return Document(
+        name, text, title or _CONTROL.sub(" ", shown), path.absolute().as_uri(), metadata, media_type, pages
+    )
+
+
+def _language_of_shebang(text: str) -> str:
+    found = re.match(r"#![^\n]{0,80}?\b(python|bash|sh|zsh|node|ruby|perl|php)[\d.]*\b", text)
+    names = {"sh": "bash", "zsh": "bash", "node": "javascript"}
+    return names.get(found[1], found[1]) if found else ""
+
+
+def _why_empty(document: Document) -> str:
+    return "; its pages are pictures, and there is no text recognition" if document.metadata.get("pages") else ""

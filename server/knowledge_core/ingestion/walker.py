@@ -1,15 +1,35 @@
-"""A folder to the files in it that may be indexed. (Signatures; the body follows.)"""
+"""A folder to the files in it that may be indexed, and what was left out and why. Opens no document.
+
+Rules: a path is resolved before it is judged, and nothing outside the roots is ever looked into; every entry that is
+left out counts under one of the reasons below; the answer does not depend on the order in which the disk lists names;
+a file that can be reached twice is found once, by its own path before any link.
+
+Reasons: hidden, ignored, excluded, not included, binary, unsupported, too large, unreadable, outside the roots,
+special file, linked twice. A folder that is hidden, ignored, unreadable or outside counts once, with all it holds.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from pathspec import GitIgnoreSpec
+
+from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
+from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
+
+_EXAMPLES = 5  # of each reason
+_JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file to read. relative: below the walked folder, forward slashes."""
+    """A file to read. path: resolved. relative: below the walked folder, forward slashes."""
 
     path: Path
     relative: str
@@ -21,22 +41,61 @@ class Found:
 class Walk:
     """What lies in a folder.
 
-    files: sorted by `relative`. skipped: reason -> how many; a folder left out as a whole counts once.
-    skipped_examples: reason -> the first few relative paths, sorted (a folder ends in "/").
+    files: sorted by `relative`.
+    skipped: reason -> how many. skipped_examples: reason -> the first few relative paths (a folder ends in "/").
     excluded: relative paths of files left out only by `include` or `exclude`: they are there, just not wanted now.
+    unreadable: folders ("a/b/") and files that could not be looked at: what was known of them is not gone.
     """
 
     files: tuple[Found, ...]
     skipped: Mapping[str, int]
     skipped_examples: Mapping[str, tuple[str, ...]]
     excluded: frozenset[str]
-    unreadable: frozenset[str] = frozenset()  # folders ("a/b/") that could not be listed: what was known below them is not gone
+    unreadable: frozenset[str] = frozenset()
 
 
-def allowed(path: Path, roots: Sequence[Path]) -> Path: ...
+def allowed(path: Path, roots: Sequence[Path]) -> Path:
+    """Return the path resolved, if it lies in a root and is a folder, a regular file, or not there.
+
+    Raises:
+        PathNotAllowed: says which command allows it.
+        InvalidInput: it is no path at all.
+    """
+    try:
+        resolved = Path(os.path.realpath(path.expanduser()))
+        inside = _inside(resolved, [Path(os.path.realpath(root)) for root in roots])
+    except (ValueError, RuntimeError) as error:  # a NUL in it; "~name" of nobody
+        raise InvalidInput(f"{str(path)!r} is no path: {error}.") from error
+    if not inside:
+        there_are = "none are allowed yet" if not roots else "allowed: " + ", ".join(map(str, roots))
+        raise PathNotAllowed(
+            f"{path} is outside the allowed roots ({there_are}). "
+            f"A person can allow it with: kcore roots add {shlex.quote(str(path))}"
+        )
+    try:
+        mode = os.stat(resolved).st_mode
+    except OSError:
+        return resolved  # not there, or not ours to see: whoever reads it says so
+    if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+        raise PathNotAllowed(f"{path} is a device, a socket or a pipe; only files and folders are read.")
+    return resolved
 
 
-def found_file(path: Path, *, limit: int) -> Walk: ...  # one file named by the caller; path as `allowed` returned it
+def found_file(path: Path, *, limit: int) -> Walk:
+    """Return the walk of one file that the caller named itself, as if its folder held nothing else.
+
+    path: as `allowed` returned it. Being hidden or ignored does not matter here: it was named.
+
+    Raises:
+        SourceUnavailable: there is no such file.
+    """
+    try:
+        about = os.stat(path)
+    except OSError as error:
+        raise SourceUnavailable(f"{path} cannot be read: {error.strerror}. Check the path.") from error
+    tally = _Tally(limit)
+    tally.take(path, _shown(path.name), about)
+    return tally.walk()
 
 
 def walk(
@@ -46,4 +105,179 @@ def walk(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     limit: int,
-) -> Walk: ...
+) -> Walk:
+    """Return the files below a folder.
+
+    include, exclude: patterns as in .gitignore, relative to the folder; without `include` all are included.
+    limit: bytes a file may have.
+
+    Raises:
+        PathNotAllowed: the folder lies outside the roots.
+        SourceUnavailable: the folder is missing or cannot be listed.
+        InvalidInput: a pattern is malformed.
+    """
+    resolved = allowed(folder, roots)
+    real_roots = tuple(Path(os.path.realpath(root)) for root in roots)
+    tally = _Tally(limit, chosen(include, "include"), chosen(exclude, "exclude"))
+    walker = _Walker(resolved, real_roots, tally)
+    try:
+        names = os.listdir(resolved)
+    except OSError as error:
+        raise SourceUnavailable(f"{folder} cannot be read: {error.strerror}. Nothing was changed.") from error
+    del names  # only to know that it can be listed; the walk lists it again and counts what it cannot
+    walker.run()
+    return tally.walk()
+
+
+def _inside(path: Path, roots: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(root) for root in roots)
+
+
+def _shown(name: str) -> str:
+    """Return a name as valid text: bytes in it that are no UTF-8 show as escapes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+class _Tally:
+    """What was found and left out so far; knows the rules that need no more than a name and a stat."""
+
+    def __init__(self, limit: int, include: GitIgnoreSpec | None = None, exclude: GitIgnoreSpec | None = None) -> None:
+        self._limit, self._include, self._exclude = limit, include, exclude
+        self._files: dict[str, Found] = {}
+        self._skipped: dict[str, list[str]] = {}
+        self._excluded: set[str] = set()
+
+    def skip(self, reason: str, relative: str) -> None:
+        self._skipped.setdefault(reason, []).append(relative)
+
+    def take(self, path: Path, relative: str, about: os.stat_result) -> None:
+        refused = formats.refusal(Path(relative))
+        if not stat.S_ISREG(about.st_mode):
+            self.skip("special file", relative)
+        elif refused:
+            self.skip(refused, relative)
+        elif about.st_size > self._limit:
+            self.skip("too large", relative)
+        elif self._include is not None and not self._include.match_file(relative):
+            self._excluded.add(relative)
+            self.skip("not included", relative)
+        elif self._exclude is not None and self._exclude.match_file(relative):
+            self._excluded.add(relative)
+            self.skip("excluded", relative)
+        elif relative in self._files:  # two names that show alike
+            self.skip("unreadable", relative)
+        else:
+            self._files[relative] = Found(path, relative, about.st_size, about.st_mtime_ns)
+
+    def walk(self) -> Walk:
+        reasons = sorted(self._skipped)
+        return Walk(
+            files=tuple(self._files[relative] for relative in sorted(self._files)),
+            skipped={reason: len(self._skipped[reason]) for reason in reasons},
+            skipped_examples={reason: tuple(sorted(self._skipped[reason])[:_EXAMPLES]) for reason in reasons},
+            excluded=frozenset(self._excluded),
+            unreadable=frozenset(self._skipped.get("unreadable", ())),
+        )
+
+
+class _Walker:
+    """One walk: the folders still to list, the links put off, and what was already seen."""
+
+    def __init__(self, top: Path, roots: Sequence[Path], tally: _Tally) -> None:
+        self._roots, self._tally = roots, tally
+        self._folders: list[tuple[Path, str, tuple[Patterns, ...]]] = [(top, "", _stack_above(top, roots))]
+        self._links: list[tuple[str, Path, tuple[Patterns, ...]]] = []
+        self._seen: set[tuple[int, int]] = set()
+
+    def run(self) -> None:
+        # Links last: what has a path of its own in the folder is found by that.
+        while self._folders or self._links:
+            while self._folders:
+                self._list(*self._folders.pop())
+            self._links.sort(key=lambda link: link[0], reverse=True)
+            if self._links:
+                self._follow(*self._links.pop())
+
+    def _list(self, folder: Path, relative: str, stack: tuple[Patterns, ...]) -> None:
+        try:
+            about = os.stat(folder)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            self._tally.skip("unreadable", relative)
+            return
+        if _identity(about) in self._seen:
+            self._tally.skip("linked twice", relative)
+            return
+        self._seen.add(_identity(about))
+        stack = (*patterns_in(folder, relative), *stack)
+        for entry in entries:
+            self._take(entry, relative + _shown(entry.name), stack)
+
+    def _take(self, entry: os.DirEntry[str], relative: str, stack: tuple[Patterns, ...]) -> None:
+        try:
+            about = entry.stat(follow_symlinks=False)
+            link = entry.is_symlink() or getattr(about, "st_reparse_tag", 0) == _JUNCTION
+            is_folder = entry.is_dir(follow_symlinks=False) and not link
+        except OSError:
+            self._tally.skip("unreadable", relative)
+            return
+        named = relative + "/" if is_folder else relative
+        if entry.name.startswith(".") or _hidden_on_windows(about):
+            self._tally.skip("hidden", named)
+        elif is_ignored(named, stack):
+            self._tally.skip("ignored", named)
+        elif link:
+            self._links.append((relative, Path(entry.path), stack))
+        elif is_folder and os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
+            self._tally.skip("ignored", named)  # a Python environment, whatever its name
+        elif is_folder:
+            self._folders.append((Path(entry.path), named, stack))
+        else:
+            self._take_file(Path(entry.path), relative)
+
+    def _take_file(self, path: Path, relative: str, *, by_link: bool = False) -> None:
+        try:
+            about = os.stat(path)  # again: on Windows a listing has no identity and an old size
+        except OSError:
+            self._tally.skip("unreadable", relative)
+            return
+        if by_link and _identity(about) in self._seen:
+            self._tally.skip("linked twice", relative)
+        else:
+            self._seen.add(_identity(about))
+            self._tally.take(path, relative, about)
+
+    def _follow(self, relative: str, path: Path, stack: tuple[Patterns, ...]) -> None:
+        target = Path(os.path.realpath(path))
+        if not _inside(target, self._roots):
+            self._tally.skip("outside the roots", relative)
+        elif not target.is_dir():
+            self._take_file(target, relative, by_link=True)
+        elif is_ignored(relative + "/", stack):
+            self._tally.skip("ignored", relative + "/")
+        else:
+            self._folders.append((target, relative + "/", stack))
+
+
+def _identity(about: os.stat_result) -> tuple[int, int]:
+    return about.st_dev, about.st_ino
+
+
+def _hidden_on_windows(about: os.stat_result) -> bool:
+    return bool(getattr(about, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_HIDDEN)
+
+
+def _stack_above(top: Path, roots: Sequence[Path]) -> tuple[Patterns, ...]:
+    """Return what the ignore files above a folder say about what is in it, up to its repository and its root.
+
+    They say nothing if they ignore the folder itself: the caller named it.
+    """
+    stack: list[tuple[Path, Patterns]] = []
+    folder = top
+    while not (folder / ".git").exists() and folder.parent != folder and _inside(folder.parent, roots):
+        folder = folder.parent
+        stack += [(folder, patterns) for patterns in patterns_in(folder, "")]
+    if not (folder / ".git").exists():
+        return (USUAL,)
+    above = [replace(patterns, above=top.relative_to(base).as_posix() + "/") for base, patterns in stack]
+    return (USUAL,) if is_ignored("", above) else (*above, USUAL)

@@ -1,7 +1,7 @@
 """What the two indexes offer for one request, fused and ranked, tier after tier.
 
-The first tier is the best 100 chunks by meaning and the best 100 by words; further tiers follow only when a reader
-pages past it. Rules it keeps:
+The first tier is the best 100 chunks by meaning and the best 100 by words (fewer where only one is asked for); further
+tiers follow only when a reader pages past it. Rules it keeps:
 - what a tier holds depends on the request and the generation alone, never on how many hits were asked for, so that
   pages of any size show the same sequence;
 - collections under one contract behave like one: the best are taken of their union, on one scale;
@@ -21,7 +21,8 @@ from knowledge_core.storage.values import Allowed, Place
 from knowledge_core.storage.view import View
 from knowledge_core.types import Vectors
 
-FIRST_DEPTH = 100  # candidates of each side; what min-max is measured over
+FUSED_DEPTH = 100  # candidates of each side in the first tier; what min-max is measured over
+PLAIN_DEPTH = 40  # of the only side: nothing is measured over it, and fewer are read faster
 DEEPER = 4  # times as deep, each further tier
 
 Ref = tuple[int, int]  # which of the group's targets, and the key
@@ -76,7 +77,8 @@ def tiers(groups: Sequence[Group]) -> Iterator[list[Ranked]]:
 def _tiers(group: Group) -> Iterator[list[Ranked]]:
     seen: set[Ref] = set()
     scales: tuple[Scale, Scale] | None = None
-    depth = FIRST_DEPTH
+    both = group.vector is not None and group.words is not None
+    depth = FUSED_DEPTH if both else PLAIN_DEPTH
     more = True
     while more:
         dense, more_dense = _nearest(group, depth)
@@ -89,7 +91,7 @@ def _tiers(group: Group) -> Iterator[list[Ranked]]:
         else:
             scales = (scales[0].after(dense.values()), scales[1].after(lexical.values()))
         seen.update(dense, lexical)
-        fused = convex(dense, lexical, scales) if group.vector is not None and group.words is not None else None
+        fused = convex(dense, lexical, scales) if both else None
         yield _ranked(group.targets, dense, lexical, fused)
         depth *= DEEPER
 
@@ -157,12 +159,16 @@ def _ranked(
 def _one(
     collection: str, chunks: list[Place], dense: float | None, lexical: float | None, fused: Fused | None
 ) -> Ranked:
-    first = min(chunks, key=lambda chunk: (chunk.document, chunk.position))
+    first: Place = chunks[0]
+    copies: tuple[str, ...] = ()
+    if len(chunks) > 1:
+        first = min(chunks, key=lambda chunk: (chunk.document, chunk.position))
+        copies = tuple(sorted({chunk.document for chunk in chunks} - {first.document}))
     score = fused.score if fused is not None else dense if dense is not None else lexical
     return Ranked(
         collection=collection,
         place=first,
-        copies=tuple(sorted({chunk.document for chunk in chunks} - {first.document})),
+        copies=copies,
         score=0.0 if score is None else score,
         dense=dense,
         lexical=lexical,

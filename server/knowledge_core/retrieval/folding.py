@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge_core.storage.values import Place
@@ -38,21 +38,22 @@ def order(ranked: Ranked) -> tuple[float, str, int, str]:
     return -ranked.score, ranked.place.document, ranked.place.position, ranked.collection
 
 
-def fold(ranked: Sequence[Ranked]) -> list[Ranked]:
-    """Return the hits among ranked chunks, best first: each with the neighbours that it took in, which are gone.
+def fold(ranked: Sequence[Ranked]) -> Iterator[Ranked]:
+    """Yield the hits among ranked chunks, best first: each with the neighbours that it took in, which are gone.
 
     ranked: best first, no copies of one another.
     """
     free = {(each.collection, each.place.document, each.place.position): each for each in ranked}
-    hits = []
     for each in ranked:
-        if free.pop((each.collection, each.place.document, each.place.position), None) is None:
+        document, position = each.place.document, each.place.position
+        if free.pop((each.collection, document, position), None) is None:
             continue  # taken in by a better one
-        lines = each.lines
-        for position in (each.place.position - 1, each.place.position + 1):
-            beside = (each.collection, each.place.document, position)
+        taken = []
+        for beside in ((each.collection, document, position - 1), (each.collection, document, position + 1)):
             if beside in free and free[beside].score >= NEIGHBOUR_SHARE * each.score > 0.0:
-                other = free.pop(beside).lines
-                lines = Lines(min(lines.first, other.first), max(lines.last, other.last))
-        hits.append(replace(each, lines=lines))
-    return hits
+                taken.append(free.pop(beside).lines)
+        yield replace(each, lines=_joined([each.lines, *taken])) if taken else each
+
+
+def _joined(lines: Sequence[Lines]) -> Lines:
+    return Lines(min(each.first for each in lines), max(each.last for each in lines))

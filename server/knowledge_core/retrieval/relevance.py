@@ -39,7 +39,15 @@ def seems_relevant(best: float | None, query: str, passages: Iterable[str]) -> b
     """
     if best is None or best >= NEAR:
         return True
-    telling = set(words(query)) - _FUNCTION_WORDS
-    if not telling:
-        return True  # nothing to judge by
+    telling = telling_words(query)
     return any(len(telling & set(words(passage))) >= HALF * len(telling) for passage in passages)
+
+
+def telling_words(query: str) -> set[str]:
+    """Return the query's words (in their indexed form) that tell what it is about; all, if none does.
+
+    >>> sorted(telling_words("What is the capital of Mongolia?"))
+    ['capit', 'mongolia']
+    """
+    every = set(words(query))
+    return (every - _FUNCTION_WORDS) or every

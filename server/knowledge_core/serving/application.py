@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from mcp.server.caching import CacheHint
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
@@ -73,5 +72,3 @@ def _add_resource(server: KnowledgeServer, engine: Engine) -> None:
             raise ResourceNotFoundError(str(error)) from error
         except KnowledgeCoreError as error:
             raise ResourceError(str(error)) from error
-
-

@@ -42,9 +42,9 @@ class Connection:
             Refused: the tool's own words.
         """
 
-        async def told(done: float, total: float | None, message: str | None) -> None:
+        async def told(progress: float, total: float | None, message: str | None) -> None:
             if on_progress is not None:
-                on_progress(done, total, message or "")
+                on_progress(progress, total, message or "")
 
         given = {name: value for name, value in arguments.items() if value is not None}
         try:

@@ -65,7 +65,9 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             known = [each.name for each in self._tool_manager.list_tools()]
-            raise MCPError(INVALID_PARAMS, f"Unknown tool {name!r}.{_did_you_mean(name, known)} There are: {', '.join(known)}.")
+            raise MCPError(
+                INVALID_PARAMS, f"Unknown tool {name!r}.{_did_you_mean(name, known)} There are: {', '.join(known)}."
+            )
         refuse_unknown_arguments(name, arguments, list(tool.parameters.get("properties", {})))
         began = time.perf_counter()
         try:
@@ -103,9 +105,7 @@ def without_titles(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     # A property may itself be called "title": only a string under that key is noise.
-    return {
-        key: without_titles(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)
-    }
+    return {key: without_titles(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
 
 
 def _did_you_mean(wrong: str, known: list[str]) -> str:

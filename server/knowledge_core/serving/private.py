@@ -21,9 +21,10 @@ from mcp_types import INVALID_PARAMS, RequestParams
 from knowledge_core import __version__
 from knowledge_core.embedding.models import installed
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput, KnowledgeCoreError
+from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.serving.tools.documents import collection_item
+from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
 PREFIX = "knowledge-core/"
@@ -59,7 +60,9 @@ class PrivateRequests(Extension):
         engine = self._engine
         collections = []
         for name in engine.names():
-            size = sum(file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file())
+            size = sum(
+                file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
+            )
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
         jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in engine.jobs.all()]
         return {
@@ -102,17 +105,16 @@ class PrivateRequests(Extension):
         return {"configured": engine.config.embedding.model, "resolved": resolved, "installed": listed}
 
     def _doctor(self, collection: str | None = None, repair: bool = False) -> dict[str, Any]:
-        names = [collection] if collection else self._engine.names()
-        reports = []
-        for name in names:
+        found: dict[str, list[Finding]] = {}
+        for name in [collection] if collection else self._engine.names():
             try:
-                findings = self._engine.collection(name).check(repair=repair)
-                found = [{"level": finding.level, "what": finding.what} for finding in findings]
-            except KnowledgeCoreError as error:
-                found = [{"level": "damaged", "what": str(error)}]
-            reports.append({"collection": name, "findings": found})
-        clean = all(finding["level"] != "damaged" for report in reports for finding in report["findings"])
-        return {"clean": clean, "collections": reports}
+                found[name] = self._engine.collection(name).check(repair=repair)
+            except StorageError as error:
+                found[name] = [Finding("damaged", str(error))]
+        return {
+            "clean": all(each.level != "damaged" for findings in found.values() for each in findings),
+            "collections": [{"collection": name, "findings": [*map(vars, each)]} for name, each in found.items()],
+        }
 
     def _vectors(self, texts: list[str], task: str = "similarity", collection: str | None = None) -> dict[str, Any]:
         """Embed without the cap that protects a model's context: the result goes into a file or a pipe."""

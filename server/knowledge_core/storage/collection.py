@@ -245,10 +245,13 @@ class Collection:
             self.contract = contract
             self._publish()
 
-    def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
-        """Record a job and its plan before it begins: from now on its documents are known."""
+    def start_job(self, job: JobRecord, rows: Sequence[PlanRow], *, supersedes: Sequence[str] = ()) -> None:
+        """Record a job and its plan before it begins: from now on its documents are known.
+
+        supersedes: beginnings of document ids; files that an interrupted job left waiting there are forgotten.
+        """
         with self._writing:
-            self._store.jobs.start(job, rows)
+            self._store.jobs.start(job, rows, supersedes)
             self._publish()
 
     def finish_job(self, id: str, state: str, report: str) -> None:

@@ -16,9 +16,14 @@ class JobTable:
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection, self._name = connection, name
 
-    def start(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
-        """Record a job and all that it has to settle, before it begins."""
+    def start(self, job: JobRecord, rows: Sequence[PlanRow], supersedes: Sequence[str]) -> None:
+        """Record a job and all that it has to settle, before it begins; see `Collection.start_job`."""
         with transaction(self._connection, self._name):
+            self._connection.executemany(
+                "DELETE FROM plan WHERE path IS NOT NULL AND substr(document, 1, length(?1)) = ?1 AND "
+                "job IN (SELECT id FROM jobs WHERE state = 'interrupted')",
+                ((prefix,) for prefix in supersedes),
+            )
             self._connection.execute(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (job.id, job.kind, job.state, job.created, job.updated, job.request, job.report),
@@ -62,9 +67,9 @@ class JobTable:
         return [PlanRow(*row) for row in rows]
 
     def settle(self, change: Change) -> None:
-        """Settle the plan rows of a change, within its transaction."""
+        """Settle the plan rows of a change, within its transaction; an interrupted job's rows of a document too."""
         if change.job is None:
             return
-        settle = "UPDATE plan SET state = ?, reason = ?, inline = NULL WHERE job = ? AND document = ?"
-        self._connection.executemany(settle, (("done", "", change.job, id) for id in change.done))
-        self._connection.executemany(settle, (("failed", why, change.job, id) for id, why in change.failed.items()))
+        settle = "UPDATE plan SET state = ?, reason = ?, inline = NULL WHERE document = ?"
+        self._connection.executemany(settle, (("done", "", id) for id in change.done))
+        self._connection.executemany(settle, (("failed", why, id) for id, why in change.failed.items()))

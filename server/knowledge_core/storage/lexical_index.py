@@ -34,8 +34,8 @@ Numbers = npt.NDArray[np.int64]
 Hits = list[tuple[int, float]]
 
 STATE = "state.json"
-META = "meta.json"  # Tantivy's own: the segments of the last commit
-REWRITTEN = (META, ".managed.json")  # by each commit; all other files of Tantivy never change
+META = "meta.json"  # Tantivy's own: the segments of the last commit, whose files never change
+MANAGED = ".managed.json"  # Tantivy's own: what it may sweep up
 LAYOUT = f"1.{WORDING_VERSION}"  # of the fields below and of the tokens in them
 ANALYSER = "spaces"
 WRITER_BYTES = 64_000_000  # of postings in memory before a segment is written; 10,000 chunks of 250 words stay below
@@ -137,6 +137,7 @@ class LexicalIndex:
         try:
             generation, index._files = _checked(folder, index._tag)
             index._open(generation)
+            _sweep(folder)
         except FileNotFoundError:
             index._begin()
         except (_UnusableFolderError, ValueError, OSError) as reason:
@@ -166,9 +167,13 @@ class LexicalIndex:
         try:
             self._commit(added, removed)
             self._index.reload()
+            self._publish(generation)
         except ValueError as error:  # all that Tantivy raises, about the disk too
-            raise _refusal(error, self._folder) from error
-        self._publish(generation)
+            failure = _refusal(error, self._folder)
+            _sweep(self._folder)  # Tantivy would at its next commit, for which there may be no space now
+            raise failure from error
+        except OSError as error:
+            raise refusal(error, self._folder.name) from error
 
     def clear(self) -> None:
         """Forget everything, the files too, and be at generation 0.
@@ -218,20 +223,17 @@ class LexicalIndex:
 
     def _open(self, generation: int) -> None:
         index = tantivy.Index(SCHEMA, str(self._folder))
+        index.config_reader("manual")  # else a thread looks at the folder twice a second
         index.register_tokenizer(ANALYSER, tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
         self._index = index
         self._snapshot = LexicalSnapshot(generation, index.searcher())
 
     def _publish(self, generation: int) -> None:
         """Write down what a sound folder looks like, then let readers see it."""
-        self._files = {path.name: self._files.get(path.name) or _measure(path) for path in _contents(self._folder)}
-        self._files |= {name: _measure(self._folder / name) for name in REWRITTEN}
-        state = {
-            "tag": self._tag,
-            "generation": generation,
-            "stamp": _stamp(self._folder),
-            "files": self._files,
-        }
+        stamp, names = _committed(self._folder)
+        self._files = {name: self._files.get(name) or _measure(self._folder / name) for name in names}
+        self._files[META] = _measure(self._folder / META)
+        state = {"tag": self._tag, "generation": generation, "stamp": stamp, "files": self._files}
         replace_file(self._folder / STATE, [json.dumps(state).encode()])
         self._snapshot = LexicalSnapshot(generation, self._index.searcher())
 
@@ -276,23 +278,19 @@ def _checked(folder: Path, tag: str) -> tuple[int, dict[str, list[int]]]:
         state = json.loads((folder / STATE).read_bytes())
         wrong_tag = state["tag"] != tag
         generation, stamp, files = int(state["generation"]), int(state["stamp"]), dict(state["files"])
-        ahead = _stamp(folder) > stamp
+        ahead = _committed(folder)[0] > stamp
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _UnusableFolderError(f"{STATE} or {META} is missing or damaged") from error
     if wrong_tag:
         raise _UnusableFolderError("made for another record or by another version")
     for name, measured in files.items():
         path = folder / name
-        # A crash after a commit leaves the state one commit behind: merged files are gone, two others rewritten.
-        if ahead and (name in REWRITTEN or not path.exists()):
+        # A crash after a commit leaves the state one commit behind: files may have been merged, META was rewritten.
+        if ahead and (name == META or not path.exists()):
             continue
         if not path.exists() or _measure(path) != measured:
             raise _UnusableFolderError(f"{name} is missing or damaged")
     return generation, files
-
-
-def _contents(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix != ".lock" and not path.name.startswith(STATE))
 
 
 def _measure(path: Path) -> list[int]:
@@ -301,9 +299,24 @@ def _measure(path: Path) -> list[int]:
     return [len(content), zlib.crc32(content)]
 
 
-def _stamp(folder: Path) -> int:
-    """Return Tantivy's count of operations at its last commit."""
-    return int(json.loads((folder / META).read_bytes())["opstamp"])
+def _committed(folder: Path) -> tuple[int, list[str]]:
+    """Return Tantivy's count of operations at its last commit, and the names of the files that belong to it.
+
+    Others may lie there: of a change that failed, or not yet swept up. They come and go at any time.
+    """
+    meta = json.loads((folder / META).read_bytes())
+    segments = {part["segment_id"].replace("-", ""): part["deletes"] for part in meta["segments"]}
+    dead = {f"{segment}.{deletes['opstamp']}.del" for segment, deletes in segments.items() if deletes}
+    names = sorted(path.name for path in folder.iterdir() if path.name.split(".")[0] in segments)
+    return int(meta["opstamp"]), [name for name in names if name in dead or not name.endswith(".del")]
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a change left that was not committed. No writer may be at work."""
+    kept = {*_committed(folder)[1], META, STATE, MANAGED}
+    for path in folder.iterdir():
+        if path.name not in kept and path.suffix != ".lock":
+            path.unlink(missing_ok=True)
 
 
 def _refusal(error: ValueError, folder: Path) -> StorageError:

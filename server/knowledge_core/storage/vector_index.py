@@ -252,7 +252,8 @@ class VectorIndex:
             keys, matrix = np.empty(room, np.int64), np.empty((room, rows.shape[1]), np.int8)
             keys[:size], matrix[:size] = self._current.keys, self._current.matrix
             self._keys, self._matrix = keys, matrix
-        self._keys[size:end], self._matrix[size:end] = added, rows
+        if len(added):  # what was read from a file is not writable, and need not be
+            self._keys[size:end], self._matrix[size:end] = added, rows
         self._current = VectorSnapshot(generation, self._keys[:end], self._matrix[:end])
 
 

@@ -212,6 +212,14 @@ class View:
         rows = self._all(f"SELECT d.id FROM documents d WHERE {condition.sql} ORDER BY d.id", condition.parameters)
         return [row[0] for row in rows]
 
+    def files(self, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
+        """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
+        rows = self._all(
+            "SELECT id, path, size, mtime_ns FROM documents WHERE path IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(ids)),),
+        )
+        return {id: (path, size, mtime_ns) for id, path, size, mtime_ns in rows}
+
     # -- vectors ---------------------------------------------------------------------------------------------------
 
     def vectors(self, keys: Sequence[int] | Keys) -> Vectors:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import lru_cache
 from itertools import pairwise
 
@@ -100,6 +100,42 @@ def spans(text: str) -> list[tuple[str, int, int]]:
         else:
             found += [(token, run.start(), run.end()) for token in _word(run[0][:READ_OF_A_RUN])]
     return found
+
+
+def spans_among(text: str, tokens: Set[str]) -> list[tuple[str, int, int]]:
+    """Return those `spans` whose token is one of `tokens`, ordered by place.
+
+    Several times as fast as `spans` for a few tokens: every different run is looked at once, and only those that
+    count are then looked for in the text.
+    """
+    if not text.isascii() and any(map(_is_intricate, set(text))):
+        return [span for span in spans(text) if span[0] in tokens]
+    counting = [run for run in set(RUN.findall(text)) if not tokens.isdisjoint(_word(run[:READ_OF_A_RUN]))]
+    found: list[tuple[str, int, int]] = []
+    for run in counting:
+        made = [token for token in _word(run[:READ_OF_A_RUN]) if token in tokens]
+        found += [(token, start, end) for start, end in _occurrences(run, text) for token in made]
+    return sorted(found, key=lambda span: (span[1], span[0]))
+
+
+def _occurrences(run: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a run stands as a whole in a text without intricate letters."""
+    start = text.find(run)
+    while start >= 0:
+        end = start + len(run)
+        if not (start > 0 and _continues(text[start - 1])) and not (end < len(text) and _continues(text[end])):
+            yield start, end
+        start = text.find(run, end)
+
+
+@lru_cache(REMEMBERED)
+def _is_intricate(letter: str) -> bool:
+    """Say whether letters and digits alone do not tell where the runs of a text with this letter end."""
+    return letter in MARKS or PAIRED_RUN.match(letter) is not None or OPTIONAL_MARK.match(letter) is not None
+
+
+def _continues(letter: str) -> bool:
+    return letter.isalnum() or letter == "_"
 
 
 def _is_paired(run: str) -> bool:

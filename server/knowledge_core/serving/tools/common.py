@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
@@ -65,19 +66,25 @@ def to_client(context: ToolContext) -> ReportProgress:
 def wait_for(job: Job, seconds: float, context: ToolContext) -> None:
     """Wait until a job has ended or `seconds` are over, telling the client how far it is.
 
-    A client that cancels its call cancels the job, and waits for the batch that is running.
+    A client that withdraws its call cancels the job.
     """
-    report = to_client(context)
-    waited = 0.0
     try:
-        while not job.wait(min(SLICE, seconds - waited)) and waited < seconds:
-            waited += SLICE
-            report(job.progress)
-        report(job.progress)
+        watch([job], seconds, context)
     except BaseException:
         # anyio's cancellation is a BaseException: the call was withdrawn, so the work is too.
         job.cancel()
         raise
+
+
+def watch(jobs: Sequence[Job], seconds: float, context: ToolContext) -> None:
+    """Wait until all jobs have ended or `seconds` are over, telling the client how far the first one is."""
+    report = to_client(context)
+    deadline = time.monotonic() + seconds
+    for job in jobs:
+        while not job.wait(min(SLICE, deadline - time.monotonic())) and time.monotonic() < deadline:
+            report(jobs[0].progress)
+    if jobs:
+        report(jobs[0].progress)
 
 
 @contextmanager
@@ -85,7 +92,9 @@ def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searche
     """Yield the named collections (None: all), each with one view that stays the same until the end."""
     chosen = list(dict.fromkeys(names)) if names else engine.names()
     if not chosen:
-        raise CollectionNotFound("There is no collection yet. Index a folder or documents first, with the `index` tool.")
+        raise CollectionNotFound(
+            "There is no collection yet. Index a folder or documents first, with the `index` tool."
+        )
     with ExitStack() as stack:
         searched = []
         for name in chosen:

@@ -55,9 +55,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         result = _document(collection, passage)
         return answer(result, _render_document(result))
 
-    @server.tool(
-        name="list_collections", title="List collections", description=LIST_COLLECTIONS, annotations=READ_ONLY
-    )
+    @server.tool(name="list_collections", title="List collections", description=LIST_COLLECTIONS, annotations=READ_ONLY)
     def list_collections_tool() -> Annotated[CallToolResult, CollectionsResult]:
         result = CollectionsResult(collections=[collection_item(engine, name) for name in engine.names()], notices=[])
         text = "\n".join(map(_render_collection, result.collections))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
@@ -39,10 +39,19 @@ def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
     def embed_tool(
         texts: list[str],
         task: Literal[
-            "query", "document", "clustering", "classification", "similarity", "question_answering", "fact_checking", "code"
+            "query",
+            "document",
+            "clustering",
+            "classification",
+            "similarity",
+            "question_answering",
+            "fact_checking",
+            "code",
         ] = "similarity",
         output: Literal["similarity", "vectors"] = "similarity",
-        dimensions: Annotated[int | None, Field(description="Shorter vectors: 768, 512, 256, 128 (Matryoshka).")] = None,
+        dimensions: Annotated[
+            int | None, Field(description="Shorter vectors: 768, 512, 256, 128 (Matryoshka).")
+        ] = None,
         encoding: Literal["float", "base64"] = "float",
         collection: Annotated[str | None, Field(description="Use the model of this collection.")] = None,
     ) -> Annotated[CallToolResult, EmbedResult]:
@@ -88,7 +97,7 @@ def shortened(vectors: Vectors, dimensions: int) -> Vectors:
     if dimensions not in allowed:
         raise InvalidInput(f"dimensions is {dimensions}; this model gives {', '.join(map(str, allowed))}.")
     cut = vectors[:, :dimensions]
-    return (cut / np.linalg.norm(cut, axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), np.float32)
 
 
 def _render_embed(result: EmbedResult, count: int) -> str:

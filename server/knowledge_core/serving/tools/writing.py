@@ -17,10 +17,19 @@ from knowledge_core.jobs import Job
 from knowledge_core.planning import Plan, plan, survey
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import DeleteResult, FailureResult, IndexResult, JobItem, JobsResult
-from knowledge_core.serving.tools.common import CollectionName, Filter, ToolContext, WaitSeconds, answer, wait_for
+from knowledge_core.serving.tools.common import (
+    CollectionName,
+    Filter,
+    ToolContext,
+    WaitSeconds,
+    answer,
+    wait_for,
+    watch,
+)
 from knowledge_core.storage.collection import Change, Collection
 from knowledge_core.types import Document, Progress, ReportProgress
 
+PATIENCE = 5.0  # seconds that a deletion waits for another writer; a window of documents is about two
 SHOWN = 20  # failures or ids listed in an answer; the rest is counted
 
 INDEX = (
@@ -131,10 +140,14 @@ class _Request:
                 failures.append(Failure(given.id[:200], "invalid", str(error)))
             else:
                 if made.id in documents:
-                    failures.append(Failure(made.id, "twice", f"The id {made.id!r} is given twice; the last one counts."))
+                    failures.append(
+                        Failure(made.id, "twice", f"The id {made.id!r} is given twice; the last one counts.")
+                    )
                 documents[made.id] = made
         if failures and not documents and not self._paths:
-            raise InvalidInput(f"None of the {len(failures)} documents can be indexed. The first: {failures[0].message}")
+            raise InvalidInput(
+                f"None of the {len(failures)} documents can be indexed. The first: {failures[0].message}"
+            )
         return list(documents.values()), failures
 
 
@@ -216,7 +229,7 @@ def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
                 f"{' and the collection itself' if all else ''}. Call again with confirm=true, or dry_run=true to list them."
             )
         if not dry_run:
-            with engine.one_writer(collection):
+            with engine.one_writer(collection, _impatient(engine, collection)):
                 if all:
                     engine.drop(collection)
                 elif doomed:
@@ -246,15 +259,24 @@ def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
         chosen = engine.jobs.all() if id is None else [engine.jobs.get(id)]
         if action == "cancel":
             chosen[0].cancel()
-        _wait_without_cancelling(chosen, wait_seconds)
+        watch(chosen, wait_seconds, context)
         result = JobsResult(jobs=[_job_item(job) for job in chosen[:SHOWN]])
         return answer(result, "\n".join(map(_render_job, result.jobs)) or "No jobs since this server started.")
 
 
-def _wait_without_cancelling(jobs: list[Job], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    for job in jobs:
-        job.wait(deadline - time.monotonic())
+def _impatient(engine: Engine, collection: str) -> ReportProgress:
+    """Return a callback that gives up waiting for another writer after a moment, and says who writes."""
+    deadline = time.monotonic() + PATIENCE
+
+    def report(progress: Progress) -> None:
+        if time.monotonic() > deadline:
+            running = [job.id for job in engine.jobs.all() if job.state == "running" and job.collection == collection]
+            raise InvalidInput(
+                f"{collection!r} is being indexed (job {', '.join(running)}). Wait for its end with the job tool, or "
+                "cancel it, then delete."
+            )
+
+    return report
 
 
 def _render_delete(result: DeleteResult) -> str:

@@ -1,0 +1,19 @@
+"""Run the benchmarks that need nothing but the package, one after the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+ALONE = ("startup", "indexing", "search_latency", "embedding")
+
+
+def main() -> None:
+    for name in ALONE:
+        print(f"\n## {name}\n", flush=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+    print("\nWith a folder of test sets: python -m benchmarks.retrieval_quality --data DIR, ... clustering --data DIR")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Text to blocks: the runs of text that structure holds together, before anything is said about size.
+
+A block is a paragraph, a list, a fenced piece of code, a table, a definition. Blocks of one section follow each
+other; a section is what lies under one heading, on one page, or in one definition. Every non-space character of the
+text lies in exactly one block. Knows nothing of tokens. All functions are linear in the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from knowledge_core.types import Span
+
+# Neighbouring paragraphs are one block while it is this short: they would end in one chunk anyway, and the number of
+# blocks stays in proportion to the text even where every line is a paragraph.
+JOIN_UP_TO = 240  # characters; about 60 tokens of English
+
+_EMPTY_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
+
+
+class Kind(Enum):
+    """How a block that is too long is cut: at sentence ends, or at line ends."""
+
+    PROSE = "prose"
+    LINES = "lines"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stands under one heading, on one page, in one definition.
+
+    path: numbers of the section and those around it, outermost first; equal paths are one section.
+    heading: their names; shorter than the path where some have none.
+    whole: stays one chunk, with all it holds, wherever it fits.
+    """
+
+    path: tuple[int, ...] = ()
+    heading: tuple[str, ...] = ()
+    whole: bool = False
+
+    def parent(self, depth: int) -> Section:
+        """Return the section around this one that has `depth` numbers in its path."""
+        return Section(self.path[:depth], self.heading[:depth], self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One run of text: text[start:end], which may begin or end with white space."""
+
+    start: int
+    end: int
+    section: Section = field(default_factory=Section)
+    kind: Kind = Kind.PROSE
+
+
+def paragraphs(text: str, start: int, end: int, section: Section, kind: Kind = Kind.PROSE) -> Iterator[Block]:
+    """Yield the paragraphs of a range: what lies between empty lines, short neighbours joined."""
+    begin = paragraph = start
+    for gap in _EMPTY_LINES.finditer(text, start, end):
+        if paragraph > begin and gap.end() - begin > JOIN_UP_TO:
+            yield Block(begin, paragraph, section, kind)
+            begin = paragraph
+        paragraph = gap.end()
+    if paragraph > begin and end - begin > JOIN_UP_TO:
+        yield Block(begin, paragraph, section, kind)
+        begin = paragraph
+    if begin < end:
+        yield Block(begin, end, section, kind)
+
+
+def plain_blocks(text: str) -> list[Block]:
+    """Return the paragraphs of a text without headings."""
+    return list(paragraphs(text, 0, len(text), Section()))
+
+
+def line_blocks(text: str) -> list[Block]:
+    """Return a text whose units are lines (records, settings, logs) as one block, to be cut between lines."""
+    return [Block(0, len(text), Section(), Kind.LINES)]
+
+
+def page_blocks(text: str, pages: Sequence[Span]) -> list[Block]:
+    """Return the paragraphs of a paged text, each page a section."""
+    blocks: list[Block] = []
+    for number, page in enumerate(pages, start=1):
+        blocks += paragraphs(text, page.start, page.end, Section((number,)))
+    return blocks
+
+
+class Outline:
+    """The headings that are open at one place of a text that is read from its start."""
+
+    def __init__(self) -> None:
+        self._open: list[tuple[int, int, str]] = []  # level, number, name
+        self._number = 0
+
+    def enter(self, level: int, name: str) -> Section:
+        """Return the section that a heading opens; it closes those of its level and deeper."""
+        self._number += 1
+        while self._open and self._open[-1][0] >= level:
+            self._open.pop()
+        self._open.append((level, self._number, name))
+        return Section(tuple(entry[1] for entry in self._open), tuple(entry[2] for entry in self._open))
+
+
+_RST_LINE = re.compile(r"^([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$", re.MULTILINE)
+
+
+def rst_blocks(text: str) -> list[Block]:
+    """Return the paragraphs of a reStructuredText, under its headings: lines with a line of punctuation below.
+
+    Levels are in the order in which the kinds of underline first appear, as docutils counts them.
+    """
+    headings: list[tuple[int, int, str]] = []  # where the section begins, its level, its name
+    levels: dict[str, int] = {}
+    for under in _RST_LINE.finditer(text):
+        line_end = under.start() - 1
+        line_start = text.rfind("\n", 0, max(line_end, 0)) + 1
+        name = text[line_start:line_end].rstrip() if line_end > 0 else ""
+        if not name or name[0].isspace() or len(name) > len(under[0]) + 2 or _RST_LINE.match(name):
+            continue
+        before = text.rfind("\n", 0, max(line_start - 1, 0)) + 1
+        over = bool(line_start) and text[before : line_start - 1].rstrip() == under[0].rstrip()
+        level = levels.setdefault(under[1] * (2 if over else 1), len(levels))
+        headings.append((before if over else line_start, level, name[:200]))
+    outline = Outline()
+    blocks: list[Block] = []
+    start, section = 0, Section()
+    for at, level, name in headings:
+        blocks += paragraphs(text, start, at, section)
+        start, section = at, outline.enter(level, name)
+    return [*blocks, *paragraphs(text, start, len(text), section)]

@@ -1,0 +1,232 @@
+"""Source code to blocks under its definitions, by tree-sitter. The only file that speaks to it.
+
+A definition begins with the comments, decorators and attributes directly above it. Classes and what else holds
+definitions are opened; functions are not: those too long are cut between lines. A damaged file gives what its sound
+parts give.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tree_sitter import Language, Node, Parser
+
+from knowledge_core.ingestion.blocks import Block, Kind, Section, paragraphs
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# Module and function that give each language's grammar.
+_GRAMMARS = {
+    "python": ("tree_sitter_python", "language"),
+    "javascript": ("tree_sitter_javascript", "language"),
+    "typescript": ("tree_sitter_typescript", "language_typescript"),
+    "tsx": ("tree_sitter_typescript", "language_tsx"),
+    "go": ("tree_sitter_go", "language"),
+    "rust": ("tree_sitter_rust", "language"),
+    "java": ("tree_sitter_java", "language"),
+    "c": ("tree_sitter_c", "language"),
+    "cpp": ("tree_sitter_cpp", "language"),
+    "ruby": ("tree_sitter_ruby", "language"),
+    "csharp": ("tree_sitter_c_sharp", "language"),
+    "php": ("tree_sitter_php", "language_php"),
+    "bash": ("tree_sitter_bash", "language"),
+}
+_LARGEST = 2_000_000  # characters; longer code is generated, and its tree costs 100 bytes a character
+_DEEPEST = 4  # definitions within definitions; deeper ones belong to theirs
+_DEEPEST_WRAPPING = 12  # conditions of a preprocessor around definitions
+
+# What the heading calls a node of this type. Types mean the same in all grammars that have them.
+_DEFINITIONS = {
+    "class_definition": "class", "class_declaration": "class", "abstract_class_declaration": "class",
+    "class_specifier": "class", "class": "class", "record_declaration": "record",
+    "struct_item": "struct", "struct_specifier": "struct", "struct_declaration": "struct", "union_item": "union",
+    "interface_declaration": "interface", "annotation_type_declaration": "interface", "trait_item": "trait",
+    "trait_declaration": "trait", "impl_item": "impl", "enum_item": "enum", "enum_declaration": "enum",
+    "enum_specifier": "enum", "mod_item": "mod", "module": "module", "internal_module": "namespace",
+    "namespace_definition": "namespace", "namespace_declaration": "namespace",
+    "function_definition": "function", "function_declaration": "function",
+    "generator_function_declaration": "function", "function_item": "fn", "method": "def", "singleton_method": "def",
+    "method_definition": "method", "method_declaration": "method", "constructor_declaration": "constructor",
+    "type_declaration": "type", "type_alias_declaration": "type", "type_item": "type", "macro_definition": "macro",
+    "lexical_declaration": "const", "property_declaration": "property",
+}  # fmt: skip
+_OPENED = _words("class record struct union interface trait impl enum mod module namespace")
+# The wrapper's range is the definition's.
+_WRAPPERS = frozenset(
+    {"decorated_definition", "export_statement", "template_declaration", "ambient_declaration", "expression_statement"}
+)
+# Whose children stand as if they were outside.
+_FLAT = _words(
+    "preproc_ifdef preproc_if preproc_else preproc_elif linkage_specification file_scoped_namespace_declaration "
+    "class_body declaration_list field_declaration_list interface_body enum_body enum_body_declarations block "
+    "body_statement statement_block compound_statement annotation_type_body enum_member_declaration_list"
+)
+_ABOVE = frozenset({"comment", "line_comment", "block_comment", "attribute_item", "doc_comment", "attribute_list"})
+_FUNCTION_VALUES = frozenset({"arrow_function", "function", "function_expression", "class", "generator_function"})
+# Without a body they define nothing: `struct x y;`, `namespace A;`.
+_NEED_BODY = frozenset({"struct_specifier", "class_specifier", "enum_specifier", "namespace_definition"})
+_LONGEST_NAME = 100  # characters
+
+
+@dataclass(frozen=True)
+class _Definition:
+    """A definition in bytes of the encoded text, and those in it."""
+
+    start: int
+    end: int
+    name: str
+    inner: tuple[_Definition, ...]
+
+
+def code_blocks(text: str, language: str) -> list[Block]:
+    """Return the blocks of source code; by empty lines alone where the language has no grammar here."""
+    if language not in _GRAMMARS or len(text) > _LARGEST:
+        return list(paragraphs(text, 0, len(text), Section(), Kind.LINES))
+    data = text.encode("utf-8")
+    tree = Parser(_grammar(language)).parse(data)
+    found = tuple(_definitions(data, tree.root_node, language, _DEEPEST))
+    place = _places(data, text, found)
+    numbers = iter(range(1, len(data) + 2))
+
+    def emit(start: int, end: int, inner: Sequence[_Definition], section: Section) -> Iterator[Block]:
+        for one in inner:
+            yield from paragraphs(text, start, place[one.start], section, Kind.LINES)
+            named = Section((*section.path, next(numbers)), (*section.heading, one.name), whole=True)
+            yield from emit(place[one.start], place[one.end], one.inner, named)
+            start = place[one.end]
+        yield from paragraphs(text, start, end, section, Kind.LINES)
+
+    return list(emit(0, len(text), found, Section(whole=True)))
+
+
+@functools.cache
+def _grammar(language: str) -> Language:
+    module, function = _GRAMMARS[language]
+    return Language(getattr(importlib.import_module(module), function)())
+
+
+def _places(data: bytes, text: str, found: Sequence[_Definition]) -> dict[int, int]:
+    """Return the character position of each byte position where a definition begins or ends."""
+    bounds: set[int] = set()
+    stack = list(found)
+    while stack:
+        one = stack.pop()
+        bounds |= {one.start, one.end}
+        stack += one.inner
+    if len(data) == len(text):
+        return {bound: bound for bound in bounds}
+    places: dict[int, int] = {}
+    last = position = 0
+    for bound in sorted(bounds):
+        position += len(data[last:bound].decode("utf-8"))
+        places[bound] = position
+        last = bound
+    return places
+
+
+def _children(node: Node, depth: int = _DEEPEST_WRAPPING) -> Iterator[Node]:
+    for child in node.children:
+        if child.type in _FLAT and depth:
+            yield from _children(child, depth - 1)
+        else:
+            yield child
+
+
+def _definitions(data: bytes, parent: Node, language: str, depth: int) -> Iterator[_Definition]:
+    above: Node | None = None  # the first of the comments that lie directly above
+    below = 0  # where the last of them, or of the definitions, ended
+    for node in _children(parent):
+        if node.type in _ABOVE:
+            if not _on_its_own_line(data, node.start_byte):
+                continue
+            if above is None or _apart(data, below, node.start_byte):
+                above = node
+            below = node.end_byte
+            continue
+        inner = _wrapped(node)
+        name = _heading(inner, language)
+        if name:
+            start = above.start_byte if above and not _apart(data, below, node.start_byte) else node.start_byte
+            opened = depth > 1 and _DEFINITIONS[inner.type] in _OPENED
+            yield _Definition(
+                start,
+                _line_end(data, node.end_byte),
+                name,
+                tuple(_definitions(data, inner, language, depth - 1)) if opened else (),
+            )
+        above = None
+
+
+def _wrapped(node: Node) -> Node:
+    for _ in range(4):  # export default of a decorated class
+        if node.type not in _WRAPPERS:
+            break
+        node = next((child for child in node.children if child.type in _DEFINITIONS or child.type in _WRAPPERS), node)
+    return node
+
+
+def _heading(node: Node, language: str) -> str:
+    """Return what the heading path calls a definition: "class Engine"; "" for what defines nothing worth a name."""
+    label = _DEFINITIONS.get(node.type)
+    if label is None or not node.is_named:
+        return ""
+    if node.type in _NEED_BODY and node.child_by_field_name("body") is None:
+        return ""
+    if node.type == "lexical_declaration":
+        node = next((c for c in node.children if c.type == "variable_declarator"), node)
+        value = node.child_by_field_name("value")
+        if value is None or value.type not in _FUNCTION_VALUES:
+            return ""
+    if language == "python" and label == "function":
+        label = "def"
+    if language == "go" and label in ("function", "method"):
+        label = "func"
+    return f"{label} {name}" if (name := _name(node)) else ""
+
+
+def _name(node: Node) -> str:
+    if node.type == "impl_item":
+        of, type_ = node.child_by_field_name("trait"), node.child_by_field_name("type")
+        return " for ".join(_text(part) for part in (of, type_) if part is not None)
+    if node.type == "type_declaration":  # Go: the name lies one deeper
+        node = next((child for child in node.children if child.child_by_field_name("name")), node)
+    receiver = node.child_by_field_name("receiver") if node.type == "method_declaration" else None
+    named = node.child_by_field_name("name")
+    for _ in range(8):  # C: pointers to functions of arrays
+        if named is not None:
+            break
+        declarator = node.child_by_field_name("declarator")
+        if declarator is None:
+            return ""
+        node = declarator
+        named = node.child_by_field_name("name")
+        if node.type in ("identifier", "field_identifier", "qualified_identifier", "destructor_name", "operator_name"):
+            named = node
+    return (f"{_text(receiver)} " if receiver else "") + (_text(named) if named else "")
+
+
+def _text(node: Node) -> str:
+    return " ".join((node.text or b"").decode("utf-8", "replace").split())[:_LONGEST_NAME]
+
+
+def _apart(data: bytes, start: int, end: int) -> bool:
+    """Say whether an empty line, or anything but white space, lies between."""
+    between = data[start:end]
+    return between.count(b"\n") > 1 or bool(between.strip())
+
+
+def _on_its_own_line(data: bytes, start: int) -> bool:
+    return not data[data.rfind(b"\n", 0, start) + 1 : start].strip()
+
+
+def _line_end(data: bytes, end: int) -> int:
+    """Return the end of the line if nothing but punctuation or a comment follows on it, else `end`."""
+    line_end = data.find(b"\n", end, end + 300)
+    rest = data[end:line_end].strip() if line_end >= 0 else b"x"
+    return line_end + 1 if rest in (b"", b";", b",") or rest.startswith((b"//", b"#")) else end

@@ -1,0 +1,193 @@
+"""`kcore` as a person uses it: what it prints, and with which exit code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from knowledge_core.cli.main import main, parser
+
+COMMANDS = [
+    "index", "search", "get", "list", "delete", "cluster", "classify", "embed", "serve", "roots", "models", "status",
+    "doctor", "demo",
+]  # fmt: skip
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "solar.md").write_text("# Solar\n\nA solar panel turns sunlight into electricity.\n")
+    (folder / "bread.md").write_text("# Bread\n\nKnead the dough and bake the loaf in a hot oven.\n")
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = main(argv)
+    out, err = capsys.readouterr()
+    assert "Traceback" not in err
+    return code, out, err
+
+
+def test_the_main_job_from_a_shell(capsys, notes):
+    code, out, _ = run(capsys, "index", str(notes))
+    assert (code, "2 documents indexed" in out) == (0, True)
+
+    code, out, _ = run(capsys, "index", str(notes))
+    assert (code, "2 unchanged" in out) == (0, True)
+
+    code, out, _ = run(capsys, "search", "power from the sun", "--json", "--limit", "1")
+    assert (code, json.loads(out)["hits"][0]["document"]) == (0, "notes/solar.md")
+
+    code, out, _ = run(capsys, "search", "--like", "notes/solar.md")
+    assert code == 0
+    assert "notes/bread.md" in out
+
+    code, out, _ = run(capsys, "get", "notes/bread.md", "--lines", "3")
+    assert "Knead the dough" in out
+
+    code, out, _ = run(capsys, "list")
+    assert "default: 2 documents" in out
+    code, out, _ = run(capsys, "list", "--collection", "default")
+    assert "notes/bread.md" in out
+
+    code, out, _ = run(capsys, "roots")
+    assert out.strip() == str(notes)
+
+    code, out, _ = run(capsys, "doctor")
+    assert (code, "All is well." in out) == (0, True)
+
+    code, out, _ = run(capsys, "status", "--json")
+    assert json.loads(out)["collections"][0]["documents"] == 2
+
+    (notes / "bread.md").unlink()
+    code, out, _ = run(capsys, "index", str(notes))
+    assert "1 removed" in out
+
+    code, out, _ = run(capsys, "delete", "--all", "--yes")
+    assert (code, "The collection is gone" in out) == (0, True)
+
+
+def test_json_lines_are_indexed(capsys, tmp_path):
+    lines = [
+        {"_id": "a", "title": "A", "text": "rivers flow"},
+        {"id": "b", "text": "mountains stand", "metadata": {"n": 1}},
+    ]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    code, out, _ = run(capsys, "index", "--jsonl", str(tmp_path / "corpus.jsonl"), "--collection", "corpus")
+    assert (code, "2 documents indexed" in out) == (0, True)
+    code, out, _ = run(capsys, "search", "rivers", "--filter", '{"n": 1}', "--json")
+    assert [hit["document"] for hit in json.loads(out)["hits"]] == ["b"]
+
+
+def test_the_texts_of_a_shell_are_embedded_clustered_and_classified(capsys, tmp_path):
+    code, out, _ = run(capsys, "embed", "a cat", "a kitten", "a lawnmower", "--json")
+    near, far = json.loads(out)["similarity"][0][1:]
+    assert (code, near > far) == (0, True)
+
+    code, out, _ = run(capsys, "embed", "--vectors", "--task", "query", "a cat")
+    assert (code, len(json.loads(out))) == (0, 384)
+
+    (tmp_path / "lines.txt").write_text(
+        "the cat sleeps\na kitten naps\nthe cat is asleep\nbake bread\nbread dough\nbaking a loaf\n"
+    )
+    code, out, _ = run(capsys, "cluster", "--texts", str(tmp_path / "lines.txt"), "--k", "2", "--json")
+    assert (code, [cluster["size"] for cluster in json.loads(out)["clusters"]]) == (0, [3, 3])
+
+    code, out, _ = run(
+        capsys, "classify", "--label", "animals", "--label", "food", "--text", "the kitten purrs", "--json"
+    )
+    assert (code, json.loads(out)["items"][0]["label"]) == (0, "animals")
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["index", "/nowhere/at/all"], ["/nowhere/at/all", "does not exist"]),
+        (["search", "x"], ["Index a folder"]),
+        (["search", "x", "--collection", "nope"], ["No collection 'nope'"]),
+        (["search", "x", "--collection", "../x"], ["../x"]),
+        (["get", "nope"], ["No collection 'default'"]),
+        (["delete", "--all"], ["No collection"]),
+        (["roots", "remove", "/tmp"], ["not a recorded root"]),
+    ],
+)
+def test_a_failure_is_one_line_that_says_what_to_do_and_exit_code_1(capsys, argv, words):
+    code, out, err = run(capsys, *argv)
+    assert (code, out) == (1, "")
+    assert all(word in err for word in words), err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["index"],
+        ["search"],
+        ["search", "x", "--filter", "{"],
+        ["delete"],
+        ["classify", "--text", "x"],
+        ["classify", "--label", "a"],
+        ["index", "--jsonl", "/nowhere.jsonl"],
+    ],
+)
+def test_wrong_usage_ends_with_exit_code_2(capsys, argv):
+    code, _, err = run(capsys, *argv)
+    assert code == 2
+    assert err.startswith(f"kcore {argv[0]}: ")
+
+
+def test_an_unknown_command_ends_with_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["serch", "x"])
+    assert ended.value.code == 2
+
+
+def test_an_empty_folder_is_an_error_and_leaves_no_collection(capsys, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(capsys, "index", str(tmp_path / "empty"))
+    assert (code, "Nothing to index" in err) == (1, True)
+    code, out, _ = run(capsys, "list")
+    assert "No collection yet" in out
+
+
+def test_a_wrong_configuration_is_one_line(capsys, tmp_path):
+    (tmp_path / "bad.yaml").write_text("indexing: {chunk_sise: 3}\n")
+    code, _, err = run(capsys, "status", "--config", str(tmp_path / "bad.yaml"))
+    assert (code, "Did you mean 'chunk_size'" in err) == (1, True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_examples(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert f"kcore {command}" in out.split("examples:")[1]
+    assert "--json" in out
+
+
+def test_every_example_of_the_help_can_be_parsed():
+    import shlex
+
+    made = parser()
+    actions = next(action for action in made._actions if hasattr(action, "choices") and action.choices)
+    for command in actions.choices.values():
+        for line in command.epilog.splitlines()[1:]:
+            words = shlex.split(line.split(" | ")[-1].split(" > ")[0].strip())
+            assert words[0] == "kcore", line
+            made.parse_args(words[1:])
+
+
+def test_help_is_instant_because_nothing_heavy_is_imported():
+    code = (
+        "import sys; from knowledge_core.cli.main import parser; parser(); "
+        "print([name for name in ('torch', 'sentence_transformers', 'mcp', 'numpy', 'tantivy') if name in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert printed.stdout.strip() == "[]"
