@@ -40,7 +40,11 @@ def main() -> None:
     embedder = SentenceTransformersEmbedder(resolve("all-MiniLM-L6-v2"))
     embedder.embed(["warm up"], Task.QUERY)
     size = embedder.static_contract.max_length
-    chunks = [(part.text, part.title(each.title)) for each in documents for part in chunk(each, embedder.count_tokens, size=size)]
+    chunks = [
+        (part.text, part.title(each.title))
+        for each in documents
+        for part in chunk(each, embedder.count_tokens, size=size)
+    ]
     tokens = sum(embedder.count_tokens([text for text, _ in chunks]))
 
     alone, whole = [], []
@@ -54,7 +58,14 @@ def main() -> None:
             collection = Collection.create(Path(home) / "c", "c", embedder.contract)
             began = time.perf_counter()
             index(
-                collection, embedder, NOTHING, documents, job="j", chunk_size=400, file_limit=10**8, progress=no_progress
+                collection,
+                embedder,
+                NOTHING,
+                documents,
+                job="j",
+                chunk_size=400,
+                file_limit=10**8,
+                progress=no_progress,
             )
             whole.append(tokens / (time.perf_counter() - began))
             collection.close()
@@ -63,7 +74,9 @@ def main() -> None:
         ("embedding alone", statistics.median(alone), 1.0),
         ("`index`, whole", statistics.median(whole), share),
     ]
-    print(f"{len(documents)} documents, {len(chunks)} chunks, {tokens:,} tokens, {arguments.rounds} rounds.\n{machine()}\n")
+    print(
+        f"{len(documents)} documents, {len(chunks)} chunks, {tokens:,} tokens, {arguments.rounds} rounds.\n{machine()}\n"
+    )
     print(table(["", "tokens/s", "share"], rows))
     write_json(arguments.json, {"documents": len(documents), "chunks": len(chunks), "tokens": tokens, "rows": rows})
 

@@ -53,4 +53,10 @@ def memory_mb() -> float:
 
 
 def _shown(cell: Any) -> str:
-    return f"{cell:.3g}" if isinstance(cell, float) and abs(cell) < 100 else f"{cell:,.0f}" if isinstance(cell, float) else str(cell)
+    return (
+        f"{cell:.3g}"
+        if isinstance(cell, float) and abs(cell) < 100
+        else f"{cell:,.0f}"
+        if isinstance(cell, float)
+        else str(cell)
+    )

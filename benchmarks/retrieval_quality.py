@@ -1,6 +1,6 @@
 """nDCG@10 of the three modes on judged sets, beside what plain components score there.
 
-    python benchmarks/retrieval_quality.py --data FOLDER --cache FOLDER [--sets adi cranfield ...] [--relevance]
+    python -m benchmarks.retrieval_quality --data FOLDER [--cache FOLDER] [--sets adi cranfield ...] [--relevance]
 
 FOLDER of --data has one folder a set, in BEIR's layout. Every set goes into a collection of its own in a temporary
 folder, through the product's own storage and search: once with a document as one chunk (title and text, as the
@@ -34,6 +34,7 @@ from knowledge_core.search import Mode, Searched, SearchRequest, search
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
 
+CACHE = Path(tempfile.gettempdir()) / "knowledge-core-vectors"
 MODEL = "all-MiniLM-L6-v2"
 QUERIES = 600
 CHUNK_SIZE = 400  # tokens; the model's own limit if that is less
@@ -183,7 +184,7 @@ def head() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder a set")
-    parser.add_argument("--cache", type=Path, required=True, help="folder for vectors; outside the repository")
+    parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder for vectors (default {CACHE})")
     parser.add_argument("--sets", nargs="+", default=["adi", "cranfield", "hotpotqa_small", "scifact", "xquad/de"])
     parser.add_argument("--whole", action="store_true", help="only documents as one chunk, not those that are cut")
     parser.add_argument("--relevance", action="store_true", help="also count 'nothing seems relevant'")

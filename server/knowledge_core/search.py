@@ -21,9 +21,10 @@ from knowledge_core.retrieval.aiming import aimed
 from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.cursor import Cursor, decode, encode, request_digest
 from knowledge_core.retrieval.folding import Ranked, fold
-from knowledge_core.retrieval.relevance import seems_relevant, telling_words
+from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
 from knowledge_core.retrieval.snippets import Match, flat, snippet
+from knowledge_core.retrieval.telling import telling_words
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
 from knowledge_core.storage.wording import spans_among

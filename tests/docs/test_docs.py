@@ -32,7 +32,9 @@ def test_the_commands_of_the_readme_run_as_written(capsys, tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     notes = tmp_path / "notes"
     notes.mkdir()
-    (notes / "solar.md").write_text("---\ntags: [energy]\n---\n# Solar\n\nBattery chemistry decides how a refund works.\n")
+    (notes / "solar.md").write_text(
+        "---\ntags: [energy]\n---\n# Solar\n\nBattery chemistry decides how a refund works.\n"
+    )
     (notes / "bread.md").write_text("# Bread\n\nKnead the dough.\n")
     for line in commands(README):
         words = shlex.split(line)[1:]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from mcp.client import Client
-from mcp_text import text_of
 
 from knowledge_core.engine import Engine
 from knowledge_core.serving.application import application
+from mcp_text import text_of
 
 pytestmark = pytest.mark.anyio
 

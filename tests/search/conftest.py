@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from search.library import Library
 
 from knowledge_core.types import Document
+from search.library import Library
 
 
 @pytest.fixture

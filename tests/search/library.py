@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hash_embedder import HashEmbedder
-
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.search import Searched, SearchRequest, SearchResponse, search
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from search.library import Library
 
 from knowledge_core.errors import CursorExpired
 from knowledge_core.search import Hit, SearchRequest, SearchResponse
 from knowledge_core.types import Document
+from search.library import Library
 
 WORDS = ["sun", "moon", "star", "sea", "sand", "tree"]
 

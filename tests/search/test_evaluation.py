@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from search.library import Library
 
 from knowledge_core.errors import InvalidInput
 from knowledge_core.evaluation import evaluate, load_beir, ndcg, recall, reciprocal_rank
 from knowledge_core.search import Searched
+from search.library import Library
 
 CORPUS = [
     {"_id": "solar", "title": "Solar", "text": "A panel turns sunlight into electricity."},

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_core import evaluation
-from knowledge_core.retrieval import fusion, relevance, snippets
+from knowledge_core.retrieval import fusion, relevance, snippets, telling
 from knowledge_core.retrieval.fusion import Scale, convex, minmax
 
 SCORES = st.dictionaries(st.integers(0, 30), st.floats(-1, 50, allow_nan=False), max_size=20)
 
 
-@pytest.mark.parametrize("module", [fusion, snippets, relevance, evaluation])
+@pytest.mark.parametrize("module", [fusion, snippets, relevance, telling, evaluation])
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0

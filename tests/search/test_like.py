@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hash_embedder import HashEmbedder
-from search.library import Library
 
+from hash_embedder import HashEmbedder
 from knowledge_core.errors import DocumentNotFound, InvalidInput
 from knowledge_core.search import Examples, SearchRequest
 from knowledge_core.types import Document
+from search.library import Library
 
 
 def liked(library: Library, *ids: str, texts: tuple[str, ...] = (), unlike: Examples | None = None) -> list[str]:

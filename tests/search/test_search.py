@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hash_embedder import HashEmbedder
-from search.library import Library, paragraphs
 
+from hash_embedder import HashEmbedder
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.search import SearchRequest
 from knowledge_core.storage.collection import Change, JobRecord, NewDocument, PlanRow
 from knowledge_core.types import Document, Lines
+from search.library import Library, paragraphs
 
 
 def found(library: Library, query: str, **options: object) -> list[str]:
@@ -54,6 +54,14 @@ def test_lexical_mode_says_when_no_word_occurs(notes: Library) -> None:
     response = notes.ask(SearchRequest(query="zygote", mode="lexical"))
     assert response.hits == ()
     assert "No word of the query" in response.notices[0]
+
+
+def test_words_that_any_question_is_made_of_find_nothing_beside_a_word_that_tells(notes: Library) -> None:
+    assert found(notes, "what is the turbine and how does it work", mode="lexical") == ["wind"]
+
+
+def test_a_query_of_such_words_alone_still_finds_them(notes: Library) -> None:
+    assert set(found(notes, "it and the", mode="lexical")) == {"solar", "bread", "kernel"}
 
 
 def test_a_hybrid_score_is_the_sum_of_its_parts(notes: Library) -> None:
@@ -111,6 +119,13 @@ def test_collections_under_one_contract_answer_as_one(notes: Library) -> None:
     assert {hit.collection for hit in response.hits} == {"notes", "others"}
     assert response.total == 6
     assert response.coverage.documents == 5
+
+
+def test_the_answer_in_a_small_collection_is_not_buried_by_chance_matches_in_a_large_one(library: Library) -> None:
+    library.put([Document(f"d{i}", f"number {i} is about topic {i % 7} and reactor") for i in range(60)], "large")
+    library.put([Document("plan", "The reactor valve closes at noon."), Document("tea", "Tea at noon.")], "small")
+    hits = library.ask(SearchRequest(query="reactor valve", mode="lexical")).hits
+    assert hits[0].document == "plan"
 
 
 def test_collections_split_and_whole_give_the_same_semantic_order(library: Library) -> None:

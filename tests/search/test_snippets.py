@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from search.library import Library
 
 from knowledge_core.retrieval.snippets import ELLIPSIS, LENGTH, Match, flat, snippet
 from knowledge_core.search import SearchRequest
 from knowledge_core.storage.wording import spans, spans_among
 from knowledge_core.types import Document
+from search.library import Library
 
 FILLER = "Nothing of interest stands in this sentence at all. " * 12
 

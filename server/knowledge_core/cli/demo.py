@@ -44,7 +44,9 @@ async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
     with as_file(files("knowledge_core.examples") / "hotpotqa_small") as folder:
         judged = load_beir(folder)
     corpus = [{"id": each.id, "title": each.title, "text": each.text} for each in judged.documents]
-    out(f"Indexing {len(corpus)} paragraphs of Wikipedia (HotpotQA sample, CC BY-SA 4.0) into collection {COLLECTION!r}.")
+    out(
+        f"Indexing {len(corpus)} paragraphs of Wikipedia (HotpotQA sample, CC BY-SA 4.0) into collection {COLLECTION!r}."
+    )
     indexed = await index_and_wait(connection, {"documents": corpus, "collection": COLLECTION})
     out(indexed.text + "\n")
     for question in QUESTIONS:

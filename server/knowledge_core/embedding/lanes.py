@@ -4,9 +4,10 @@ Rules kept here: a call has at most one batch a thread under way, so that a quer
 callers' bulk work and not for all of it; results come back in the order of the batches; on a processor every thread
 of bulk work computes on one core. Knows nothing of models or texts.
 
-Why one core a thread: two threads of one core each measured 1.6 times the texts per second of the plain
-`SentenceTransformer.encode` on an idle 2-core machine and 4.5 times on a busy one, one thread on two cores 1.5 and
-1.2 times: what is split over cores inside each operation waits for the slowest core at the end of each operation.
+Why one core a thread: what is split over cores inside each operation waits for the slowest core at the end of each
+operation. On 2 cores, mixed lengths, two threads of one core each gave 1.5 times the tokens per second of the plain
+`SentenceTransformer.encode` on an idle machine and up to 4.5 times on a busy one; the same batches in one thread on
+both cores 1.3 and 1.2 times (benchmarks/embedding.py compares what ships with the former).
 A single batch on an idle model is faster on all cores.
 """
 

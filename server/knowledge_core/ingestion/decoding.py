@@ -35,6 +35,15 @@ _MEANT = {
 _CONTROLS = bytes(c for c in range(32) if c not in b"\b\t\n\v\f\r\x1b") + b"\x7f"
 _CONTROLS_AT_MOST = 0.02
 _LOOK_FOR_NUL = 8000  # bytes, as git does
+# What undeclared files are written in; left to itself the detector finds punched-card codes in three accents.
+_GUESSES = [
+    "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5",
+    "iso8859_7", "koi8_r", "cp866", "mac_cyrillic", "tis_620", "cp932", "euc_jp", "gb18030", "big5", "cp949",
+]  # fmt: skip
+_KANA = re.compile("[\u3041-\u30fe]")
+_KANA_AT_LEAST = 0.08  # a byte; Japanese has one kana in 4 to 6 bytes
+_HIGH = bytes(range(128, 256))
+_ACCENTS_AT_MOST = 0.3  # of the bytes, and mostly single: then it is Latin script
 _SAMPLE = 32_768  # bytes; a guess on more is no better and its cost grows
 _BAD_AT_MOST = 0.02  # of the non-ASCII runs: a mostly sound UTF-8 file with some damage is still UTF-8
 
@@ -106,22 +115,30 @@ def _guessed_text(data: bytes) -> str:
     from charset_normalizer import from_bytes  # only here: most files never need it
 
     sample = data[:_SAMPLE]
-    matches = from_bytes(sample)
+    for encoding in ("euc_jp", "cp932"):  # kana tell Japanese from what else those bytes could be
+        seen = sample.decode(encoding, "ignore")
+        if len(_KANA.findall(seen)) > _KANA_AT_LEAST * len(sample):
+            return data.decode(encoding, "replace")
+    matches = from_bytes(sample, cp_isolation=_GUESSES)
     best = matches.best()
     encoding = best.encoding if best else "cp1252"
-    if len(re.findall(rb"[\x80-\xff]+", sample)) * 2 > len(re.findall(rb"[\x80-\xff]", sample)):
+    high = len(sample) - len(sample.translate(None, _HIGH))
+    if high < _ACCENTS_AT_MOST * len(sample) and high < 2 * len(re.findall(rb"[\x80-\xff]+", sample)):
         close = {match.encoding for match in matches if best and match.chaos <= best.chaos + 0.02}
-        encoding = _latin(sample, encoding, close, best.language if best else "")
+        encoding = _latin(sample, encoding, close)
     return data.decode(_MEANT.get(codecs.lookup(encoding).name, encoding), "replace")
 
 
-def _latin(sample: bytes, guess: str, close: set[str], language: str) -> str:
+def _latin(sample: bytes, guess: str, close: set[str]) -> str:
     """Choose an encoding for Latin letters with single accented ones between them.
 
     The detector cannot tell these apart on little text (measured: French as cp775, Spanish as Big5), so the one in
     which accents stand for letters wins, the most common one first.
     """
-    if language == "Turkish":
+    seen = set(sample.decode("cp1252", "replace"))
+    if seen & set("ýþðÝÞÐ") and not seen & set(
+        "áéíóúæ"
+    ):  # Icelandic has all of these; in Turkish they stand for others
         return "cp1254"
     strangers = {name: _strangers(sample.decode(name, "replace")) for name in ("cp1252", "cp1250", "iso8859-2")}
     choice = min(strangers, key=lambda name: strangers[name])

@@ -6,6 +6,7 @@ Markdown escapes punctuation inside words (`top\\_p`), which nobody searches for
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 from collections.abc import Mapping
@@ -34,6 +35,7 @@ _BLOCKS = _words(
     "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
     "dl dt dd ul ol list table caption thead tbody tfoot details summary hr body center h1 h2 h3 h4 h5 h6 head"
 )
+_TAG = re.compile("<[^<>]*>")
 _LISTS = frozenset({"ul", "ol", "list"})
 _ITEMS = frozenset({"li", "item"})
 _ROWS = frozenset({"tr", "row"})
@@ -54,11 +56,14 @@ _FIELDS = {
 
 def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:
     """Return the text, the title if there is one, and author, date, description and tags as the page gives them."""
-    page = _parsed(text)
+    page, whole_page = _parsed(text)
     if page is None:
         return "", "", {}
     title, about = _title(page), _about(page)
     body = page.find("body")
+    if not whole_page:
+        lines = (line.strip() for line in html.unescape(_TAG.sub("\n", text)).splitlines())
+        return "\n".join(line for line in lines if line), title, about
     whole = write(page if body is None else body)
     main = _main_text(text) if len(text) <= _EXTRACT_UP_TO else ""
     share = len(main) / len(whole) if whole else 1.0
@@ -67,17 +72,19 @@ def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:
     return main, title, about
 
 
-def _parsed(text: str) -> lxml_html.HtmlElement | None:
+def _parsed(text: str) -> tuple[lxml_html.HtmlElement | None, bool]:
+    """Return the page's tree, and whether all of the page is in it: the parser gives up at 2048 tags within tags."""
     try:
         # Bytes, and the encoding told: a declaration inside the page speaks of the bytes it had before.
         parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=True)
-        return lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
+        page = lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
     except etree.ParserError:  # nothing but white space or comments
-        return None
+        return None, True
+    return page, not any("depth" in entry.message for entry in parser.error_log)
 
 
 def _main_text(text: str) -> str:
-    page = _parsed(text)  # a tree of its own: extraction takes elements out
+    page, _ = _parsed(text)  # a tree of its own: extraction takes elements out
     found = trafilatura.bare_extraction(page, with_metadata=False, include_comments=False, favor_recall=True)
     body = getattr(found, "body", None)
     return "" if body is None else write(body)

@@ -62,74 +62,85 @@ def _runs(text: str) -> Iterator[tuple[int, int, int, int, str]]:
             yield role, spans[0][0], spans[-1][1], level, name
 
 
-_Line = tuple[tuple[int, int, int, str], tuple[int, int]]
+_Tag = tuple[int, int, int, str]  # role, number of its run, heading level, heading name
 
 
-def _lines(text: str) -> Iterator[_Line]:
-    """Yield each line's (role, number of its run, heading level, heading name) and its span."""
+class _State:
+    """Where the reading of lines is: the role and number of the run that is open, and what only its end closes."""
+
+    def __init__(self) -> None:
+        self.role, self.run = _Role.EMPTY, 1
+        self.fence = ""
+        self.comment = False
+
+    def begin(self, role: int) -> None:
+        self.role, self.run = role, self.run + 1
+
+    def tag(self, level: int = 0, name: str = "") -> _Tag:
+        return self.role, self.run, level, name
+
+    def closed_by(self, line: str) -> bool:
+        rest = line.strip()
+        if self.fence:
+            return len(rest) >= len(self.fence) and rest == self.fence[0] * len(rest)
+        return "-->" in line
+
+    def take(self, line: str) -> None:
+        """Take a line that is no heading, and lies outside fences and comments."""
+        opened = _FENCE.match(line)
+        if opened and not (opened[1][0] == "`" and "`" in opened[2]):
+            self.fence = opened[1]
+            self.begin(_Role.FENCE)
+        elif line.lstrip().startswith("<!--"):
+            self.comment = "-->" not in line
+            self.begin(_Role.TEXT)
+        else:
+            role = _Role.ROWS if _LIST_OR_TABLE.match(line) else _Role.TEXT
+            # A line below a list item or a row belongs to it, until an empty line.
+            if self.role == _Role.EMPTY or (self.role == _Role.TEXT and role == _Role.ROWS):
+                self.begin(role)
+
+
+def _lines(text: str) -> Iterator[tuple[_Tag, tuple[int, int]]]:
+    """Yield each line's tag and span."""
     position = front_matter(text)[1]
     if position:
         yield (_Role.FRONT, 0, 0, ""), (0, position)
-    run = 1
-    role = _Role.EMPTY
-    fence = ""
-    in_comment = False
-    end_of_text = len(text)
-    while position < end_of_text:
-        end = text.find("\n", position) + 1 or end_of_text
-        line = text[position : min(end, position + _LONGEST_LINE)].rstrip("\n")
-        span = (position, end)
-        position = end
-        if fence or in_comment:
-            yield (role, run, 0, ""), span
-            if fence and _closes(line, fence):
-                fence, role, run = "", _Role.EMPTY, run + 1
-            elif in_comment and "-->" in text[span[0] : end]:
-                in_comment, role, run = False, _Role.EMPTY, run + 1
-            continue
-        if not line.strip() and not text[span[0] : end].strip():
-            role = _Role.EMPTY
-            yield (role, run, 0, ""), span
-            run += 1
-            continue
-        if heading := _heading(text, span, end, role):
+    state = _State()
+    while position < len(text):
+        start, end = position, text.find("\n", position) + 1 or len(text)
+        line = text[start:end].rstrip("\n")
+        if state.fence or state.comment:
+            yield state.tag(), (start, end)
+            if state.closed_by(line):
+                state.fence, state.comment = "", False
+                state.begin(_Role.EMPTY)
+        elif not line or line.isspace():
+            state.begin(_Role.EMPTY)
+            yield state.tag(), (start, end)
+        elif heading := _heading(text, start, end, state.role):
             level, name, end = heading
-            run += 1
-            yield (_Role.HEADING, run, level, name), (span[0], end)
-            position, role, run = end, _Role.EMPTY, run + 1
-            continue
-        opened = _FENCE.match(line)
-        if opened and not (opened[1][0] == "`" and "`" in opened[2]):
-            fence, role, run = opened[1], _Role.FENCE, run + 1
-        elif line.lstrip().startswith("<!--"):
-            in_comment = "-->" not in text[span[0] : end]
-            role, run = _Role.TEXT, run + 1
+            state.begin(_Role.HEADING)
+            yield state.tag(level, name), (start, end)
+            state.begin(_Role.EMPTY)
         else:
-            now = _Role.ROWS if _LIST_OR_TABLE.match(line) else _Role.TEXT
-            # A line below a list item or a row belongs to it, until an empty line.
-            if role == _Role.EMPTY or (role == _Role.TEXT and now == _Role.ROWS):
-                role, run = now, run + 1
-        yield (role, run, 0, ""), span
+            state.take(line)
+            yield state.tag(), (start, end)
+        position = end
 
 
-def _heading(text: str, span: tuple[int, int], end: int, role: int) -> tuple[int, str, int] | None:
+def _heading(text: str, start: int, line_end: int, role: int) -> tuple[int, str, int] | None:
     """Return level, name and end of the heading that begins with this line, if one does."""
-    start, line_end = span
     if line_end - start > _LONGEST_LINE:
         return None
     line = text[start:line_end].rstrip("\n")
     if found := _ATX.match(line):
-        return len(found[1]), _name(_CLOSING.sub("", (found[2] or "").rstrip())), end
-    if role != _Role.EMPTY or line_end >= len(text) or _NO_PARAGRAPH.match(line):
+        return len(found[1]), _name(_CLOSING.sub("", (found[2] or "").rstrip())), line_end
+    if role != _Role.EMPTY or text[line_end : line_end + 1] not in ("=", "-", " ") or _NO_PARAGRAPH.match(line):
         return None
-    after_end = text.find("\n", line_end, line_end + _LONGEST_LINE) + 1 or len(text)
-    under = _SETEXT.match(text[line_end : min(after_end, line_end + _LONGEST_LINE)].rstrip("\n"))
+    after_end = text.find("\n", line_end, line_end + _LONGEST_LINE) + 1 or min(len(text), line_end + _LONGEST_LINE)
+    under = _SETEXT.match(text[line_end:after_end].rstrip("\n"))
     return (1 if under[1] else 2, _name(line), after_end) if under else None
-
-
-def _closes(line: str, fence: str) -> bool:
-    rest = line.strip()
-    return len(rest) >= len(fence) and rest == fence[0] * len(rest)
 
 
 def _name(line: str) -> str:

@@ -251,7 +251,7 @@ class _Walker:
         target = Path(os.path.realpath(path))
         if not _inside(target, self._roots):
             self._tally.skip("outside the roots", relative)
-        elif not target.is_dir():
+        elif not os.path.isdir(target):
             self._take_file(target, relative, by_link=True)
         elif is_ignored(relative + "/", stack):
             self._tally.skip("ignored", relative + "/")
@@ -274,10 +274,10 @@ def _stack_above(top: Path, roots: Sequence[Path]) -> tuple[Patterns, ...]:
     """
     stack: list[tuple[Path, Patterns]] = []
     folder = top
-    while not (folder / ".git").exists() and folder.parent != folder and _inside(folder.parent, roots):
+    while not os.path.exists(folder / ".git") and folder.parent != folder and _inside(folder.parent, roots):
         folder = folder.parent
         stack += [(folder, patterns) for patterns in patterns_in(folder, "")]
-    if not (folder / ".git").exists():
+    if not os.path.exists(folder / ".git"):
         return (USUAL,)
     above = [replace(patterns, above=top.relative_to(base).as_posix() + "/") for base, patterns in stack]
     return (USUAL,) if is_ignored("", above) else (*above, USUAL)

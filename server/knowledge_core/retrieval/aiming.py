@@ -15,6 +15,7 @@ import numpy as np
 from knowledge_core.errors import DocumentNotFound, InvalidInput
 from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
+from knowledge_core.retrieval.telling import telling_part
 from knowledge_core.storage.values import Place
 from knowledge_core.types import Task, Vectors
 
@@ -42,7 +43,8 @@ def aimed(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group
     groups: list[Group] = []
     filled = [target for target in targets if target.considered]
     if request.mode == "lexical":
-        return [Group(filled, None, request.query)] if filled else [], notices  # words need no contract
+        words = telling_part(request.query or "")
+        return [Group(filled, None, words)] if filled else [], notices  # words need no contract
     by_contract = _by_contract(filled)
     if len(by_contract) > 1:
         notices.append("The collections were embedded by different models: their scores compare only roughly.")
@@ -76,7 +78,7 @@ def _by_contract(targets: Sequence[Target]) -> list[list[Target]]:
 def _toward_query(members: Sequence[Target], request: SearchRequest) -> Group:
     query = request.query or ""
     vector = members[0].embedder.embed([query], Task.QUERY)
-    return Group(members, vector, None if request.mode == "semantic" else query)
+    return Group(members, vector, None if request.mode == "semantic" else telling_part(query))
 
 
 def _find(targets: Sequence[Target], id: str) -> list[Found]:
@@ -113,7 +115,7 @@ def _direction(
     norm = float(np.linalg.norm(direction))
     if norm < LEAST_NORM:
         raise InvalidInput("The examples cancel each other out and point nowhere; give fewer, or other ones.")
-    return (direction / norm).astype(np.float32)[np.newaxis, :]
+    return np.asarray(direction / norm, np.float32).reshape(1, -1)
 
 
 def _stored(members: Sequence[Target], examples: dict[str, list[Found]]) -> Iterator[Vectors]:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
+from mcp.server.stdio import stdio_server
 
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
@@ -31,11 +31,14 @@ def serve_stdio(home: Path, config: Config) -> None:
     engine = Engine(home, config, command="kcore serve")
     log.info("serving %s in this process; close stdin to stop", home)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            anyio.run(_serve, engine)
+        anyio.run(_serve, engine)
     finally:
         engine.close()
 
 
 async def _serve(engine: Engine) -> None:
-    await application(engine).run_stdio_async()
+    server = application(engine).low_level()
+    async with stdio_server() as (incoming, outgoing):
+        # Inside: the transport has taken the real stdout, and what anything else prints must not follow it there.
+        with contextlib.redirect_stdout(sys.stderr):
+            await server.run(incoming, outgoing, server.create_initialization_options())

@@ -23,12 +23,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from knowledge_core.embedding.contract import EmbeddingContract
-from knowledge_core.errors import CollectionNotFound, InvalidInput
+from knowledge_core.errors import CollectionNotFound, InvalidInput, StorageError
+from knowledge_core.storage.atomic import flush_folder, refusal
 from knowledge_core.storage.checking import check, discarded_note
 from knowledge_core.storage.document_store import DocumentStore
 from knowledge_core.storage.following import follow
 from knowledge_core.storage.lexical_index import LexicalIndex
-from knowledge_core.storage.sqlite import FILE
+from knowledge_core.storage.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
     Change,
     Counts,
@@ -76,9 +77,17 @@ def collection_names(folder: Path) -> list[str]:
 
 
 def drop(folder: Path, name: str) -> None:
-    """Delete a closed collection: out of sight by one rename, then from the disk."""
+    """Delete a closed collection: out of sight by one rename, then from the disk.
+
+    Raises:
+        StorageError: the system refused; nothing was deleted.
+    """
     aside = folder / f"{DROPPED}{uuid.uuid4().hex}"
-    (folder / name).rename(aside)
+    try:
+        (folder / name).rename(aside)
+        flush_folder(folder)
+    except OSError as error:
+        raise refusal(error, name) from error
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -108,6 +117,7 @@ class Collection:
             log.warning("collection %s: %s", self.name, note)
         store.jobs.interrupt_running()
         follow(store.log, self._vectors, self._words)
+        self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
 
     @classmethod
@@ -115,18 +125,21 @@ class Collection:
         """Make an empty collection. It is there whole or not at all.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the disk refused, or there is one already.
         """
+        valid_name(name)
         beside = folder.with_name(f"{DROPPED}{uuid.uuid4().hex}")
-        beside.mkdir(parents=True, mode=0o700)
         try:
-            store = DocumentStore(beside, valid_name(name))
+            beside.mkdir(parents=True, mode=0o700)
+            store = DocumentStore(beside, name)
             store.create(contract)
             store.close()
             beside.rename(folder)
-        except BaseException:
+            flush_folder(folder.parent)
+        except OSError as error:
+            raise refusal(error, name) from error
+        finally:
             shutil.rmtree(beside, ignore_errors=True)
-            raise
         return cls.open(folder)
 
     @classmethod
@@ -146,7 +159,7 @@ class Collection:
         with self._writing:
             if self._closed:
                 return
-            self._vectors.save()
+            self._save()
             with self._guard:
                 self._closed = True
                 if self._view.users == 0:
@@ -162,8 +175,7 @@ class Collection:
     def view(self) -> Iterator[View]:
         """Yield the newest generation, to read from until the end of the block."""
         with self._guard:
-            if self._closed:
-                raise CollectionNotFound(f"Collection {self.name!r} was closed or deleted meanwhile.")
+            self._refuse_if_closed()
             view = self._view
             view.users += 1
         try:
@@ -212,19 +224,22 @@ class Collection:
         A document whose id is there is replaced; vectors that no chunk has any more go with the last one.
 
         Raises:
-            StorageFull, StorageError: nothing of the change was stored.
-            InvalidInput: a vector is broken or lacking; nothing was stored.
+            StorageFull, StorageError: nothing of the change was stored; or, where the disk refused only after the
+                transaction, all of it, and searches find it once the next write or opening could catch up.
+            InvalidInput: a vector is broken or lacking, a document comes twice; nothing was stored.
         """
         with self._writing:
+            self._refuse_if_closed()
             written = self._store.write(change, self.contract)
-            self._vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
-            self._words.apply(written.generation, written.chunks, written.removed_chunks)
+            # An index that failed before lacks more than this change: then publishing makes it catch up from the log.
+            if self._vectors.generation == self._words.generation == written.generation - 1:
+                self._vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
+                self._words.apply(written.generation, written.chunks, written.removed_chunks)
+            self._publish()
             self._unsaved += len(written.keys) + len(written.removed_keys)
-            if self._unsaved >= SAVE_EVERY:
-                self._vectors.save()
+            if self._unsaved >= SAVE_EVERY and self._save():
                 self._store.log.prune(written.generation, LOG_KEPT)
                 self._unsaved = 0
-            self._publish()
             return written.generation
 
     def adopt_sources(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
@@ -234,8 +249,8 @@ class Collection:
             InvalidInput: a new id is another document's; nothing was changed.
         """
         with self._writing:
-            generation = self._store.adopt(sources, absorbed, renames)
-            follow(self._store.log, self._vectors, self._words, to=generation)
+            self._refuse_if_closed()
+            self._store.adopt(sources, absorbed, renames)
             self._publish()
 
     def set_probe(self, contract: EmbeddingContract) -> None:
@@ -271,9 +286,8 @@ class Collection:
                 return findings
             self._vectors.clear()
             self._words.clear()
-            follow(self._store.log, self._vectors, self._words)
-            self._vectors.save()
             self._publish()
+            self._save()
             with self.view() as view:
                 again = check(view, self._store.log, self._vectors, self._words)
             return [Finding("repaired", "The derived indexes were rebuilt from the record."), *again]
@@ -282,8 +296,36 @@ class Collection:
         return View(self._store.path, self.name, self.contract, self._vectors.snapshot(), self._words.snapshot())
 
     def _publish(self) -> None:
+        """Show readers what the record holds now. If an index cannot follow, they keep what they see."""
+        follow(self._store.log, self._vectors, self._words)
+        self._swap()
+        if self._store.wal_bytes() > WAL_KEPT and self._tidy():
+            self._swap()  # this one reads without the log, so that the next write starts it anew
+
+    def _swap(self) -> None:
         new = self._new_view()
         with self._guard:
             old, self._view = self._view, new
             if old.users == 0:
                 old.close()
+
+    def _tidy(self) -> bool:
+        """Shorten the record's log; say whether that succeeded. Only tidiness: a refusal fails nothing."""
+        try:
+            return self._store.checkpoint()
+        except StorageError as error:
+            log.warning("collection %s: %s", self.name, error)
+            return False
+
+    def _save(self) -> bool:
+        """Save the vectors; say whether that succeeded. They are derived: a refusal costs time at the next opening."""
+        try:
+            self._vectors.save()
+        except StorageError as error:
+            log.warning("collection %s: the vectors were not saved, they will be rebuilt: %s", self.name, error)
+            return False
+        return True
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise CollectionNotFound(f"Collection {self.name!r} was closed or deleted meanwhile.")

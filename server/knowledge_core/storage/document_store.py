@@ -21,9 +21,9 @@ from knowledge_core.errors import InvalidInput, StorageDamaged
 from knowledge_core.storage.job_table import JobTable
 from knowledge_core.storage.migrations import migrate
 from knowledge_core.storage.record_log import Log
-from knowledge_core.storage.sqlite import FILE, connect, stored_form, transaction, translated
+from knowledge_core.storage.sqlite import FILE, connect, stored_form, transaction, translated, unit
 from knowledge_core.storage.values import Change, FileState, Keys, NewDocument, Source, text_digest
-from knowledge_core.types import Task, Vectors, titled
+from knowledge_core.types import Document, Task, Vectors, titled
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,26 @@ class DocumentStore:
         self.log = Log(self._connection, name)
 
     def close(self) -> None:
-        """Check the log into the file and let go of it."""
-        with translated(self._name):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        """Let go of the file; what its write-ahead log holds is moved into it unless someone still reads there."""
+        try:
+            self.checkpoint()
+        finally:
             self._connection.close()
+
+    def checkpoint(self) -> bool:
+        """Move what the write-ahead log holds into the file; say whether all of it is there now. Waits for nobody.
+
+        A log that is wholly moved starts anew at the next write, if by then all read without it: a reader does that
+        began after the move. Whoever keeps a reader open renews it after a True, else the log grows for ever.
+        """
+        with translated(self._name):
+            busy, pages, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return not busy and bool(pages == moved)
+
+    def wal_bytes(self) -> int:
+        """Return how long the write-ahead log is."""
+        log = self.path.with_name(f"{FILE}-wal")
+        return log.stat().st_size if log.exists() else 0
 
     # -- what the collection is ------------------------------------------------------------------------------------
 
@@ -99,26 +115,24 @@ class DocumentStore:
             InvalidInput: a vector is not finite or not of norm 1, or one is lacking.
         """
         stored = {digest: stored_form(vector) for digest, vector in change.vectors.items()}
+        _refuse_twice(new.document.id for new in change.add)
         with transaction(self._connection, self._name):
             generation = self._next_generation()
             orphans: set[int] = set()
             removed = self._remove([*change.remove, *(new.document.id for new in change.add)], orphans)
-            keys = {digest: self._insert_vector(digest, blob) for digest, blob in stored.items()}
+            inserted = self._insert_vectors(stored)
             chunks = [row for new in change.add for row in self._insert(new, contract)]
-            gone = self._drop_orphans(orphans | set(keys.values()))
+            gone = self._drop_orphans(orphans | set(inserted))
             self._touch(change)
             self.jobs.settle(change)
-            added = {digest: key for digest, key in keys.items() if key not in gone}
-            self._log(generation, "+k", added.values())
-            self._log(generation, "-k", gone - set(keys.values()))
+            added = [key for key in inserted if key not in gone]
+            self._log(generation, "+k", added)
+            self._log(generation, "-k", gone - set(inserted))
             self._log(generation, "+c", (number for number, _ in chunks))
             self._log(generation, "-c", removed)
-        ordered = sorted(added.items(), key=lambda pair: pair[1])
-        dim = contract.dimensions
-        vectors = np.array([change.vectors[digest] for digest, _ in ordered], np.float32).reshape(len(ordered), dim)
-        return Written(
-            generation, np.array([key for _, key in ordered], np.int64), vectors, sorted(gone), chunks, removed
-        )
+        # As they were stored, not as they came: an index that is rebuilt must be the same to the bit.
+        vectors = unit([inserted[key] for key in added], contract.dimensions)
+        return Written(generation, np.array(added, np.int64), vectors, sorted(gone), chunks, removed)
 
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts have no vector yet."""
@@ -154,14 +168,14 @@ class DocumentStore:
             rows = self._connection.execute("SELECT name, path FROM sources ORDER BY name").fetchall()
         return [Source(name, path) for name, path in rows]
 
-    def adopt(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> int:
+    def adopt(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
         """Record sources, take absorbed ones away, and rename their documents, in one transaction.
 
         Raises:
             InvalidInput: a new id is another document's.
         """
         with transaction(self._connection, self._name):
-            generation = self._next_generation()
+            self._next_generation()
             for name in absorbed:
                 self._connection.execute("DELETE FROM sources WHERE name = ?", (name,))
             for source in sources:
@@ -169,17 +183,7 @@ class DocumentStore:
                     "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET indexed_at = excluded.indexed_at",
                     (source.name, source.path, _now()),
                 )
-            for old, new in renames.items():
-                try:
-                    self._connection.execute(
-                        "UPDATE documents SET id = ?, source = ? WHERE id = ?", (new, new.partition("/")[0], old)
-                    )
-                except sqlite3.IntegrityError:
-                    raise InvalidInput(
-                        f"The folder would give document {old!r} the id {new!r}, which another document has. "
-                        "Delete or rename that one first."
-                    ) from None
-        return generation
+            self._rename(renames)
 
     # -- within one transaction ------------------------------------------------------------------------------------
 
@@ -188,6 +192,27 @@ class DocumentStore:
             "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value"
         ).fetchone()
         return int(row[0])
+
+    def _rename(self, renames: Mapping[str, str]) -> None:
+        moved = []
+        for old, new in renames.items():
+            row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (old,)).fetchone()
+            if row is not None:
+                moved.append((row[0], old, new))
+        # First out of the way: a new id may be the old one of another that moves too ("docs/x" and "docs/docs/x").
+        self._connection.executemany(
+            "UPDATE documents SET id = char(0) || number WHERE number = ?", ((number,) for number, _, _ in moved)
+        )
+        for number, old, new in moved:
+            try:
+                self._connection.execute(
+                    "UPDATE documents SET id = ?, source = ? WHERE number = ?", (new, new.partition("/")[0], number)
+                )
+            except sqlite3.IntegrityError:
+                raise InvalidInput(
+                    f"The folder would give document {old!r} the id {new!r}, which another document has. "
+                    "Delete or rename that one first."
+                ) from None
 
     def _remove(self, ids: Iterable[str], orphans: set[int]) -> list[int]:
         """Delete documents with their chunks; note the keys that may be orphaned. Returns the chunks' numbers."""
@@ -203,16 +228,17 @@ class DocumentStore:
             self._connection.execute("DELETE FROM documents WHERE number = ?", row)
         return sorted(removed)
 
-    def _insert_vector(self, digest: str, blob: bytes) -> int:
-        found = self._connection.execute(
-            "SELECT key FROM vectors WHERE digest = ?", (bytes.fromhex(digest),)
-        ).fetchone()
-        if found:
-            return int(found[0])
-        cursor = self._connection.execute(
-            "INSERT INTO vectors (digest, vector) VALUES (?, ?)", (bytes.fromhex(digest), blob)
-        )
-        return int(cursor.lastrowid or 0)
+    def _insert_vectors(self, stored: Mapping[str, bytes]) -> dict[int, bytes]:
+        """Insert those that are not there; return them by key, ascending. The first vector of a text stays its vector."""
+        inserted = {}
+        for digest, blob in stored.items():
+            cursor = self._connection.execute(
+                "INSERT INTO vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
+                (bytes.fromhex(digest), blob),
+            )
+            if cursor.rowcount:
+                inserted[int(cursor.lastrowid or 0)] = blob
+        return inserted
 
     def _insert(self, new: NewDocument, contract: EmbeddingContract) -> list[tuple[int, str]]:
         """Insert a document and its chunks; return number and lexical text of each chunk."""
@@ -221,7 +247,7 @@ class DocumentStore:
             "INSERT INTO documents (id, title, uri, metadata, media_type, pages, digest, source, path, size, mtime_ns, "
             "indexed_at, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                document.id, document.title, document.uri, json.dumps(dict(document.metadata)), document.media_type,
+                document.id, document.title, document.uri, _metadata(document), document.media_type,
                 json.dumps([(page.start, page.end) for page in document.pages]), new.digest, new.source, new.path,
                 new.size, new.mtime_ns, _now(), document.text,
             ),
@@ -262,6 +288,22 @@ class DocumentStore:
 
     def _log(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
         self._connection.executemany("INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in numbers))
+
+
+def _metadata(document: Document) -> str:
+    try:
+        return json.dumps(dict(document.metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        # SQLite reads JSON strictly: one such value would break every filter of the collection.
+        raise InvalidInput(f"The metadata of document {document.id!r} is not plain JSON: {error}.") from None
+
+
+def _refuse_twice(ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for id in ids:
+        if id in seen:
+            raise InvalidInput(f"Document {id!r} comes twice in one write; give each document an id of its own.")
+        seen.add(id)
 
 
 def text_digest_of(contract: EmbeddingContract, text: str, title: str) -> str:

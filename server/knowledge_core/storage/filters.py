@@ -21,6 +21,8 @@ OPERATORS = (*COMPARISONS, "$in", "$nin", "$exists", "$glob", "$and", "$or", "$n
 DEEPEST = 8
 LONGEST_LIST = 1_000
 LARGEST = 64_000  # characters of the filter as JSON
+MOST = 256  # conditions; SQLite refuses expressions nested 1,000 deep, and joins n of them n deep
+LONGEST_GLOB = 1_000  # characters; SQLite refuses 50,000
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,21 @@ def parse(filter: Mapping[str, Any] | None, fields: Sequence[str]) -> Condition:
     if not filter:
         return EVERYTHING
     try:
-        size = len(json.dumps(filter))
+        size = len(json.dumps(filter, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidFilter(f"The filter is not plain JSON: {error}.") from None
     if size > LARGEST:
         raise InvalidFilter(f"The filter is {size} characters long; {LARGEST} are the most.")
+    if _conditions(filter) > MOST:
+        raise InvalidFilter(f"The filter has more than {MOST} conditions; list values with $in instead of $or.")
     return _all_of(filter, fields, 1)
+
+
+def _conditions(filter: Any) -> int:
+    """Return how many comparisons a filter asks for, well-formed or not."""
+    if isinstance(filter, Mapping):
+        return sum(max(1, _conditions(value)) for value in filter.values())
+    return sum(map(_conditions, filter)) if isinstance(filter, list) else 0
 
 
 def _all_of(filter: Any, fields: Sequence[str], depth: int) -> Condition:
@@ -89,8 +100,10 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
             raise InvalidFilter(f"$exists takes true or false; found {_shown(operand)}.")
         return field.exists(operand)
     if operator == "$glob":
-        if not isinstance(operand, str):
-            raise InvalidFilter(f'$glob takes a pattern like "docs/*"; found {_shown(operand)}.')
+        if not isinstance(operand, str) or len(operand) > LONGEST_GLOB:
+            raise InvalidFilter(
+                f'$glob takes a pattern like "docs/*" of at most {LONGEST_GLOB} characters; found {_shown(operand)}.'
+            )
         return field.any("e.type = 'text' AND e.value GLOB ?", operand)
     if operator == "$not":
         if not isinstance(operand, Mapping) or not operand:
@@ -100,6 +113,15 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
         inner = _joined("AND", [_operation(field, each, value, depth + 1) for each, value in operand.items()])
         return Condition(f"NOT ({inner.sql})", inner.parameters)
     raise InvalidFilter(_unknown_operator(operator))
+
+
+# By the decoded key, not by a path: SQLite compares a path with the key as it is escaped in the JSON, so that names with
+# quotes, backslashes or, as Python writes them, other letters than ASCII would silently match nothing.
+_ELEMENTS = (
+    "(SELECT o.type, o.value FROM json_each(d.metadata) AS o WHERE o.key = ? AND o.type <> 'array' UNION ALL "
+    "SELECT j.type, j.value FROM json_each(d.metadata) AS o, "
+    "json_each(CASE o.type WHEN 'array' THEN o.value ELSE '[]' END) AS j WHERE o.key = ?)"
+)
 
 
 @dataclass(frozen=True)
@@ -117,9 +139,7 @@ class _Field:
         inner = name.removeprefix("metadata.")
         if inner not in fields:
             raise InvalidFilter(_unknown_field(name, fields))
-        path = '$."' + inner.replace('"', '""') + '"'
-        # json_each over a scalar gives that scalar, over a list its elements; NULLs are kept as a type of their own.
-        return cls(name, "(SELECT j.type, j.value FROM json_each(d.metadata, ?) AS j)", (path,))
+        return cls(name, _ELEMENTS, (inner, inner))
 
     def any(self, condition: str, *parameters: Any) -> Condition:
         return Condition(
@@ -142,7 +162,18 @@ class _Field:
     def among(self, operator: str, operands: Any) -> Condition:
         if not isinstance(operands, list) or len(operands) > LONGEST_LIST:
             raise InvalidFilter(f"{operator} takes a list of at most {LONGEST_LIST} values; found {_shown(operands)}.")
-        parts = [self.compared("$eq", operand) for operand in operands]
+        by_type: dict[str, list[Any]] = {}
+        for operand in operands:
+            if operand is not None:
+                types, value = _operand(self.name, "$eq", operand)
+                by_type.setdefault(types, []).append(value)
+        # One list a type, not one comparison a value: each comparison reads the document's metadata again.
+        parts = [
+            self.any(f"e.type IN ({types}) AND e.value IN (SELECT value FROM json_each(?))", json.dumps(values))
+            for types, values in by_type.items()
+        ]
+        if None in operands:
+            parts.append(self.exists(False))
         found = _joined("OR", parts) if parts else Condition("0")
         return Condition(f"NOT ({found.sql})", found.parameters) if operator == "$nin" else found
 

@@ -9,12 +9,9 @@ from knowledge_core.storage.vector_index import VectorIndex
 BATCH = 4_096  # keys or chunks that are read and handed on together; 4,096 chunks of text are a few MB
 
 
-def follow(log: Log, vectors: VectorIndex, words: LexicalIndex, *, to: int | None = None) -> None:
-    """Bring both indexes to the record's generation. Applying a change again gives the same, so a crash is harmless.
-
-    to: that generation, where the caller knows it and that nothing but it changed.
-    """
-    generation = log.generation() if to is None else to
+def follow(log: Log, vectors: VectorIndex, words: LexicalIndex) -> None:
+    """Bring both indexes to the record's generation. Applying a change again gives the same, so a crash is harmless."""
+    generation = log.generation()
     if vectors.generation != generation:
         _follow_keys(log, vectors, generation)
     if words.generation != generation:
@@ -23,7 +20,7 @@ def follow(log: Log, vectors: VectorIndex, words: LexicalIndex, *, to: int | Non
 
 def _follow_keys(log: Log, vectors: VectorIndex, generation: int) -> None:
     since = vectors.generation
-    if since > generation or since < log.complete_since():
+    if not since or since > generation or since < log.complete_since():
         vectors.clear()
         since = 0
     dimensions = vectors.snapshot().matrix.shape[1]
@@ -37,7 +34,8 @@ def _follow_keys(log: Log, vectors: VectorIndex, generation: int) -> None:
 
 def _follow_chunks(log: Log, words: LexicalIndex, generation: int) -> None:
     since = words.generation
-    if since > generation or since < log.complete_since():
+    # From 0 always anew: what was interrupted on the way may have left entries that are gone from the record since.
+    if not since or since > generation or since < log.complete_since():
         words.clear()
         since = 0
     numbers = log.chunks_since(since)

@@ -6,12 +6,12 @@ once released: a new wish is a new step. Nothing newer than SQLite 3.40.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from knowledge_core.errors import StorageTooNew
+from knowledge_core.storage.atomic import TEMPORARY, refusal
 
 Step = Callable[[sqlite3.Connection], None]
 
@@ -68,8 +68,7 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = 
     if version == len(steps):
         return
     if version > 0:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        shutil.copy2(path, path.with_name(f"{path.name}.before-v{len(steps)}"))
+        _copy_aside(connection, path.with_name(f"{path.name}.before-v{len(steps)}"))
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in steps[version:]:
@@ -77,5 +76,21 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = 
         connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
+
+
+def _copy_aside(connection: sqlite3.Connection, aside: Path) -> None:
+    # By SQLite itself: opening and closing its file beside it would drop the locks that this process holds on it.
+    new = aside.with_name(aside.name + TEMPORARY)
+    try:
+        new.unlink(missing_ok=True)
+        copy = sqlite3.connect(new)
+        try:
+            connection.backup(copy)
+        finally:
+            copy.close()
+        new.replace(aside)
+    except OSError as error:
+        raise refusal(error, aside.name) from error

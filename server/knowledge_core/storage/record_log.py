@@ -49,7 +49,9 @@ class Log:
         )  # fmt: skip
 
     def removed_since(self, kind: str, generation: int) -> list[int]:
-        """Return the keys ("-k") or chunks ("-c") that went after a generation."""
+        """Return the keys ("-k") or chunks ("-c") that went after a generation; since 0: none, for nothing was there."""
+        if not generation:
+            return []
         numbers = self._numbers(
             f"SELECT DISTINCT number FROM log WHERE kind = '{kind}' AND generation > ? ORDER BY number", generation
         )
@@ -71,12 +73,21 @@ class Log:
         """Return number and lexical text of chunks: the title that it was embedded under, and the text."""
         with translated(self._name):
             rows = self._connection.execute(
-                "SELECT c.number, d.title, c.heading, substr(d.text, c.start + 1, c.end - c.start) FROM chunks c "
-                "JOIN documents d ON d.number = c.document WHERE c.number IN (SELECT value FROM json_each(?)) "
-                "ORDER BY c.number",
+                "SELECT number, document, start, end, heading FROM chunks "
+                "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
                 (json.dumps(numbers.tolist()),),
             ).fetchall()
-        return [(number, f"{titled(title, json.loads(heading))}\n{text}") for number, title, heading, text in rows]
+            # Each text once, and cut here: SQLite's substr would read a document anew for each of its chunks.
+            found = self._connection.execute(
+                "SELECT number, title, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
+                (json.dumps(list({row[1] for row in rows})),),
+            ).fetchall()
+        documents = {number: (title, text) for number, title, text in found}
+        texts = []
+        for number, document, start, end, heading in rows:
+            title, text = documents[document]
+            texts.append((number, f"{titled(title, json.loads(heading))}\n{text[start:end]}"))
+        return texts
 
     def integrity(self) -> list[str]:
         """Return what SQLite's own checks find wrong; nothing if all is well."""
@@ -89,8 +100,10 @@ class Log:
         """Return how many chunks lie outside their document, or are not numbered through from 0."""
         with translated(self._name):
             (outside,) = self._connection.execute(
-                "SELECT count(*) FROM chunks c JOIN documents d ON d.number = c.document "
-                "WHERE c.start < 0 OR c.end <= c.start OR c.end > length(d.text)"
+                # Each text is measured once, not once a chunk.
+                "WITH sizes AS MATERIALIZED (SELECT number, length(text) AS size FROM documents) "
+                "SELECT count(*) FROM chunks c JOIN sizes s ON s.number = c.document "
+                "WHERE c.start < 0 OR c.end <= c.start OR c.end > s.size"
             ).fetchone()
             (gaps,) = self._connection.execute(
                 "SELECT count(*) FROM (SELECT document FROM chunks GROUP BY document "

@@ -17,6 +17,7 @@ from knowledge_core.errors import InvalidInput, StorageDamaged, StorageError, St
 from knowledge_core.types import Vectors
 
 FILE = "documents.db"
+WAL_KEPT = 16 * 2**20  # bytes of the write-ahead log; beyond, it is checkpointed, and cut to this when it starts anew
 PAGE_SIZE = 8192  # bytes; a float16 vector of 768 takes 1.5 KB, and pages of 4 KB would hold two
 NORM_TOLERANCE = 1e-3
 VECTOR_TYPE = "<f2"
@@ -30,6 +31,11 @@ def translated(name: str) -> Iterator[None]:
     """Raise SQLite's refusals as ours. name: of the collection, for the message."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise InvalidInput(
+            f"A text for collection {name!r} holds half a surrogate pair (character {error.start}) and is no Unicode. "
+            "Remove it and try again."
+        ) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == _FULL:
@@ -54,6 +60,9 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # Checkpoints are `DocumentStore.checkpoint`, at a moment when they can succeed.
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
     return connection
 
 

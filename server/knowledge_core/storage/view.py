@@ -28,11 +28,12 @@ from knowledge_core.types import Document, Lines, Span, Vectors
 __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
 
 RESCORED = 30  # candidates beyond the limit whose cosine is computed anew: the true ten lie among them (recall 0.999)
+FILTERS_KEPT = 16  # evaluated filters, the newest; of a million chunks each takes 16 MB
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
 _CHUNK = (
     "SELECT c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
-    "c.heading, c.page, substr(d.text, c.start + 1, c.end - c.start) FROM chunks c JOIN documents d ON d.number = c.document "
+    "c.heading, c.page, c.document FROM chunks c JOIN documents d ON d.number = c.document "
 )
 _PLACE = (
     "SELECT c.number, c.key, d.id, c.position, c.first_line, c.last_line FROM chunks c JOIN documents d "
@@ -108,7 +109,8 @@ class View:
         if not filter:
             return None
         name = json.dumps(filter, sort_keys=True, default=repr)
-        if name not in self._allowed:
+        found = self._allowed.get(name)
+        if found is None:
             condition = parse(filter, list(self.fields()))
             rows = self._all(
                 f"SELECT c.number, c.key, c.document FROM chunks c WHERE c.document IN "
@@ -116,8 +118,10 @@ class View:
                 condition.parameters,
             )
             table = np.array(rows, np.int64).reshape(len(rows), 3)
-            self._allowed[name] = Allowed(np.sort(table[:, 0]), np.unique(table[:, 1]), len(np.unique(table[:, 2])))
-        return self._allowed[name]
+            found = Allowed(np.sort(table[:, 0]), np.unique(table[:, 1]), len(np.unique(table[:, 2])))
+            kept = list(self._allowed.items())[1 - FILTERS_KEPT :]
+            self._allowed = {**dict(kept), name: found}
+        return found
 
     # -- search ----------------------------------------------------------------------------------------------------
 
@@ -151,8 +155,8 @@ class View:
 
     def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
         """Return chunks by their numbers; those that are not there are left out."""
-        rows = self._all(_CHUNK + "WHERE c.number IN (SELECT value FROM json_each(?))", (_json(numbers),))
-        return {row[0]: _chunk(row) for row in rows}
+        found = self._chunks("WHERE c.number IN (SELECT value FROM json_each(?))", _json(numbers))
+        return {chunk.number: chunk for chunk in found}
 
     def places(self, numbers: Iterable[int]) -> dict[int, Place]:
         """Return where chunks lie, by their numbers; those that are not there are left out. Reads no text."""
@@ -179,7 +183,7 @@ class View:
 
     def chunks_of_document(self, id: str) -> list[StoredChunk]:
         """Return a document's chunks in text order; none if there is no such document."""
-        return [_chunk(row) for row in self._all(_CHUNK + "WHERE d.id = ? ORDER BY c.position", (id,))]
+        return self._chunks("WHERE d.id = ? ORDER BY c.position", id)
 
     # -- documents -------------------------------------------------------------------------------------------------
 
@@ -220,6 +224,23 @@ class View:
         )
         return {id: (path, size, mtime_ns) for id, path, size, mtime_ns in rows}
 
+    def all_chunk_numbers(self) -> Keys:
+        """Return the numbers of all chunks, ascending."""
+        return np.array([row[0] for row in self._all("SELECT number FROM chunks ORDER BY number")], np.int64)
+
+    def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
+        """Return for each document that a filter allows, in the order of the ids, the keys of its chunks."""
+        condition = parse(filter, list(self.fields()) if filter else [])
+        rows = self._all(
+            f"SELECT d.id, c.key FROM documents d JOIN chunks c ON c.document = d.number WHERE {condition.sql} "
+            "ORDER BY d.id, c.position",
+            condition.parameters,
+        )
+        found: dict[str, list[int]] = {}
+        for id, key in rows:
+            found.setdefault(id, []).append(key)
+        return found
+
     # -- vectors ---------------------------------------------------------------------------------------------------
 
     def vectors(self, keys: Sequence[int] | Keys) -> Vectors:
@@ -240,6 +261,17 @@ class View:
             "SELECT key, digest FROM vectors WHERE key IN (SELECT value FROM json_each(?))", (_json(keys),)
         )
         return {key: digest.hex() for key, digest in rows}
+
+    def _chunks(self, where: str, parameter: str) -> list[StoredChunk]:
+        rows = self._all(_CHUNK + where, (parameter,))
+        # Each document's text once, and cut here: SQLite's substr would read a document anew for each of its chunks.
+        texts = dict(
+            self._all(
+                "SELECT number, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
+                (_json({row[-1] for row in rows}),),
+            )
+        )
+        return [_chunk(row, texts[row[-1]]) for row in rows]
 
     # -- within ----------------------------------------------------------------------------------------------------
 
@@ -268,11 +300,11 @@ def _place(row: tuple[Any, ...]) -> Place:
     return Place(number, key, document, position, Lines(first, last))
 
 
-def _chunk(row: tuple[Any, ...]) -> StoredChunk:
-    (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, text) = row
+def _chunk(row: tuple[Any, ...], text: str) -> StoredChunk:
+    (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, _) = row
     return StoredChunk(
         number, key, document, title, uri, json.loads(metadata), position, Span(start, end), Lines(first, last),
-        tuple(json.loads(heading)), page, text,
+        tuple(json.loads(heading)), page, text[start:end],
     )  # fmt: skip
 
 

@@ -1,0 +1,156 @@
+"""The verb `classify`: texts or stored documents get a label by its name and description, or by examples.
+
+Labels become vectors: the centroid of their examples where they have some, else what their name and description are
+embedded as. A text gets the label whose vector is nearest; "none of these" when even that one is far. Texts given in
+the call are embedded for classification, and so are the labels; stored documents keep the vectors that they have, and
+the labels are embedded as queries, which is what those vectors were made to be found by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.errors import InvalidInput
+from knowledge_core.storage.view import View
+from knowledge_core.types import Task, Vectors
+
+MOST_TEXTS = 10_000
+MOST_LABELS = 100
+SHARPNESS = 20.0  # of the softmax over cosines: .05 more cosine is e times the score
+# Cosine below which a label does not fit at all. MiniLM on held-out sets: texts of no label's topic have .05 to .15 to
+# the nearest label (95th percentile .24), right ones .36 in the median; see benchmarks/clustering.py.
+NONE_BELOW = 0.15
+NONE_BELOW_CENTROID = 0.30  # examples are texts like those to be labelled, so everything is nearer
+MULTIPLE_WITHIN = 0.08  # cosine below the best label up to which another one fits too
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label. examples: texts that should get it; with some, name and description do not count."""
+
+    name: str
+    description: str = ""
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """item: a document's id, or "#3" for the fourth text. label: None for "none of these". score: 0..1.
+
+    labels: all labels that fit, best first, where several were asked for.
+    """
+
+    item: str
+    label: str | None
+    score: float
+    labels: tuple[tuple[str, float], ...] = ()
+
+
+def classify_texts(
+    texts: Sequence[str], labels: Sequence[Label], embedder: Embedder, *, multiple: bool = False
+) -> list[Assignment]:
+    """Label texts, in the order given.
+
+    Raises:
+        InvalidInput: no text, too many, an empty one, or wrong labels.
+    """
+    _check(labels)
+    if not texts or len(texts) > MOST_TEXTS:
+        raise InvalidInput(f"texts holds {len(texts)} texts; give 1 to {MOST_TEXTS}.")
+    empty = [place for place, text in enumerate(texts) if not text.strip()]
+    if empty:
+        raise InvalidInput(f"The text at place {empty[0]} is empty.")
+    vectors = _embedded(texts, embedder, Task.CLASSIFICATION)
+    centres = _centres(labels, embedder, Task.CLASSIFICATION)
+    return _assigned([f"#{place}" for place in range(len(texts))], vectors @ centres.T, labels, multiple)
+
+
+def classify_documents(
+    view: View,
+    labels: Sequence[Label],
+    embedder: Embedder,
+    *,
+    filter: Mapping[str, Any] | None = None,
+    multiple: bool = False,
+) -> list[Assignment]:
+    """Label the documents of a view, in the order of their ids, by the mean of their chunks' vectors.
+
+    Raises:
+        InvalidInput: wrong labels. InvalidFilter: see `filters.parse`.
+    """
+    _check(labels)
+    keys_of = view.document_keys(filter)
+    if not keys_of:
+        return []
+    centres = _centres(labels, embedder, Task.QUERY)
+    scores = np.empty((len(keys_of), len(labels)), np.float32)
+    for place, keys in enumerate(keys_of.values()):
+        mean = view.vectors(keys).mean(axis=0)
+        scores[place] = centres @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
+    return _assigned(list(keys_of), scores, labels, multiple)
+
+
+def _check(labels: Sequence[Label]) -> None:
+    if not 1 <= len(labels) <= MOST_LABELS:
+        raise InvalidInput(f"labels holds {len(labels)} labels; give 1 to {MOST_LABELS}, each with a name.")
+    names = [label.name.strip() for label in labels]
+    if not all(names):
+        raise InvalidInput("A label has no name; give every label one.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidInput(f"The label {twice[0]!r} is given twice; put its examples together.")
+    if any(not example.strip() for label in labels for example in label.examples):
+        raise InvalidInput("A label has an empty example; leave it out.")
+
+
+def _embedded(texts: Sequence[str], embedder: Embedder, task: Task) -> Vectors:
+    vectors = np.empty((len(texts), embedder.static_contract.dimensions), np.float32)
+    for batch in pack(embedder.count_tokens(texts)):
+        vectors[batch] = embedder.embed([texts[i] for i in batch], task)
+    return vectors
+
+
+def _centres(labels: Sequence[Label], embedder: Embedder, task: Task) -> Vectors:
+    """Return one vector of norm 1 a label."""
+    rows = []
+    for label in labels:
+        described = f"{label.name}: {label.description}" if label.description.strip() else label.name
+        mean = _embedded(label.examples or [described], embedder, task).mean(axis=0)
+        rows.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
+    return np.asarray(np.stack(rows), np.float32)
+
+
+def _assigned(items: Sequence[str], cosines: Vectors, labels: Sequence[Label], multiple: bool) -> list[Assignment]:
+    floors = np.array([NONE_BELOW_CENTROID if label.examples else NONE_BELOW for label in labels])
+    assigned = []
+    for item, row in zip(items, cosines.astype(np.float64), strict=True):
+        order = sorted(range(len(labels)), key=lambda place: (-row[place], place))
+        shares = _shares(row, floors)
+        best = order[0]
+        fits = row[best] >= floors[best]
+        fitting = (
+            [p for p in order if row[p] >= floors[p] and row[p] >= row[best] - MULTIPLE_WITHIN] if multiple else []
+        )
+        assigned.append(
+            Assignment(
+                item=item,
+                label=labels[best].name if fits else None,
+                score=shares[best] if fits else 1 - sum(shares),
+                labels=tuple((labels[place].name, shares[place]) for place in fitting),
+            )
+        )
+    return assigned
+
+
+def _shares(cosines: Vectors, floors: Vectors) -> list[float]:
+    """Return a softmax over the labels and "none of these", which stands at the floor: each 0..1."""
+    raised = [math.exp(SHARPNESS * (cosine - floor)) for cosine, floor in zip(cosines, floors, strict=True)]
+    total = sum(raised) + 1.0
+    return [each / total for each in raised]

@@ -1,0 +1,78 @@
+"""What a cluster is about: its characteristic terms, by class-based TF-IDF, as people write them.
+
+A term's weight in a cluster is the share of the cluster's texts that have it, times the logarithm of how much rarer it
+is over all texts (after Grootendorst 2022, "BERTopic", arXiv:2203.05794, with shares instead of raw counts, so that
+one long text does not speak for all).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+KEYWORDS = 8
+IN_LABEL = 3
+LEAST_SHARE = 0.08  # of a cluster's texts that have a term; what is rarer there does not characterise it
+
+# Of the languages that are most common in users' files; what is missing here is caught by its frequency.
+_ENGLISH = (
+    "a about after all also am an and any are as at be because been before but by can could did do does for from get "
+    "had has have he her him his how i if in into is it its just like may me more most my no not of off on one only or "
+    "other our out over own same she should so some such than that the their them then there these they this those to "
+    "too up us use used using very was we were what when where which while who why will with would you your"
+)
+_OTHERS = "de la le les des und der die das ist el los las que en un una il do da"
+STOP_WORDS = frozenset(f"{_ENGLISH} {_OTHERS}".split())
+
+
+def keywords(texts: Sequence[Mapping[str, str]], labels: npt.NDArray[np.int64]) -> dict[int, list[str]]:
+    """Return up to `KEYWORDS` terms of each label (>= 0), most characteristic first, ties by term.
+
+    texts: per text, its terms and how it writes each (stem -> surface form).
+    """
+    everywhere = Counter(term for text in texts for term in text)
+    found: dict[int, list[str]] = {}
+    for label in sorted({int(label) for label in labels if label >= 0}):
+        members = [texts[place] for place in np.flatnonzero(labels == label).tolist()]
+        inside = Counter(term for text in members for term in text)
+        forms: dict[str, Counter[str]] = {}
+        for text in members:
+            for term, form in text.items():
+                forms.setdefault(term, Counter())[form] += 1
+        least = max(LEAST_SHARE * len(members), min(2, len(members)))
+        weights = {
+            term: count / len(members) * math.log(1 + len(texts) / everywhere[term] * count / len(members))
+            for term, count in inside.items()
+            if count >= least
+        }
+        best = sorted(weights, key=lambda term: (-weights[term], term))[:KEYWORDS]
+        found[label] = [_commonest(forms[term]) for term in best]
+    return found
+
+
+def label_of(terms: Sequence[str]) -> str:
+    """Return a cluster's label: its first terms; "(no common words)" where it has none."""
+    return ", ".join(terms[:IN_LABEL]) or "(no common words)"
+
+
+def useful(term: str, form: str) -> bool:
+    """Say whether a term may characterise a topic: no stop word, no lone character, not only digits."""
+    return len(form) > 1 and not form.isdigit() and form.lower() not in STOP_WORDS and term not in STOP_WORDS
+
+
+def _commonest(forms: Counter[str]) -> str:
+    return min(forms, key=lambda form: (-forms[form], form))
+
+
+def terms_of(spans: Iterable[tuple[str, int, int]], text: str) -> dict[str, str]:
+    """Return the terms of a text and how it writes each, from its tokens with their places."""
+    found: dict[str, str] = {}
+    for term, start, end in spans:
+        form = text[start:end].lower()
+        if useful(term, form):
+            found.setdefault(term, form)
+    return found
