@@ -26,7 +26,7 @@ COUNTS = [count_words, count_characters, lambda texts: [len(text.encode()) // 3 
 sizes = st.sampled_from([1, 2, 7, 25, 100, 400])
 counts = st.sampled_from(COUNTS)
 titles = st.sampled_from(["", "A title", "long " * 60])
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
 
 @relaxed

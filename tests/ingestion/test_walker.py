@@ -225,43 +225,8 @@ def test_a_socket_is_refused(tmp_path: Path) -> None:
             allowed(tmp_path / "s", [tmp_path])
 
 
-_PATTERNS = [
-    "a",
-    "/a",
-    "a/",
-    "*.md",
-    "!c.md",
-    "b/**",
-    "**/b",
-    "a/**/c.md",
-    "/*",
-    "!/a",
-    "!a/",
-    "build/",
-    "!build",
-    "*.log",
-    "!x.log",
-    "b/*",
-    "!b/a/",
-    "a/b",
-    "*",
-    "!*/",
-    "!*.md",
-    "a/*/",
-    "**",
-    "[ab]",
-    "?",
-    "d.txt/",
-    "/b/",
-    "!/b/c.md",
-    "b/**/",
-    "**/c.md",
-    "# c",
-    "c.md ",
-    "!",
-    "/",
-    "\\!x",
-]
+_PATTERNS = """a /a a/ *.md !c.md b/** **/b a/**/c.md /* !/a !a/ build/ !build *.log !x.log b/* !b/a/ a/b * !*/ !*.md
+a/*/ ** [ab] ? d.txt/ /b/ !/b/c.md b/**/ **/c.md # ! / \\!x"""
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
@@ -277,7 +242,7 @@ def test_ignore_files_mean_what_git_says_they_mean(seed: int, tmp_path: Path) ->
         for name in ("c.md", "d.txt", "x.log"):
             (folder / name).write_text("x")
         if draw.random() < 0.6:
-            (folder / ".gitignore").write_text("\n".join(draw.choices(_PATTERNS, k=4)) + "\n")
+            (folder / ".gitignore").write_text("\n".join(draw.choices(_PATTERNS.split(), k=4)) + "\n")
     command = ["git", "-C", str(tmp_path), "ls-files", "-o", "--exclude-standard", "-z"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
     expected = sorted(name for name in listed if name and not name.endswith(".gitignore"))

@@ -41,7 +41,7 @@ async def test_the_list_of_tools_is_small_and_free_of_noise(connect):
         listed = (await client.list_tools()).tools
     wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed]
     size = len(json.dumps(wire, separators=(",", ":")))
-    assert size < 16_000, size
+    assert size < 17_500, size
     for tool in wire:
         for name, schema in tool["inputSchema"].get("properties", {}).items():
             assert not isinstance(schema.get("title"), str), (tool["name"], name)
@@ -77,7 +77,7 @@ async def test_an_unknown_tool_is_a_protocol_error_with_a_hint(connect, era):
         ("search", {"query": "x", "cursor": "abc"}, ["cursor"]),
         ("index", {}, ["paths", "documents"]),
         ("index", {"paths": ["/etc/passwd"]}, ["outside the allowed roots", "kcore roots add"]),
-        ("index", {"documents": [{"id": "a", "text": "  "}]}, ["empty"]),
+        ("index", {"documents": [{"id": "a", "text": "  "}]}, ["has no text"]),
         ("index", {"documents": [{"id": "a"}]}, ["documents.0.text"]),
         ("index", {"documents": [{"id": "a", "text": "x"}], "collection": "x" * 300}, ["collection"]),
         ("index", {"documents": [{"id": "a", "text": "x"}], "collection": ""}, ["collection"]),

@@ -33,7 +33,8 @@ def change(collection: Collection, documents: Iterable[NewDocument], **more: Any
         for part in new.chunks:
             title = part.title(new.document.title)
             texts[text_digest(EMBEDDER.contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
-    lacking = [digest for digest in texts if digest in collection.missing(list(texts))]
+    missing = collection.missing(list(texts))
+    lacking = [digest for digest in texts if digest in missing]
     made = EMBEDDER.embed([texts[each][0] for each in lacking], Task.DOCUMENT, [texts[each][1] for each in lacking])
     return Change(add=documents, vectors=dict(zip(lacking, made, strict=True)), **more)
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import subprocess
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from knowledge_core.errors import (
     DocumentNotFound,
     InvalidInput,
     StorageDamaged,
+    StorageError,
     StorageFull,
     StorageTooNew,
 )
@@ -24,6 +29,7 @@ from knowledge_core.storage.collection import (
     Source,
     collection_names,
     drop,
+    sweep,
     text_digest,
     valid_name,
 )
@@ -106,6 +112,71 @@ def test_a_broken_vector_is_refused_and_nothing_is_stored(shelf, broken):
     assert damaged(shelf) == []
 
 
+def test_a_document_that_comes_twice_in_one_write_is_refused(shelf):
+    with pytest.raises(InvalidInput, match="'a' comes twice"):
+        put(shelf, document("a", "one"), document("a", "two"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        ({"metadata": {"share": float("nan")}}, "metadata of document 'b' is not plain JSON"),
+        ({"title": "half \udcff"}, "half a surrogate pair"),
+    ],
+)
+def test_what_json_or_unicode_cannot_hold_is_refused_and_nothing_is_stored(shelf, bad, words):
+    made = change(shelf, [document("b", "text")])
+    with pytest.raises(InvalidInput, match=words):
+        shelf.write(Change(add=[document("b", "text", **bad)], vectors=made.vectors))
+    with shelf.view() as view:
+        assert (view.counts().documents, view.counts().vectors) == (0, 0)
+
+
+def test_the_first_vector_of_a_text_stays_its_vector(shelf):
+    put(shelf, document("a", "the same text"))
+    (digest,) = change(new_collection(shelf.folder.parent, "other"), [document("a", "the same text")]).vectors
+    other = EMBEDDER.embed(["something else"], Task.DOCUMENT)[0]
+    shelf.write(Change(add=[document("b", "the same text")], vectors={digest: other}))
+    assert found_by_vector(shelf, "the same text") == ["a", "b"]
+    assert damaged(shelf) == []
+
+
+def test_a_rebuilt_index_is_the_same_to_the_bit(shelf):
+    random = np.random.default_rng(0)
+    made = change(shelf, [document("a", *(f"line {number}" for number in range(200)))])
+    vectors = random.standard_normal((len(made.vectors), 32)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    shelf.write(Change(add=made.add, vectors=dict(zip(made.vectors, vectors, strict=True))))
+    with shelf.view() as view:
+        before = view.quantised()
+    shelf.close()
+    for path in shelf.folder.glob("vectors-*"):
+        path.unlink()
+    again = Collection.open(shelf.folder)
+    with again.view() as view:
+        assert all(map(np.array_equal, before, view.quantised()))
+    again.close()
+
+
+def test_a_chunk_of_a_document_in_any_script_is_its_own_part_of_the_text(shelf):
+    parts = ["Größe 1", "日本語 two", "\U0001f600 three", "last"]
+    put(shelf, document("a", *parts), document("b", "other"))
+    with shelf.view() as view:
+        stored = view.chunks_of_document("a")
+        assert [chunk.text for chunk in stored] == parts
+        assert {number: chunk.text for number, chunk in view.chunks([2, 5]).items()} == {2: parts[1], 5: "other"}
+
+
+def test_the_chunks_of_a_long_document_are_read_in_linear_time(shelf):
+    put(shelf, document("long", *(f"line {number} " + "and more words " * 60 for number in range(3_000))))
+    began = time.process_time()
+    with shelf.view() as view:
+        assert len(view.chunks_of_document("long")) == 3_000
+    shelf.check(repair=True)
+    # A text read anew for each of its chunks takes 15 s here, once for all of them 0.3 s.
+    assert time.process_time() - began < 5
+
+
 def test_a_reader_keeps_its_generation_while_others_write(shelf):
     put(shelf, document("a", "alpha"))
     with shelf.view() as before:
@@ -131,7 +202,7 @@ def test_a_search_during_writes_sees_a_document_whole_or_not_at_all(shelf):
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for number in range(1, 40):
+    for number in range(1, 25):
         put(shelf, document("pair", f"left {number}", f"right {number}"))
     stop.set()
     for reader in readers:
@@ -188,6 +259,14 @@ def test_a_folder_above_absorbs_a_source_and_keeps_its_vectors(shelf):
     assert damaged(shelf) == []
 
 
+def test_a_new_id_may_be_the_old_one_of_a_document_that_moves_too(shelf):
+    put(shelf, document("docs/x", "outer"), document("docs/docs/x", "inner"))
+    shelf.adopt_sources([Source("docs", "/docs")], [], {"docs/x": "docs/docs/x", "docs/docs/x": "docs/docs/docs/x"})
+    with shelf.view() as view:
+        assert view.document("docs/docs/x").document.text == "outer"
+        assert view.document("docs/docs/docs/x").document.text == "inner"
+
+
 def test_a_rename_onto_another_document_changes_nothing(shelf):
     put(shelf, document("a", "one"), document("b", "two"))
     with pytest.raises(InvalidInput, match="another document"):
@@ -208,6 +287,83 @@ def test_a_full_disk_is_a_clear_error_and_leaves_what_was_there(shelf):
     assert damaged(shelf) == []
     put(shelf, document("b", "it goes on"))
     assert found_by_words(shelf, "goes") == ["b"]
+
+
+def test_an_index_that_could_not_follow_catches_up_at_the_next_write(shelf, monkeypatch):
+    put(shelf, document("a", "first"))
+
+    def refuses(*_):
+        raise StorageFull("No space left.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shelf._words, "apply", refuses)
+        with pytest.raises(StorageFull):
+            put(shelf, document("b", "second"))
+        assert found_by_words(shelf, "first") == ["a"]
+        assert found_by_words(shelf, "second") == []
+    put(shelf, document("c", "third"))
+    assert found_by_words(shelf, "second") == ["b"]
+    assert damaged(shelf) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_again_and_again_loses_nothing(small_disk):
+    shelf, ballast = new_collection(small_disk), small_disk / "ballast"
+    acknowledged, refused = [], 0
+    for batch in range(24):
+        ballast.unlink(missing_ok=True)
+        if batch % 2:  # from nothing to so much that the record has room and the indexes have none
+            left = os.statvfs(small_disk).f_bavail * os.statvfs(small_disk).f_frsize
+            ballast.write_bytes(bytes(max(0, left - batch * 16_384)))
+        try:
+            put(shelf, *(document(f"{batch}-{n}", f"word{batch} {n} " + "more " * 4_000) for n in range(2)))
+            acknowledged.append(batch)
+        except StorageFull:
+            refused += 1
+    ballast.unlink(missing_ok=True)
+    put(shelf, document("last", "it goes on"))
+    with shelf.view() as view:
+        ids = view.document_ids()
+    assert refused > 3
+    assert len(acknowledged) >= 12
+    assert {f"{batch}-{n}" for batch in acknowledged for n in range(2)} <= set(ids)
+    assert len(ids) % 2 == 1, "half a batch was written"
+    assert damaged(shelf) == []
+    shelf.close()
+
+
+def test_the_write_ahead_log_does_not_grow_without_end(shelf, monkeypatch):
+    # The newest view always reads: a log that starts anew only when nobody does never would.
+    monkeypatch.setattr("knowledge_core.storage.collection.WAL_KEPT", 300_000)
+    with shelf.view():
+        for number in range(10):
+            put(shelf, document("a", f"{number} kept by a reader"))
+    for number in range(40):
+        put(shelf, document("a", f"text {number}"))
+    # It stays at 1 MB; without a fresh start it is 5 MB.
+    assert (shelf.folder / "documents.db-wal").stat().st_size < 2_000_000
+    assert found_by_words(shelf, "39") == ["a"]
+
+
+def test_closing_does_not_wait_for_a_reader(shelf):
+    put(shelf, document("a", "text"))
+    with shelf.view() as view:
+        began = time.perf_counter()
+        shelf.close()
+        assert time.perf_counter() - began < 2
+        assert view.document("a").document.text == "text"
+    with pytest.raises(CollectionNotFound, match="closed"):
+        shelf.write(Change(remove=["a"]))
 
 
 def test_a_record_that_is_no_database_is_a_clear_error(shelf):
@@ -251,6 +407,21 @@ def test_a_migration_copies_the_file_aside_first_and_is_all_or_nothing(shelf):
 def test_a_name_that_could_leave_its_folder_is_refused(name):
     with pytest.raises(InvalidInput, match="cannot be a collection's name"):
         valid_name(name)
+
+
+def test_a_collection_is_not_made_where_there_is_one(shelf):
+    put(shelf, document("a", "text"))
+    with pytest.raises(StorageError):
+        new_collection(shelf.folder.parent)
+    assert collection_names(shelf.folder.parent) == ["shelf"]
+    assert list(shelf.folder.parent.iterdir()) == [shelf.folder]
+
+
+def test_what_a_crash_left_of_a_drop_is_swept(tmp_path):
+    new_collection(tmp_path).close()
+    (tmp_path / "shelf").rename(tmp_path / ".dropped-1")
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dropped_collection_is_gone_and_its_name_is_free(tmp_path):

@@ -70,7 +70,9 @@ def derived(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("documents.db"))
 
 
-@pytest.mark.parametrize("harm", ["delete", "truncate", "flip"])
+@pytest.mark.parametrize(
+    "harm", [pytest.param("delete", marks=pytest.mark.slow), pytest.param("truncate", marks=pytest.mark.slow), "flip"]
+)
 def test_each_derived_file_can_be_lost_or_damaged(tmp_path, harm):
     new_collection(tmp_path).close()
     last = killed_writer(tmp_path / "shelf", 3)

@@ -28,25 +28,33 @@ def communities(rows: Rows, scale: float) -> Places:
     if size <= SMALLEST:
         return np.zeros(size, np.int64)
     places, values = nearest(rows, min(NEIGHBOURS, size - 1))
-    edges = _edges(places, np.clip(values / (scale * scale), 0, 1))
-    if not edges:
+    begins, ends, weights = _graph(places, np.clip(values / (scale * scale), 0, 1))
+    if not len(ends):
         return np.full(size, -1, np.int64)
-    _, found = graspologic_native.leiden(edges, seed=SEED, iterations=ITERATIONS, resolution=1.0)
-    labels = np.array([found.get(str(node), -1) for node in range(size)], np.int64)
+    _, found = graspologic_native.leiden_csr(
+        begins, ends, weights, size, seed=SEED, iterations=ITERATIONS, resolution=1.0
+    )
+    labels = np.array([found.get(node, -1) for node in range(size)], np.int64)
     sizes = np.bincount(labels[labels >= 0])
     labels[(labels >= 0) & (sizes[labels] < SMALLEST)] = -1
     return renumbered(labels)
 
 
-def _edges(places: Places, weights: npt.NDArray[np.float32]) -> list[tuple[str, str, float]]:
-    """Return each pair of neighbours once, in the order of its rows; a mutual pair has both weights."""
+def _graph(
+    places: Places, weights: npt.NDArray[np.float32]
+) -> tuple[Places, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+    """Return the graph of neighbours in compressed rows: where each row begins, ends of its edges, their weights.
+
+    Symmetric; a pair that is mutual has both weights. Edges without weight are left out.
+    """
     size, count = places.shape
-    here = np.repeat(np.arange(size), count)
-    there = places.ravel()
-    low, high = np.minimum(here, there), np.maximum(here, there)
-    pairs, where = np.unique(low * size + high, return_inverse=True)
-    summed = np.bincount(where, weights=weights.ravel().astype(np.float64))
-    return [(str(pair // size), str(pair % size), float(w)) for pair, w in zip(pairs, summed, strict=True) if w > 0]
+    here, there = np.repeat(np.arange(size), count), places.ravel()
+    both = np.concatenate([here * size + there, there * size + here])
+    pairs, where = np.unique(both, return_inverse=True)
+    summed = np.bincount(where, weights=np.tile(weights.ravel().astype(np.float64), 2))
+    pairs, summed = pairs[summed > 0], summed[summed > 0]
+    begins = np.searchsorted(pairs // size, np.arange(size + 1))
+    return begins.astype(np.int64), (pairs % size).astype(np.int32), summed
 
 
 def renumbered(labels: Places) -> Places:

@@ -48,9 +48,9 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         """List the tools with clean schemas."""
         tools = await super().list_tools()
         for tool in tools:
-            tool.input_schema = {**without_titles(tool.input_schema), "additionalProperties": False}
+            tool.input_schema = {**compact(tool.input_schema), "additionalProperties": False}
             if tool.output_schema is not None:
-                tool.output_schema = without_titles(tool.output_schema)
+                tool.output_schema = compact(tool.output_schema, output=True)
         return tools
 
     async def call_tool(
@@ -98,14 +98,31 @@ def refuse_unknown_arguments(tool: str, given: Mapping[str, object], known: list
             raise ToolError(f"{tool} has no argument {name!r}.{hint} Its arguments: {there_are}.")
 
 
-def without_titles(schema: Any) -> Any:
-    """Return a JSON schema without the `title` that pydantic writes into every node."""
+def compact(schema: Any, *, output: bool = False) -> Any:
+    """Return a JSON schema without what pydantic adds and no client needs: it is in every model's context.
+
+    Titles go; "a value or null, by default null" becomes the value's own schema (left out means null). output: also
+    without `required` and defaults, since a result that lacks a key is as good as one that has it empty.
+    """
     if isinstance(schema, list):
-        return [without_titles(each) for each in schema]
+        return [compact(each, output=output) for each in schema]
     if not isinstance(schema, dict):
         return schema
+    kept = dict(schema)
+    options = kept.get("anyOf")
+    if isinstance(options, list) and {"type": "null"} in options and len(options) == 2:
+        del kept["anyOf"]
+        kept = next(option for option in options if option != {"type": "null"}) | kept
+    if kept.get("default", "") is None or (output and not isinstance(kept.get("default"), dict)):
+        kept.pop("default", None)
+    if output and isinstance(kept.get("required"), list):
+        del kept["required"]
     # A property may itself be called "title": only a string under that key is noise.
-    return {key: without_titles(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    return {
+        key: compact(value, output=output)
+        for key, value in kept.items()
+        if key != "title" or not isinstance(value, str)
+    }
 
 
 def _did_you_mean(wrong: str, known: list[str]) -> str:

@@ -314,7 +314,7 @@ class Collection:
         try:
             return self._store.checkpoint()
         except StorageError as error:
-            log.warning("collection %s: %s", self.name, error)
+            log.warning("collection %s: the record's log stays long for now: %s", self.name, error.__cause__)
             return False
 
     def _save(self) -> bool:
@@ -322,7 +322,7 @@ class Collection:
         try:
             self._vectors.save()
         except StorageError as error:
-            log.warning("collection %s: the vectors were not saved, they will be rebuilt: %s", self.name, error)
+            log.warning("collection %s: the vectors were not saved, the next opening reads them anew: %s", self.name, error)
             return False
         return True
 

@@ -51,10 +51,8 @@ class DocumentStore:
         self.log = Log(self._connection, name)
 
     def close(self) -> None:
-        """Let go of the file; what its write-ahead log holds is moved into it unless someone still reads there."""
-        try:
-            self.checkpoint()
-        finally:
+        """Let go of the file. SQLite moves the write-ahead log into it, unless someone still reads there."""
+        with translated(self._name):
             self._connection.close()
 
     def checkpoint(self) -> bool:

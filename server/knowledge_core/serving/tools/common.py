@@ -40,8 +40,17 @@ def answer(model: BaseModel, text: str) -> CallToolResult:
     """Return a tool's result: compact text for the model, and the complete structure."""
     if len(text.encode()) > TEXT_CAP:
         text = text.encode()[: TEXT_CAP - 80].decode(errors="ignore") + "\n[cut: ask for less, or use the cursor]"
-    structure = model.model_dump(mode="json", exclude_none=True)
+    structure = _without_nulls(model.model_dump(mode="json"))
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure)
+
+
+def _without_nulls(value: Any) -> Any:
+    """Leave out what is null, save a label: there null says "none of these"."""
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None or name == "label"}
+    return value
 
 
 def to_client(context: ToolContext) -> ReportProgress:
