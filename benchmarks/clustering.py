@@ -92,7 +92,18 @@ def group(name: str, sample: list[dict[str, str]], embedder: CachedEmbedder) -> 
         seconds = time.perf_counter() - began
         v, ari = v_measure_score(labels, groups), adjusted_rand_score(labels, groups)
         outliers = float((np.asarray(groups) < 0).mean())
-        found.append((name, len(texts), what, len(set(groups) - {-1}), f"{v:.3f}", f"{ari:.3f}", f"{outliers:.1%}", f"{seconds:.2f}"))
+        found.append(
+            (
+                name,
+                len(texts),
+                what,
+                len(set(groups) - {-1}),
+                f"{v:.3f}",
+                f"{ari:.3f}",
+                f"{outliers:.1%}",
+                f"{seconds:.2f}",
+            )
+        )
     return found
 
 
@@ -113,7 +124,9 @@ def label(name: str, train: list[dict[str, str]], test: list[dict[str, str]], em
     return found
 
 
-def strangers(known: list[str], others: list[str], labels: list[Label], embedder: CachedEmbedder) -> tuple[float, float]:
+def strangers(
+    known: list[str], others: list[str], labels: list[Label], embedder: CachedEmbedder
+) -> tuple[float, float]:
     """Return the share called "none of these" among texts that have a label, and among those of another set."""
     shares = []
     for texts in (known, others):
@@ -139,12 +152,20 @@ def main() -> None:
         *group("stackoverflow20, each 5th", stack[::5], embedder),
         *group("stackoverflow20", stack, embedder)[:1],
     ]
-    labelled = [*label("banking77", bank_train, bank_test, embedder), *label("sib200 English", sib_train, sib_test, embedder)]
+    labelled = [
+        *label("banking77", bank_train, bank_test, embedder),
+        *label("sib200 English", sib_train, sib_test, embedder),
+    ]
     names = sorted({row["label"] for row in sib_all})
     by_name = [Label(each.replace("/", " and ")) for each in names]
-    by_examples = [Label(each, examples=tuple(r["text"] for r in sib_train if r["label"] == each)[:PER_LABEL]) for each in names]
+    by_examples = [
+        Label(each, examples=tuple(r["text"] for r in sib_train if r["label"] == each)[:PER_LABEL]) for each in names
+    ]
     known, others = [row["text"] for row in sib_test], [row["text"] for row in bank_test[::5]]
-    none = [("by name", *strangers(known, others, by_name, embedder)), ("by examples", *strangers(known, others, by_examples, embedder))]
+    none = [
+        ("by name", *strangers(known, others, by_name, embedder)),
+        ("by examples", *strangers(known, others, by_examples, embedder)),
+    ]
     embedder.save()
     print(machine() + "\n")
     columns = ("set", "texts", "how", "groups", "V-measure", "ARI", "outliers", "seconds")

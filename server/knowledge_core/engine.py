@@ -21,7 +21,7 @@ from knowledge_core.errors import CollectionNotFound, ContractMismatch, ModelUna
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
 from knowledge_core.roots import Roots
-from knowledge_core.storage.collection import Collection, collection_names, drop, valid_name
+from knowledge_core.storage.collection import Collection, collection_names, drop, sweep, valid_name
 from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Engine:
         self.jobs = Jobs()
         self._folder = home / "collections"
         self._folder.mkdir(exist_ok=True, mode=0o700)
+        sweep(self._folder)
 
     # -- collections ---------------------------------------------------------------------------------------------
 

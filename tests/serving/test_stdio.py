@@ -19,7 +19,8 @@ from mcp_text import text_of
 KCORE = [sys.executable, "-m", "knowledge_core.cli.main"]
 
 FILES = {
-    "solar.md": "# Solar power\n\nA solar panel turns sunlight into electricity.\n\n## Storage\n\nBatteries keep it for the night.\n",
+    "solar.md": "# Solar power\n\nA solar panel turns sunlight into electricity.\n\n## Storage\n\n"
+    "Batteries keep it for the night.\n",
     "bread.md": "---\ntags: [baking]\n---\n# Bread\n\nKnead the dough, let it rise, then bake the loaf in a hot oven.\n",
     "kernel/scheduler.py": "def schedule(processes):\n    '''Choose which process runs next.'''\n    return min(processes)\n",
     "page.html": "<html><head><title>Tides</title></head><body><article><h1>Tides</h1><p>"

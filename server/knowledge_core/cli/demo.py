@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.content import index_and_wait
@@ -119,7 +121,8 @@ def _quality_line(quality: dict[str, float], model: str, indexed: dict[str, Any]
 
 
 def _connect_lines() -> str:
-    kcore = shutil.which("kcore") or sys.argv[0]
+    # Clients do not share this shell's PATH: the full path of the command that runs now.
+    kcore = os.path.abspath(sys.argv[0]) if Path(sys.argv[0]).stem == "kcore" else shutil.which("kcore") or "kcore"
     entry = json.dumps({"mcpServers": {"knowledge-core": {"command": kcore, "args": ["serve"]}}}, indent=2)
     return (
         "Next: index your own documents\n"

@@ -5,10 +5,9 @@ callers' bulk work and not for all of it; results come back in the order of the 
 of bulk work computes on one core. Knows nothing of models or texts.
 
 Why one core a thread: what is split over cores inside each operation waits for the slowest core at the end of each
-operation. On 2 cores, mixed lengths, two threads of one core each gave 1.5 times the tokens per second of the plain
-`SentenceTransformer.encode` on an idle machine and up to 4.5 times on a busy one; the same batches in one thread on
-both cores 1.3 and 1.2 times (benchmarks/embedding.py compares what ships with the former).
-A single batch on an idle model is faster on all cores.
+operation. On 2 idle cores two threads of one core each embedded texts of mixed lengths about 1.5 times as fast as the
+plain `SentenceTransformer.encode` in a prototype, and the lead grew on a busy machine; `benchmarks/embedding.py` is what
+counts.
 """
 
 from __future__ import annotations

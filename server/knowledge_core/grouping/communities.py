@@ -54,7 +54,7 @@ def _graph(
     summed = np.bincount(where, weights=np.tile(weights.ravel().astype(np.float64), 2))
     pairs, summed = pairs[summed > 0], summed[summed > 0]
     begins = np.searchsorted(pairs // size, np.arange(size + 1))
-    return begins.astype(np.int64), (pairs % size).astype(np.int32), summed
+    return begins.astype(np.int64), (pairs % size).astype(np.int32), summed.astype(np.float64)
 
 
 def renumbered(labels: Places) -> Places:

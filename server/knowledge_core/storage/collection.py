@@ -322,7 +322,9 @@ class Collection:
         try:
             self._vectors.save()
         except StorageError as error:
-            log.warning("collection %s: the vectors were not saved, the next opening reads them anew: %s", self.name, error)
+            log.warning(
+                "collection %s: the vectors were not saved, the next opening reads them anew: %s", self.name, error
+            )
             return False
         return True
 
