@@ -44,6 +44,11 @@ def answer(model: BaseModel, text: str) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure)
 
 
+def line_word(lines: str) -> str:
+    """Return "line" or "lines", whichever a range like "12" or "12-18" needs."""
+    return "lines" if "-" in lines else "line"
+
+
 def _without_nulls(value: Any) -> Any:
     """Leave out what is null, save a label: there null says "none of these"."""
     if isinstance(value, list):

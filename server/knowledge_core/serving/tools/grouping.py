@@ -32,6 +32,7 @@ from knowledge_core.serving.tools.common import (
     ToolContext,
     WaitSeconds,
     answer,
+    line_word,
     opened,
     wait_for,
 )
@@ -248,7 +249,7 @@ def render_clusters(result: ClusterResult) -> str:
         )
         lines.append(f"   keywords: {', '.join(each.keywords)}; id {each.id}")
         lines += [
-            f"   - {shown.title or shown.document} ({shown.document}, lines {shown.lines})"
+            f"   - {shown.title or shown.document} ({shown.document}, {line_word(shown.lines)} {shown.lines})"
             for shown in each.representatives[:2]
         ]
     return "\n".join([*lines, *result.notices])

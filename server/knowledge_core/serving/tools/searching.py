@@ -11,7 +11,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.search import Examples, Hit, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.serving.tools.common import Cursor, Filter, MaxTokens, answer, opened
+from knowledge_core.serving.tools.common import Cursor, Filter, MaxTokens, answer, line_word, opened
 
 DESCRIPTION = (
     "Find passages by meaning and by words in the indexed collections. Returns hits, best first, each with document "
@@ -120,4 +120,6 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     also = f" (the same text: {', '.join(hit.also)})" if hit.also else ""
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {hit.title or hit.document} ({hit.score:.3f}){scores}"
-    return f"{head}\n   {where}, chunk {hit.chunk}, lines {hit.lines}{page}{also}\n   {hit.snippet}"
+    return (
+        f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{page}{also}\n   {hit.snippet}"
+    )
