@@ -25,7 +25,7 @@ from knowledge_core.planning import Item, Plan
 from knowledge_core.storage.collection import Change, Collection, JobRecord, NewDocument, PlanRow, text_digest
 from knowledge_core.types import Document, Progress, ReportProgress, Task
 
-WINDOW_SECONDS = 2.0  # a window is acknowledged about this often: what a crash can cost, and how often progress moves
+WINDOW_SECONDS = 4.0  # a window is acknowledged about this often: what a crash can cost; shorter ones cost speed
 FIRST_WINDOW = 64  # chunks, before the speed is known
 LARGEST_WINDOW = 2048  # chunks; bounds the memory of a fast model's window
 
