@@ -28,9 +28,7 @@ from knowledge_core.storage.wording import spans
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress
 
 MOST = 20_000  # distinct texts; beyond that the exact graph takes too long
-SIMILARITY = (
-    0.95  # of near-duplicates by default: MiniLM gives paraphrases .7 to .9, copies with small edits .95 and more
-)
+SIMILARITY = 0.95  # of near-duplicates by default: above a sentence and its negation (.89 with the packaged model)
 REPRESENTATIVES = 3
 OUTLIERS_SHOWN = 5
 HEAD = 160  # characters of a representative's text

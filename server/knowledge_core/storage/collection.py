@@ -51,7 +51,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 2_000  # changed keys between two saves of the vectors; catching up with that many takes under 0.1 s
+SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: what the next opening catches up with at most
 LOG_KEPT = 200_000  # rows of the log; older ones are pruned once both indexes are past them
 DROPPED = ".dropped-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
