@@ -11,6 +11,7 @@ import pytest
 
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
+from owner_processes import end_owner
 
 if TYPE_CHECKING:
     from knowledge_core.engine import Engine
@@ -20,9 +21,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 @pytest.fixture(autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KNOWLEDGE_CORE_HOME", str(tmp_path_factory.mktemp("home")))
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("KNOWLEDGE_CORE_HOME", str(home))
     monkeypatch.delenv("KNOWLEDGE_CORE_CONFIG", raising=False)
+    monkeypatch.delenv("KNOWLEDGE_CORE_TRANSPORT", raising=False)
+    yield
+    end_owner(home)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ the default below. Unknown keys are errors. It is taken apart at the top: lower 
 from __future__ import annotations
 
 import difflib
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -15,8 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_core.errors import ConfigurationError
-
-CONFIG_VARIABLE = "KNOWLEDGE_CORE_CONFIG"
+from knowledge_core.paths import config_path
 
 
 class _Section(BaseModel):
@@ -41,11 +39,18 @@ class IndexingConfig(_Section):
     max_text_mb: float = Field(10, gt=0, le=256)
 
 
+class OwnerConfig(_Section):
+    """The process that all clients share."""
+
+    idle_minutes: float = Field(15, gt=0, le=525_600)
+
+
 class Config(_Section):
     """Everything a user can set."""
 
     embedding: EmbeddingConfig = EmbeddingConfig()
     indexing: IndexingConfig = IndexingConfig()
+    owner: OwnerConfig = OwnerConfig()
     roots: tuple[str, ...] = Field((), strict=False)
 
 
@@ -55,13 +60,12 @@ def load_config(home: Path, explicit: str | None = None) -> Config:
     Raises:
         ConfigurationError: a file that was named is missing, is not YAML, or has an unknown key or a wrong value.
     """
-    named = explicit or os.environ.get(CONFIG_VARIABLE)
-    path = Path(named).expanduser() if named else home / "config.yaml"
+    path, named = config_path(home, explicit)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         if named:
-            raise ConfigurationError(f"The configuration file {named} does not exist.") from None
+            raise ConfigurationError(f"The configuration file {path} does not exist.") from None
         return Config()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"The configuration file {path} cannot be read: {error}.") from error

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from knowledge_core.config import Config
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models import Model, resolve
 from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
-from knowledge_core.errors import CollectionNotFound, ContractMismatch, ModelUnavailable
+from knowledge_core.errors import CollectionNotFound, ContractMismatch, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
 from knowledge_core.roots import Roots
@@ -33,22 +34,34 @@ MakeEmbedder = Callable[[str, int | None], Embedder]
 class Engine:
     """One data directory, owned by this process from construction until `close`.
 
+    lock: where the caller holds the data directory already; then the caller releases it, too.
+    notices: what every client should know of how this process serves.
+
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
     """
 
     def __init__(
-        self, home: Path, config: Config, *, command: str = "kcore", make_embedder: MakeEmbedder | None = None
+        self,
+        home: Path,
+        config: Config,
+        *,
+        command: str = "kcore",
+        lock: OwnerLock | None = None,
+        make_embedder: MakeEmbedder | None = None,
     ) -> None:
         self.home = home
         self.config = config
-        self._lock = OwnerLock(home, command)
+        self._lock = lock or OwnerLock(home, command)
+        self._own_lock = lock is None
         self._guard = threading.RLock()
         self._collections: dict[str, Collection] = {}
         self._embedders: dict[tuple[str, int | None], Embedder] = {}
         self._checked: set[tuple[str, int]] = set()
         self._writers: dict[str, threading.Lock] = {}
         self._make_embedder = make_embedder or self._sentence_transformers
+        self.notices: list[str] = []
+        self._loading: dict[int, threading.Event] = {}
         self.roots = Roots(home / "roots.json", config.roots)
         self.jobs = Jobs()
         self._folder = home / "collections"
@@ -149,6 +162,46 @@ class Engine:
             )
         self._checked.add(pair)
 
+    def preload(self) -> None:
+        """Begin to load the models of the collections, if there are any, on a thread of its own."""
+        threading.Thread(target=self._preload, name="preload", daemon=True).start()
+
+    def _preload(self) -> None:
+        for name in self.names():
+            try:
+                self._begin_loading(self.embedder_for(self.collection(name)))
+            except KnowledgeCoreError as error:
+                log.warning("the model of %s cannot be loaded: %s", name, error)
+
+    def ready(self, embedder: Embedder, within: float) -> bool:
+        """Say whether a model can be used now, after waiting up to `within` seconds for it; begins to load it.
+
+        True also where loading failed: whoever uses it then gets the error.
+        """
+        return embedder.loaded or self._begin_loading(embedder).wait(min(within, threading.TIMEOUT_MAX))
+
+    def _begin_loading(self, embedder: Embedder) -> threading.Event:
+        with self._guard:
+            over = self._loading.get(id(embedder))
+            if over is None:
+                over = self._loading[id(embedder)] = threading.Event()
+                threading.Thread(target=self._load, args=(embedder, over), name="load-model", daemon=True).start()
+            return over
+
+    def _load(self, embedder: Embedder, over: threading.Event) -> None:
+        began = time.perf_counter()
+        try:
+            model = embedder.contract.model
+            log.info("loaded %s in %.1f s", model, time.perf_counter() - began)
+        except KnowledgeCoreError as error:
+            log.warning("%s", error)
+        except Exception:  # the last frame of this thread: whoever waits must be woken
+            log.exception("loading a model failed")
+        finally:
+            over.set()
+            with self._guard:
+                self._loading.pop(id(embedder), None)  # after a failure the next need tries again
+
     def _embedder(self, model: str, dimensions: int | None) -> Embedder:
         with self._guard:
             embedder = self._embedders.get((model, dimensions))
@@ -179,12 +232,21 @@ class Engine:
         folder = self.config.embedding.models_folder
         return resolve(name, models_folder=Path(folder).expanduser() if folder else self.home / "models")
 
+    def models_in_memory(self) -> list[str]:
+        """Return the names of the models that are loaded, sorted."""
+        with self._guard:
+            held = {id(each): each for each in self._embedders.values() if each.loaded}
+        return sorted(each.static_contract.model for each in held.values())
+
     def model_notice(self) -> str:
         """Return what a user should know about how "auto" chose the model; "" if nothing."""
         try:
             return self.find_model(self.config.embedding.model).notice
         except ModelUnavailable as error:
             return str(error)
+
+    def resume_jobs(self) -> None:
+        """Go on with the jobs that a former process left."""
 
     # -- the end -------------------------------------------------------------------------------------------------
 
@@ -195,7 +257,8 @@ class Engine:
             for collection in self._collections.values():
                 collection.close()
             self._collections.clear()
-        self._lock.release()
+        if self._own_lock:
+            self._lock.release()
 
     def __enter__(self) -> Engine:
         return self

@@ -18,6 +18,7 @@
     │   ├── StorageDamaged      the record fails its checks: restore a copy, or repair
     │   └── StorageTooNew       written by a newer version of the program: upgrade
     ├── DataDirectoryHeld       another process holds the data directory: the message names it
+    ├── OwnerUnavailable        the owner process refused to start, or ended: the message has its reason
     ├── ConfigurationError      the configuration file is wrong: the message names the key
     └── Cancelled               the caller stopped the work; what was acknowledged stays
         └── Interrupted         the process is ending: the work can go on in the next one
@@ -99,6 +100,10 @@ class StorageTooNew(StorageError):
 
 class DataDirectoryHeld(KnowledgeCoreError):
     """Another process holds the data directory."""
+
+
+class OwnerUnavailable(KnowledgeCoreError):
+    """The process that owns the data directory refused this client, or ended in the middle of its call."""
 
 
 class ConfigurationError(KnowledgeCoreError):

@@ -109,6 +109,10 @@ class Jobs:
         with self._guard:
             return sorted(self._jobs.values(), key=lambda job: -job.created)
 
+    def running(self) -> list[Job]:
+        """Return the jobs that have not ended."""
+        return [job for job in self.all() if job.state == "running"]
+
     def stop(self) -> None:
         """Ask all jobs to stop, and wait until they have. They end as "interrupted"."""
         with self._guard:

@@ -1,8 +1,8 @@
-"""Where the data directory is, and who holds it. Standard library only.
+"""Where the data directory is, and who holds it. Standard library only: the thin pipe imports this.
 
 A data directory has at most one owner: the process that holds the lock on `owner.lock`. The operating system
-releases the lock when that process ends, however it ends. The file's content says who holds it, for error messages
-only; the lock, not the content, is the truth.
+releases the lock when that process ends, however it ends. The file's content says who holds it and where it listens;
+the lock, not the content, is the truth: what lies there may be a dead process's.
 """
 
 from __future__ import annotations
@@ -11,14 +11,19 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
+from knowledge_core import __version__
 from knowledge_core.errors import DataDirectoryHeld, StorageError
 
 HOME_VARIABLE = "KNOWLEDGE_CORE_HOME"
+CONFIG_VARIABLE = "KNOWLEDGE_CORE_CONFIG"
 LOCK_FILE = "owner.lock"
+LOGS = "logs"  # folder of the owner's log, in the data directory
 
 if sys.platform == "win32":
     import msvcrt
@@ -40,6 +45,55 @@ def data_directory(home: str | None = None) -> Path:
     return Path(os.path.abspath(os.path.expanduser(chosen)))
 
 
+def config_path(home: Path, explicit: str | None = None) -> tuple[Path, bool]:
+    """Return where the configuration lies, and whether somebody named that file (then it must be there).
+
+    explicit: `--config`; without it $KNOWLEDGE_CORE_CONFIG, else `config.yaml` in the data directory.
+    """
+    named = explicit or os.environ.get(CONFIG_VARIABLE)
+    return (Path(os.path.abspath(os.path.expanduser(named))), True) if named else (home / "config.yaml", False)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What a lock file says of who wrote it last. address: where that process listens; None: nowhere."""
+
+    pid: int
+    command: str
+    started: float
+    version: str
+    address: Mapping[str, Any] | None
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.started))
+        return f"process {self.pid} (`{self.command}`, since {since})"
+
+
+def holder(home: Path) -> Holder | None:
+    """Return what the lock file says; None if there is nothing to be read. It may be of a dead process."""
+    try:
+        said = json.loads((home / LOCK_FILE).read_text(encoding="utf-8"))
+        address = said.get("address")
+        if not isinstance(address, dict | None):
+            return None
+        return Holder(int(said["pid"]), str(said["command"]), float(said["started"]), str(said["version"]), address)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def is_held(home: Path) -> bool:
+    """Say whether a process holds the data directory now."""
+    try:
+        with open(home / LOCK_FILE, "a+", encoding="utf-8") as file:
+            try:
+                _try_lock(file)
+            except OSError:
+                return True
+    except OSError:
+        pass  # no such folder, or not ours to write: nobody holds what nobody can lock
+    return False
+
+
 class OwnerLock:
     """The lock that makes this process the owner of a data directory, from construction until `release`.
 
@@ -50,6 +104,8 @@ class OwnerLock:
 
     def __init__(self, home: Path, command: str) -> None:
         self._home = home
+        self._command = command
+        self._started = time.time()
         try:
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Append mode: opening must not wipe what the present holder wrote.
@@ -63,11 +119,29 @@ class OwnerLock:
             _try_lock(self._file)
         except OSError as error:
             self._file.close()
-            raise DataDirectoryHeld(_held_message(home)) from error
+            raise DataDirectoryHeld(held_message(home)) from error
+        self.announce(None)
+
+    def announce(self, address: Mapping[str, Any] | None) -> None:
+        """Write into the lock file who holds it, and where it can be reached."""
+        said = {
+            "pid": os.getpid(),
+            "command": self._command,
+            "started": self._started,
+            "version": __version__,
+            "address": address,
+        }
         self._file.seek(0)
         self._file.truncate()
-        json.dump({"pid": os.getpid(), "command": command, "started": time.time()}, self._file)
+        self._file.write(json.dumps(said))
         self._file.flush()
+
+    def still_there(self) -> bool:
+        """Say whether the data directory still has the file that is locked: it may have been removed or replaced."""
+        try:
+            return os.path.samestat(os.stat(self._home / LOCK_FILE), os.fstat(self._file.fileno()))
+        except (OSError, ValueError):
+            return False
 
     def release(self) -> None:
         """Let go of the data directory. Doing it twice does nothing."""
@@ -82,15 +156,9 @@ class OwnerLock:
         self.release()
 
 
-def _held_message(home: Path) -> str:
-    who = "another process"
-    try:
-        holder = json.loads((home / LOCK_FILE).read_text(encoding="utf-8"))
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["started"]))
-        who = f"process {holder['pid']} (`{holder['command']}`, since {since})"
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # the lock alone is the truth; its holder may not have written its name yet
+def held_message(home: Path) -> str:
+    """Return the sentence for whoever finds a data directory held."""
     return (
-        f"The data directory {home} is held by {who}. Use that one (its client), close it and try again, "
-        f"or work in another data directory with --home or {HOME_VARIABLE}."
+        f"The data directory {home} is held by {holder(home) or 'another process'}. Use that one (its client), close "
+        f"it and try again, or work in another data directory with --home or {HOME_VARIABLE}."
     )

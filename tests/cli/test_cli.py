@@ -14,7 +14,7 @@ from knowledge_core.cli.main import main, parser
 
 COMMANDS = [
     "index", "search", "get", "list", "delete", "cluster", "classify", "embed", "serve", "roots", "models", "status",
-    "doctor", "demo",
+    "stop", "logs", "uninstall", "doctor", "demo",
 ]  # fmt: skip
 
 
@@ -29,7 +29,8 @@ def notes(tmp_path: Path) -> Path:
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
     capsys.readouterr()
-    code = main(argv)
+    # In this process, which has the model's libraries already; tests/cli/test_owner_commands.py goes the usual way.
+    code = main([*argv, "--in-process"])
     out, err = capsys.readouterr()
     assert "Traceback" not in err
     return code, out, err

@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from knowledge_core.config import CONFIG_VARIABLE, Config, load_config
+from knowledge_core.config import Config, load_config
 from knowledge_core.errors import ConfigurationError
+from knowledge_core.paths import CONFIG_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
 

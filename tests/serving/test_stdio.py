@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,8 +13,7 @@ from mcp.client import Client
 from mcp.client.stdio import StdioServerParameters
 
 from mcp_text import text_of
-
-KCORE = [sys.executable, "-m", "knowledge_core.cli.main"]
+from owner_processes import KCORE, environment, own_home
 
 FILES = {
     "solar.md": "# Solar power\n\nA solar panel turns sunlight into electricity.\n\n## Storage\n\n"
@@ -39,10 +36,6 @@ def notes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def environment(home: Path) -> dict[str, str]:
-    return {**os.environ, "KNOWLEDGE_CORE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 @asynccontextmanager
 async def served(home: Path, mode: str) -> AsyncIterator[Client]:
     parameters = StdioServerParameters(command=KCORE[0], args=[*KCORE[1:], "serve"], env=environment(home))
@@ -52,9 +45,11 @@ async def served(home: Path, mode: str) -> AsyncIterator[Client]:
 
 @pytest.mark.anyio
 async def test_the_main_job_over_a_real_pipe_in_both_eras(era, notes, tmp_path):
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "config.yaml").write_text(json.dumps({"roots": [str(notes)]}))
+    with own_home(tmp_path, roots=[str(notes)]) as home:
+        await main_job(home, era, notes)
+
+
+async def main_job(home, era, notes):
     seen = []
 
     async def told(progress, total, message):
@@ -97,7 +92,7 @@ async def test_the_main_job_over_a_real_pipe_in_both_eras(era, notes, tmp_path):
         assert (await client.call_tool("get_document", {"id": best["document"]})).is_error
 
 
-def test_stdout_carries_the_protocol_and_nothing_else(tmp_path):
+def test_in_one_process_too_stdout_carries_the_protocol_and_nothing_else(tmp_path):
     messages = [
         {
             "jsonrpc": "2.0",
@@ -118,7 +113,7 @@ def test_stdout_carries_the_protocol_and_nothing_else(tmp_path):
         },
     ]
     process = subprocess.Popen(
-        [*KCORE, "serve"],
+        [*KCORE, "serve", "--in-process"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -138,20 +133,3 @@ def test_stdout_carries_the_protocol_and_nothing_else(tmp_path):
     assert all(json.loads(line)["jsonrpc"] == "2.0" for line in lines if line)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
-
-
-def test_a_second_server_on_the_same_data_directory_names_the_first(tmp_path):
-    home = tmp_path / "home"
-    first = subprocess.Popen(
-        [*KCORE, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(home)
-    )
-    try:
-        assert first.stderr is not None
-        first.stderr.readline()
-        second = subprocess.run([*KCORE, "status"], capture_output=True, text=True, env=environment(home), check=False)
-        assert second.returncode == 1
-        assert f"process {first.pid}" in second.stderr
-        assert "kcore serve" in second.stderr
-        assert "Traceback" not in second.stderr
-    finally:
-        first.communicate(timeout=30)

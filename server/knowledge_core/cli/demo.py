@@ -11,7 +11,6 @@ import os
 import shutil
 import sys
 import time
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,8 @@ def add(commands: Any) -> None:
 
 async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
     out = _Out(quiet=arguments.json)
+    from importlib.resources import as_file, files
+
     from knowledge_core.evaluation import load_beir
 
     with as_file(files("knowledge_core.examples") / "hotpotqa_small") as folder:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from knowledge_core import __version__
-from knowledge_core.cli import content, grouping, maintenance
+from knowledge_core.cli import content, grouping, maintenance, owner
 from knowledge_core.cli.output import Usage
 from knowledge_core.errors import KnowledgeCoreError
 
@@ -23,6 +23,7 @@ examples:
   kcore cluster                             show the topics of a collection
   kcore serve                               what MCP clients launch; see `kcore demo` for the lines to connect them
   kcore doctor                              verify everything that is stored
+  kcore status                              what runs, what is stored, who is connected
 
 The data directory is --home, else $KNOWLEDGE_CORE_HOME, else ~/.knowledge-core.
 exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"kcore {__version__}")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for family in (content, grouping, maintenance):
+    for family in (content, grouping, owner, maintenance):
         family.add(commands)
     return top
 

@@ -1,4 +1,4 @@
-"""The commands about the engine itself: serve, roots, models, status, doctor, demo."""
+"""The commands about the engine itself: roots, models, doctor, demo."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli import demo
-from knowledge_core.cli.output import command, connected, show_as, unwrapped
-from knowledge_core.config import load_config
-from knowledge_core.paths import data_directory
+from knowledge_core.cli.output import command, connected, show_as
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -17,10 +15,6 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the commands of this family."""
-    command(
-        commands, "serve", "serve MCP on stdin and stdout; this is what clients launch",
-        "kcore serve\nkcore serve --home ~/work-knowledge", _serve,
-    )  # fmt: skip
     roots = command(
         commands, "roots", "show, add or remove the folders that may be indexed",
         "kcore roots\nkcore roots add ~/notes\nkcore roots remove ~/notes", connected(_roots),
@@ -31,10 +25,6 @@ def add(commands: Any) -> None:
         commands, "models", "show the embedding models on this machine, and which one is used",
         "kcore models\nkcore models --json", connected(_models),
     )  # fmt: skip
-    command(
-        commands, "status", "show the data directory: collections with sizes, model, roots, jobs",
-        "kcore status\nkcore status --json", connected(_status),
-    )  # fmt: skip
     doctor = command(
         commands, "doctor", "verify everything that is stored",
         "kcore doctor\nkcore doctor --repair", connected(_doctor),
@@ -42,19 +32,6 @@ def add(commands: Any) -> None:
     doctor.add_argument("--collection", metavar="NAME", help="only this one")
     doctor.add_argument("--repair", action="store_true", help="make derived indexes anew from the record")
     demo.add(commands)
-
-
-def _serve(arguments: argparse.Namespace) -> int:
-    from knowledge_core.serving.stdio import serve_stdio
-
-    home = data_directory(arguments.home)
-    config = load_config(home, arguments.config)
-
-    def run() -> int:
-        serve_stdio(home, config)
-        return 0
-
-    return unwrapped(run)
 
 
 async def _roots(connection: Connection, arguments: argparse.Namespace) -> int:
@@ -78,23 +55,6 @@ async def _models(connection: Connection, arguments: argparse.Namespace) -> int:
         lines.append(result["resolved"]["notice"])
     show_as(arguments, result, "\n".join(lines) or "No embedding model is on this machine.")
     return 0 if result["resolved"]["model"] else 1
-
-
-async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
-    result = await connection.ask("status")
-    lines = [f"kcore {result['version']} on Python {result['python']}, data directory {result['home']}"]
-    lines.append(f"model: {result['model']}" + (f" ({result['model_notice']})" if result["model_notice"] else ""))
-    lines.append("roots: " + (", ".join(result["roots"]) or "none; allow one with: kcore roots add PATH"))
-    for each in result["collections"]:
-        waiting = f" of {each['known']} known" if each["known"] > each["documents"] else ""
-        lines.append(
-            f"{each['name']}: {each['documents']} documents{waiting}, {each['chunks']} chunks, "
-            f"{each['bytes'] / 1e6:.1f} MB, {each['model']} ({each['dimensions']} dimensions)"
-        )
-    if not result["collections"]:
-        lines.append("no collection yet; make one with: kcore index PATH")
-    show_as(arguments, result, "\n".join(lines))
-    return 0
 
 
 async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.config import load_config
 from knowledge_core.paths import data_directory
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from knowledge_core.serving.client import Answer, Connection
 
 Command = Callable[["Connection", argparse.Namespace], Awaitable[int]]
@@ -40,28 +41,43 @@ def command(
     common.add_argument(
         "--config", metavar="FILE", help="configuration file (default: config.yaml in the data directory)"
     )
+    common.add_argument(
+        "--in-process", action="store_true", help="do the work in this process instead of the shared owner process"
+    )
     common.add_argument("--json", action="store_true", help="print the structured result")
     made.set_defaults(run=run)
     return made
 
 
 def connected(run: Command) -> Callable[[argparse.Namespace], int]:
-    """Return a command that runs on an open connection to the server."""
+    """Return a command that runs on an open connection: to the owner, or where none can be, within this process."""
 
     def with_connection(arguments: argparse.Namespace) -> int:
         import anyio
 
-        from knowledge_core.serving.client import in_process
-
         async def inner() -> int:
-            home = data_directory(arguments.home)
-            config = load_config(home, arguments.config)
-            async with in_process(home, config, f"kcore {arguments.command}") as connection:
+            async with _connection(arguments) as connection:
                 return await run(connection, arguments)
 
         return unwrapped(anyio.run, inner)
 
     return with_connection
+
+
+def _connection(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Connection]:
+    from knowledge_core.serving.client import in_process, to_owner
+    from knowledge_core.serving.dialling import OwnerImpossible, connect
+
+    home = data_directory(arguments.home)
+    if not arguments.in_process:
+        try:
+            link = connect(home, arguments.config, "cli")
+            for difference in link.differences(home):
+                print(f"kcore: {difference}", file=sys.stderr)
+            return to_owner(link)
+        except OwnerImpossible as impossible:
+            print(f"kcore: {impossible}; working in this process.", file=sys.stderr)
+    return in_process(home, arguments.config, f"kcore {arguments.command} --in-process")
 
 
 def unwrapped(call: Callable[..., int], *arguments: Any) -> int:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from mcp.server.caching import CacheHint
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
@@ -14,20 +18,27 @@ from knowledge_core.serving.tools import add_tools
 from knowledge_core.serving.tools.documents import collection_item
 
 INSTRUCTIONS_LIMIT = 1_900  # characters; Claude Code cuts them at 2,048
+PATIENCE = 3.0  # seconds that a search of a host waits for a model that is loading, before it answers by words
 
 
-def application(engine: Engine, *, for_cli: bool = False) -> KnowledgeServer:
-    """Return a server of this engine. for_cli: also with the private requests that only `kcore` itself may make."""
+def application(
+    engine: Engine, *, for_cli: bool = False, owner: Mapping[str, Callable[..., dict[str, Any]]] | None = None
+) -> KnowledgeServer:
+    """Return a server of this engine.
+
+    for_cli: also with the private requests that only `kcore` itself may make, and with all patience for a model that
+    is loading: a person who typed one command wants its full answer. owner: further private requests.
+    """
     server = KnowledgeServer(
         "knowledge-core",
         title="Knowledge Core",
         version=__version__,
         instructions=instructions(engine),
-        extensions=[PrivateRequests(engine)] if for_cli else None,
+        extensions=[PrivateRequests(engine, owner or {})] if for_cli else None,
         cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
         log_level="WARNING",
     )
-    add_tools(server, engine)
+    add_tools(server, engine, patience=math.inf if for_cli else PATIENCE)
     _add_resource(server, engine)
     return server
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,13 +11,11 @@ from typing import Any
 import anyio.to_thread
 from mcp.client import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import Request, Result, TextContent
+from mcp_types import CONNECTION_CLOSED, Request, Result, TextContent
 
-from knowledge_core.config import Config
-from knowledge_core.engine import Engine
-from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.serving.application import application
-from knowledge_core.serving.private import PREFIX, PrivateParams
+from knowledge_core.errors import KnowledgeCoreError, OwnerUnavailable
+from knowledge_core.serving.dialling import Link
+from knowledge_core.serving.private_names import PREFIX, PrivateParams
 
 OnProgress = Callable[[float, float | None, str], None]
 
@@ -50,7 +49,7 @@ class Connection:
         try:
             result = await self._client.call_tool(tool, given, progress_callback=told)
         except MCPError as error:
-            raise Refused(str(error)) from error
+            raise _translated(error) from error
         text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
         if result.is_error:
             raise Refused(text)
@@ -68,8 +67,17 @@ class Connection:
                 Request[PrivateParams, str](method=PREFIX + request, params=params), _AnyResult
             )
         except MCPError as error:
-            raise Refused(str(error)) from error
+            raise _translated(error) from error
         return result.model_extra or {}
+
+
+def _translated(error: MCPError) -> KnowledgeCoreError:
+    if error.code == CONNECTION_CLOSED:
+        return OwnerUnavailable(
+            "The owner process ended during this call; `kcore logs` may say why. What had been acknowledged is stored, "
+            "and jobs go on with the next owner: run the command again."
+        )
+    return Refused(str(error))
 
 
 class Answer:
@@ -81,13 +89,31 @@ class Answer:
 
 
 @asynccontextmanager
-async def in_process(home: Path, config: Config, command: str) -> AsyncIterator[Connection]:
+async def to_owner(link: Link) -> AsyncIterator[Connection]:
+    """Speak MCP over a connection that the owner welcomed, until the end of the block.
+
+    Raises:
+        OwnerUnavailable: the owner ended in the middle of a call.
+    """
+    from knowledge_core.serving.message_streams import MessageSocket
+
+    reader, writer = await asyncio.open_connection(sock=link.socket)
+    async with Client(MessageSocket(reader, writer).streams()) as client:
+        yield Connection(client)
+
+
+@asynccontextmanager
+async def in_process(home: Path, config: str | None, command: str) -> AsyncIterator[Connection]:
     """Hold the data directory and connect to it within this process, until the end of the block.
 
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
     """
-    engine = Engine(home, config, command=command)
+    from knowledge_core.config import load_config
+    from knowledge_core.engine import Engine
+    from knowledge_core.serving.application import application
+
+    engine = Engine(home, load_config(home, config), command=command)
     try:
         async with Client(application(engine, for_cli=True)) as client:
             yield Connection(client)

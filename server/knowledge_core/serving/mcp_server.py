@@ -26,6 +26,7 @@ from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.serving.logs import current_request
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
             )
         refuse_unknown_arguments(name, arguments, list(tool.parameters.get("properties", {})))
         began = time.perf_counter()
+        if context is not None:
+            current_request.set(context.request_id)
         try:
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:

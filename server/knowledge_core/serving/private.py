@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,19 @@ import anyio.to_thread
 from mcp.server.context import ServerRequestContext
 from mcp.server.extension import Extension, MethodBinding
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, RequestParams
+from mcp_types import INVALID_PARAMS
 
 from knowledge_core import __version__
 from knowledge_core.embedding.models import installed
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
 from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.serving.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.tools.documents import collection_item
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
-PREFIX = "knowledge-core/"
 REFUSED = -32000  # a refusal that the user can mend: first of the codes that JSON-RPC leaves to servers
-
-
-class PrivateParams(RequestParams):
-    """Whatever a private request needs; its handler takes it apart."""
-
-    arguments: dict[str, Any] = {}
 
 
 class PrivateRequests(Extension):
@@ -42,8 +36,8 @@ class PrivateRequests(Extension):
 
     identifier = "io.github.knowledge-core/private"
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, owner: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
+        self._engine, self._owner = engine, owner
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return one method a request."""
@@ -53,6 +47,7 @@ class PrivateRequests(Extension):
             "models": self._models,
             "doctor": self._doctor,
             "vectors": self._vectors,
+            **self._owner,
         }
         return [MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items()]
 
@@ -66,11 +61,14 @@ class PrivateRequests(Extension):
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
         jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in engine.jobs.all()]
         return {
+            "owner": self._owner["owner"]() if "owner" in self._owner else None,
             "version": __version__,
             "python": sys.version.split()[0],
             "home": str(engine.home),
             "model": engine.config.embedding.model,
             "model_notice": engine.model_notice(),
+            "models_in_memory": engine.models_in_memory(),
+            "notices": list(engine.notices),
             "roots": [str(root) for root in engine.roots.all()],
             "collections": collections,
             "jobs": jobs,

@@ -1,4 +1,6 @@
-"""`kcore serve` in one process: MCP on stdin and stdout, the data directory held until the client leaves.
+"""`kcore serve --in-process`: MCP on stdin and stdout, the data directory held until the client leaves.
+
+For where no shared owner can be: sandboxes that refuse sockets or end child processes, and whoever asks for it.
 
 stdout carries the protocol and nothing else: whatever else a library prints goes to stderr. Nothing slow happens
 before the first answer: the model is loaded when it is first needed.
@@ -21,15 +23,18 @@ from knowledge_core.serving.application import application
 log = logging.getLogger(__name__)
 
 
-def serve_stdio(home: Path, config: Config) -> None:
-    """Serve until stdin ends.
+def serve_stdio(home: Path, config: Config, why: str) -> None:
+    """Serve until stdin ends. why: what made this process serve alone; told on stderr and in `notices`.
 
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    engine = Engine(home, config, command="kcore serve")
-    log.info("serving %s in this process; close stdin to stop", home)
+    engine = Engine(home, config, command="kcore serve --in-process")
+    notice = f"This server runs in its client's process ({why}): no other client can use its collections meanwhile."
+    engine.notices.append(notice)
+    log.info("serving %s. %s", home, notice)
+    engine.resume_jobs()
     try:
         anyio.run(_serve, engine)
     finally:

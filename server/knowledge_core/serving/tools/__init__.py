@@ -7,9 +7,12 @@ from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.tools import documents, grouping, searching, writing
 
 
-def add_tools(server: KnowledgeServer, engine: Engine) -> None:
-    """Register the ten tools of `engine` on `server`, in the order in which clients list them."""
-    searching.add(server, engine)
+def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float) -> None:
+    """Register the ten tools of `engine` on `server`, in the order in which clients list them.
+
+    patience: seconds that a search waits for a model that is loading, before it answers by words.
+    """
+    searching.add(server, engine, patience)
     writing.add_index(server, engine)
     grouping.add(server, engine)
     documents.add(server, engine)

@@ -57,9 +57,12 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
 
     @server.tool(name="list_collections", title="List collections", description=LIST_COLLECTIONS, annotations=READ_ONLY)
     def list_collections_tool() -> Annotated[CallToolResult, CollectionsResult]:
-        result = CollectionsResult(collections=[collection_item(engine, name) for name in engine.names()], notices=[])
+        result = CollectionsResult(
+            collections=[collection_item(engine, name) for name in engine.names()], notices=engine.notices
+        )
         text = "\n".join(map(_render_collection, result.collections))
-        return answer(result, text or "No collection yet. Index a folder or documents first, with the `index` tool.")
+        text = text or "No collection yet. Index a folder or documents first, with the `index` tool."
+        return answer(result, "\n".join([text, *engine.notices]))
 
     @server.tool(name="list_documents", title="List documents", description=LIST_DOCUMENTS, annotations=READ_ONLY)
     def list_documents_tool(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.search import Examples, Hit, SearchRequest, SearchResponse, search
+from knowledge_core.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
 from knowledge_core.serving.tools.common import Cursor, Filter, MaxTokens, answer, line_word, opened
@@ -17,6 +20,11 @@ DESCRIPTION = (
     "Find passages by meaning and by words in the indexed collections. Returns hits, best first, each with document "
     "id, title, lines, a snippet around the match and a score, and says what was covered. Give `query`, or `like` to "
     "find more of the same (recommendation). Snippets are short: read around a hit with get_document(id, chunk)."
+)
+
+BY_WORDS = (
+    "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
+    "by meaning."
 )
 
 
@@ -36,8 +44,8 @@ Collections = Annotated[
 ]
 
 
-def add(server: KnowledgeServer, engine: Engine) -> None:
-    """Register `search`."""
+def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
+    """Register `search`. patience: seconds that it waits for a model that is loading."""
 
     @server.tool(
         name="search",
@@ -64,8 +72,23 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
             max_tokens=max_tokens, cursor=cursor, explain=explain,
         )  # fmt: skip
         with opened(engine, collections) as over:
-            response = search(over, request)
+            if _needs_no_wait(request) or all_ready(engine, over, patience):
+                response = search(over, request)
+            else:
+                found = search(over, replace(request, mode="lexical"))
+                response = replace(found, cursor=None, notices=(BY_WORDS, *found.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
+
+
+def _needs_no_wait(request: SearchRequest) -> bool:
+    """Say whether a search cannot be answered by words instead: it asks for meaning alone, or goes on with a page."""
+    return request.mode != "hybrid" or request.query is None or request.cursor is not None
+
+
+def all_ready(engine: Engine, over: Sequence[Searched], patience: float) -> bool:
+    """Wait up to `patience` seconds in all for the models of these collections; say whether they are there."""
+    deadline = time.monotonic() + patience
+    return all(engine.ready(each.embedder, max(deadline - time.monotonic(), 0.0)) for each in over)
 
 
 def _examples(given: ExamplesInput | None) -> Examples | None:

@@ -1,0 +1,269 @@
+"""The commands about the owner process and its data directory: serve, status, stop, logs, uninstall."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knowledge_core.cli.output import Usage, command, connected, show_as, unwrapped
+from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
+from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
+
+if TYPE_CHECKING:
+    from knowledge_core.serving.client import Connection
+
+ENDS_WITHIN = 30.0  # seconds for an owner to end in order: a batch, calls under way, closing the collections
+OURS = (LOCK_FILE, "owner.secret", "roots.json", "config.yaml")
+OUR_FOLDERS = ("collections", LOGS, "run", "models")
+
+
+def add(commands: Any) -> None:
+    """Add the commands of this family."""
+    command(
+        commands, "serve", "serve MCP on stdin and stdout; this is what clients launch",
+        "kcore serve\nkcore serve --home ~/work-knowledge\nkcore serve --in-process", _serve,
+    )  # fmt: skip
+    command(
+        commands, "status", "show the owner, its clients and jobs, the collections with sizes, model and roots",
+        "kcore status\nkcore status --json", connected(_status),
+    )  # fmt: skip
+    stop = command(
+        commands, "stop", "end the owner process; jobs go on when the next client starts one",
+        "kcore stop\nkcore stop --force", _stop,
+    )  # fmt: skip
+    stop.add_argument("--force", action="store_true", help="kill it if it does not answer")
+    logs = command(
+        commands, "logs", "show the end of the owner's log",
+        "kcore logs\nkcore logs --lines 200\nkcore logs --follow", _logs,
+    )  # fmt: skip
+    logs.add_argument("--lines", type=int, default=50, metavar="N", help="how many (default 50)")
+    logs.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
+    uninstall = command(
+        commands, "uninstall", "remove the data directory: all collections, never your files",
+        "kcore uninstall --dry-run\nkcore uninstall --yes", _uninstall,
+    )  # fmt: skip
+    uninstall.add_argument("--dry-run", action="store_true", help="only say what would go")
+    uninstall.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from knowledge_core.serving.dialling import OwnerImpossible
+
+    home = data_directory(arguments.home)
+    if arguments.in_process:
+        return _serve_alone(arguments, home, "asked for with --in-process")
+    from knowledge_core.serving.pipe import serve
+
+    try:
+        serve(home, arguments.config)
+    except OwnerImpossible as impossible:
+        print(f"kcore serve: {impossible}; serving in this process.", file=sys.stderr)
+        return _serve_alone(arguments, home, str(impossible))
+    return 0
+
+
+def _serve_alone(arguments: argparse.Namespace, home: Path, why: str) -> int:
+    from knowledge_core.config import load_config
+    from knowledge_core.serving.stdio import serve_stdio
+
+    def run() -> int:
+        serve_stdio(home, load_config(home, arguments.config), why)
+        return 0
+
+    return unwrapped(run)
+
+
+# -- status ------------------------------------------------------------------------------------------------------------
+
+
+async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
+    result = await connection.ask("status")
+    lines = [f"kcore {result['version']} on Python {result['python']}, data directory {result['home']}"]
+    lines += _owner_lines(result["owner"]) if result["owner"] else ["owner: none; this command worked by itself"]
+    in_memory = ", ".join(result["models_in_memory"]) or "none yet"
+    notice = f" ({result['model_notice']})" if result["model_notice"] else ""
+    lines.append(f"model: {result['model']}, in memory: {in_memory}{notice}")
+    lines.append("roots: " + (", ".join(result["roots"]) or "none; allow one with: kcore roots add PATH"))
+    for each in result["collections"]:
+        waiting = f" of {each['known']} known" if each["known"] > each["documents"] else ""
+        lines.append(
+            f"{each['name']}: {each['documents']} documents{waiting}, {each['chunks']} chunks, "
+            f"{each['bytes'] / 1e6:.1f} MB, {each['model']} ({each['dimensions']} dimensions)"
+        )
+    if not result["collections"]:
+        lines.append("no collection yet; make one with: kcore index PATH")
+    lines += [f"job {each['id']}: {each['state']}, {each['message']}" for each in result["jobs"]]
+    show_as(arguments, result, "\n".join([*lines, *result["notices"]]))
+    return 0
+
+
+def _owner_lines(owner: dict[str, Any]) -> list[str]:
+    memory = f", {owner['memory_bytes'] / 1e6:.0f} MB" if owner["memory_bytes"] else ""
+    lines = [f"owner: process {owner['pid']}, up {_ago(owner['started'])}{memory}, {owner['transport']} socket"]
+    lines += [
+        f"client {each['id']}: {each['role']}, process {each['pid']}, for {_ago(each['since'])}, {each['calls']} calls"
+        for each in owner["clients"]
+    ]
+    return lines
+
+
+def _ago(moment: float) -> str:
+    seconds = max(time.time() - moment, 0.0)
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+# -- stop --------------------------------------------------------------------------------------------------------------
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    home = data_directory(arguments.home)
+    try:
+        told = _ask_to_stop(home, arguments.config)
+    except (DataDirectoryHeld, OwnerUnavailable) as error:
+        if not arguments.force:
+            raise
+        told = _kill(home, str(error))
+    if told is None:
+        show_as(arguments, {"stopped": False}, f"No owner runs on {home}.")
+        return 0
+    others = f"; {told['clients']} other clients will start a new one when they need it" if told.get("clients") else ""
+    show_as(arguments, {"stopped": True, **told}, f"Stopped the owner (process {told['pid']}){others}.")
+    return 0
+
+
+def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
+    """Ask the owner to end, and wait until it has; None if none runs."""
+    import anyio
+
+    from knowledge_core.serving.client import to_owner
+    from knowledge_core.serving.dialling import patience, reach
+
+    link = reach(home, config, "cli", time.monotonic() + patience())
+    if link is None:
+        if is_held(home):
+            raise DataDirectoryHeld(f"{home} is held by {holder(home)}, which is no owner: close its client instead.")
+        return None
+
+    told: dict[str, Any] = {}
+
+    async def ask() -> int:
+        async with to_owner(link) as connection:
+            told.update(await connection.ask("stop"))
+        return 0
+
+    unwrapped(anyio.run, ask)
+    _wait_until_gone(home, told["pid"])
+    return told
+
+
+def _wait_until_gone(home: Path, pid: int) -> None:
+    """Wait until a process does not hold the data directory any more; another owner may be there by then."""
+    deadline = time.monotonic() + ENDS_WITHIN
+    while is_held(home) and (held_by := holder(home)) is not None and held_by.pid == pid:
+        if time.monotonic() > deadline:
+            raise DataDirectoryHeld(f"{home} is still held by {held_by}. End it with `kcore stop --force`.")
+        time.sleep(0.05)
+
+
+def _kill(home: Path, why: str) -> dict[str, Any]:
+    held_by = holder(home)
+    if held_by is None or not is_held(home):
+        raise OwnerUnavailable(why)
+    os.kill(held_by.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+    _wait_until_gone(home, held_by.pid)
+    return {"pid": held_by.pid, "version": held_by.version, "killed": True}
+
+
+# -- logs --------------------------------------------------------------------------------------------------------------
+
+
+def _logs(arguments: argparse.Namespace) -> int:
+    # Read from the file, not asked of the owner: what it says matters most when no owner starts.
+    from knowledge_core.serving.logs import LOG_FILE, tail
+
+    home = data_directory(arguments.home)
+    lines = tail(home, max(arguments.lines, 1))
+    show_as(arguments, {"lines": lines}, "\n".join(lines) or f"No log yet in {home / LOGS}.")
+    if arguments.follow:
+        _follow(home / LOGS / LOG_FILE)
+    return 0
+
+
+def _follow(file: Path) -> None:
+    """Print what is added to a file, through its rotations, until interrupted."""
+    position = file.stat().st_size if file.exists() else 0
+    while True:
+        size = file.stat().st_size if file.exists() else 0
+        position = min(position, size) if size >= position else 0
+        if size > position:
+            with open(file, encoding="utf-8", errors="replace") as opened:
+                opened.seek(position)
+                print(opened.read(), end="", flush=True)
+                position = opened.tell()
+        time.sleep(0.3)
+
+
+# -- uninstall ---------------------------------------------------------------------------------------------------------
+
+
+def _uninstall(arguments: argparse.Namespace) -> int:
+    home = data_directory(arguments.home)
+    doomed = [home / name for name in (*OUR_FOLDERS, *OURS) if (home / name).exists()]
+    if not doomed:
+        show_as(arguments, {"home": str(home), "removed": []}, f"There is nothing of Knowledge Core in {home}.")
+        return 0
+    sizes = {str(path): _bytes(path) for path in doomed}
+    listed = [{"path": path, "bytes": size} for path, size in sizes.items()]
+    lines = [f"  {path} ({size / 1e6:.1f} MB)" for path, size in sizes.items()]
+    if arguments.dry_run:
+        show_as(arguments, {"home": str(home), "would_remove": listed}, "\n".join(["This would go:", *lines]))
+        return 0
+    if not arguments.yes:
+        _ask(lines)
+    if is_held(home):
+        _stop(argparse.Namespace(**{**vars(arguments), "force": True, "json": False}))
+    _remove(home, doomed)
+    left = sorted(path.name for path in home.iterdir()) if home.exists() else []
+    about_rest = f" Left there, because it is not ours: {', '.join(left)}." if left else ""
+    show_as(
+        arguments,
+        {"home": str(home), "removed": listed, "left": left},
+        f"Removed {home}.{about_rest} Take kcore out of your clients' configuration, then: pip uninstall knowledge-core",
+    )
+    return 0
+
+
+def _ask(lines: list[str]) -> None:
+    if not sys.stdin.isatty():
+        raise Usage("say --yes to remove, or --dry-run to see what would go.")
+    print("\n".join(["This will be removed; your own files are not touched:", *lines]))
+    if input("Type yes to go on: ").strip().lower() != "yes":
+        raise Usage("nothing was removed.")
+
+
+def _remove(home: Path, doomed: list[Path]) -> None:
+    lock = OwnerLock(home, "kcore uninstall")  # nobody starts an owner on what is being removed
+    try:
+        for path in doomed:
+            if path.name != LOCK_FILE:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        (home / LOCK_FILE).unlink()
+    except OSError as error:
+        raise StorageError(f"{error.filename or home} could not be removed ({error.strerror}).") from error
+    finally:
+        lock.release()
+    if not any(home.iterdir()):
+        home.rmdir()
+
+
+def _bytes(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

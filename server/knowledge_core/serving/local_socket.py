@@ -1,0 +1,177 @@
+"""The local socket between pipes and the owner: where it lies, who may use it, and how both sides prove it.
+
+A Unix domain socket in a private folder (own user, 0700); where there is none (Windows, or with
+KNOWLEDGE_CORE_TRANSPORT=tcp) a port on loopback, where each side proves that it can read the secret in the data
+directory before anything else is said. Standard library only: the thin pipe imports this.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+TRANSPORT_VARIABLE = "KNOWLEDGE_CORE_TRANSPORT"
+LONGEST_PATH = 100  # bytes; 104 on macOS and 108 on Linux fail, the closing NUL included
+BACKLOG = 64  # pipes that may wait while the owner imports its libraries
+SECRET_FILE = "owner.secret"
+_MODE = 0o700
+
+
+def unix_sockets() -> bool:
+    """Say whether Unix domain sockets are to be used here."""
+    return sys.platform != "win32" and os.environ.get(TRANSPORT_VARIABLE, "").lower() != "tcp"
+
+
+def listen(home: Path, note: Callable[[str], None]) -> tuple[socket.socket, dict[str, Any]]:
+    """Return a listening socket of a data directory, and the address that goes into its lock file.
+
+    Only for the holder of the lock: what a dead owner left in its place is replaced. note: called with a sentence for
+    every place that could not be used.
+
+    Raises:
+        OSError: the system refuses sockets of either kind.
+    """
+    if unix_sockets():
+        for folder in _folders(home):
+            try:
+                return _listen_unix(folder / _name(home))
+            except OSError as error:
+                note(f"no socket in {folder}: {error}")
+    return _listen_tcp(home)
+
+
+def unlink(address: Mapping[str, Any]) -> None:
+    """Take a Unix socket's name away, so that nobody connects any more."""
+    if "unix" in address:
+        with contextlib.suppress(OSError):
+            os.unlink(address["unix"])
+
+
+def dial(address: Mapping[str, Any], timeout: float) -> socket.socket:
+    """Connect to an address out of a lock file.
+
+    Raises:
+        OSError: nobody listens there, or it is not this user's socket.
+    """
+    if "unix" in address:
+        path = str(address["unix"])
+        found = os.lstat(path)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != os.getuid():
+            raise ConnectionRefusedError(f"{path} is not a socket of this user")
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        target: Any = path
+    else:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        target = ("127.0.0.1", int(address.get("tcp", 0)))
+    made.settimeout(timeout)
+    try:
+        made.connect(target)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _listen_unix(path: Path) -> tuple[socket.socket, dict[str, Any]]:
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise OSError(f"the path {path} is too long for a socket")
+    _make_private(path.parent)
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise FileExistsError(f"{path} is in the way and is no socket")
+        os.unlink(path)  # a dead owner's: ours is the lock
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.bind(str(path))
+        os.chmod(path, 0o600)
+        made.listen(BACKLOG)
+    except BaseException:
+        made.close()
+        raise
+    return made, {"unix": str(path)}
+
+
+def _listen_tcp(home: Path) -> tuple[socket.socket, dict[str, Any]]:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        made.bind(("127.0.0.1", 0))
+        made.listen(BACKLOG)
+        _write_secret(home)
+    except BaseException:
+        made.close()
+        raise
+    return made, {"tcp": made.getsockname()[1]}
+
+
+def _name(home: Path) -> str:
+    return hashlib.sha256(os.fsencode(os.path.realpath(home))).hexdigest()[:16] + ".sock"
+
+
+def _folders(home: Path) -> Iterator[Path]:
+    """Yield where a socket may lie, best first: the system's run-time folder, the temporary one, the data directory."""
+    import tempfile
+
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.path.isdir(runtime):
+        yield Path(runtime) / "knowledge-core"
+    yield Path(tempfile.gettempdir()) / f"knowledge-core-{os.getuid()}"
+    yield home / "run"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only this user can enter, or see that the one there is such a folder.
+
+    Raises:
+        OSError: it is somebody else's, a link, or no folder.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, _MODE)
+    found = os.lstat(folder)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise PermissionError(f"{folder} is not a folder of this user")
+    if stat.S_IMODE(found.st_mode) != _MODE:
+        os.chmod(folder, _MODE)
+
+
+# -- the proof, on loopback only ---------------------------------------------------------------------------------------
+
+
+def nonce() -> str:
+    """Return fresh randomness for one handshake."""
+    return os.urandom(16).hex()
+
+
+def proof(home: Path, side: str, *nonces: str) -> str:
+    """Return what only a reader of the data directory's secret can say: HMAC-SHA256 over side and nonces, hex.
+
+    Raises:
+        OSError: the secret cannot be read.
+    """
+    import hmac
+
+    secret = (home / SECRET_FILE).read_bytes()
+    return hmac.new(secret, "|".join((side, *nonces)).encode(), "sha256").hexdigest()
+
+
+def same(given: object, expected: str) -> bool:
+    """Compare two proofs in constant time."""
+    import hmac
+
+    return isinstance(given, str) and hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())
+
+
+def _write_secret(home: Path) -> None:
+    beside = home / f"{SECRET_FILE}.new"
+    with contextlib.suppress(FileNotFoundError):
+        beside.unlink()
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(os.urandom(32).hex().encode())
+    os.replace(beside, home / SECRET_FILE)

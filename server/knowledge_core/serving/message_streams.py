@@ -1,0 +1,139 @@
+"""A socket as the pair of message streams that the MCP SDK speaks over, for the owner and for the command line.
+
+Rules kept here: memory is bounded whatever the other side does. Lines are cut by `LineBuffer` and refused beyond its
+limit; nothing more is read while too many requests are unanswered; nothing more is written than the other side reads.
+What is no message is answered, not ignored: a client that waits for an answer gets one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from pydantic import ValidationError
+
+from knowledge_core.serving.lines import (
+    CHUNK,
+    INVALID_REQUEST,
+    OURS,
+    PARSE_ERROR,
+    LineBuffer,
+    TooLong,
+    error_line,
+    too_long_message,
+)
+
+MOST_UNANSWERED = 64  # requests of one connection under way; beyond that its client waits
+
+Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
+Outgoing = MemoryObjectSendStream[SessionMessage]
+
+
+def no_message(code: int, about: bytes) -> bytes:
+    """Return the answer to a line that is no JSON-RPC message."""
+    if code == PARSE_ERROR:
+        return error_line(None, PARSE_ERROR, "Parse error: a message must be one line of JSON in UTF-8.")
+    try:
+        id = json.loads(about).get("id")
+    except (ValueError, AttributeError, RecursionError):
+        id = None
+    return error_line(id if isinstance(id, str | int) else None, INVALID_REQUEST, "Not a JSON-RPC 2.0 message.")
+
+
+class MessageSocket:
+    """One connected socket, read and written as messages by the tasks of `streams`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._writing = anyio.Lock()
+        self._unanswered: set[str | int] = set()
+        self._room = anyio.Event()
+
+    @property
+    def unanswered(self) -> int:
+        """Return how many requests were read and not answered yet."""
+        return len(self._unanswered)
+
+    async def write(self, line: bytes) -> None:
+        """Write one whole line, and wait until the other side takes it. A side that is gone takes everything."""
+        with contextlib.suppress(ConnectionError):
+            async with self._writing:
+                self._writer.write(line)
+                await self._writer.drain()
+
+    def close(self) -> None:
+        """Close the socket, whatever is under way."""
+        self._writer.close()
+
+    @asynccontextmanager
+    async def streams(self, ended: Callable[[], None] = lambda: None) -> AsyncIterator[tuple[Incoming, Outgoing]]:
+        """Yield the streams for `Server.run` or `Client`. ended: called when the other side's stream has ended."""
+        to_sdk: MemoryObjectSendStream[SessionMessage | Exception]
+        to_sdk, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        outgoing, from_sdk = anyio.create_memory_object_stream[SessionMessage](0)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read, to_sdk, ended)
+            tasks.start_soon(self._write, from_sdk)
+            try:
+                yield incoming, outgoing
+            finally:
+                tasks.cancel_scope.cancel()
+                incoming.close()
+                outgoing.close()
+                self.close()
+
+    async def _read(
+        self, to_sdk: MemoryObjectSendStream[SessionMessage | Exception], ended: Callable[[], None]
+    ) -> None:
+        buffer = LineBuffer()
+        async with to_sdk:
+            try:
+                while data := await self._reader.read(CHUNK):
+                    for line in buffer.feed(data):
+                        await self._deliver(line, to_sdk)
+            except (ConnectionError, anyio.BrokenResourceError, anyio.ClosedResourceError):
+                pass  # the other side was killed, or ours has ended: the same end
+            ended()
+
+    async def _deliver(self, line: bytes | TooLong, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        if isinstance(line, TooLong):
+            await self.write(error_line(line.id(), INVALID_REQUEST, too_long_message()))
+            return
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except ValidationError as error:
+            if not line.startswith(b'{"' + OURS.encode()):  # one of our own lines: a goodbye
+                bad_json = error.errors(include_url=False)[0]["type"] == "json_invalid"
+                await self.write(no_message(PARSE_ERROR if bad_json else INVALID_REQUEST, line))
+            return
+        if isinstance(message, JSONRPCRequest):
+            await self._make_room(message.id)
+        elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            self._answered((message.params or {}).get("requestId"))  # a withdrawn request is never answered
+        await to_sdk.send(SessionMessage(message))
+
+    async def _make_room(self, id: str | int) -> None:
+        while len(self._unanswered) >= MOST_UNANSWERED:
+            self._room = anyio.Event()
+            await self._room.wait()
+        self._unanswered.add(id)
+
+    async def _write(self, from_sdk: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with from_sdk:
+            async for each in from_sdk:
+                message = each.message
+                await self.write(message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+                if isinstance(message, JSONRPCResponse | JSONRPCError):
+                    self._answered(message.id)
+
+    def _answered(self, id: object) -> None:
+        if isinstance(id, str | int):
+            self._unanswered.discard(id)
+            self._room.set()
