@@ -59,6 +59,7 @@ class Engine:
         self._embedders: dict[tuple[str, int | None], Embedder] = {}
         self._checked: set[tuple[str, int]] = set()
         self._writers: dict[str, threading.Lock] = {}
+        self.creating = threading.RLock()  # held while a job is recorded, or the collection that it made is dropped
         self._make_embedder = make_embedder or self._sentence_transformers
         self.notices: list[str] = []
         self._loading: dict[int, threading.Event] = {}
@@ -97,7 +98,8 @@ class Engine:
         with self._guard:
             if name in self._collections or name in self.names():
                 return self.collection(name)
-        contract = self.default_embedder().contract  # may load the model: outside the guard
+        # Without its probe, which needs the model: `check_contract` adds that when one is loaded for it.
+        contract = self.default_embedder().static_contract
         with self._guard:
             if name not in self._collections and name not in self.names():
                 self._collections[name] = Collection.create(self._folder / name, name, contract)
@@ -147,6 +149,8 @@ class Engine:
     def check_contract(self, collection: Collection, embedder: Embedder) -> None:
         """Compare what a loaded embedder makes with what a collection was made with, once a pair.
 
+        A collection that no model was loaded for yet takes this one's probe.
+
         Raises:
             ContractMismatch: they differ; names both sides and the way out.
         """
@@ -160,6 +164,8 @@ class Engine:
                 f"gives now ({'; '.join(differences)}). Bring the former model back, or delete the collection and "
                 "index its sources again."
             )
+        if collection.contract.probe is None:
+            collection.set_probe(embedder.contract)
         self._checked.add(pair)
 
     def preload(self) -> None:
@@ -244,9 +250,6 @@ class Engine:
             return self.find_model(self.config.embedding.model).notice
         except ModelUnavailable as error:
             return str(error)
-
-    def resume_jobs(self) -> None:
-        """Go on with the jobs that a former process left."""
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from knowledge_core.errors import Cancelled, Interrupted, JobNotFound, KnowledgeCoreError
+from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
 from knowledge_core.types import Progress, ReportProgress
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Job:
     _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
     _interrupt: threading.Event = field(default_factory=threading.Event, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
+    _listeners: list[Callable[[], None]] = field(default_factory=list, repr=False)
 
     def cancel(self) -> None:
         """Ask the work to stop at its next batch."""
@@ -54,11 +56,26 @@ class Job:
         with self._changed:
             return self._changed.wait_for(lambda: self.state != "running", timeout=max(seconds, 0.0))
 
+    @contextmanager
+    def heard(self, listener: Callable[[], None]) -> Iterator[None]:
+        """Call `listener`, on the job's thread, whenever it reported or ended, until the end of the block."""
+        with self._changed:
+            self._listeners.append(listener)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._listeners.remove(listener)
+
     def report(self, progress: Progress) -> None:
         """Note how far the work is; raises `Cancelled` once it should stop."""
-        self.progress = progress
+        with self._changed:
+            self.progress = progress
+            self._tell()
         if self._interrupt.is_set():
-            raise Interrupted("The process is ending; what was acknowledged stays.")
+            raise Interrupted(
+                "The process is ending; what was acknowledged stays, and the job goes on in the next one."
+            )
         if self._cancel.is_set():
             raise Cancelled("Cancelled by the caller; what was acknowledged stays.")
 
@@ -66,11 +83,21 @@ class Job:
         """Note the outcome and wake all who wait."""
         with self._changed:
             self.state, self.outcome, self.error, self.finished = state, outcome, error, time.time()
+            self._tell()
             self._changed.notify_all()
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()
 
 
 Work = Callable[[Job, ReportProgress], object]
 """What a job does. The second argument is to be called between batches; what it raises must be let through."""
+
+
+def new_id(kind: str) -> str:
+    """Return an id for a new job."""
+    return f"{kind}-{uuid.uuid4().hex[:10]}"
 
 
 class Jobs:
@@ -80,29 +107,31 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._guard = threading.Lock()
+        self._stopped = False
 
-    def start(self, kind: str, collection: str, work: Work) -> Job:
-        """Start `work` on a thread of its own and return its job at once."""
-        job = Job(f"{kind}-{uuid.uuid4().hex[:10]}", kind, collection, time.time())
+    def start(self, kind: str, collection: str, work: Work, *, id: str | None = None) -> Job:
+        """Start `work` on a thread of its own and return its job at once.
+
+        id: of a job that the record holds already.
+
+        Raises:
+            Interrupted: the process is ending.
+        """
+        job = Job(id or new_id(kind), kind, collection, time.time())
         thread = threading.Thread(target=self._run, args=(job, work), name=job.id, daemon=True)
         with self._guard:
+            if self._stopped:
+                raise Interrupted("The process is ending: call again, the next one takes it.")
             self._forget_old()
             self._jobs[job.id] = job
             self._threads[job.id] = thread
         thread.start()
         return job
 
-    def get(self, id: str) -> Job:
-        """Return a job.
-
-        Raises:
-            JobNotFound: there is none of this id; the message lists the latest.
-        """
+    def find(self, id: str) -> Job | None:
+        """Return a job of this process; None if there is none of this id."""
         with self._guard:
-            if id in self._jobs:
-                return self._jobs[id]
-            latest = ", ".join(list(self._jobs)[-5:]) or "none since this server started"
-        raise JobNotFound(f"No job {id!r}. There are: {latest}.")
+            return self._jobs.get(id)
 
     def all(self) -> list[Job]:
         """Return all jobs that are remembered, newest first."""
@@ -116,6 +145,7 @@ class Jobs:
     def stop(self) -> None:
         """Ask all jobs to stop, and wait until they have. They end as "interrupted"."""
         with self._guard:
+            self._stopped = True
             threads = list(self._threads.values())
             for job in self._jobs.values():
                 job.interrupt()

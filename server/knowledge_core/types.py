@@ -105,12 +105,19 @@ def titled(document_title: str, heading: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far long work is. done and total count `unit` (documents, chunks, bytes); total is 0 while unknown."""
+    """How far long work is. done and total count `unit` (documents, chunks, bytes); total is 0 while unknown.
+
+    chunks: embedded so far. tokens_per_second: of the texts that went through the model, 0 before the first.
+    seconds_left: an estimate from the pace so far; None while there is none.
+    """
 
     done: int
     total: int
     message: str
     unit: str = "documents"
+    chunks: int = 0
+    tokens_per_second: float = 0.0
+    seconds_left: float | None = None
 
 
 ReportProgress = Callable[[Progress], None]

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from knowledge_core.errors import Cancelled, InvalidInput, JobNotFound
+from knowledge_core.errors import Cancelled, Interrupted, InvalidInput
 from knowledge_core.jobs import Jobs
 from knowledge_core.types import Progress
 
@@ -60,11 +60,27 @@ def test_stopping_ends_running_jobs_as_interrupted():
     assert job.state == "interrupted"
 
 
-def test_an_unknown_job_names_the_latest():
+def test_a_listener_hears_every_report_and_the_end():
+    heard, entered, go = [], threading.Event(), threading.Event()
+
+    def work(job, report):
+        entered.set()
+        go.wait(5)
+        report(Progress(1, 2, "x"))
+
+    job = Jobs().start("index", "default", work)
+    entered.wait(5)
+    with job.heard(lambda: heard.append((job.progress.done, job.state))):
+        go.set()
+        assert job.wait(5)
+    assert heard == [(1, "running"), (1, "done")]
+
+
+def test_no_job_starts_while_the_process_is_ending():
     jobs = Jobs()
-    job = jobs.start("index", "default", lambda job, report: None)
-    with pytest.raises(JobNotFound, match=job.id):
-        jobs.get("nope")
+    jobs.stop()
+    with pytest.raises(Interrupted):
+        jobs.start("index", "default", lambda job, report: None)
 
 
 def test_progress_raises_cancelled_so_that_the_work_unwinds():

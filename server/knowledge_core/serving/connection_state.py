@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
 class ConnectionState:
-    """One connection of the owner.
+    """One connection of this process.
 
-    label: names it in the log. role: "host" or "cli". gone: its client's stream has ended; set before the calls that
-    it left behind are cancelled, so that a vanished client can be told from one that withdrew a call.
+    label: names it in the log. role: "host" or "cli". withdrawn: ids of requests that the client itself cancelled: a
+    call that is cut off without that lost its client, who may come back for what it began.
     """
 
     label: str
     role: str
-    gone: bool = False
+    withdrawn: set[str | int] = field(default_factory=set)
 
 
 current_connection: ContextVar[ConnectionState | None] = ContextVar("current_connection", default=None)
-"""The connection of the present call; None where a server runs on streams of its own (stdio, memory)."""
+"""The connection of the present call; None where a server runs on message streams in memory."""

@@ -44,7 +44,6 @@ class Client:
     version: str
     since: float
     messages: MessageSocket = field(repr=False)
-    state: ConnectionState = field(repr=False)
 
     @property
     def calls(self) -> int:
@@ -155,9 +154,9 @@ class Connections:
     async def _converse(self, messages: MessageSocket, hello: dict[str, Any]) -> None:
         self._count += 1
         number, role = self._count, "cli" if hello.get("role") == "cli" else "host"
-        state = ConnectionState(f"c{number}", role)
+        state = ConnectionState(f"c{number}", role, messages.withdrawn)
         pid, version = int(hello.get("pid") or 0), str(hello.get("version"))
-        client = Client(number, role, pid, version, time.time(), messages, state)
+        client = Client(number, role, pid, version, time.time(), messages)
         self.clients[number] = client
         current_connection.set(state)
         log.info("%s connected (process %d, version %s)", role, client.pid, client.version)
@@ -166,12 +165,8 @@ class Connections:
             self._engine.preload()
         server = self._servers[role].low_level()
         server.instructions = await anyio.to_thread.run_sync(instructions, self._engine)
-
-        def ended() -> None:
-            state.gone = True
-
         try:
-            async with messages.streams(ended) as (incoming, outgoing):
+            async with messages.streams() as (incoming, outgoing):
                 await server.run(incoming, outgoing, server.create_initialization_options())
         finally:
             del self.clients[number]

@@ -21,6 +21,7 @@ import knowledge_core
 from knowledge_core import __version__
 from knowledge_core.config import load_config
 from knowledge_core.engine import Engine
+from knowledge_core.index_job import resume_jobs
 from knowledge_core.paths import OwnerLock
 from knowledge_core.serving.connections import Connections, Identity
 from knowledge_core.serving.dialling import config_digest
@@ -68,7 +69,7 @@ class _Owner:
             self._engine, identity, retire=self.end, extensions={"stop": self._stop, "owner": self._describe}
         )
         log.info("owner of %s, process %d, version %s", self._engine.home, os.getpid(), __version__)
-        self._engine.resume_jobs()
+        resume_jobs(self._engine)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch)
             tasks.start_soon(self._heed_signals)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -47,11 +47,19 @@ def no_message(code: int, about: bytes) -> bytes:
     return error_line(id if isinstance(id, str | int) else None, INVALID_REQUEST, "Not a JSON-RPC 2.0 message.")
 
 
+def note_withdrawal(message: JSONRPCNotification, withdrawn: set[str | int]) -> None:
+    """Remember the request that a `notifications/cancelled` withdraws, before its handler is cut off."""
+    id = (message.params or {}).get("requestId")
+    if isinstance(id, str | int):
+        withdrawn.add(id)
+
+
 class MessageSocket:
     """One connected socket, read and written as messages by the tasks of `streams`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
+        self.withdrawn: set[str | int] = set()
         self._writing = anyio.Lock()
         self._unanswered: set[str | int] = set()
         self._room = anyio.Event()
@@ -73,13 +81,13 @@ class MessageSocket:
         self._writer.close()
 
     @asynccontextmanager
-    async def streams(self, ended: Callable[[], None] = lambda: None) -> AsyncIterator[tuple[Incoming, Outgoing]]:
-        """Yield the streams for `Server.run` or `Client`. ended: called when the other side's stream has ended."""
+    async def streams(self) -> AsyncIterator[tuple[Incoming, Outgoing]]:
+        """Yield the streams for `Server.run` or `Client`."""
         to_sdk: MemoryObjectSendStream[SessionMessage | Exception]
         to_sdk, incoming = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         outgoing, from_sdk = anyio.create_memory_object_stream[SessionMessage](0)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._read, to_sdk, ended)
+            tasks.start_soon(self._read, to_sdk)
             tasks.start_soon(self._write, from_sdk)
             try:
                 yield incoming, outgoing
@@ -89,9 +97,7 @@ class MessageSocket:
                 outgoing.close()
                 self.close()
 
-    async def _read(
-        self, to_sdk: MemoryObjectSendStream[SessionMessage | Exception], ended: Callable[[], None]
-    ) -> None:
+    async def _read(self, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
         buffer = LineBuffer()
         async with to_sdk:
             try:
@@ -100,7 +106,6 @@ class MessageSocket:
                         await self._deliver(line, to_sdk)
             except (ConnectionError, anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass  # the other side was killed, or ours has ended: the same end
-            ended()
 
     async def _deliver(self, line: bytes | TooLong, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
         if isinstance(line, TooLong):
@@ -116,6 +121,7 @@ class MessageSocket:
         if isinstance(message, JSONRPCRequest):
             await self._make_room(message.id)
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+            note_withdrawal(message, self.withdrawn)
             self._answered((message.params or {}).get("requestId"))  # a withdrawn request is never answered
         await to_sdk.send(SessionMessage(message))
 

@@ -22,6 +22,7 @@ from knowledge_core import __version__
 from knowledge_core.embedding.models import installed
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
+from knowledge_core.index_job import known_jobs
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.serving.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.tools.documents import collection_item
@@ -59,7 +60,7 @@ class PrivateRequests(Extension):
                 file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
             )
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
-        jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in engine.jobs.all()]
+        jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in known_jobs(engine)[:20]]
         return {
             "owner": self._owner["owner"]() if "owner" in self._owner else None,
             "version": __version__,

@@ -195,6 +195,9 @@ class JobItem(BaseModel):
     done: int
     total: int
     message: str
+    chunks: int = 0
+    tokens_per_second: float = 0
+    seconds_left: float | None = None
     error: str | None = None
     result: dict[str, Any] | None = None
 

@@ -207,14 +207,22 @@ class Collection:
             return self._store.sources()
 
     def jobs(self) -> list[JobRecord]:
-        """Return the recorded jobs, newest first."""
+        """Return the recorded jobs, newest first: those that have not ended, and the latest that have."""
         with self._writing:
+            self._refuse_if_closed()
             return self._store.jobs.all()
 
     def plan(self, job: str) -> list[PlanRow]:
-        """Return what a job has to settle, in order."""
+        """Return what a job has to settle, in order; inline documents without their text."""
         with self._writing:
+            self._refuse_if_closed()
             return self._store.jobs.plan(job)
+
+    def inline(self, job: str, document: str) -> str | None:
+        """Return the JSON of a document that a job was given by its text; None once it is settled."""
+        with self._writing:
+            self._refuse_if_closed()
+            return self._store.jobs.inline(job, document)
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -260,18 +268,33 @@ class Collection:
             self.contract = contract
             self._publish()
 
-    def start_job(self, job: JobRecord, rows: Sequence[PlanRow], *, supersedes: Sequence[str] = ()) -> None:
-        """Record a job and its plan before it begins: from now on its documents are known.
-
-        supersedes: beginnings of document ids; files that an interrupted job left waiting there are forgotten.
-        """
+    def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
+        """Record a job before it begins, with the documents that it brings: from now on they are known and kept."""
         with self._writing:
-            self._store.jobs.start(job, rows, supersedes)
+            self._refuse_if_closed()
+            self._store.jobs.start(job, rows)
             self._publish()
 
-    def finish_job(self, id: str, state: str, report: str) -> None:
-        """Record how a job ended."""
+    def extend_job(self, id: str, rows: Sequence[PlanRow], report: str, *, supersedes: Sequence[str] = ()) -> None:
+        """Record what else a job has to settle, once that is known, and its report so far.
+
+        supersedes: beginnings of document ids; files that an older, interrupted job left waiting there are forgotten.
+        """
         with self._writing:
+            self._refuse_if_closed()
+            self._store.jobs.extend(id, rows, report, supersedes)
+            self._publish()
+
+    def resume_job(self, id: str) -> int:
+        """Record that an interrupted job goes on; return which attempt this is, not counting those that ended in order."""
+        with self._writing:
+            self._refuse_if_closed()
+            return self._store.jobs.resume(id)
+
+    def finish_job(self, id: str, state: str, report: str | None) -> None:
+        """Record how a job ended. report: None leaves what its own writes said last."""
+        with self._writing:
+            self._refuse_if_closed()
             self._store.jobs.finish(id, state, report)
             self._publish()
 

@@ -50,7 +50,12 @@ _SCHEMA_1 = (
     "CREATE INDEX plan_by_document ON plan (document)",
 )
 
-STEPS: Sequence[Step] = (_version_1,)
+
+def _version_2(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1")
+
+
+STEPS: Sequence[Step] = (_version_1, _version_2)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:

@@ -58,7 +58,8 @@ class Change:
 
     vectors: digest of the embedded text -> (dim,) float32, norm 1; only for texts that the record lacks.
     touched: document id -> (size, mtime_ns), for files whose time moved and whose content did not.
-    job, done, failed: whose plan rows are settled in the same transaction; failed: document id -> reason.
+    job, done, failed: whose plan rows are settled in the same transaction; failed: document id -> reason. The rows that
+    older jobs still had for these documents are settled, too: the newer wish counts. report: the job's report so far.
     """
 
     add: Sequence[NewDocument] = ()
@@ -68,11 +69,12 @@ class Change:
     job: str | None = None
     done: Sequence[str] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+    report: str | None = None
 
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One document that a job has to settle."""
+    """One document that a job has to settle. inline: the document itself as JSON, where no file holds it."""
 
     document: str
     action: Literal["add", "remove"]
@@ -87,7 +89,10 @@ JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as the record keeps it. created, updated: seconds since 1970. request, report: JSON."""
+    """A job as the record keeps it. created, updated: seconds since 1970. request, report: JSON.
+
+    attempts: how often a process began with it and did not end in order; the first one counts.
+    """
 
     id: str
     kind: str
@@ -96,6 +101,7 @@ class JobRecord:
     updated: float
     request: str = "{}"
     report: str = "{}"
+    attempts: int = 1
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import time
+import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
 
-import anyio.from_thread
+import anyio
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel, Field
@@ -16,10 +17,9 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound
 from knowledge_core.jobs import Job
 from knowledge_core.search import Searched
-from knowledge_core.types import Progress, ReportProgress
+from knowledge_core.serving.connection_state import current_connection
 
 TEXT_CAP = 20_000  # bytes of a tool's text block; the least of the limits that clients are known to have
-SLICE = 0.2  # seconds between two looks at a waiting client: whether it cancelled, and what to report
 
 ToolContext = Context[dict[str, Any], Any]
 
@@ -58,47 +58,46 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def to_client(context: ToolContext) -> ReportProgress:
-    """Return a callback for verbs on a worker thread: reports to the client, and raises once the client cancelled.
-
-    What it raises then is anyio's own cancellation, which the verbs let through.
-    """
-    last = -1.0
-
-    def report(progress: Progress) -> None:
-        nonlocal last
-        anyio.from_thread.check_cancelled()
-        # The protocol wants progress to increase; between two counts only the cancellation matters.
-        if progress.done > last:
-            last = progress.done
-            total = float(progress.total) or None
-            anyio.from_thread.run(context.report_progress, float(progress.done), total, progress.message)
-
-    return report
-
-
-def wait_for(job: Job, seconds: float, context: ToolContext) -> None:
+async def wait_for(job: Job, seconds: float, context: ToolContext) -> None:
     """Wait until a job has ended or `seconds` are over, telling the client how far it is.
 
-    A client that withdraws its call cancels the job.
+    A client that withdraws its call cancels the job. One that vanishes does not: it may come back for the job.
     """
     try:
-        watch([job], seconds, context)
+        await watch(job, seconds, context)
     except BaseException:
-        # anyio's cancellation is a BaseException: the call was withdrawn, so the work is too.
-        job.cancel()
+        connection = current_connection.get()
+        # anyio's cancellation is a BaseException. Over streams in memory nobody notes withdrawals, and nobody vanishes.
+        if connection is None or _request_id(context) in connection.withdrawn:
+            job.cancel()
         raise
 
 
-def watch(jobs: Sequence[Job], seconds: float, context: ToolContext) -> None:
-    """Wait until all jobs have ended or `seconds` are over, telling the client how far the first one is."""
-    report = to_client(context)
-    deadline = time.monotonic() + seconds
-    for job in jobs:
-        while not job.wait(min(SLICE, deadline - time.monotonic())) and time.monotonic() < deadline:
-            report(jobs[0].progress)
-    if jobs:
-        report(jobs[0].progress)
+def _request_id(context: ToolContext) -> str | int | None:
+    return context.request_context.request_id
+
+
+async def watch(job: Job, seconds: float, context: ToolContext) -> None:
+    """Wait until a job has ended or `seconds` are over, telling the client of it as it reports. Takes no thread."""
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    last = -1.0
+
+    def heard() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended before the job did
+            loop.call_soon_threadsafe(changed.set)
+
+    with job.heard(heard), anyio.move_on_after(seconds):
+        while True:
+            changed.clear()
+            ended, progress = job.state != "running", job.progress
+            # The protocol wants progress to increase.
+            if progress.done > last:
+                last = float(progress.done)
+                await context.report_progress(last, float(progress.total) or None, progress.message)
+            if ended:
+                return
+            await changed.wait()
 
 
 @contextmanager

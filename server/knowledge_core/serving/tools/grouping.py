@@ -13,6 +13,7 @@ from knowledge_core.classification import Assignment, Label, classify_documents,
 from knowledge_core.clustering import Cluster, Clustering, Member, cluster, cluster_texts, head
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
+from knowledge_core.index_job import JobView, view_of
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
 from knowledge_core.search import Searched, SearchRequest, search
@@ -152,7 +153,7 @@ def _render_embed(result: EmbedResult, count: int) -> str:
 
 def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
     @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
-    def cluster_tool(
+    async def cluster_tool(
         context: ToolContext,
         collection: CollectionName = "default",
         texts: Annotated[list[str] | None, Field(description="Group these instead of a collection.")] = None,
@@ -187,10 +188,10 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
                 )  # fmt: skip
 
         job = engine.jobs.start("cluster", collection, work)
-        wait_for(job, wait_seconds, context)
+        await wait_for(job, wait_seconds, context)
         if job.state == "failed":
             raise InvalidInput(job.error)
-        result = cluster_result(job, mode)
+        result = cluster_result(view_of(job), mode)
         return answer(result, render_clusters(result))
 
 
@@ -204,7 +205,7 @@ def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> l
     return numbers
 
 
-def cluster_result(job: Job, mode: str) -> ClusterResult:
+def cluster_result(job: JobView, mode: str) -> ClusterResult:
     """Return the wire's form of a cluster job, ended or not."""
     done = job.outcome
     if not isinstance(done, Clustering):
@@ -240,7 +241,7 @@ def render_clusters(result: ClusterResult) -> str:
     if result.state == "running":
         return f'Still grouping ({result.progress}). Poll with job(id="{result.job}", wait_seconds=20).'
     if result.state != "done":
-        return f"Grouping was {result.state}."
+        return f"Grouping was {result.state}. Call cluster again; nothing of it is kept."
     kind = "topics" if result.mode == "topics" else "groups of near-duplicates"
     lines = [f"{result.clusters_total} {kind} in {result.considered} passages; {result.outliers} fit nowhere."]
     for number, each in enumerate(result.clusters, start=1):

@@ -6,17 +6,27 @@ import time
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
+import anyio
+import anyio.to_thread
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
+from knowledge_core.clustering import Clustering
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput, NothingToIndex
-from knowledge_core.indexing import Failure, IndexReport, content_version, index
+from knowledge_core.errors import InvalidInput
+from knowledge_core.index_job import IndexRequest, JobView, accept, find_job, known_jobs, view_of
+from knowledge_core.indexing import Failure, IndexReport
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
-from knowledge_core.planning import Plan, plan, survey
 from knowledge_core.serving.mcp_server import KnowledgeServer
-from knowledge_core.serving.results import DeleteResult, FailureResult, IndexResult, JobItem, JobsResult
+from knowledge_core.serving.results import (
+    ClusterResult,
+    DeleteResult,
+    FailureResult,
+    IndexResult,
+    JobItem,
+    JobsResult,
+)
 from knowledge_core.serving.tools.common import (
     CollectionName,
     Filter,
@@ -26,7 +36,8 @@ from knowledge_core.serving.tools.common import (
     wait_for,
     watch,
 )
-from knowledge_core.storage.collection import Change, Collection
+from knowledge_core.serving.tools.grouping import cluster_result, render_clusters
+from knowledge_core.storage.collection import Change
 from knowledge_core.types import Document, Progress, ReportProgress
 
 PATIENCE = 5.0  # seconds that a deletion waits for another writer; a window of documents is about two
@@ -66,7 +77,7 @@ def add_index(server: KnowledgeServer, engine: Engine) -> None:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
-    def index_tool(
+    async def index_tool(
         context: ToolContext,
         paths: Annotated[list[str] | None, Field(description="Absolute paths of files or folders.")] = None,
         documents: Annotated[list[DocumentInput] | None, Field(description="Texts; the same id replaces.")] = None,
@@ -77,101 +88,62 @@ def add_index(server: KnowledgeServer, engine: Engine) -> None:
     ) -> Annotated[CallToolResult, IndexResult]:
         if not paths and not documents:
             raise InvalidInput("Give `paths` (files or folders) or `documents` (id and text); both were empty.")
-        request = _Request(engine, collection, paths or [], documents or [], include or [], exclude or [])
-        job = engine.jobs.start("index", collection, request.run)
-        wait_for(job, wait_seconds, context)
+        request = IndexRequest(collection, tuple(paths or ()), tuple(include or ()), tuple(exclude or ()))
+
+        def accepted() -> Job:
+            limit = int(engine.config.indexing.max_text_mb * 1e6)
+            checked, failures = _checked(documents or [], limit, alone=not paths)
+            return accept(engine, request, checked, failures)
+
+        job = await anyio.to_thread.run_sync(accepted)
+        await wait_for(job, wait_seconds, context)
         if job.state == "failed":
             raise InvalidInput(job.error)
-        result = index_result(job, engine.model_notice())
+        result = index_result(view_of(job), engine.model_notice())
         return answer(result, render_index(result))
 
 
-class _Request:
-    """One call of `index`: what its job does."""
+def _checked(inputs: list[DocumentInput], limit: int, *, alone: bool) -> tuple[list[Document], list[Failure]]:
+    """Check the inline documents; a wrong one is a failure of its own, unless it is the only thing asked for.
 
-    def __init__(
-        self,
-        engine: Engine,
-        collection: str,
-        paths: list[str],
-        documents: list[DocumentInput],
-        include: list[str],
-        exclude: list[str],
-    ) -> None:
-        self._engine, self._name, self._paths = engine, collection, paths
-        self._inputs, self._include, self._exclude = documents, include, exclude
-
-    def run(self, job: Job, report: ReportProgress) -> IndexReport:
-        settings = self._engine.config.indexing
-        file_limit = int(settings.max_file_mb * 1e6)
-        documents, failures = self._documents(int(settings.max_text_mb * 1e6))
-        surveys = survey(
-            self._paths, self._engine.roots.all(), include=self._include, exclude=self._exclude, limit=file_limit
-        )
-        version = content_version(settings.chunk_size)
-        with self._engine.one_writer(self._name, report):
-            known = self._engine.collection(self._name) if self._name in self._engine.names() else None
-            what = plan(known, surveys, version=version) if surveys else _no_files()
-            collection = self._open(known, what, documents)
-            embedder = self._engine.embedder_for(collection)
-            report(Progress(0, len(what.items) + len(documents), "loading the model"))
-            self._engine.check_contract(collection, embedder)
-            done = index(
-                collection, embedder, what, documents, job=job.id, chunk_size=settings.chunk_size,
-                file_limit=file_limit, progress=report,
-            )  # fmt: skip
-        return IndexReport(**{**vars(done), "failed": (*failures, *done.failed)})
-
-    def _open(self, known: Collection | None, what: Plan, documents: list[Document]) -> Collection:
-        if known is None and not what.items and not documents:
-            raise NothingToIndex("Nothing to index: none of the documents could be read.")
-        return known or self._engine.collection_or_new(self._name)
-
-    def _documents(self, limit: int) -> tuple[list[Document], list[Failure]]:
-        """Check the inline documents; a wrong one is a failure of its own, unless it is the only thing asked for."""
-        documents: dict[str, Document] = {}
-        failures: list[Failure] = []
-        for given in self._inputs:
-            try:
-                made = inline_document(given.id, given.text, given.title, given.uri, given.metadata, limit=limit)
-            except InvalidInput as error:
-                if len(self._inputs) == 1 and not self._paths:
-                    raise
-                failures.append(Failure(given.id[:200], "invalid", str(error)))
-            else:
-                if made.id in documents:
-                    failures.append(
-                        Failure(made.id, "twice", f"The id {made.id!r} is given twice; the last one counts.")
-                    )
-                documents[made.id] = made
-        if failures and not documents and not self._paths:
-            raise InvalidInput(
-                f"None of the {len(failures)} documents can be indexed. The first: {failures[0].message}"
-            )
-        return list(documents.values()), failures
+    limit: bytes a text may have. alone: the call has no paths beside them.
+    """
+    documents: dict[str, Document] = {}
+    failures: list[Failure] = []
+    for given in inputs:
+        try:
+            made = inline_document(given.id, given.text, given.title, given.uri, given.metadata, limit=limit)
+        except InvalidInput as error:
+            if len(inputs) == 1 and alone:
+                raise
+            failures.append(Failure(given.id[:200], "invalid", str(error)))
+        else:
+            if made.id in documents:
+                failures.append(Failure(made.id, "twice", f"The id {made.id!r} is given twice; the last one counts."))
+            documents[made.id] = made
+    if failures and not documents and alone:
+        raise InvalidInput(f"None of the {len(failures)} documents can be indexed. The first: {failures[0].message}")
+    return list(documents.values()), failures
 
 
-def _no_files() -> Plan:
-    return Plan(items=(), remove=(), unchanged=0, skipped={}, sources=(), absorbed=(), renames={})
-
-
-def index_result(job: Job, model_notice: str) -> IndexResult:
+def index_result(job: JobView, model_notice: str) -> IndexResult:
     """Return the wire's form of an index job, ended or not."""
     notices = [model_notice] if model_notice else []
     if not isinstance(job.outcome, IndexReport):
         progress = job.progress
+        of = f" of {progress.total}" if progress.total else ""
         return IndexResult(
             collection=job.collection,
             state=job.state,
             job=job.id,
-            progress=f"{progress.done} of {progress.total} {progress.unit}; {progress.message}",
+            progress=f"{progress.done}{of} {progress.unit}; {progress.message}",
             notices=notices,
         )
     done = job.outcome
     failed = [FailureResult(**asdict(failure)) for failure in done.failed[:SHOWN]]
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,
-        removed=done.removed, failed=failed, failed_total=len(done.failed), skipped=dict(done.skipped),
+        removed=done.removed, failed=failed, failed_total=done.failed_total, skipped=dict(done.skipped),
         chunks=done.chunks, embedded=done.embedded, reused=done.reused, tokens=done.tokens,
         seconds=round(done.seconds, 2), notices=notices,
     )  # fmt: skip
@@ -248,7 +220,7 @@ def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
-    def job_tool(
+    async def job_tool(
         context: ToolContext,
         id: Annotated[str | None, Field(description="From index or cluster; none: all jobs.")] = None,
         action: Literal["status", "cancel"] = "status",
@@ -256,12 +228,15 @@ def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
     ) -> Annotated[CallToolResult, JobsResult]:
         if id is None and action == "cancel":
             raise InvalidInput("Say which job to cancel: give its id.")
-        chosen = engine.jobs.all() if id is None else [engine.jobs.get(id)]
-        if action == "cancel":
-            chosen[0].cancel()
-        watch(chosen, wait_seconds, context)
+        running = engine.jobs.running()
+        waited_for = engine.jobs.find(id) if id is not None else next(iter(running), None)
+        if waited_for is not None:
+            if action == "cancel":
+                waited_for.cancel()
+            await watch(waited_for, wait_seconds, context)
+        chosen = await anyio.to_thread.run_sync(lambda: known_jobs(engine) if id is None else [find_job(engine, id)])
         result = JobsResult(jobs=[_job_item(job) for job in chosen[:SHOWN]])
-        return answer(result, "\n".join(map(_render_job, result.jobs)) or "No jobs since this server started.")
+        return answer(result, "\n".join(map(_render_job, result.jobs)) or "No jobs yet.")
 
 
 def _impatient(engine: Engine, collection: str) -> ReportProgress:
@@ -286,16 +261,31 @@ def _render_delete(result: DeleteResult) -> str:
     return f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
 
 
-def _job_item(job: Job) -> JobItem:
-    result = index_result(job, "").model_dump(exclude_none=True) if isinstance(job.outcome, IndexReport) else None
+def _job_item(job: JobView) -> JobItem:
+    progress = job.progress
     return JobItem(
-        id=job.id, kind=job.kind, collection=job.collection, state=job.state, done=job.progress.done,
-        total=job.progress.total, message=job.progress.message, error=job.error or None, result=result,
+        id=job.id, kind=job.kind, collection=job.collection, state=job.state, done=progress.done, total=progress.total,
+        message=progress.message, chunks=progress.chunks, tokens_per_second=round(progress.tokens_per_second, 1),
+        seconds_left=None if progress.seconds_left is None else round(progress.seconds_left, 1),
+        error=job.error or None, result=_job_result(job),
     )  # fmt: skip
+
+
+def _job_result(job: JobView) -> dict[str, Any] | None:
+    if isinstance(job.outcome, IndexReport):
+        return index_result(job, "").model_dump(exclude_none=True)
+    if isinstance(job.outcome, Clustering):
+        return cluster_result(job, job.outcome.mode).model_dump(exclude_none=True)
+    return None
 
 
 def _render_job(job: JobItem) -> str:
     if job.result is not None:
-        return f"{job.id}: {job.state}. {render_index(IndexResult(**job.result))}"
+        told = (
+            render_clusters(ClusterResult(**job.result))
+            if job.kind == "cluster"
+            else render_index(IndexResult(**job.result))
+        )
+        return f"{job.id}: {job.state}. {told}"
     tail = f" {job.error}" if job.error else ""
     return f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.message}.{tail}"

@@ -1,0 +1,263 @@
+"""An index call as a job of the record: accepted, planned, done; and continued after whatever ended the process.
+
+The order is the promise. What the caller handed over is in the record before a handle is returned; the plan is in the
+record before anything is embedded; every window settles its rows in its own transaction. So a job that was cut off at
+any point goes on where it was, under its id, and embeds nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import (
+    Cancelled,
+    Interrupted,
+    JobNotFound,
+    KnowledgeCoreError,
+    SourceUnavailable,
+)
+from knowledge_core.indexing import Failure, IndexReport, content_version, document_as_json, index, schedule
+from knowledge_core.ingestion.walker import allowed
+from knowledge_core.jobs import Job, State, new_id
+from knowledge_core.planning import plan, survey
+from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
+from knowledge_core.types import Document, Progress, ReportProgress
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 3  # processes that may die over one job before it is given up: it may be what kills them
+
+
+@dataclass(frozen=True)
+class IndexRequest:
+    """What an index call asked for, beside the documents that it brought. created: it made the collection."""
+
+    collection: str
+    paths: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    created: bool = False
+
+    @classmethod
+    def from_json(cls, text: str) -> IndexRequest:
+        """Return what was written as the request of a job."""
+        content = json.loads(text)
+        return cls(
+            collection=content["collection"],
+            paths=tuple(content["paths"]),
+            include=tuple(content["include"]),
+            exclude=tuple(content["exclude"]),
+            created=content["created"],
+        )
+
+
+def accept(engine: Engine, request: IndexRequest, documents: Sequence[Document], failures: Sequence[Failure]) -> Job:
+    """Write an index call into the record and start its job.
+
+    documents: given by their texts, checked. failures: those that were not right; they go into the report.
+
+    Raises:
+        PathNotAllowed, SourceUnavailable: a path; nothing was written.
+        ModelUnavailable: there is no model for a new collection; nothing was written.
+        StorageError: the record refused; nothing was written.
+    """
+    for path in request.paths:
+        if not allowed(Path(path), engine.roots.all()).exists():
+            raise SourceUnavailable(f"{path} cannot be read: there is no such file or folder. Check the path.")
+    now = time.time()
+    report = IndexReport(failed=tuple(failures), failed_total=len(failures))
+    rows = [PlanRow(document.id, "add", inline=document_as_json(document)) for document in documents]
+    id = new_id("index")
+    with engine.creating:
+        created = request.collection not in engine.names()
+        collection = engine.collection_or_new(request.collection)
+        content = json.dumps(asdict(replace(request, created=created)))
+        try:
+            collection.start_job(JobRecord(id, "index", "running", now, now, content, report.to_json()), rows)
+        except KnowledgeCoreError:
+            if created:
+                engine.drop(request.collection)
+            raise
+    return engine.jobs.start("index", request.collection, _work(engine, request.collection), id=id)
+
+
+def _work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexReport]:
+    return lambda job, report: _settled(engine, name, job, report)
+
+
+def _settled(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexReport:
+    """Do the job, and record how it ended."""
+    try:
+        done = _do(engine, name, job, report)
+    except Cancelled as stopped:
+        _finish(engine, name, job, "interrupted" if isinstance(stopped, Interrupted) else "cancelled", "")
+        raise
+    except KnowledgeCoreError as error:
+        _finish(engine, name, job, "failed", str(error))
+        raise
+    except Exception:
+        _finish(engine, name, job, "failed", "An unexpected error; the log has the details.")
+        raise
+    engine.collection(name).finish_job(job.id, "done", done.to_json())
+    return done
+
+
+def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:
+    """Record an end that is no success; a collection that only this job wanted goes with it."""
+    try:
+        with engine.creating:
+            collection = engine.collection(name)
+            record = _record(collection, job.id)
+            collection.finish_job(
+                job.id, state, json.dumps({**json.loads(record.report), "error": error}) if error else None
+            )
+            if state != "interrupted" and IndexRequest.from_json(record.request).created and _unused(collection):
+                engine.drop(name)
+    except KnowledgeCoreError as unwritten:  # the first failure is the one to be told
+        log.warning("%s: its end could not be recorded: %s", job.id, unwritten)
+
+
+def _unused(collection: Collection) -> bool:
+    with collection.view() as view:
+        empty = view.counts().known == 0
+    return empty and all(each.state not in ("running", "interrupted") for each in collection.jobs())
+
+
+def _record(collection: Collection, id: str) -> JobRecord:
+    return next(each for each in collection.jobs() if each.id == id)
+
+
+def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexReport:
+    settings = engine.config.indexing
+    file_limit = int(settings.max_file_mb * 1e6)
+    with engine.one_writer(name, report):
+        collection = engine.collection(name)
+        record = _record(collection, job.id)
+        so_far = IndexReport.from_json(record.report)
+        if not so_far.planned:
+            _plan(engine, collection, job.id, IndexRequest.from_json(record.request), so_far, file_limit)
+        rows = collection.plan(job.id)
+        report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
+        embedder = engine.embedder_for(collection)
+        engine.check_contract(collection, embedder)
+        return index(
+            collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
+            file_limit=file_limit, progress=report,
+        )  # fmt: skip
+
+
+def _plan(
+    engine: Engine, collection: Collection, job: str, request: IndexRequest, so_far: IndexReport, file_limit: int
+) -> None:
+    if not request.paths:
+        return
+    surveys = survey(
+        request.paths, engine.roots.all(), include=request.include, exclude=request.exclude, limit=file_limit
+    )
+    version = content_version(engine.config.indexing.chunk_size)
+    schedule(collection, job, plan(collection, surveys, version=version), so_far)
+
+
+# -- what a former process left ----------------------------------------------------------------------------------------
+
+Continue = Callable[[Engine, str], Callable[[Job, ReportProgress], object]]
+"""From an engine and a collection's name to the work that goes on with an interrupted job of one kind."""
+
+KINDS: dict[str, Continue] = {"index": _work}
+
+
+def resume_jobs(engine: Engine) -> None:
+    """Go on, on threads of their own, with the jobs that former processes left; returns at once."""
+    threading.Thread(target=_resume_all, args=(engine,), name="resume", daemon=True).start()
+
+
+def _resume_all(engine: Engine) -> None:
+    for name in engine.names():
+        try:
+            collection = engine.collection(name)
+            for record in reversed(collection.jobs()):
+                if record.state == "interrupted" and engine.jobs.find(record.id) is None:
+                    _resume(engine, collection, record)
+        except Interrupted:
+            return  # this process is ending, too
+        except KnowledgeCoreError as error:
+            log.warning("the jobs of %s cannot go on: %s", name, error)
+
+
+def _resume(engine: Engine, collection: Collection, record: JobRecord) -> None:
+    attempt = collection.resume_job(record.id)
+    if record.kind not in KINDS or attempt > MOST_ATTEMPTS:
+        why = f"{attempt - 1} processes ended while they worked on it" if record.kind in KINDS else "it cannot go on"
+        error = f"Given up: {why}. Index the sources again, a part at a time if it fails again."
+        collection.finish_job(record.id, "failed", json.dumps({**json.loads(record.report), "error": error}))
+        log.warning("%s: %s", record.id, error)
+        return
+    log.info("%s goes on (attempt %d)", record.id, attempt)
+    engine.jobs.start(record.kind, collection.name, KINDS[record.kind](engine, collection.name), id=record.id)
+
+
+# -- what is known of jobs ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job, of this process or out of the record. outcome: an `IndexReport`, or what another kind gives."""
+
+    id: str
+    kind: str
+    collection: str
+    state: State
+    created: float
+    progress: Progress
+    error: str
+    outcome: object
+
+
+def view_of(job: Job) -> JobView:
+    """Return a job of this process as it is now."""
+    return JobView(job.id, job.kind, job.collection, job.state, job.created, job.progress, job.error, job.outcome)
+
+
+def known_jobs(engine: Engine) -> list[JobView]:
+    """Return every job that is remembered: those that run, then the newest."""
+    here = {job.id: view_of(job) for job in engine.jobs.all()}
+    recorded = {}
+    for name in engine.names():
+        for record in engine.collection(name).jobs():
+            recorded[record.id] = _recorded_view(name, record)
+    return sorted((recorded | here).values(), key=lambda job: (job.state != "running", -job.created))
+
+
+def find_job(engine: Engine, id: str) -> JobView:
+    """Return one job.
+
+    Raises:
+        JobNotFound: there is none of this id; the message lists the latest.
+    """
+    job = engine.jobs.find(id)
+    if job is not None:
+        return view_of(job)
+    known = known_jobs(engine)
+    found = next((each for each in known if each.id == id), None)
+    if found is None:
+        latest = ", ".join(each.id for each in known[:5]) or "none"
+        raise JobNotFound(f"No job {id!r}. There are: {latest}.")
+    return found
+
+
+def _recorded_view(name: str, record: JobRecord) -> JobView:
+    report = IndexReport.from_json(record.report)
+    content: Mapping[str, object] = json.loads(record.report)
+    done = report.indexed + report.unchanged + report.removed + report.failed_total
+    progress = Progress(done, 0, f"{done} documents settled", chunks=report.chunks)
+    outcome = report if record.state == "done" and record.kind == "index" else None
+    return JobView(
+        record.id, record.kind, name, record.state, record.created, progress, str(content.get("error", "")), outcome
+    )
