@@ -47,14 +47,14 @@ class IndexRequest:
 
     @classmethod
     def from_json(cls, text: str) -> IndexRequest:
-        """Return what was written as the request of a job."""
+        """Return what was written as the request of a job; the first schema wrote the plan alone, and nothing here."""
         content = json.loads(text)
         return cls(
-            collection=content["collection"],
-            paths=tuple(content["paths"]),
-            include=tuple(content["include"]),
-            exclude=tuple(content["exclude"]),
-            created=content["created"],
+            collection=content.get("collection", ""),
+            paths=tuple(content.get("paths", ())),
+            include=tuple(content.get("include", ())),
+            exclude=tuple(content.get("exclude", ())),
+            created=content.get("created", False),
         )
 
 
