@@ -20,13 +20,10 @@ from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.models import resolve
 from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
 from knowledge_core.evaluation import load_beir
-from knowledge_core.indexing import index
+from knowledge_core.indexing import document_as_json, index
 from knowledge_core.ingestion.chunking import chunk
-from knowledge_core.planning import Plan
-from knowledge_core.storage.collection import Collection
+from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
 from knowledge_core.types import Task, no_progress
-
-NOTHING = Plan(items=(), remove=(), unchanged=0, skipped={}, sources=(), absorbed=(), renames={})
 
 
 def main() -> None:
@@ -57,16 +54,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as home:
             collection = Collection.create(Path(home) / "c", "c", embedder.contract)
             began = time.perf_counter()
-            index(
-                collection,
-                embedder,
-                NOTHING,
-                documents,
-                job="j",
-                chunk_size=400,
-                file_limit=10**8,
-                progress=no_progress,
-            )
+            now = time.time()
+            rows = [PlanRow(each.id, "add", inline=document_as_json(each)) for each in documents]
+            collection.start_job(JobRecord("j", "index", "running", now, now), rows)
+            index(collection, embedder, job="j", roots=(), chunk_size=400, file_limit=10**8, progress=no_progress)
             whole.append(tokens / (time.perf_counter() - began))
             collection.close()
     share = statistics.median(each / other for each, other in zip(whole, alone, strict=True))

@@ -1,9 +1,11 @@
-"""How soon `kcore serve` answers, and what it weighs, beside `python -c pass`.
+"""How soon `kcore serve` answers, and what it weighs: a pipe to a running owner, a cold start, a server of its own.
 
-    python benchmarks/startup.py [--rounds 7] [--json FILE]
+    python -m benchmarks.startup [--rounds 9] [--clients 10] [--json FILE]
 
-A real process and a real pipe: from launch to the answer of `initialize`, of `tools/list`, and of the first search
-(which loads the model). Memory is the resident size of the server's process (Linux). Medians.
+Real processes and real pipes, interleaved in every round: `python -c pass`; a pipe while an owner runs; a pipe that has
+to start the owner; `kcore serve --in-process`, as servers without an owner are. Times are from launch to the answer of
+`initialize` and of `tools/list`; medians. Memory (Linux): a pipe's private memory, and one owner with its clients
+against as many servers of their own, each with the model loaded, as the sum of proportional set sizes.
 """
 
 from __future__ import annotations
@@ -16,23 +18,31 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from benchmarks.report import machine, table, write_json
+from knowledge_core.paths import holder
 
 KCORE = [sys.executable, "-m", "knowledge_core.cli.main"]
 INITIALIZE = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
+TEXT = {"documents": [{"id": "a", "text": "A solar panel turns sunlight into electricity."}]}
 
 
 class Server:
     """`kcore serve` on a pipe, spoken to line by line."""
 
-    def __init__(self, home: str) -> None:
+    def __init__(self, home: str, *argv: str) -> None:
         self.began = time.perf_counter()
         environment = {**os.environ, "KNOWLEDGE_CORE_HOME": home}
         self.process = subprocess.Popen(
-            [*KCORE, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+            [*KCORE, "serve", *argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
         )
         self._id = 0
 
@@ -46,15 +56,14 @@ class Server:
                 assert "error" not in answer, answer
                 return time.perf_counter() - self.began
 
-    def notify(self, method: str) -> None:
-        self._send({"jsonrpc": "2.0", "method": method})
+    def opened(self) -> tuple[float, float]:
+        """Return the seconds to the answers of `initialize` and `tools/list`."""
+        first = self.ask("initialize", INITIALIZE)
+        self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return first, self.ask("tools/list", {})
 
-    def memory_mb(self) -> float:
-        try:
-            pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        except OSError:
-            return float("nan")
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    def call(self, tool: str, arguments: dict[str, Any]) -> float:
+        return self.ask("tools/call", {"name": tool, "arguments": arguments})
 
     def stop(self) -> None:
         self.process.stdin.close()
@@ -65,36 +74,87 @@ class Server:
         self.process.stdin.flush()
 
 
-def one_round(home: str) -> dict[str, float]:
+@contextmanager
+def data_directory() -> Iterator[str]:
+    """Yield a data directory of its own, whose owner ends with the block."""
+    with tempfile.TemporaryDirectory() as home:
+        try:
+            yield home
+        finally:
+            subprocess.run([*KCORE, "stop", "--home", home], check=True, stdout=subprocess.DEVNULL)
+
+
+def timed(home: str, *argv: str) -> tuple[float, float]:
+    server = Server(home, *argv)
+    seconds = server.opened()
+    server.stop()
+    return seconds
+
+
+def one_round(warm_home: str) -> dict[str, float]:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", "pass"], check=True)
-    seen = {"python -c pass": time.perf_counter() - began}
-    server = Server(home)
-    seen["initialize"] = server.ask("initialize", INITIALIZE)
-    server.notify("notifications/initialized")
-    seen["tools/list"] = server.ask("tools/list", {})
-    seen["memory before a model, MB"] = server.memory_mb()
-    arguments = {"documents": [{"id": "a", "text": "A solar panel turns sunlight into electricity."}]}
-    seen["first text indexed (loads the model)"] = server.ask("tools/call", {"name": "index", "arguments": arguments})
-    seen["memory with the model, MB"] = server.memory_mb()
-    server.stop()
+    seen = {"`python -c pass`": time.perf_counter() - began}
+    seen["pipe, owner runs: initialize"], seen["pipe, owner runs: tools/list"] = timed(warm_home)
+    with data_directory() as cold:
+        seen["pipe, cold: initialize"], seen["pipe, cold: tools/list"] = timed(cold)
+    with tempfile.TemporaryDirectory() as alone:
+        seen["in-process server: initialize"], seen["in-process server: tools/list"] = timed(alone, "--in-process")
     return seen
+
+
+def rollup(pid: int, *names: str) -> float:
+    """Return the sum of these lines of a process's memory map, in MB."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(names)) / 1e3
+
+
+def memories(clients: int) -> list[tuple[str, float]]:
+    """Return what a pipe, an owner with its clients, and as many servers of their own take."""
+    rows = []
+    with data_directory() as home, ExitStack() as stack:
+        pipes = [Server(home) for _ in range(clients)]
+        for pipe in pipes:
+            stack.callback(pipe.stop)
+            pipe.opened()
+        pipes[0].call("index", TEXT)
+        for pipe in pipes:
+            pipe.call("search", {"query": "energy"})
+        rows.append(("private memory of a pipe", statistics.median(
+            rollup(pipe.process.pid, "Private_Clean", "Private_Dirty") for pipe in pipes
+        )))  # fmt: skip
+        found = holder(Path(home))
+        assert found is not None
+        whole = rollup(found.pid, "Pss:") + sum(rollup(pipe.process.pid, "Pss:") for pipe in pipes)
+        rows.append((f"one owner and {clients} pipes, the model loaded", whole))
+    with ExitStack() as stack:
+        alone = []
+        for _ in range(clients):
+            server = Server(stack.enter_context(tempfile.TemporaryDirectory()), "--in-process")
+            stack.callback(server.stop)
+            server.opened()
+            server.call("index", TEXT)
+            alone.append(server)
+        total = sum(rollup(server.process.pid, "Pss:") for server in alone)
+        rows.append((f"{clients} in-process servers, the model loaded in each", total))
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
-    rounds = []
-    for _ in range(arguments.rounds):
-        with tempfile.TemporaryDirectory() as home:
-            rounds.append(one_round(home))
-    medians = {name: statistics.median(each[name] for each in rounds) for name in rounds[0]}
-    rows = [(name, value if "MB" in name else 1e3 * value) for name, value in medians.items()]
-    print(f"{arguments.rounds} rounds.\n{machine()}\n")
-    print(table(["from launch to the answer", "ms (or MB)"], rows))
-    write_json(arguments.json, {"rows": rows})
+    with data_directory() as warm_home:
+        timed(warm_home)
+        rounds = [one_round(warm_home) for _ in range(arguments.rounds)]
+    times = [(name, 1e3 * statistics.median(each[name] for each in rounds)) for name in rounds[0]]
+    print(f"{arguments.rounds} rounds, medians.\n{machine()}\n")
+    print(table(["from launch to the answer", "ms"], times))
+    memory = memories(arguments.clients) if sys.platform == "linux" else []
+    print("\n" + table(["memory", "MB"], memory))
+    write_json(arguments.json, {"milliseconds": times, "megabytes": memory})
 
 
 if __name__ == "__main__":
