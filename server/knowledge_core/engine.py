@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +35,8 @@ class Engine:
     """One data directory, owned by this process from construction until `close`.
 
     lock: where the caller holds the data directory already; then the caller releases it, too.
-    notices: what every client should know of how this process serves.
+    notices: what every client should know of how this process serves. listeners: told, on the writing thread, which
+    documents of a collection a write changed.
 
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
@@ -62,6 +63,7 @@ class Engine:
         self.creating = threading.RLock()  # held while a job is recorded, or the collection that it made is dropped
         self._make_embedder = make_embedder or self._sentence_transformers
         self.notices: list[str] = []
+        self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self._loading: dict[int, threading.Event] = {}
         self.roots = Roots(home / "roots.json", config.roots)
         self.jobs = Jobs()
@@ -90,6 +92,7 @@ class Engine:
                     there_are = ", ".join(known) or "none yet; index something first"
                     raise CollectionNotFound(f"No collection {name!r}. There are: {there_are}.")
                 self._collections[name] = Collection.open(self._folder / name)
+                self._collections[name].listeners = self.listeners
             return self._collections[name]
 
     def collection_or_new(self, name: str) -> Collection:
@@ -103,6 +106,7 @@ class Engine:
         with self._guard:
             if name not in self._collections and name not in self.names():
                 self._collections[name] = Collection.create(self._folder / name, name, contract)
+                self._collections[name].listeners = self.listeners
             return self.collection(name)
 
     @contextmanager

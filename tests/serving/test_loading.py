@@ -99,7 +99,7 @@ async def test_the_models_of_the_collections_are_loaded_in_the_background_when_t
 async def test_a_model_that_cannot_be_loaded_is_an_error_of_the_search_that_needs_it(slow, monkeypatch):
     from knowledge_core.errors import ModelUnavailable
 
-    engine, embedder = slow
+    engine, _ = slow
 
     def broken(self):
         raise ModelUnavailable("hash is on this machine but cannot be loaded: its files are damaged.")

@@ -56,7 +56,7 @@ def connected(run: Command) -> Callable[[argparse.Namespace], int]:
         import anyio
 
         async def inner() -> int:
-            async with _connection(arguments) as connection:
+            async with connection_of(arguments) as connection:
                 return await run(connection, arguments)
 
         return unwrapped(anyio.run, inner)
@@ -64,7 +64,8 @@ def connected(run: Command) -> Callable[[argparse.Namespace], int]:
     return with_connection
 
 
-def _connection(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Connection]:
+def connection_of(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Connection]:
+    """Return a connection for a command: to the owner, or where none can be, within this process."""
     from knowledge_core.serving.client import in_process, to_owner
     from knowledge_core.serving.dialling import OwnerImpossible, connect
 

@@ -25,10 +25,14 @@ OUR_FOLDERS = ("collections", LOGS, "run", "models")
 
 def add(commands: Any) -> None:
     """Add the commands of this family."""
-    command(
+    serve = command(
         commands, "serve", "serve MCP on stdin and stdout; this is what clients launch",
-        "kcore serve\nkcore serve --home ~/work-knowledge\nkcore serve --in-process", _serve,
+        "kcore serve\nkcore serve --home ~/work-knowledge\nkcore serve --in-process\nkcore serve --http --port 8321",
+        _serve,
     )  # fmt: skip
+    serve.add_argument("--http", action="store_true", help="open the HTTP door of the owner instead, until Ctrl-C")
+    serve.add_argument("--port", type=int, metavar="N", help="of the HTTP door (default 8321; 0: a free one)")
+    serve.add_argument("--host", metavar="ADDRESS", help="of the HTTP door; loopback only (default 127.0.0.1)")
     command(
         commands, "status", "show the owner, its clients and jobs, the collections with sizes, model and roots",
         "kcore status\nkcore status --json", connected(_status),
@@ -56,6 +60,12 @@ def _serve(arguments: argparse.Namespace) -> int:
     from knowledge_core.serving.dialling import OwnerImpossible
 
     home = data_directory(arguments.home)
+    if arguments.http:
+        from knowledge_core.cli.http import serve_http
+
+        return serve_http(arguments, home)
+    if arguments.port is not None or arguments.host is not None:
+        raise Usage("--port and --host are for --http.")
     if arguments.in_process:
         return _serve_alone(arguments, home, "asked for with --in-process")
     from knowledge_core.serving.pipe import serve
@@ -105,7 +115,8 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
 
 def _owner_lines(owner: dict[str, Any]) -> list[str]:
     memory = f", {owner['memory_bytes'] / 1e6:.0f} MB" if owner["memory_bytes"] else ""
-    lines = [f"owner: process {owner['pid']}, up {_ago(owner['started'])}{memory}, {owner['transport']} socket"]
+    http = f", HTTP at {owner['http']}" if owner["http"] else ""
+    lines = [f"owner: process {owner['pid']}, up {_ago(owner['started'])}{memory}, {owner['transport']} socket{http}"]
     lines += [
         f"client {each['id']}: {each['role']}, process {each['pid']}, for {_ago(each['since'])}, {each['calls']} calls"
         for each in owner["clients"]

@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mcp.server.caching import CacheHint
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 from knowledge_core import __version__
 from knowledge_core.engine import Engine
-from knowledge_core.errors import CollectionNotFound, DocumentNotFound, KnowledgeCoreError
+from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.private import PrivateRequests
+from knowledge_core.serving.prompts import add_prompts
+from knowledge_core.serving.resources import add_resources
 from knowledge_core.serving.tools import add_tools
 from knowledge_core.serving.tools.documents import collection_item
 
+UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")  # the same for as long as this version runs
 INSTRUCTIONS_LIMIT = 1_900  # characters; Claude Code cuts them at 2,048
 PATIENCE = 3.0  # seconds that a search of a host waits for a model that is loading, before it answers by words
 
@@ -35,11 +37,12 @@ def application(
         version=__version__,
         instructions=instructions(engine),
         extensions=[PrivateRequests(engine, owner or {})] if for_cli else None,
-        cache_hints={"tools/list": CacheHint(ttl_ms=60_000, scope="public")},
+        cache_hints=dict.fromkeys(("tools/list", "prompts/list", "resources/templates/list"), UNCHANGING),
         log_level="WARNING",
     )
     add_tools(server, engine, patience=math.inf if for_cli else PATIENCE)
-    _add_resource(server, engine)
+    add_resources(server, engine)
+    add_prompts(server)
     return server
 
 
@@ -65,21 +68,3 @@ def instructions(engine: Engine) -> str:
         lines.append(f"- {name}: {item.documents} documents{sources}"[:200])
     text = "\n".join(lines)
     return text if len(text) <= INSTRUCTIONS_LIMIT else text[:INSTRUCTIONS_LIMIT] + "\n... (list_collections has all)"
-
-
-def _add_resource(server: KnowledgeServer, engine: Engine) -> None:
-    @server.resource(
-        "knowledge://{collection}/{+document}",
-        name="document",
-        title="Document",
-        description="The stored text of a document.",
-        mime_type="text/plain",
-    )
-    def document_resource(collection: str, document: str) -> str:
-        try:
-            with engine.collection(collection).view() as view:
-                return view.document(document).document.text
-        except (CollectionNotFound, DocumentNotFound) as error:
-            raise ResourceNotFoundError(str(error)) from error
-        except KnowledgeCoreError as error:
-            raise ResourceError(str(error)) from error

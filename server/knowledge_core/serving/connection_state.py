@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -11,12 +12,14 @@ class ConnectionState:
     """One connection of this process.
 
     label: names it in the log. role: "host" or "cli". withdrawn: ids of requests that the client itself cancelled: a
-    call that is cut off without that lost its client, who may come back for what it began.
+    call that is cut off without that lost its client, who may come back for what it began. at_end: called when the
+    connection has ended.
     """
 
     label: str
     role: str
     withdrawn: set[str | int] = field(default_factory=set)
+    at_end: list[Callable[[], None]] = field(default_factory=list)
 
 
 current_connection: ContextVar[ConnectionState | None] = ContextVar("current_connection", default=None)

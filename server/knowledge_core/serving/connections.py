@@ -27,6 +27,7 @@ from knowledge_core.serving.connection_state import ConnectionState, current_con
 from knowledge_core.serving.lines import OURS, own_line
 from knowledge_core.serving.local_socket import nonce, proof, same
 from knowledge_core.serving.message_streams import MessageSocket
+from knowledge_core.serving.resources import telling_of_changes
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +77,9 @@ class Connections:
             "host": application(engine),
             "cli": application(engine, for_cli=True, owner=extensions),
         }
+        loop = asyncio.get_running_loop()
+        for server in self._servers.values():
+            engine.listeners.append(telling_of_changes(server, loop))
         self._count = 0
         self._first = True
         self.clients: dict[int, Client] = {}
@@ -171,6 +175,8 @@ class Connections:
         finally:
             del self.clients[number]
             self.last_seen = time.monotonic()
+            for act in state.at_end:
+                act()
             log.info("%s disconnected", role)
 
 

@@ -23,8 +23,10 @@ from knowledge_core.config import load_config
 from knowledge_core.engine import Engine
 from knowledge_core.index_job import resume_jobs
 from knowledge_core.paths import OwnerLock
+from knowledge_core.serving.connection_state import current_connection
 from knowledge_core.serving.connections import Connections, Identity
 from knowledge_core.serving.dialling import config_digest
+from knowledge_core.serving.doors import PORT, Doors
 from knowledge_core.serving.local_socket import unlink
 
 log = logging.getLogger(__name__)
@@ -66,13 +68,18 @@ class _Owner:
         self._ending = anyio.Event()
         identity = Identity(self._engine.home, os.getpid(), self._config_sha, "tcp" in self._address)
         self._connections = Connections(
-            self._engine, identity, retire=self.end, extensions={"stop": self._stop, "owner": self._describe}
+            self._engine,
+            identity,
+            retire=self.end,
+            extensions={"stop": self._stop, "owner": self._describe, "http": self._open_http},
         )
+        self._doors = Doors(self._engine)
         log.info("owner of %s, process %d, version %s", self._engine.home, os.getpid(), __version__)
         resume_jobs(self._engine)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch)
             tasks.start_soon(self._heed_signals)
+            tasks.start_soon(self._doors.run)
             accepting = anyio.CancelScope()
             tasks.start_soon(self._accept, accepting, tasks)
             await self._ending.wait()
@@ -132,7 +139,9 @@ class _Owner:
         self._listener.close()
         await self._connections.goodbye()
         with anyio.move_on_after(LAST_CALLS):
+            self._doors.close()
             await anyio.to_thread.run_sync(self._engine.jobs.stop, abandon_on_cancel=True)
+            await self._doors.closed()
             while any(client.calls for client in self._connections.clients.values()):
                 await anyio.sleep(0.02)
 
@@ -143,6 +152,13 @@ class _Owner:
         anyio.from_thread.run_sync(self.end, "asked to stop")
         return {"pid": os.getpid(), "version": __version__, "clients": clients}
 
+    def _open_http(self, host: str = "127.0.0.1", port: int = PORT) -> dict[str, Any]:
+        url = anyio.from_thread.run(self._doors.open, host, port)
+        connection = current_connection.get()
+        if connection is not None:
+            connection.at_end.append(self._doors.close)  # the door is open for as long as the command that asked for it
+        return {"url": url, "pid": os.getpid()}
+
     def _describe(self) -> dict[str, Any]:
         clients = sorted(self._connections.clients.values(), key=lambda client: client.number)
         return {
@@ -150,6 +166,7 @@ class _Owner:
             "started": self._started,
             "transport": "tcp" if "tcp" in self._address else "unix",
             "memory_bytes": resident_bytes(),
+            "http": self._doors.url,
             "idle_minutes": self._engine.config.owner.idle_minutes,
             "clients": [
                 {"id": f"c{each.number}", "role": each.role, "pid": each.pid, "version": each.version,

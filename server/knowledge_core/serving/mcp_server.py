@@ -5,7 +5,7 @@
 - a `KnowledgeCoreError` reaches the model as its own text; anything else as a generic line, with the log saying more;
 - input schemas say `additionalProperties: false` and carry no `title` noise.
 
-`low_level` is the one place that reaches into the SDK's private parts; a test watches over it.
+`low_level` and `events` are the places that reach into the SDK's private parts; tests watch over them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from mcp.server import MCPServer
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, InputRequiredResult
+from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
 from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 
@@ -51,7 +52,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         for tool in tools:
             tool.input_schema = {**compact(tool.input_schema), "additionalProperties": False}
             if tool.output_schema is not None:
-                tool.output_schema = compact(tool.output_schema, output=True)
+                tool.output_schema = outline(tool.output_schema)
         return tools
 
     async def call_tool(
@@ -86,6 +87,36 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         finally:
             log.info("%s in %.0f ms", name, 1e3 * (time.perf_counter() - began))
 
+    async def get_prompt(
+        self, name: str, arguments: dict[str, Any] | None = None, context: Context[dict[str, Any], Any] | None = None
+    ) -> GetPromptResult | InputRequiredResult:
+        """Render a prompt.
+
+        Raises:
+            MCPError: there is no such prompt, or an argument is lacking or unknown (-32602).
+        """
+        prompt = next((each for each in await self.list_prompts() if each.name == name), None)
+        if prompt is None:
+            known = [each.name for each in await self.list_prompts()]
+            raise MCPError(
+                INVALID_PARAMS, f"Unknown prompt {name!r}.{_did_you_mean(name, known)} There are: {', '.join(known)}."
+            )
+        given, declared = arguments or {}, prompt.arguments or []
+        for argument in declared:
+            if argument.required and argument.name not in given:
+                raise MCPError(INVALID_PARAMS, f"The prompt {name} needs the argument {argument.name!r}.")
+        names = [argument.name for argument in declared]
+        for wrong in given:
+            if wrong not in names:
+                hint = f"{_did_you_mean(wrong, names)} Its arguments: {', '.join(names)}."
+                raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {wrong!r}.{hint}")
+        return await super().get_prompt(name, arguments, context)
+
+    @property
+    def events(self) -> SubscriptionBus:
+        """Return where changes are published for the clients that listen for them."""
+        return self._subscriptions
+
     def low_level(self) -> Server[dict[str, Any]]:
         """Return the SDK's server for one pair of message streams (a socket's, a pipe's)."""
         return self._lowlevel_server
@@ -101,14 +132,23 @@ def refuse_unknown_arguments(tool: str, given: Mapping[str, object], known: list
             raise ToolError(f"{tool} has no argument {name!r}.{hint} Its arguments: {there_are}.")
 
 
-def compact(schema: Any, *, output: bool = False) -> Any:
+def outline(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a client may rely on in a result: the names of its parts, and of what type each is.
+
+    No more, because it is in every model's context: what is inside of `hits` and `clusters` a model sees in the result.
+    """
+    parts = compact(schema)["properties"]
+    types = {name: part.get("type", "object") for name, part in parts.items()}
+    return {"type": "object", "properties": {name: {"type": type} for name, type in types.items()}}
+
+
+def compact(schema: Any) -> Any:
     """Return a JSON schema without what pydantic adds and no client needs: it is in every model's context.
 
-    Titles go; "a value or null, by default null" becomes the value's own schema (left out means null). output: also
-    without `required` and defaults, since a result that lacks a key is as good as one that has it empty.
+    Titles go; "a value or null, by default null" becomes the value's own schema (left out means null).
     """
     if isinstance(schema, list):
-        return [compact(each, output=output) for each in schema]
+        return [compact(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     kept = dict(schema)
@@ -116,16 +156,12 @@ def compact(schema: Any, *, output: bool = False) -> Any:
     if isinstance(options, list) and {"type": "null"} in options and len(options) == 2:
         del kept["anyOf"]
         kept = next(option for option in options if option != {"type": "null"}) | kept
-    if kept.get("default", "") is None or (output and not isinstance(kept.get("default"), dict)):
-        kept.pop("default", None)
-    if output and isinstance(kept.get("required"), list):
-        del kept["required"]
+    if kept.get("additionalProperties") is True:  # which is what leaving it out means
+        del kept["additionalProperties"]
+    if "default" in kept and kept["default"] in (None, "", [], {}):
+        del kept["default"]
     # A property may itself be called "title": only a string under that key is noise.
-    return {
-        key: compact(value, output=output)
-        for key, value in kept.items()
-        if key != "title" or not isinstance(value, str)
-    }
+    return {key: compact(value) for key, value in kept.items() if key != "title" or not isinstance(value, str)}
 
 
 def _did_you_mean(wrong: str, known: list[str]) -> str:

@@ -17,7 +17,7 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +105,7 @@ class Collection:
         self.name = store.meta("name")
         self.contract = EmbeddingContract.from_json(store.meta("contract"))
         self._store = store
+        self.listeners: list[Callable[[str, Sequence[str]], None]] = []  # told which documents a write changed
         self._writing = threading.RLock()
         self._guard = threading.Lock()
         self._unsaved = 0
@@ -244,11 +245,17 @@ class Collection:
                 self._vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
                 self._words.apply(written.generation, written.chunks, written.removed_chunks)
             self._publish()
+            self._tell(change)
             self._unsaved += len(written.keys) + len(written.removed_keys)
             if self._unsaved >= SAVE_EVERY and self._save():
                 self._store.log.prune(written.generation, LOG_KEPT)
                 self._unsaved = 0
             return written.generation
+
+    def _tell(self, change: Change) -> None:
+        changed = [*(new.document.id for new in change.add), *change.remove]
+        for listener in self.listeners if changed else ():
+            listener(self.name, changed)
 
     def adopt_sources(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
         """Record sources; take those that a folder above absorbed away, and rename their documents. Vectors stay.

@@ -23,17 +23,18 @@ TEXT_CAP = 20_000  # bytes of a tool's text block; the least of the limits that 
 
 ToolContext = Context[dict[str, Any], Any]
 
-CollectionName = Annotated[str, Field(description="Name of the collection.")]
-Filter = Annotated[
+CollectionName = str
+Filter = Annotated[dict[str, Any] | None, Field(description="As in search.")]
+FullFilter = Annotated[
     dict[str, Any] | None,
     Field(
         description='Metadata filter, e.g. {"year": {"$gte": 2020}, "id": {"$glob": "docs/*"}}. Fields: id, title, uri, '
         "source, metadata names. Operators: $eq $ne $in $nin $gt $gte $lt $lte $exists $glob $and $or $not."
     ),
 ]
-MaxTokens = Annotated[int | None, Field(description="Budget of the answer in tokens (bytes / 3).")]
-Cursor = Annotated[str | None, Field(description="From the previous answer: continues it.")]
-WaitSeconds = Annotated[float, Field(ge=0, le=3600, description="Then a job handle is returned; poll it with `job`.")]
+MaxTokens = Annotated[int | None, Field(description="Budget of the answer (bytes / 3).")]
+Cursor = Annotated[str | None, Field(description="From the previous answer.")]
+WaitSeconds = Annotated[float, Field(ge=0, le=3600, description="Then returns a job; poll it with `job`.")]
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:

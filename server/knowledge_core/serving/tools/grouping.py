@@ -46,9 +46,8 @@ MOST_FLOATS = 2_000  # numbers in one answer, at about 8 bytes each
 MOST_BASE64 = 3_600  # numbers in one answer, at 16/3 bytes each
 
 EMBED = (
-    "Compare texts by meaning: returns their pairwise cosine similarity. With output=vectors it returns the vectors "
-    "themselves, few at a time (they are long; `kcore embed` writes many to a file). To find or group stored texts "
-    "use search or cluster."
+    "Compare texts by meaning: returns their pairwise cosine similarity; with output=vectors the vectors themselves, "
+    "few at a time. To find or group stored texts use search or cluster."
 )
 
 
@@ -94,11 +93,9 @@ def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
             "code",
         ] = "similarity",
         output: Literal["similarity", "vectors"] = "similarity",
-        dimensions: Annotated[
-            int | None, Field(description="Shorter vectors: 768, 512, 256, 128 (Matryoshka).")
-        ] = None,
+        dimensions: Annotated[int | None, Field(description="Shorter: 768, 512, 256, 128.")] = None,
         encoding: Literal["float", "base64"] = "float",
-        collection: Annotated[str | None, Field(description="Use the model of this collection.")] = None,
+        collection: Annotated[str | None, Field(description="With its model.")] = None,
     ) -> Annotated[CallToolResult, EmbedResult]:
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
@@ -156,11 +153,11 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
     async def cluster_tool(
         context: ToolContext,
         collection: CollectionName = "default",
-        texts: Annotated[list[str] | None, Field(description="Group these instead of a collection.")] = None,
-        query: Annotated[str | None, Field(description="Only what a search for this finds (at most 100).")] = None,
+        texts: Annotated[list[str] | None, Field(description="Instead of a collection.")] = None,
+        query: Annotated[str | None, Field(description="Only what it finds (at most 100).")] = None,
         filter: Filter = None,
         mode: Literal["topics", "duplicates"] = "topics",
-        k: Annotated[int | None, Field(description="Number of topics; left out: found from the data.")] = None,
+        k: Annotated[int | None, Field(description="Topics; found from the data if left out.")] = None,
         similarity: Annotated[float | None, Field(description="Least cosine of duplicates; default 0.95.")] = None,
         limit: Annotated[int, Field(ge=1, le=100, description="Clusters at most.")] = 20,
         wait_seconds: WaitSeconds = 20,
@@ -259,11 +256,11 @@ def render_clusters(result: ClusterResult) -> str:
 def _add_classify(server: KnowledgeServer, engine: Engine) -> None:
     @server.tool(name="classify", title="Classify", description=CLASSIFY, annotations=READ_ONLY)
     def classify_tool(
-        labels: Annotated[list[LabelInput], Field(description="Name, and a description or examples where they help.")],
-        texts: Annotated[list[str] | None, Field(description="Texts to label.")] = None,
+        labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
+        texts: Annotated[list[str] | None, Field(description="To label.")] = None,
         collection: Annotated[str | None, Field(description="Or the documents of this collection.")] = None,
         filter: Filter = None,
-        multiple: Annotated[bool, Field(description="All labels that fit, not only the best.")] = False,
+        multiple: Annotated[bool, Field(description="All that fit, not only the best.")] = False,
     ) -> Annotated[CallToolResult, ClassifyResult]:
         if (texts is None) == (collection is None):
             raise InvalidInput("Give texts, or a collection whose documents to label: one of them.")

@@ -14,12 +14,12 @@ from knowledge_core.engine import Engine
 from knowledge_core.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.serving.tools.common import Cursor, Filter, MaxTokens, answer, line_word, opened
+from knowledge_core.serving.tools.common import Cursor, FullFilter, MaxTokens, answer, line_word, opened
 
 DESCRIPTION = (
-    "Find passages by meaning and by words in the indexed collections. Returns hits, best first, each with document "
-    "id, title, lines, a snippet around the match and a score, and says what was covered. Give `query`, or `like` to "
-    "find more of the same (recommendation). Snippets are short: read around a hit with get_document(id, chunk)."
+    "Find passages by meaning and by words in the indexed collections. Returns hits, best first: document id, title, "
+    "lines, a snippet around the match, score; and what was covered. Give `query`, or `like` to find more of the same "
+    "(recommendation). Read around a hit with get_document(id, chunk)."
 )
 
 BY_WORDS = (
@@ -39,9 +39,7 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-Collections = Annotated[
-    list[str] | None, BeforeValidator(_as_list), Field(description="Names of collections; all if left out.")
-]
+Collections = Annotated[list[str] | None, BeforeValidator(_as_list), Field(description="All if left out.")]
 
 
 def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
@@ -55,14 +53,12 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
     )
     def search_tool(
         query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
-        like: Annotated[
-            ExamplesInput | None, Field(description='{"ids": [document ids], "texts": [...]} to be near to.')
-        ] = None,
-        unlike: Annotated[ExamplesInput | None, Field(description="The same shape, to be far from.")] = None,
+        like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
+        unlike: Annotated[ExamplesInput | None, Field(description="And to be far from.")] = None,
         collections: Collections = None,
         limit: Annotated[int, Field(ge=1, le=100, description="Hits at most.")] = 8,
         mode: Literal["hybrid", "semantic", "lexical"] = "hybrid",
-        filter: Filter = None,
+        filter: FullFilter = None,
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
         explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,

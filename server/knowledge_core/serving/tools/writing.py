@@ -46,8 +46,8 @@ SHOWN = 20  # failures or ids listed in an answer; the rest is counted
 INDEX = (
     "Make documents searchable: files and folders by `paths` (inside the allowed roots; Markdown, text, HTML, PDF, "
     "source code), or texts by `documents`. Repeating it is cheap: unchanged documents are skipped, changed ones "
-    "replaced, vanished files removed. Returns what was indexed, skipped and failed with reasons, or a job handle "
-    "when it outlasts wait_seconds; the work then goes on."
+    "replaced, vanished files removed. Returns what was indexed, skipped and failed, or a job when it outlasts "
+    "wait_seconds; the work goes on."
 )
 DELETE = (
     "Delete documents by `ids` or by `filter`, or with all=true the whole collection. `filter` and `all` need "
@@ -82,8 +82,8 @@ def add_index(server: KnowledgeServer, engine: Engine) -> None:
         paths: Annotated[list[str] | None, Field(description="Absolute paths of files or folders.")] = None,
         documents: Annotated[list[DocumentInput] | None, Field(description="Texts; the same id replaces.")] = None,
         collection: CollectionName = "default",
-        include: Annotated[list[str] | None, Field(description='Only files that match, e.g. ["*.md"].')] = None,
-        exclude: Annotated[list[str] | None, Field(description="No files that match.")] = None,
+        include: Annotated[list[str] | None, Field(description='Only such files, e.g. ["*.md"].')] = None,
+        exclude: Annotated[list[str] | None, Field(description="No such files.")] = None,
         wait_seconds: WaitSeconds = 20,
     ) -> Annotated[CallToolResult, IndexResult]:
         if not paths and not documents:
