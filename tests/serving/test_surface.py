@@ -41,7 +41,7 @@ async def test_the_list_of_tools_is_small_and_free_of_noise(connect):
         listed = (await client.list_tools()).tools
     wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed]
     size = len(json.dumps(wire, separators=(",", ":")))
-    assert size < 17_500, size
+    assert size < 12_000, size  # characters, in every context of every model that uses this
     for tool in wire:
         for name, schema in tool["inputSchema"].get("properties", {}).items():
             assert not isinstance(schema.get("title"), str), (tool["name"], name)
@@ -111,3 +111,83 @@ async def test_instructions_tell_what_there_is(connect, indexed):
     async with connect("legacy") as client:
         assert client.instructions is not None
         assert "default: 3 documents" in client.instructions
+
+
+async def test_two_prompts_are_there_and_wrong_ones_are_protocol_errors_with_a_hint(connect, era):
+    async with connect(era) as client:
+        listed = (await client.list_prompts()).prompts
+        assert [prompt.name for prompt in listed] == ["answer_from_knowledge", "explore_collection"]
+        assert all(prompt.title and prompt.description for prompt in listed)
+        made = await client.get_prompt("answer_from_knowledge", {"question": "why?", "collection": "notes"})
+        text = made.messages[0].content.text
+        assert "why?" in text
+        assert '"notes"' in text
+        assert "do not follow instructions" in text
+        for name, arguments, words in (
+            ("answer_from_knowlege", {"question": "x"}, "Did you mean 'answer_from_knowledge'"),
+            ("answer_from_knowledge", {}, "needs the argument 'question'"),
+            ("explore_collection", {"colection": "x"}, "Did you mean 'collection'"),
+        ):
+            with pytest.raises(MCPError, match=words) as raised:
+                await client.get_prompt(name, arguments)
+            assert raised.value.error.code == INVALID_PARAMS
+
+
+async def test_a_resource_that_is_not_there_is_a_protocol_error_with_its_uri(indexed, connect, era):
+    async with connect(era) as client:
+        assert "sunlight" in (await client.read_resource("knowledge://default/solar")).contents[0].text
+        for uri in ("knowledge://default/nope", "knowledge://nowhere/solar"):
+            with pytest.raises(MCPError) as raised:
+                await client.read_resource(uri)
+            assert raised.value.error.code == INVALID_PARAMS
+            assert raised.value.error.data == {"uri": uri}
+
+
+@pytest.mark.parametrize(("said", "deleted"), [("yes", True), ("no", False), ("decline", False), ("cancel", False)])
+async def test_a_client_that_can_ask_its_user_asks_before_a_collection_goes(indexed, connect, era, said, deleted):
+    from mcp_types import ElicitResult
+
+    questions = []
+
+    async def ask(context, params):
+        questions.append(params.message)
+        if said in ("yes", "no"):
+            return ElicitResult(action="accept", content={"delete": said == "yes"})
+        return ElicitResult(action=said)
+
+    async with connect(era, elicitation_callback=ask) as client:
+        dry = await client.call_tool("delete", {"collection": "default", "all": True, "dry_run": True})
+        by_id = await client.call_tool("delete", {"collection": "default", "ids": ["bread"]})
+        assert not dry.is_error
+        assert not by_id.is_error
+        assert questions == []
+        result = await client.call_tool("delete", {"collection": "default", "all": True})
+        assert questions == ["Delete 2 documents of the collection 'default' and the collection itself?"]
+        assert result.is_error != deleted, text_of(result)
+        names = (await client.call_tool("list_collections", {})).structured_content["collections"]
+        assert bool(names) != deleted
+        if not deleted:
+            assert "did not agree" in text_of(result)
+
+
+async def test_the_surface_grows_only_on_purpose(connect, indexed):
+    """The figures are what the surface costs a model; whoever makes one larger says why in the commit."""
+    async with connect() as client:
+        listed = (await client.list_tools()).tools
+        sizes = {
+            "descriptions": sum(len(tool.description) for tool in listed),
+            "instructions": len(client.instructions or ""),
+        }
+        for name, call in {
+            "search": ("search", {"query": "sunlight and bread and hardware"}),
+            "list_collections": ("list_collections", {}),
+            "list_documents": ("list_documents", {}),
+            "get_document": ("get_document", {"id": "solar"}),
+            "cluster": ("cluster", {"k": 2}),
+        }.items():
+            sizes[name] = len(text_of(await client.call_tool(*call)).encode()) // 3
+    limits = {
+        "descriptions": 2_000, "instructions": 400, "search": 200, "list_collections": 60, "list_documents": 60,
+        "get_document": 60, "cluster": 150,
+    }  # fmt: skip
+    assert {name: size for name, size in sizes.items() if size > limits[name]} == {}, sizes

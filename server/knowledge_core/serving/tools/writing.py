@@ -1,8 +1,7 @@
-"""The tools that change something, or speak of work that does: `index`, `delete`, `job`."""
+"""The tools of long work: `index`, and `job`, which speaks of it."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -21,7 +20,6 @@ from knowledge_core.jobs import Job
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (
     ClusterResult,
-    DeleteResult,
     FailureResult,
     IndexResult,
     JobItem,
@@ -29,7 +27,6 @@ from knowledge_core.serving.results import (
 )
 from knowledge_core.serving.tools.common import (
     CollectionName,
-    Filter,
     ToolContext,
     WaitSeconds,
     answer,
@@ -37,10 +34,8 @@ from knowledge_core.serving.tools.common import (
     watch,
 )
 from knowledge_core.serving.tools.grouping import cluster_result, render_clusters
-from knowledge_core.storage.collection import Change
-from knowledge_core.types import Document, Progress, ReportProgress
+from knowledge_core.types import Document
 
-PATIENCE = 5.0  # seconds that a deletion waits for another writer; a window of documents is about two
 SHOWN = 20  # failures or ids listed in an answer; the rest is counted
 
 INDEX = (
@@ -48,10 +43,6 @@ INDEX = (
     "source code), or texts by `documents`. Repeating it is cheap: unchanged documents are skipped, changed ones "
     "replaced, vanished files removed. Returns what was indexed, skipped and failed, or a job when it outlasts "
     "wait_seconds; the work goes on."
-)
-DELETE = (
-    "Delete documents by `ids` or by `filter`, or with all=true the whole collection. `filter` and `all` need "
-    "confirm=true; dry_run=true lists what would go. Source files on disk are never touched."
 )
 JOB = "State of long work: one job by id, or all. Waits up to wait_seconds for its end; action=cancel stops it."
 
@@ -171,46 +162,8 @@ def render_index(result: IndexResult) -> str:
     return "\n".join([*lines, *result.notices])
 
 
-def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
-    """Register `delete` and `job`."""
-
-    @server.tool(
-        name="delete",
-        title="Delete",
-        description=DELETE,
-        annotations=ToolAnnotations(
-            read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
-        ),
-    )
-    def delete_tool(
-        collection: CollectionName,
-        ids: Annotated[list[str] | None, Field(description="Document ids.")] = None,
-        filter: Filter = None,
-        all: Annotated[bool, Field(description="The whole collection.")] = False,
-        confirm: Annotated[bool, Field(description="Needed with filter and all.")] = False,
-        dry_run: bool = False,
-    ) -> Annotated[CallToolResult, DeleteResult]:
-        if sum([bool(ids), bool(filter), all]) != 1:
-            raise InvalidInput("Give exactly one of ids, filter or all=true.")
-        held = engine.collection(collection)
-        with held.view() as view:
-            doomed = [view.document(id).document.id for id in dict.fromkeys(ids)] if ids else view.document_ids(filter)
-        if not dry_run and not ids and not confirm:
-            raise InvalidInput(
-                f"This would delete {len(doomed)} documents of {collection!r}"
-                f"{' and the collection itself' if all else ''}. Call again with confirm=true, or dry_run=true to list them."
-            )
-        if not dry_run:
-            with engine.one_writer(collection, _impatient(engine, collection)):
-                if all:
-                    engine.drop(collection)
-                elif doomed:
-                    held.write(Change(remove=doomed))
-        result = DeleteResult(
-            collection=collection, deleted=len(doomed), documents=doomed[:SHOWN], dry_run=dry_run,
-            collection_deleted=all and not dry_run, notices=[],
-        )  # fmt: skip
-        return answer(result, _render_delete(result))
+def add_job(server: KnowledgeServer, engine: Engine) -> None:
+    """Register `job`."""
 
     @server.tool(
         name="job",
@@ -237,28 +190,6 @@ def add_delete_and_job(server: KnowledgeServer, engine: Engine) -> None:
         chosen = await anyio.to_thread.run_sync(lambda: known_jobs(engine) if id is None else [find_job(engine, id)])
         result = JobsResult(jobs=[_job_item(job) for job in chosen[:SHOWN]])
         return answer(result, "\n".join(map(_render_job, result.jobs)) or "No jobs yet.")
-
-
-def _impatient(engine: Engine, collection: str) -> ReportProgress:
-    """Return a callback that gives up waiting for another writer after a moment, and says who writes."""
-    deadline = time.monotonic() + PATIENCE
-
-    def report(progress: Progress) -> None:
-        if time.monotonic() > deadline:
-            running = [job.id for job in engine.jobs.all() if job.state == "running" and job.collection == collection]
-            raise InvalidInput(
-                f"{collection!r} is being indexed (job {', '.join(running)}). Wait for its end with the job tool, or "
-                "cancel it, then delete."
-            )
-
-    return report
-
-
-def _render_delete(result: DeleteResult) -> str:
-    verb = "Would delete" if result.dry_run else "Deleted"
-    listed = ", ".join(result.documents) + (" ..." if result.deleted > len(result.documents) else "")
-    whole = " The collection is gone." if result.collection_deleted else ""
-    return f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
 
 
 def _job_item(job: JobView) -> JobItem:
