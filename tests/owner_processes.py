@@ -26,7 +26,8 @@ MODERN = "2026-07-28"
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "KNOWLEDGE_CORE_HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", **more}
+    own = {"KNOWLEDGE_CORE_HOME": str(home), "HOME": str(home.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**os.environ, **own, **more}
 
 
 def kcore(home: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.output import Usage, command, connected, show_as, unwrapped
+from knowledge_core.cli.setup import undo_everywhere
 from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
 from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
 
@@ -49,7 +50,7 @@ def add(commands: Any) -> None:
     logs.add_argument("--lines", type=int, default=50, metavar="N", help="how many (default 50)")
     logs.add_argument("--follow", action="store_true", help="go on until Ctrl-C")
     uninstall = command(
-        commands, "uninstall", "remove the data directory: all collections, never your files",
+        commands, "uninstall", "remove the data directory and our entries in clients, never your files",
         "kcore uninstall --dry-run\nkcore uninstall --yes", _uninstall,
     )  # fmt: skip
     uninstall.add_argument("--dry-run", action="store_true", help="only say what would go")
@@ -242,12 +243,14 @@ def _uninstall(arguments: argparse.Namespace) -> int:
     if is_held(home):
         _stop(argparse.Namespace(**{**vars(arguments), "force": True, "json": False}))
     _remove(home, doomed)
+    clients = undo_everywhere()
     left = sorted(path.name for path in home.iterdir()) if home.exists() else []
     about_rest = f" Left there, because it is not ours: {', '.join(left)}." if left else ""
+    about_clients = f" Took our entry out of {', '.join(clients)}." if clients else ""
     show_as(
         arguments,
-        {"home": str(home), "removed": listed, "left": left},
-        f"Removed {home}.{about_rest} Take kcore out of your clients' configuration, then: pip uninstall knowledge-core",
+        {"home": str(home), "removed": listed, "left": left, "clients": clients},
+        f"Removed {home}.{about_rest}{about_clients} Last: pip uninstall knowledge-core",
     )
     return 0
 

@@ -1,0 +1,130 @@
+"""What MCP clients want to read in their configuration: where the file lies, how our entry looks in it. Pure, but for `find`.
+
+Formats as the clients' own documentation has them, November 2026. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from knowledge_core.errors import InvalidInput
+
+ENTRY = "knowledge-core"  # what our entry is called in every client
+
+
+@dataclass(frozen=True)
+class ClientKind:
+    """One client. section: the key that holds the servers. editable: its file is JSON that we change ourselves.
+
+    typed: its entries name their transport. shape: how an entry looks where it is not like most.
+    """
+
+    name: str
+    title: str
+    section: str
+    where: str
+    editable: bool = False
+    typed: bool = False
+    shape: Literal["json", "toml", "opencode", "zed"] = "json"
+
+
+CLIENTS: Mapping[str, ClientKind] = {
+    each.name: each
+    for each in (
+        ClientKind("claude-desktop", "Claude Desktop", "mcpServers", "claude_desktop_config.json", editable=True),
+        ClientKind("claude-code", "Claude Code", "mcpServers", "~/.claude.json", editable=True, typed=True),
+        ClientKind("cursor", "Cursor", "mcpServers", "~/.cursor/mcp.json", editable=True),
+        ClientKind("vscode", "VS Code", "servers", "mcp.json of the user profile", editable=True, typed=True),
+        ClientKind("windsurf", "Windsurf", "mcpServers", "~/.codeium/windsurf/mcp_config.json"),
+        ClientKind("zed", "Zed", "context_servers", "~/.config/zed/settings.json", shape="zed"),
+        ClientKind("gemini-cli", "Gemini CLI", "mcpServers", "~/.gemini/settings.json"),
+        ClientKind("codex", "Codex", "mcp_servers", "~/.codex/config.toml", shape="toml"),
+        ClientKind("opencode", "OpenCode", "mcp", "~/.config/opencode/opencode.json", shape="opencode"),
+    )
+}
+
+
+def find(client: ClientKind) -> Path:
+    """Return where a client's configuration lies on this machine, whether it is there yet or not."""
+    home = Path.home()
+    if client.name == "claude-desktop":
+        return _application_data(home, "Claude") / "claude_desktop_config.json"
+    if client.name == "vscode":
+        return _application_data(home, "Code") / "User" / "mcp.json"
+    return Path(os.path.expanduser(client.where))
+
+
+def _application_data(home: Path, name: str) -> Path:
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / name
+    if sys.platform == "win32":
+        roaming = Path(os.environ.get("APPDATA", home / "AppData" / "Roaming"))
+        local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
+        # From the Microsoft Store, a program's own application data is redirected below its package.
+        packaged = sorted(local.glob(f"Packages/{name}_*/LocalCache/Roaming/{name}"))
+        return packaged[0] if packaged else roaming / name
+    return Path(os.environ.get("XDG_CONFIG_HOME", home / ".config")) / name
+
+
+def entry(client: ClientKind, command: Sequence[str]) -> dict[str, Any]:
+    """Return our entry as this client wants it. command: the program with its full path, and its arguments."""
+    if client.shape == "opencode":
+        return {"type": "local", "command": list(command), "enabled": True}
+    made: dict[str, Any] = {"command": command[0], "args": list(command[1:])}
+    if client.shape == "zed":
+        return {"source": "custom", **made, "env": {}}
+    return {"type": "stdio", **made} if client.typed else made
+
+
+def snippet(client: ClientKind, command: Sequence[str]) -> str:
+    """Return the lines that a person would put into the client's file."""
+    ours = entry(client, command)
+    if client.shape == "toml":
+        # JSON strings and lists of them are TOML, too.
+        return f"[{client.section}.{ENTRY}]\ncommand = {json.dumps(ours['command'])}\nargs = {json.dumps(ours['args'])}"
+    return json.dumps({client.section: {ENTRY: ours}}, indent=2)
+
+
+def with_entry(client: ClientKind, text: str, command: Sequence[str]) -> str:
+    """Return a configuration with our entry in it, everything else as it was.
+
+    Raises:
+        InvalidInput: the text is not plain JSON (it may have comments), or not of the shape that the client reads.
+    """
+    content = _parsed(client, text)
+    content.setdefault(client.section, {})[ENTRY] = entry(client, command)
+    return _written(content, text)
+
+
+def without_entry(client: ClientKind, text: str) -> str:
+    """Return a configuration without our entry; the same text if it is not in there.
+
+    Raises:
+        InvalidInput: see `with_entry`.
+    """
+    content = _parsed(client, text)
+    if ENTRY not in content.get(client.section, {}):
+        return text
+    del content[client.section][ENTRY]
+    return _written(content, text)
+
+
+def _parsed(client: ClientKind, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise InvalidInput(f"it is not plain JSON ({error}); it may have comments") from error
+    if not isinstance(content, dict) or not isinstance(content.get(client.section, {}), dict):
+        raise InvalidInput(f"it is not an object whose {client.section!r} is an object")
+    return content
+
+
+def _written(content: dict[str, Any], before: str) -> str:
+    indent = "\t" if "\n\t" in before else 2
+    return json.dumps(content, indent=indent, ensure_ascii=False) + "\n"

@@ -1,0 +1,122 @@
+"""`kcore setup CLIENT`: our entry goes in and out of a client's configuration, and nothing else changes."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from knowledge_core.cli.main import main
+from knowledge_core.clients_config import CLIENTS, ENTRY, find, snippet
+
+EDITED = [name for name, client in CLIENTS.items() if client.editable]
+PRINTED = [name for name in CLIENTS if name not in EDITED]
+CLIENTS_PAGE = (Path(__file__).parents[2] / "docs" / "clients.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(autouse=True)
+def user(tmp_path, monkeypatch):
+    """A user's home of the test's own."""
+    home = tmp_path / "user"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def run(capsys, *argv):
+    capsys.readouterr()
+    code = main([*argv, "--in-process"])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("name", EDITED)
+def test_an_entry_goes_in_beside_others_with_a_backup_and_out_again(capsys, user, name):
+    client = CLIENTS[name]
+    file = find(client)
+    assert file.is_relative_to(user)
+    before = {client.section: {"other": {"command": "other", "args": []}}, "unrelated": {"ü": [1, 2]}}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(before, indent=4, ensure_ascii=False), encoding="utf-8")
+    file.chmod(0o600)
+
+    code, out, _ = run(capsys, "setup", name, "--yes")
+    assert (code, f'+    "{ENTRY}"' in out.replace("      ", "    ")) == (0, True), out
+    after = json.loads(file.read_text(encoding="utf-8"))
+    ours = after[client.section].pop(ENTRY)
+    assert after == before
+    assert Path(ours["command"]).is_absolute()
+    assert ours["args"][-1] == "serve"
+    assert file.stat().st_mode & 0o777 == 0o600
+    (backup,) = file.parent.glob("*.before-kcore")
+    assert json.loads(backup.read_text(encoding="utf-8")) == before
+
+    assert "is set up already" in run(capsys, "setup", name, "--yes")[1]
+    assert run(capsys, "setup", name, "--undo", "--yes")[0] == 0
+    assert json.loads(file.read_text(encoding="utf-8")) == before
+    assert "has no entry of ours" in run(capsys, "setup", name, "--undo", "--yes")[1]
+
+
+def test_a_file_that_is_not_there_yet_is_made(capsys, user):
+    assert run(capsys, "setup", "cursor", "--yes")[0] == 0
+    assert list(json.loads((user / ".cursor" / "mcp.json").read_text())["mcpServers"]) == [ENTRY]
+
+
+@pytest.mark.parametrize("text", ['{\n  // my servers\n  "servers": {}\n}', "[]", '{"servers": 3}', "{"])
+def test_a_file_with_comments_or_of_another_shape_is_left_alone_and_the_lines_are_printed(capsys, user, text):
+    file = find(CLIENTS["vscode"])
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    code, out, err = run(capsys, "setup", "vscode", "--yes")
+    assert (code, "was left as it is" in err, f'"{ENTRY}"' in out) == (1, True, True)
+    assert file.read_text() == text
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_without_a_yes_nothing_is_written(capsys, user):
+    code, _, err = run(capsys, "setup", "cursor")
+    assert (code, "--yes" in err) == (2, True)
+    assert not (user / ".cursor").exists()
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_for_other_clients_the_lines_and_their_place_are_printed(capsys, user, name):
+    code, out, _ = run(capsys, "setup", name)
+    assert (code, str(find(CLIENTS[name])) in out, ENTRY in out) == (0, True, True)
+    assert list(user.iterdir()) == []
+    assert run(capsys, "setup", name, "--undo")[0] == 2
+
+
+def test_options_of_the_command_go_into_the_entry_and_roots_are_allowed(capsys, user, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "config.yaml").write_text("roots: []\n")
+    argv = ["--config", str(tmp_path / "config.yaml"), "--root", str(tmp_path / "notes")]
+    assert run(capsys, "setup", "cursor", "--yes", *argv)[0] == 0
+    ours = json.loads((user / ".cursor" / "mcp.json").read_text())["mcpServers"][ENTRY]
+    assert ours["args"][-2:] == ["--config", str(tmp_path / "config.yaml")]
+    assert run(capsys, "roots")[1].strip() == str(tmp_path / "notes")
+    code, _, err = run(capsys, "setup", "cursor", "--yes", "--root", "/nowhere/at/all")
+    assert (code, "/nowhere/at/all" in err) == (1, True)
+
+
+def test_uninstall_takes_the_entries_out(capsys, user):
+    run(capsys, "setup", "cursor", "--yes")
+    assert run(capsys, "list")[0] == 0
+    code, out, _ = run(capsys, "uninstall", "--yes")
+    assert (code, "Cursor" in out) == (0, True)
+    assert json.loads((user / ".cursor" / "mcp.json").read_text()) == {"mcpServers": {}}
+
+
+@pytest.mark.parametrize("name", list(CLIENTS))
+def test_the_documented_lines_are_what_setup_writes(name):
+    client = CLIENTS[name]
+    section = re.search(rf"^## {re.escape(client.title)}$.*?```(json|toml)\n(.*?)```", CLIENTS_PAGE, re.M | re.S)
+    assert section is not None
+    kind, shown = section.groups()
+    parse = json.loads if kind == "json" else tomllib.loads
+    assert parse(shown) == parse(snippet(client, ["kcore", "serve"]))
