@@ -8,7 +8,7 @@ BIN = .venv/bin
 EXTRAS = offline,test
 DEV_EXTRAS = offline,test,dev
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bundle conformance format clean
 
 demo: $(STAMP)
 	$(BIN)/kcore demo
@@ -25,6 +25,12 @@ check: $(DEV_STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+bundle: $(STAMP)
+	$(BIN)/python bundle/build_bundle.py
+
+conformance: $(STAMP)
+	$(BIN)/python -m tests.conformance
 
 format: $(DEV_STAMP)
 	$(BIN)/ruff format .

@@ -201,6 +201,14 @@ def test_a_stranger_on_the_socket_is_shown_the_door(home):
     assert kcore(home, "list").returncode == 0
 
 
+def test_roots_that_a_clients_configuration_names_are_allowed_and_wrong_ones_told(home, tmp_path):
+    (tmp_path / "notes").mkdir()
+    with RawPipe(home, "--root", str(tmp_path / "notes"), str(tmp_path / "nowhere")) as pipe:
+        pipe.initialize()
+        assert kcore(home, "roots").stdout.strip() == str(tmp_path / "notes")
+    assert b"nowhere does not exist" in pipe.errors
+
+
 # -- ending ------------------------------------------------------------------------------------------------------------
 
 

@@ -28,9 +28,13 @@ def add(commands: Any) -> None:
     """Add the commands of this family."""
     serve = command(
         commands, "serve", "serve MCP on stdin and stdout; this is what clients launch",
-        "kcore serve\nkcore serve --home ~/work-knowledge\nkcore serve --in-process\nkcore serve --http --port 8321",
+        "kcore serve\nkcore serve --home ~/work-knowledge\nkcore serve --root ~/notes ~/papers\n"
+        "kcore serve --in-process\nkcore serve --http --port 8321",
         _serve,
     )  # fmt: skip
+    serve.add_argument(
+        "--root", nargs="*", default=[], metavar="PATH", help="folders that the client's agent may index"
+    )
     serve.add_argument("--http", action="store_true", help="open the HTTP door of the owner instead, until Ctrl-C")
     serve.add_argument("--port", type=int, metavar="N", help="of the HTTP door (default 8321; 0: a free one)")
     serve.add_argument("--host", metavar="ADDRESS", help="of the HTTP door; loopback only (default 127.0.0.1)")
@@ -72,11 +76,15 @@ def _serve(arguments: argparse.Namespace) -> int:
     from knowledge_core.serving.pipe import serve
 
     try:
-        serve(home, arguments.config)
+        serve(home, arguments.config, _roots(arguments))
     except OwnerImpossible as impossible:
         print(f"kcore serve: {impossible}; serving in this process.", file=sys.stderr)
         return _serve_alone(arguments, home, str(impossible))
     return 0
+
+
+def _roots(arguments: argparse.Namespace) -> list[str]:
+    return [os.path.abspath(os.path.expanduser(root)) for root in arguments.root]
 
 
 def _serve_alone(arguments: argparse.Namespace, home: Path, why: str) -> int:
@@ -84,7 +92,7 @@ def _serve_alone(arguments: argparse.Namespace, home: Path, why: str) -> int:
     from knowledge_core.serving.stdio import serve_stdio
 
     def run() -> int:
-        serve_stdio(home, load_config(home, arguments.config), why)
+        serve_stdio(home, load_config(home, arguments.config), why, _roots(arguments))
         return 0
 
     return unwrapped(run)

@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 
 from knowledge_core import __version__
 from knowledge_core.engine import Engine
+from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.serving.application import application, instructions
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.lines import OURS, own_line
@@ -32,7 +33,7 @@ from knowledge_core.serving.resources import telling_of_changes
 log = logging.getLogger(__name__)
 
 HELLO_WITHIN = 10.0  # seconds for a client to say who it is
-LONGEST_HELLO = 4096  # bytes
+LONGEST_HELLO = 64 * 1024  # bytes; a client may name its roots in it
 
 
 @dataclass
@@ -132,9 +133,20 @@ class Connections:
             self._retire(reason)
             return None
         me = self._identity
-        welcome = {"welcome": True, "version": __version__, "pid": me.pid, "config": me.config}
+        notices = await anyio.to_thread.run_sync(self._allow, hello.get("roots"))
+        welcome = {"welcome": True, "version": __version__, "pid": me.pid, "config": me.config, "notices": notices}
         await messages.write(own_line(**{OURS: "welcome"}, **welcome))
         return hello
+
+    def _allow(self, roots: object) -> list[str]:
+        """Record the roots that a client's configuration names; return what was wrong with them."""
+        wrong = []
+        for root in roots if isinstance(roots, list) else []:
+            try:
+                self._engine.roots.add(Path(str(root)))
+            except KnowledgeCoreError as error:
+                wrong.append(str(error))
+        return wrong
 
     async def _proved(self, reader: asyncio.StreamReader, messages: MessageSocket, hello: dict[str, Any]) -> bool:
         home, mine, theirs = self._identity.home, nonce(), str(hello.get("nonce"))

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -48,10 +49,11 @@ class Link:
     version: str
     config: str
     mine: str
+    notices: tuple[str, ...] = ()
 
     def differences(self, home: Path) -> list[str]:
-        """Return what a user should know about how the owner differs from this client."""
-        told = []
+        """Return what a user should know: what the owner says, and how it differs from this client."""
+        told = list(self.notices)
         if self.config != self.mine:
             told.append(
                 f"the owner of {home} (process {self.pid}) runs with another configuration than this command reads; "
@@ -62,10 +64,10 @@ class Link:
         return told
 
 
-def connect(home: Path, config: str | None, role: Role) -> Link:
+def connect(home: Path, config: str | None, role: Role, roots: Sequence[str] = ()) -> Link:
     """Return a connection to the owner of a data directory; starts the owner if none runs.
 
-    config: `--config`, as it was given.
+    config: `--config`, as it was given. roots: folders that whoever configured this client allows to be indexed.
 
     Raises:
         OwnerImpossible: sockets or child processes are refused here.
@@ -76,7 +78,7 @@ def connect(home: Path, config: str | None, role: Role) -> Link:
     deadline = time.monotonic() + patience()
     pause = RETRY
     while True:
-        link = reach(home, config, role, deadline)
+        link = reach(home, config, role, deadline, roots)
         if link is not None:
             return link
         if _start(home, config) == "held":
@@ -87,7 +89,7 @@ def connect(home: Path, config: str | None, role: Role) -> Link:
             pause = min(2 * pause, SLOWEST_RETRY)
 
 
-def reach(home: Path, config: str | None, role: Role, deadline: float) -> Link | None:
+def reach(home: Path, config: str | None, role: Role, deadline: float, roots: Sequence[str] = ()) -> Link | None:
     """Return a connection to the owner that runs; None if none does.
 
     deadline: by `time.monotonic`; an owner that is ending is waited for until then.
@@ -105,7 +107,7 @@ def reach(home: Path, config: str | None, role: Role, deadline: float) -> Link |
         except OSError:
             return None
         try:
-            answer = _greet(made, home, config, role, tcp="tcp" in held_by.address)
+            answer = _greet(made, home, config, role, roots, tcp="tcp" in held_by.address)
         except TimeoutError:
             made.close()
             raise DataDirectoryHeld(_silent(home, held_by)) from None
@@ -116,9 +118,9 @@ def reach(home: Path, config: str | None, role: Role, deadline: float) -> Link |
             return None
         if "welcome" in answer:
             made.settimeout(None)
-            return Link(
-                made, int(answer["pid"]), str(answer["version"]), str(answer["config"]), config_digest(home, config)
-            )
+            notices = tuple(map(str, answer.get("notices", ())))
+            told = int(answer["pid"]), str(answer["version"]), str(answer["config"])
+            return Link(made, *told, config_digest(home, config), notices)
         made.close()
         if "refused" in answer:
             raise OwnerUnavailable(str(answer["refused"]))
@@ -147,10 +149,13 @@ def config_digest(home: Path, config: str | None) -> str:
 # -- hello -------------------------------------------------------------------------------------------------------------
 
 
-def _greet(made: socket.socket, home: Path, config: str | None, role: Role, *, tcp: bool) -> dict[str, Any] | None:
+def _greet(
+    made: socket.socket, home: Path, config: str | None, role: Role, roots: Sequence[str], *, tcp: bool
+) -> dict[str, Any] | None:
     """Say hello, and return what the owner says to it; None if it is no owner of this data directory."""
     mine = nonce()
-    hello = {"version": __version__, "role": role, "config": config_digest(home, config), "pid": os.getpid()}
+    hello: dict[str, Any] = {"version": __version__, "role": role, "config": config_digest(home, config)}
+    hello |= {"pid": os.getpid(), "roots": list(roots)}
     made.sendall(own_line(**{OURS: "hello"}, **hello, nonce=mine))
     if tcp:
         challenge = _own(made)

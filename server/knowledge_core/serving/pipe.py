@@ -17,7 +17,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -41,8 +41,8 @@ MINUTE = 60.0
 Id = str | int
 
 
-def serve(home: Path, config: str | None) -> None:
-    """Connect stdin and stdout to the owner until stdin ends.
+def serve(home: Path, config: str | None, roots: Sequence[str] = ()) -> None:
+    """Connect stdin and stdout to the owner until stdin ends. roots: folders that this client's configuration allows.
 
     Raises:
         OwnerImpossible: no owner can run here; nothing was read from stdin yet.
@@ -53,12 +53,12 @@ def serve(home: Path, config: str | None) -> None:
 
         msvcrt.setmode(0, os.O_BINARY)
         msvcrt.setmode(1, os.O_BINARY)
-    _Pipe(home, config).run()
+    _Pipe(home, config, roots).run()
 
 
 class _Pipe:
-    def __init__(self, home: Path, config: str | None) -> None:
-        self._home, self._config = home, config
+    def __init__(self, home: Path, config: str | None, roots: Sequence[str]) -> None:
+        self._home, self._config, self._roots = home, config, roots
         self._state = threading.Condition()  # guards what follows
         self._link: Link | None = None
         self._leaving = False  # the owner said goodbye: new requests wait for the next owner
@@ -206,7 +206,7 @@ class _Pipe:
     # -- both ----------------------------------------------------------------------------------------------------------
 
     def _connected(self) -> Link:
-        link = connect(self._home, self._config, "host")
+        link = connect(self._home, self._config, "host", self._roots)
         for difference in link.differences(self._home):
             _tell(difference)
         return link

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Sequence
 from pathlib import Path
 
 import anyio
@@ -22,6 +22,7 @@ from mcp_types import JSONRPCNotification
 
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
+from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.index_job import resume_jobs
 from knowledge_core.serving.application import application
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
@@ -30,7 +31,7 @@ from knowledge_core.serving.message_streams import note_withdrawal
 log = logging.getLogger(__name__)
 
 
-def serve_stdio(home: Path, config: Config, why: str) -> None:
+def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ()) -> None:
     """Serve until stdin ends. why: what made this process serve alone; told on stderr and in `notices`.
 
     Raises:
@@ -41,6 +42,11 @@ def serve_stdio(home: Path, config: Config, why: str) -> None:
     notice = f"This server runs in its client's process ({why}): no other client can use its collections meanwhile."
     engine.notices.append(notice)
     log.info("serving %s. %s", home, notice)
+    for root in roots:
+        try:
+            engine.roots.add(Path(root))
+        except KnowledgeCoreError as error:
+            log.warning("%s", error)
     resume_jobs(engine)
     try:
         anyio.run(_serve, engine)
