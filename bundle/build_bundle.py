@@ -1,6 +1,6 @@
 """Build the Claude Desktop bundle: dist/knowledge-core-VERSION.mcpb, a zip of the package and its manifest.
 
-    python packaging/build_bundle.py
+    python bundle/build_bundle.py
 
 The bundle's server type is `uv`: Claude Desktop makes the environment from pyproject.toml at the first start. The
 manifest's version and tools come from the package, so that they cannot differ from it. Where the official tool is at
@@ -27,7 +27,7 @@ KEPT = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md")
 
 def manifest() -> dict[str, Any]:
     """Return the manifest with the version and the tools of this package."""
-    content: dict[str, Any] = json.loads((REPOSITORY / "packaging" / "manifest.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((REPOSITORY / "bundle" / "manifest.json").read_text(encoding="utf-8"))
     return {**content, "version": __version__, "tools": asyncio.run(_tools())}
 
 
