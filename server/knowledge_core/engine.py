@@ -17,6 +17,7 @@ from types import TracebackType
 from knowledge_core.config import Config
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models import Model, resolve
+from knowledge_core.embedding.query_cache import QueryCache
 from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
 from knowledge_core.errors import CollectionNotFound, ContractMismatch, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
@@ -129,6 +130,7 @@ class Engine:
         with self._guard:
             self.collection(name).close()
             del self._collections[name]
+            self._checked = {pair for pair in self._checked if pair[0] != name}
             drop(self._folder, name)
 
     # -- models --------------------------------------------------------------------------------------------------
@@ -216,7 +218,7 @@ class Engine:
         with self._guard:
             embedder = self._embedders.get((model, dimensions))
             if embedder is None:
-                embedder = self._share(self._make_embedder(model, dimensions))
+                embedder = self._share(QueryCache(self._make_embedder(model, dimensions)))
                 self._embedders[model, dimensions] = embedder
             return embedder
 

@@ -17,6 +17,7 @@
     │   ├── StorageFull         no space left: nothing half-written
     │   ├── StorageDamaged      the record fails its checks: restore a copy, or repair
     │   └── StorageTooNew       written by a newer version of the program: upgrade
+    ├── Busy                    too many wait for the model: retry after the time in the message
     ├── DataDirectoryHeld       another process holds the data directory: the message names it
     ├── OwnerUnavailable        the owner process refused to start, or ended: the message has its reason
     ├── ConfigurationError      the configuration file is wrong: the message names the key
@@ -100,6 +101,10 @@ class StorageTooNew(StorageError):
 
 class DataDirectoryHeld(KnowledgeCoreError):
     """Another process holds the data directory."""
+
+
+class Busy(KnowledgeCoreError):
+    """Too many callers wait for the model already; the message says after how long to try again."""
 
 
 class OwnerUnavailable(KnowledgeCoreError):

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +38,16 @@ _SPECIAL: Final = 2  # tokens that models add around a text; only packs batches,
 
 PROCESSOR_BATCH: Final = 1024
 """Tokens of a batch on a processor: 512 to 2048 measure the same, and a query waits for less of it."""
+
+LONGEST_BATCH: Final = 0.4
+"""Seconds that a bulk batch may take at the measured pace: what a query may have to wait for. A slow model on a slow
+machine gets smaller batches than `PROCESSOR_BATCH`."""
+
+SMALLEST_BATCH: Final = 64
+"""Tokens below which a batch is never cut: its fixed costs would double."""
+
+FEW: Final = 8
+"""Texts that somebody waits for, embedded for another task than to be stored; more are bulk work."""
 
 ACCELERATOR_BATCH: Final = 16_384
 """Tokens of a batch on a GPU, which needs more at once to be busy. Not measured."""
@@ -70,7 +81,8 @@ class SentenceTransformersEmbedder:
         self._tokenizer: Tokenizer | None = None
         self._contract: EmbeddingContract | None = None
         self._transformer: SentenceTransformer | None = None
-        self._lanes: Lanes[list[str], Vectors] | None = None
+        self._pace = 0.0  # seconds of a token in a thread of bulk work, a moving mean; 0 before the first
+        self._lanes: Lanes[str, Vectors] | None = None
 
     @property
     def loaded(self) -> bool:
@@ -111,8 +123,9 @@ class SentenceTransformersEmbedder:
         ]
         longest = self.static_contract.max_length
         lengths = [min(length + _SPECIAL, longest) for length in self.count_tokens(formatted)]
-        batches = pack(lengths, PROCESSOR_BATCH if self._on_processor() else ACCELERATOR_BATCH)
-        rows = lanes.run([[formatted[i] for i in batch] for batch in batches])
+        batches = pack(lengths, self._budget())
+        urgent = task is not Task.DOCUMENT and len(texts) <= FEW
+        rows = lanes.run([[formatted[i] for i in batch] for batch in batches], urgent=urgent)
         full = np.empty((len(texts), self.model.dimensions), np.float32)
         for batch, vectors in zip(batches, rows, strict=True):
             full[batch] = vectors
@@ -151,7 +164,7 @@ class SentenceTransformersEmbedder:
                 self._tokenizer = tokenizer
             return self._tokenizer
 
-    def _loaded_lanes(self) -> Lanes[list[str], Vectors]:
+    def _loaded_lanes(self) -> Lanes[str, Vectors]:
         with self._loading:
             if self._lanes is None:
                 if self.model.packaged:
@@ -163,6 +176,11 @@ class SentenceTransformersEmbedder:
                 self._lanes = Lanes(self._forward, cores=cores)
             return self._lanes
 
+    def _budget(self) -> int:
+        """Return how many tokens a batch may have."""
+        most = PROCESSOR_BATCH if self._on_processor() else ACCELERATOR_BATCH
+        return int(np.clip(LONGEST_BATCH / self._pace, SMALLEST_BATCH, most)) if self._pace else most
+
     def _on_processor(self) -> bool:
         return self._transformer is not None and self._transformer.device.type == "cpu"
 
@@ -172,6 +190,7 @@ class SentenceTransformersEmbedder:
 
         transformer = self._transformer
         assert transformer is not None  # lanes exist only after the model
+        began = time.perf_counter()
         with torch.inference_mode():
             with self._preparing:  # a tokenizer that cuts and pads is not made for two threads
                 # As {"text": ...}: a bare string that looks like an image's address would be fetched and opened
@@ -182,6 +201,10 @@ class SentenceTransformersEmbedder:
                 for name, value in features.items()
             }
             vectors: Vectors = transformer(moved)["sentence_embedding"].float().cpu().numpy()
+        tokens = int(features["input_ids"].numel())
+        if tokens >= SMALLEST_BATCH:
+            taken = (time.perf_counter() - began) / tokens
+            self._pace += (0.2 if self._pace else 1.0) * (taken - self._pace)
         return vectors
 
 

@@ -1,0 +1,57 @@
+"""Queries that were embedded a moment ago: agents ask the same again, page by page and collection by collection."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.types import Task, Vectors
+
+REMEMBERED = 256  # queries; 0.8 MB at 768 dimensions
+
+
+class QueryCache:
+    """Implements `Embedder` around another one; remembers the vectors of single texts that are not stored."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self._inner = inner
+        self._guard = threading.Lock()
+        self._known: OrderedDict[tuple[str, Task], Vectors] = OrderedDict()
+
+    @property
+    def contract(self) -> EmbeddingContract:
+        """See `Embedder.contract`."""
+        return self._inner.contract
+
+    @property
+    def static_contract(self) -> EmbeddingContract:
+        """See `Embedder.static_contract`."""
+        return self._inner.static_contract
+
+    @property
+    def loaded(self) -> bool:
+        """See `Embedder.loaded`."""
+        return self._inner.loaded
+
+    def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
+        """See `Embedder.embed`."""
+        if len(texts) != 1 or task is Task.DOCUMENT:
+            return self._inner.embed(texts, task, titles)
+        asked = (texts[0], task)
+        with self._guard:
+            if asked in self._known:
+                self._known.move_to_end(asked)
+                return self._known[asked].copy()
+        made = self._inner.embed(texts, task, titles)
+        with self._guard:
+            self._known[asked] = made.copy()
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return made
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Embedder.count_tokens`."""
+        return self._inner.count_tokens(texts)
