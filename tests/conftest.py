@@ -41,10 +41,14 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def engine(home: Path) -> Iterator[Engine]:
+def embedder() -> HashEmbedder:
+    return HashEmbedder()
+
+
+@pytest.fixture
+def engine(home: Path, embedder: HashEmbedder) -> Iterator[Engine]:
     """An engine with a small deterministic embedder, where the model is not the point."""
     from knowledge_core.engine import Engine  # here, so that the tests of lower layers need nothing above them
 
-    shared = HashEmbedder()
-    with Engine(home, Config(), command="test", make_embedder=lambda model, dimensions: shared) as made:
+    with Engine(home, Config(), command="test", make_embedder=lambda model, dimensions: embedder) as made:
         yield made

@@ -18,6 +18,7 @@ from pathlib import Path
 from knowledge_core.engine import Engine
 from knowledge_core.errors import (
     Cancelled,
+    CollectionNotFound,
     Interrupted,
     JobNotFound,
     KnowledgeCoreError,
@@ -85,7 +86,12 @@ def accept(engine: Engine, request: IndexRequest, documents: Sequence[Document],
             if created:
                 engine.drop(request.collection)
             raise
-    return engine.jobs.start("index", request.collection, _work(engine, request.collection), id=id)
+    try:
+        return engine.jobs.start("index", request.collection, _work(engine, request.collection), id=id)
+    except Interrupted as ending:
+        raise Interrupted(
+            f"The process is ending; the call is recorded and goes on in the next one as job {id}."
+        ) from ending
 
 
 def _work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexReport]:
@@ -131,7 +137,12 @@ def _unused(collection: Collection) -> bool:
 
 
 def _record(collection: Collection, id: str) -> JobRecord:
-    return next(each for each in collection.jobs() if each.id == id)
+    record = next((each for each in collection.jobs() if each.id == id), None)
+    if record is None:
+        raise CollectionNotFound(
+            f"Collection {collection.name!r} was deleted and made anew meanwhile; {id} went with it."
+        )
+    return record
 
 
 def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexReport:
@@ -200,7 +211,12 @@ def _resume(engine: Engine, collection: Collection, record: JobRecord) -> None:
         log.warning("%s: %s", record.id, error)
         return
     log.info("%s goes on (attempt %d)", record.id, attempt)
-    engine.jobs.start(record.kind, collection.name, KINDS[record.kind](engine, collection.name), id=record.id)
+    work = KINDS[record.kind](engine, collection.name)
+    try:
+        engine.jobs.start(record.kind, collection.name, work, id=record.id, created=record.created)
+    except Interrupted:
+        collection.finish_job(record.id, "interrupted", None)  # it never began: that is no attempt
+        raise
 
 
 # -- what is known of jobs ---------------------------------------------------------------------------------------------
@@ -230,8 +246,12 @@ def known_jobs(engine: Engine) -> list[JobView]:
     here = {job.id: view_of(job) for job in engine.jobs.all()}
     recorded = {}
     for name in engine.names():
-        for record in engine.collection(name).jobs():
-            recorded[record.id] = _recorded_view(name, record)
+        try:
+            records = engine.collection(name).jobs()
+        except KnowledgeCoreError as error:  # damaged, or deleted a moment ago: the others' jobs are none the worse
+            log.warning("the jobs of %s cannot be read: %s", name, error)
+            continue
+        recorded.update({record.id: _recorded_view(name, record) for record in records})
     return sorted((recorded | here).values(), key=lambda job: (job.state != "running", -job.created))
 
 
@@ -250,6 +270,20 @@ def find_job(engine: Engine, id: str) -> JobView:
         latest = ", ".join(each.id for each in known[:5]) or "none"
         raise JobNotFound(f"No job {id!r}. There are: {latest}.")
     return found
+
+
+def cancel_job(engine: Engine, id: str) -> None:
+    """Ask a job to stop at its next batch; one that waits to go on after a crash ends at once.
+
+    Raises:
+        JobNotFound: there is none of this id.
+    """
+    found = find_job(engine, id)
+    job = engine.jobs.find(id)
+    if job is not None:
+        job.cancel()
+    elif found.state == "interrupted":
+        engine.collection(found.collection).finish_job(id, "cancelled", None)
 
 
 def _recorded_view(name: str, record: JobRecord) -> JobView:

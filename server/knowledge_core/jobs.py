@@ -109,15 +109,17 @@ class Jobs:
         self._guard = threading.Lock()
         self._stopped = False
 
-    def start(self, kind: str, collection: str, work: Work, *, id: str | None = None) -> Job:
+    def start(
+        self, kind: str, collection: str, work: Work, *, id: str | None = None, created: float | None = None
+    ) -> Job:
         """Start `work` on a thread of its own and return its job at once.
 
-        id: of a job that the record holds already.
+        id, created: of a job that the record holds already.
 
         Raises:
             Interrupted: the process is ending.
         """
-        job = Job(id or new_id(kind), kind, collection, time.time())
+        job = Job(id or new_id(kind), kind, collection, created or time.time())
         thread = threading.Thread(target=self._run, args=(job, work), name=job.id, daemon=True)
         with self._guard:
             if self._stopped:

@@ -65,6 +65,7 @@ def test_logs_name_the_request_in_every_line_and_hold_no_text(home):
     assert "No log yet" in kcore(home.parent / "other", "logs").stdout
 
 
+@pytest.mark.slow
 def test_logs_follow_what_is_added(home):
     kcore(home, "list")
     follower = subprocess.Popen([*KCORE, "logs", "--follow"], stdout=subprocess.PIPE, env=environment(home), text=True)
@@ -99,6 +100,7 @@ def test_uninstall_says_what_would_go_asks_and_leaves_what_is_not_ours(home):
     until(lambda: not is_held(home))
 
 
+@pytest.mark.slow
 def test_an_owner_that_dies_during_a_command_is_one_line(home):
     kcore(home, "list")
     waiting = subprocess.Popen(

@@ -38,7 +38,7 @@ def test_the_commands_of_the_readme_run_as_written(capsys, tmp_path, monkeypatch
     (notes / "bread.md").write_text("# Bread\n\nKnead the dough.\n")
     for line in commands(README):
         words = shlex.split(line)[1:]
-        if words[0] in ("demo", "serve"):
+        if words[0] in ("demo", "serve", "setup"):
             continue
         if "--like" in words:
             words += ["--collection", "notes"]

@@ -121,6 +121,29 @@ def test_two_bulk_callers_take_turns(gate):
     assert len(second.result(30)) == 3
 
 
+def test_a_failed_call_of_several_urgent_batches_does_not_end_the_lane(gate):
+    gate.open()
+    with pytest.raises(ValueError, match="bad"):
+        gate.lanes.run([["bad"], ["x"], ["y"]], urgent=True)
+    assert gate.lanes.run([["q"]], urgent=True) == [["Q"]]
+
+
+def test_batches_that_were_packed_apart_and_heavy_ones_are_not_run_as_one(gate):
+    gate.open()
+    gate.lanes.run([[letter] for letter in "abcdefgh"], urgent=True)
+    assert [len(batch) for batch in gate.ran] == [1] * 8
+    ran = []
+    weighed = Lanes(
+        lambda batch: [ran.append(len(batch)), *batch][1:],
+        cores=1,
+        weigh=lambda batch: sum(map(len, batch)),
+        heaviest=10,
+    )
+    with ThreadPoolExecutor(20) as callers:
+        list(callers.map(lambda text: weighed.run([[text]], urgent=True), ["long words"] * 20))
+    assert ran == [1] * 20
+
+
 @pytest.mark.parametrize(("urgent", "limit"), [(True, "MOST_URGENT"), (False, "MOST_CALLERS")])
 def test_beyond_a_bound_a_caller_is_told_when_to_come_back(gate, monkeypatch, urgent, limit):
     monkeypatch.setattr(module, limit, 3)

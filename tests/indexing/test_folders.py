@@ -52,32 +52,32 @@ async def test_ids_are_the_folders_name_and_the_relative_path(client, folder):
     assert await ids(client) == ["notes/a.md", "notes/deep/b.md", "notes/deep/c.txt"]
 
 
-async def test_indexing_again_costs_nothing_and_succeeds(client, folder, engine):
+async def test_indexing_again_costs_nothing_and_succeeds(client, folder, embedder):
     await index(client, folder)
-    engine.default_embedder().embedded.clear()
+    embedder.embedded.clear()
     report = await index(client, folder)
     assert (report["indexed"], report["unchanged"], report["embedded"]) == (0, 3, 0)
-    assert engine.default_embedder().embedded == []
+    assert embedder.embedded == []
 
 
-async def test_a_touched_file_is_read_and_not_embedded_again(client, folder, engine):
+async def test_a_touched_file_is_read_and_not_embedded_again(client, folder, embedder):
     await index(client, folder)
     os.utime(folder / "a.md", ns=(1, 1))
-    engine.default_embedder().embedded.clear()
+    embedder.embedded.clear()
     assert (await index(client, folder))["unchanged"] == 3
-    assert engine.default_embedder().embedded == []
+    assert embedder.embedded == []
 
 
-async def test_only_the_changed_chunks_of_a_changed_file_are_embedded(client, folder, engine):
+async def test_only_the_changed_chunks_of_a_changed_file_are_embedded(client, folder, embedder):
     long = "\n\n".join(f"# Part {n}\n\n" + f"sentence about subject{n}. " * 60 for n in range(6))
     (folder / "long.md").write_text(long)
     await index(client, folder)
-    engine.default_embedder().embedded.clear()
+    embedder.embedded.clear()
     (folder / "long.md").write_text(long.replace("subject3", "another3"))
     report = await index(client, folder)
     assert report["indexed"] == 1
     assert 0 < report["embedded"] < report["chunks"]
-    assert all("another3" in text for text in engine.default_embedder().embedded)
+    assert all("another3" in text for text in embedder.embedded)
 
 
 async def test_a_vanished_file_is_removed(client, folder):
@@ -131,14 +131,14 @@ async def test_a_folder_inside_a_known_source_belongs_to_it(client, folder):
     assert "notes/deep/d.md" in await ids(client)
 
 
-async def test_a_parent_absorbs_its_children_without_embedding_again(client, folder, engine):
+async def test_a_parent_absorbs_its_children_without_embedding_again(client, folder, embedder):
     await index(client, folder / "deep")
     assert await ids(client) == ["deep/b.md", "deep/c.txt"]
-    engine.default_embedder().embedded.clear()
+    embedder.embedded.clear()
     report = await index(client, folder)
     assert await ids(client) == ["notes/a.md", "notes/deep/b.md", "notes/deep/c.txt"]
     assert (report["indexed"], report["removed"]) == (1, 0)
-    assert len(engine.default_embedder().embedded) == 1
+    assert len(embedder.embedded) == 1
 
 
 async def test_two_folders_of_one_name_get_names_of_their_own(client, folder, tmp_path):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import anyio
@@ -19,9 +20,11 @@ from mcp.client import Client
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.errors import ModelUnavailable
-from knowledge_core.index_job import MOST_ATTEMPTS, find_job, resume_jobs
+from knowledge_core.errors import Interrupted, ModelUnavailable
+from knowledge_core.index_job import MOST_ATTEMPTS, IndexRequest, accept, find_job, known_jobs, resume_jobs
 from knowledge_core.serving.application import application
+from knowledge_core.storage.collection import JobRecord
+from knowledge_core.types import Document
 from mcp_text import text_of
 from owner_processes import until
 
@@ -305,3 +308,50 @@ def test_a_record_of_the_first_schema_is_taken_over(home):
         until(lambda: ended(engine, "index-1"))
         with engine.collection("old").view() as view:
             assert view.document_ids() == ["d7"]
+
+
+def test_one_damaged_collection_does_not_hide_the_jobs_of_the_others(home):
+    with engine_at(home, HashEmbedder()) as engine:
+        for name in ("good", "bad"):
+            assert accept(engine, IndexRequest(name), [Document("a", "some words")], ()).wait(20)
+    for extra in (home / "collections" / "bad").glob("documents.db-*"):
+        extra.unlink()
+    (home / "collections" / "bad" / "documents.db").write_bytes(b"not a database" * 1000)
+    with engine_at(home, HashEmbedder()) as engine:
+        assert [job.collection for job in known_jobs(engine)] == ["good"]
+
+
+async def test_a_job_that_waits_to_go_on_can_be_cancelled(engine, connect):
+    accept(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+    content = json.dumps(asdict(IndexRequest("c")))
+    engine.collection("c").start_job(JobRecord("index-left", "index", "interrupted", 1, 1, content, "{}"), [])
+    async with connect() as client:
+        told = await client.call_tool("job", {"id": "index-left", "action": "cancel"})
+    assert told.structured_content["jobs"][0]["state"] == "cancelled"
+
+
+def test_a_job_whose_collection_was_replaced_while_it_waited_says_so(home):
+    with engine_at(home, HashEmbedder()) as engine:
+        accept(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+        with engine.one_writer("c"):
+            waiting = accept(engine, IndexRequest("c"), [Document("b", "other words")], ())
+            engine.drop("c")
+            accept(engine, IndexRequest("c"), [Document("a", "some words")], ())
+        assert waiting.wait(20)
+        assert "deleted and made anew" in waiting.error
+
+
+def test_an_ending_process_neither_loses_a_call_nor_counts_an_attempt(home):
+    with engine_at(home, HashEmbedder()) as engine:
+        accept(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+        engine.jobs.stop()
+        with pytest.raises(Interrupted, match="goes on in the next one"):
+            accept(engine, IndexRequest("c"), [Document("b", "other words")], ())
+    for _ in range(MOST_ATTEMPTS + 1):
+        with engine_at(home, HashEmbedder()) as engine:
+            engine.jobs.stop()
+            resume_jobs(engine)
+            time.sleep(0.05)
+    with engine_at(home, HashEmbedder()) as engine:
+        resume_jobs(engine)
+        until(lambda: engine.collection("c").stored_state("b") is not None)

@@ -85,6 +85,7 @@ def test_a_losing_owner_imports_nothing_but_the_standard_library(home):
     ]
 
 
+@pytest.mark.slow
 def test_what_a_dead_owner_left_is_replaced(home):
     kcore(home, "list")
     first = owner_pid(home)
@@ -104,12 +105,20 @@ def private_temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture
+def short_home(private_temporary: Path) -> Iterator[Path]:
+    """A data directory that is short enough for a socket in it."""
+    with own_home(private_temporary) as made:
+        yield made
+
+
 def sockets_of(home: Path) -> str:
     assert kcore(home, "list").returncode == 0
     return str(address_of(home)["unix"])
 
 
-def test_a_foreign_file_in_the_sockets_place_is_left_alone(home, private_temporary):
+def test_a_foreign_file_in_the_sockets_place_is_left_alone(private_temporary, short_home):
+    home = short_home
     place = Path(sockets_of(home))
     assert place.is_relative_to(private_temporary)
     kcore(home, "stop")
@@ -120,7 +129,8 @@ def test_a_foreign_file_in_the_sockets_place_is_left_alone(home, private_tempora
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
-def test_a_folder_of_another_user_is_not_used(home, private_temporary):
+def test_a_folder_of_another_user_is_not_used(private_temporary, short_home):
+    home = short_home
     place = private_temporary / f"knowledge-core-{os.getuid()}"
     place.mkdir(mode=0o777)
     os.chown(place, 12345, 12345)
@@ -128,12 +138,15 @@ def test_a_folder_of_another_user_is_not_used(home, private_temporary):
     assert "not a folder of this user" in log(home)
 
 
-def test_a_link_in_the_folders_place_is_not_followed(home, private_temporary, tmp_path):
+@pytest.mark.slow
+def test_a_link_in_the_folders_place_is_not_followed(private_temporary, short_home, tmp_path):
+    home = short_home
     (tmp_path / "elsewhere").mkdir()
     (private_temporary / f"knowledge-core-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     assert Path(sockets_of(home)).parent == home / "run"
 
 
+@pytest.mark.slow
 def test_a_long_path_falls_back_to_loopback(tmp_path, monkeypatch):
     deep = tmp_path / ("d" * 60) / ("e" * 60)
     deep.mkdir(parents=True)
@@ -184,6 +197,7 @@ def test_a_program_that_took_a_dead_owners_port_learns_nothing_and_an_owner_star
     assert owner_pid(home) != first
 
 
+@pytest.mark.slow
 def test_a_stranger_on_the_socket_is_shown_the_door(home):
     kcore(home, "list")
     for words in (
@@ -269,6 +283,7 @@ def test_a_newer_client_replaces_the_owner_and_an_older_one_uses_the_newer(home,
     assert b"is version 99.0.0" in old.errors
 
 
+@pytest.mark.slow
 def test_the_owner_ends_when_another_version_was_installed_over_it(home, installation):
     kcore(home, "list", PYTHONPATH=str(installation.parent))
     upgrade(installation, "0.0.1")
@@ -324,7 +339,13 @@ if "--home" in sys.argv and sys.argv[0] == "-m":
 """
 
 
-@pytest.fixture(params=[NO_SOCKETS, NO_CHILDREN, KILLED_CHILDREN], ids=["no sockets", "no children", "killed children"])
+@pytest.fixture(
+    params=[
+        pytest.param(NO_SOCKETS, id="no sockets"),
+        pytest.param(NO_CHILDREN, id="no children", marks=pytest.mark.slow),
+        pytest.param(KILLED_CHILDREN, id="killed children", marks=pytest.mark.slow),
+    ]
+)
 def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The environment of a Python that may not do something."""
     (tmp_path / "site").mkdir()
@@ -344,12 +365,14 @@ def test_where_no_owner_can_be_kcore_serves_in_its_own_process_and_says_so(home,
     assert b"serving in this process" in pipe.errors
 
 
+@pytest.mark.slow
 def test_where_no_owner_can_be_a_command_works_in_its_own_process_and_says_so(home, sandbox):
     listed = kcore(home, "list", **sandbox)
     assert (listed.returncode, "working in this process" in listed.stderr) == (0, True)
     assert "No collection yet" in listed.stdout
 
 
+@pytest.mark.slow
 def test_in_process_is_refused_while_an_owner_holds_the_data_directory(home):
     kcore(home, "list")
     for argv in (["list", "--in-process"], ["serve", "--in-process"]):

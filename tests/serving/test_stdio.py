@@ -44,6 +44,7 @@ async def served(home: Path, mode: str) -> AsyncIterator[Client]:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("era", ["legacy", pytest.param("2026-07-28", marks=pytest.mark.slow)])
 async def test_the_main_job_over_a_real_pipe_in_both_eras(era, notes, tmp_path):
     with own_home(tmp_path, roots=[str(notes)]) as home:
         await main_job(home, era, notes)
@@ -92,6 +93,7 @@ async def main_job(home, era, notes):
         assert (await client.call_tool("get_document", {"id": best["document"]})).is_error
 
 
+@pytest.mark.slow
 def test_in_one_process_too_stdout_carries_the_protocol_and_nothing_else(tmp_path):
     messages = [
         {

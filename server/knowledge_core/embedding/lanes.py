@@ -30,7 +30,6 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")  # sliceable, as long as its batch: an array of vectors
 
 MOST_THREADS = 16  # not measured beyond 2 cores; Python's own work between operations bounds what more would bring
-MOST_MERGED = 64  # items of urgent batches that run as one: beyond that the last one waits longer than it gains
 MOST_URGENT = 256  # urgent batches that may wait; at 20 ms a query and ten merged, the last waits half a second
 MOST_CALLERS = 32  # bulk callers that may wait; each has a thread of its own that waits with it
 
@@ -49,10 +48,18 @@ class Lanes(Generic[_T, _R]):
     """Runs one function over batches, in threads of its own that end with the process.
 
     cores: how many processor cores to use; 1 for a model on an accelerator, which takes one batch at a time.
+    weigh: what a batch costs; urgent batches are merged up to `heaviest` of that. Without it: its items, up to 64.
     """
 
-    def __init__(self, work: Callable[[list[_T]], _R], *, cores: int) -> None:
-        self._work = work
+    def __init__(
+        self,
+        work: Callable[[list[_T]], _R],
+        *,
+        cores: int,
+        weigh: Callable[[list[_T]], int] = len,
+        heaviest: int = 64,
+    ) -> None:
+        self._work, self._weigh, self._heaviest = work, weigh, heaviest
         self._width = max(1, min(cores, MOST_THREADS))
         self._state = threading.Condition()  # guards what follows
         self._urgent: deque[_Call[_T, _R]] = deque()
@@ -121,15 +128,22 @@ class Lanes(Generic[_T, _R]):
         return self._taken_urgent() or self._taken_bulk()
 
     def _taken_urgent(self) -> list[_Taken[_T, _R]]:
+        """Take one batch of every urgent call, as far as together they are not too heavy."""
         taken: list[_Taken[_T, _R]] = []
-        items = 0
-        while self._urgent and (not taken or items + len(self._urgent[0].waiting[0][1]) <= MOST_MERGED):
-            call = self._urgent.popleft()
+        merged: list[_T] = []
+        for _ in range(len(self._urgent)):
+            call = self._urgent[0]
+            if not call.waiting:
+                self._urgent.popleft()  # it failed meanwhile
+                continue
+            if taken and self._weigh(merged + call.waiting[0][1]) > self._heaviest:
+                break
             position, batch = call.waiting.popleft()
+            self._urgent.popleft()
             if call.waiting:
                 self._urgent.append(call)
             taken.append(_Taken(call, position, batch, True))
-            items += len(batch)
+            merged += batch
         return taken
 
     def _taken_bulk(self) -> list[_Taken[_T, _R]]:

@@ -46,6 +46,9 @@ machine gets smaller batches than `PROCESSOR_BATCH`."""
 SMALLEST_BATCH: Final = 64
 """Tokens below which a batch is never cut: its fixed costs would double."""
 
+HEAVIEST_MERGE: Final = 4 * PROCESSOR_BATCH
+"""Characters, padding included, of queries that are embedded together: about as many tokens as a batch of bulk work."""
+
 FEW: Final = 8
 """Texts that somebody waits for, embedded for another task than to be stored; more are bulk work."""
 
@@ -173,7 +176,7 @@ class SentenceTransformersEmbedder:
 
                 self._transformer = _load(self.model, self._precision, self._device)
                 cores = torch.get_num_threads() if self._on_processor() else 1
-                self._lanes = Lanes(self._forward, cores=cores)
+                self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=HEAVIEST_MERGE)
             return self._lanes
 
     def _budget(self) -> int:
@@ -206,6 +209,11 @@ class SentenceTransformersEmbedder:
             taken = (time.perf_counter() - began) / tokens
             self._pace += (0.2 if self._pace else 1.0) * (taken - self._pace)
         return vectors
+
+
+def _padded(texts: list[str]) -> int:
+    """Return about what a batch costs: its characters, after padding."""
+    return len(texts) * max(map(len, texts), default=0)
 
 
 def _check_runtime(model: Model, precision: str, device: str) -> None:

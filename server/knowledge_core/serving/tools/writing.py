@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowledge_core.clustering import Clustering
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
-from knowledge_core.index_job import IndexRequest, JobView, accept, find_job, known_jobs, view_of
+from knowledge_core.index_job import IndexRequest, JobView, accept, cancel_job, find_job, known_jobs, view_of
 from knowledge_core.indexing import Failure, IndexReport
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
@@ -181,11 +181,10 @@ def add_job(server: KnowledgeServer, engine: Engine) -> None:
     ) -> Annotated[CallToolResult, JobsResult]:
         if id is None and action == "cancel":
             raise InvalidInput("Say which job to cancel: give its id.")
-        running = engine.jobs.running()
-        waited_for = engine.jobs.find(id) if id is not None else next(iter(running), None)
+        if id is not None and action == "cancel":
+            await anyio.to_thread.run_sync(cancel_job, engine, id)
+        waited_for = engine.jobs.find(id) if id is not None else next(iter(engine.jobs.running()), None)
         if waited_for is not None:
-            if action == "cancel":
-                waited_for.cancel()
             await watch(waited_for, wait_seconds, context)
         chosen = await anyio.to_thread.run_sync(lambda: known_jobs(engine) if id is None else [find_job(engine, id)])
         result = JobsResult(jobs=[_job_item(job) for job in chosen[:SHOWN]])
