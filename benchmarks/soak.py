@@ -5,7 +5,8 @@
 Every client is a thread that starts a real pipe, makes some calls (index, search, cluster, classify, get, list, delete,
 job), now and then withdraws one or kills its pipe in the middle of it, and starts again. Any error that a client did
 not cause ends the run with exit code 1. Once a minute, with all clients paused and their pipes closed: the owner's
-threads, descriptors and memory (proportional set size), and the processes below it. Linux only.
+threads, descriptors and anonymous memory (what is its own; mapped files come and go with the page cache), and the
+processes below it. Linux only.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ class Soak:
     def _call(self, chance: random.Random, number: int) -> tuple[str, dict[str, Any]]:
         words = " ".join(chance.choices(WORDS, k=12))
         collection = f"soak{number % 3}"
-        id = f"c{number}-{chance.randint(0, 30)}"
+        id = f"c{number}-{chance.randint(0, 7)}"
         return chance.choice([
             ("index", {"documents": [{"id": id, "text": f"{words}. {chance.random()}"}], "collection": collection}),
             ("index", {"documents": [{"id": f"{id}-{n}", "text": f"{words} {n}"} for n in range(5)],
@@ -188,7 +189,7 @@ def figures(home: str) -> dict[str, float]:
         "threads": len(list((proc / "task").iterdir())),
         "descriptors": len(list((proc / "fd").iterdir())),
         "processes": 1 + len(children),
-        "memory MB": rollup(found.pid, "Pss:"),
+        "memory MB": rollup(found.pid, "Anonymous:"),
     }
 
 
