@@ -42,6 +42,7 @@ No key for the Anthropic API. Set ANTHROPIC_API_KEY (https://platform.claude.com
 (mixtral and gemma3 work the same way.)"""
 
 _CACHED = {"cache_control": {"type": "ephemeral"}}
+_PASSING = ("overloaded_error", "api_error", "rate_limit_error")  # as events of a stream; the SDK retries none of them
 _ENDED: dict[str, Ended] = {
     "tool_use": "tools", "max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refusal",
 }  # fmt: skip
@@ -93,8 +94,9 @@ class AnthropicModel:
     async def _stream(self, request: Mapping[str, Any], turn: _Turn) -> None:
         """Read one turn; once more where the stream broke before a word of it was shown."""
         for last in (False, True):
+            opened = await self._client.messages.create(**request, stream=True)
             try:
-                async with await self._client.messages.create(**request, stream=True) as stream:
+                async with opened as stream:
                     async for event in stream:
                         turn.hear(event)
                 if not turn.complete:
@@ -104,8 +106,7 @@ class AnthropicModel:
                 if last or turn.shown:
                     raise
             except anthropic.APIStatusError as error:
-                # An overload that comes as an event of a stream was not retried by the SDK; by then the status was 200.
-                if last or turn.shown or error.response.status_code != 200:
+                if last or turn.shown or error.type not in _PASSING:
                     raise
             turn.forget()
 

@@ -93,15 +93,14 @@ class OpenAIModel:
     async def _stream(self, request: Mapping[str, Any], turn: _Turn) -> None:
         """Read one turn; once more where the stream broke before a word of it was shown."""
         for last in (False, True):
+            opened = await self._client.chat.completions.create(**request)
             try:
-                async with await self._client.chat.completions.create(**request) as stream:
+                async with opened as stream:
                     async for chunk in stream:
                         turn.hear(chunk)
                 if not turn.complete:
                     raise ModelUnavailable(_cut(turn))
                 return
-            except openai.APIStatusError:
-                raise
             except (openai.APIError, httpx2.HTTPError, ModelUnavailable):
                 if last or turn.shown:
                     raise

@@ -9,29 +9,23 @@ from typing import Any
 import pytest
 
 from knowledge_agent import Agent
-from owner_processes import end_owner, kcore
+from agent_material import COLLECTIONS
+from owner_processes import RawPipe, end_owner
 from scripted_endpoint import Endpoint, scripted_endpoint
 
-NOTES = {
-    "solar.md": "# Solar panels\n\nA solar panel turns sunlight into electricity.\n\nIt needs no fuel and lasts 25 years.\n",
-    "bread.md": "# Baking bread\n\nKnead the dough, let it rise for two hours, bake the loaf in a hot oven.\n",
-    "kernel.md": "# Kernels\n\nThe kernel schedules processes and talks to the hardware.\n",
-}
 Connect = Callable[..., AbstractAsyncContextManager[Agent]]
 
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A data directory whose collection `notes` holds three files, embedded by the packaged model; one owner serves all."""
-    folder = tmp_path_factory.mktemp("agent")
-    home = folder / "home"
+    """A data directory with three collections, embedded by the packaged model; one owner serves all tests."""
+    home = tmp_path_factory.mktemp("agent") / "home"
     home.mkdir(mode=0o700)
-    notes = folder / "notes"
-    notes.mkdir()
-    for name, text in NOTES.items():
-        (notes / name).write_text(text)
-    made = kcore(home, "index", str(notes), "--collection", "notes")
-    assert made.returncode == 0, made.stderr
+    with RawPipe(home) as pipe:
+        pipe.initialize()
+        for collection, documents in COLLECTIONS.items():
+            said = pipe.call("index", collection=collection, documents=documents, wait_seconds=60)
+            assert said["result"]["structuredContent"]["state"] == "done", said
     yield home
     end_owner(home)
 

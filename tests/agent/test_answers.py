@@ -193,10 +193,11 @@ async def test_a_document_is_summarised_with_sources(agent, endpoint, api):
 
 
 async def test_a_long_document_is_summarised_from_notes(agent, endpoint):
-    endpoint.script = [Say("Notes of it [1]."), Say("Whole [1].")]
-    async with agent(collections=["notes"], budget=Budget(context_tokens=10)) as made:
-        made_of = await made.summarise("document", "notes/solar.md")
-    assert made_of.sources[0].document == "notes/solar.md"
+    endpoint.script = [Say("Hills [1]."), Say("Villages [2]."), Say("Rivers from hills [1] to villages [2].")]
+    async with agent(collections=["notes"], budget=Budget(context_tokens=2_000)) as made:
+        answer = await made.summarise("document", "notes/long.md")
+    assert [each.lines for each in answer.sources] == ["1-139", "141-277"]
+    assert "Hills [1].\nVillages [2]." in endpoint.requests[-1]["messages"][-1]["content"]
 
 
 async def test_a_collection_and_its_clusters_are_summarised(agent, endpoint):
