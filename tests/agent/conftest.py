@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from knowledge_agent import Agent
 from agent_material import COLLECTIONS
+from knowledge_agent import Agent
 from owner_processes import RawPipe, end_owner
 from scripted_endpoint import Endpoint, scripted_endpoint
 
