@@ -54,7 +54,11 @@ class AnthropicModel:
     def __init__(self, model: str | None = None, *, base_url: str | None = None, timeout: float = 120.0) -> None:
         self.name = model or DEFAULT_MODEL
         try:
-            self._client = anthropic.AsyncAnthropic(base_url=base_url, max_retries=RETRIES, timeout=timeout)
+            self._client = anthropic.AsyncAnthropic(
+                base_url=base_url, max_retries=RETRIES, timeout=timeout,
+                # Documents go to the endpoint that the user named, and to no other that it names.
+                http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
+            )  # fmt: skip
         except anthropic.AnthropicError as error:
             raise WrongSetup(f"{NO_KEY}\n({error})") from error
         if not (self._client.api_key or self._client.auth_token or self._client.credentials):

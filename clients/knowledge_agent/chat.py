@@ -12,7 +12,7 @@ from typing import Any
 
 from knowledge_agent.agent import Agent
 from knowledge_agent.errors import AgentError
-from knowledge_agent.rendering import Renderer, source_lines, where
+from knowledge_agent.rendering import Renderer, printable, source_lines, where
 from knowledge_agent.types import Answer
 
 HELP = "/sources of the last answer · /reset the conversation · /save FILE · /quit (or Ctrl-D) · Ctrl-C stops an answer"
@@ -97,11 +97,14 @@ def _save(name: str, answers: list[tuple[str, Answer]], renderer: Renderer) -> N
 
 
 def as_markdown(answers: list[tuple[str, Answer]]) -> str:
-    """Return a conversation as Markdown, each answer with its sources."""
+    """Return a conversation as Markdown, each answer with its sources.
+
+    Images become text: whoever opens the file would fetch them, and a document may have put one into the answer.
+    """
     parts = []
     for question, answer in answers:
         parts.append(f"## {question}\n\n{answer.text}\n" + "\n".join(source_lines(answer)))
-    return "\n\n".join(parts) + "\n"
+    return printable("\n\n".join(parts) + "\n").replace("![", "!\\[").replace("<img", "&lt;img")
 
 
 @contextlib.contextmanager

@@ -74,5 +74,7 @@ def refusal_of(status: int, said: str, model: str, key: str) -> str:
         429: f"Too many requests, {RETRIES} retries included. Wait, or use another model.",
         529: f"The endpoint is overloaded, {RETRIES} retries included. Try again later.",
     }
+    if 300 <= status < 400:
+        return f"The model's endpoint answered {status}, a redirect, which is not followed: give its address by --base-url."
     default = f"The endpoint failed, {RETRIES} retries included. Try again later." if status >= 500 else ""
     return f"The model's endpoint answered {status}: {said[:500]} {advice.get(status, default)}".rstrip()

@@ -56,8 +56,11 @@ class OpenAIModel:
             raise WrongSetup(NO_MODEL)
         self.name = model or DEFAULT_MODEL
         self._client = openai.AsyncOpenAI(
-            api_key=key or "none", base_url=url, max_retries=RETRIES, timeout=timeout
-        )  # local servers ignore the key, and the SDK wants one
+            api_key=key or "none",  # local servers ignore it, and the SDK wants one
+            base_url=url, max_retries=RETRIES, timeout=timeout,
+            # Documents go to the endpoint that the user named, and to no other that it names.
+            http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False),
+        )  # fmt: skip
 
     async def reply(
         self,

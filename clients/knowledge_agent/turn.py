@@ -89,6 +89,8 @@ class Turn:
 
     def answer(self, text: str, shelf: Shelf) -> Answer:
         """Check what an answer cites and quotes, say what is wrong with it, and return it."""
+        if not text.strip() and not self._stopped:
+            self._stopped = "The model gave an empty answer. Ask again, or use another model."
         known = [each for each in self._citations if f"[{each.passage.number}]" in text]
         citations, doubtful = checked(text, shelf.passages, known)
         for quote in doubtful:

@@ -109,7 +109,8 @@ def test_nothing_that_is_printed_steers_the_terminal():
 @pytest.mark.anyio
 async def test_a_chat_goes_on_shows_sources_saves_and_forgets(agent, endpoint, tmp_path, capsys):
     saved = tmp_path / "talk.md"
-    endpoint.script = [Say(QUOTED), Fail(400, "no"), Say("Again.")]
+    said = QUOTED + " ![x](https://evil.example/?q=1)"
+    endpoint.script = [Call("search", {"query": "sun"}), Say(said), Fail(400, "no"), Say("Again.")]
     lines = [
         QUESTION,
         "/sources",
@@ -123,14 +124,14 @@ async def test_a_chat_goes_on_shows_sources_saves_and_forgets(agent, endpoint, t
         "/x",
     ]
     async with agent(collections=["notes"]) as made:
-        # The first reply calls no tool, so that there are no passages: put one on the shelf by a search of our own.
         assert await chat(made, "scripted", typed(lines)) == 0
     captured = capsys.readouterr()
+    assert "A solar panel turns sunlight into electricity.\n\nIt needs no fuel" in captured.err
     assert "Saved to" in captured.err
     assert "it exists already" in captured.err
     assert "answered 400: " in captured.err
     assert "(Nothing was answered yet.)" in captured.err
-    assert saved.read_text().startswith(f"## {QUESTION}\n\n{QUOTED}")
+    assert saved.read_text().startswith(f"## {QUESTION}\n\n{QUOTED} !\\[x](")
     assert [each["content"] for each in endpoint.requests[-1]["messages"][1:]] == ["more?"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from knowledge_agent import Agent, Budget, ModelUnavailable, WrongSetup
-from scripted_endpoint import Call, Cut, Endpoint, Fail, Overloaded, Refuse, Say, Slow
+from scripted_endpoint import Call, Cut, Endpoint, Fail, Overloaded, Refuse, Say, Slow, scripted_endpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +60,18 @@ async def test_malformed_arguments_go_back_to_the_model(agent, endpoint, api):
 async def test_a_model_that_only_writes_malformed_arguments_is_given_up(agent, endpoint, api):
     with pytest.raises(ModelUnavailable, match=r"3 times in a row.*--pipeline"):
         await asked(agent, api, endpoint, *[Call("search", written="[1]")] * 3)
+
+
+async def test_a_redirect_is_not_followed(agent, endpoint, api):
+    with scripted_endpoint() as other:
+        moved = Fail(307, headers={"location": f"{other.origin}/v1/messages"})
+        with pytest.raises(ModelUnavailable, match="307, a redirect, which is not followed"):
+            await asked(agent, api, endpoint, moved)
+        assert other.requests == []
+
+
+async def test_an_empty_answer_is_said_to_be_one(agent, endpoint, api):
+    assert "empty answer" in (await asked(agent, api, endpoint, Say(""))).stopped
 
 
 async def test_a_refusal_is_told_with_its_reason(agent, endpoint, api):
