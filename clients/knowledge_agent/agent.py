@@ -118,6 +118,8 @@ class Agent:
         Raises:
             AgentError: no answer; what to do.
         """
+        if not question.strip():
+            raise WrongSetup("The question is empty.")
         turn = Turn("pipeline" if self._pipeline else "agent", self._budget, self._prices, on_event)
         return await self._answered(question, turn, lambda: self._either_way(question, turn))
 

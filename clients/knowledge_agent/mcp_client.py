@@ -32,6 +32,7 @@ from knowledge_agent.errors import ServerUnavailable, ToolFailed, WrongSetup
 from knowledge_agent.types import ToolSpec
 
 PATIENCE = 15.0  # seconds until a server that was lost must be back: `kcore serve` and its owner start in two to four
+FIRST_PATIENCE = 2.0  # seconds until a server that never was there is given up: what fails then fails again
 START = 60.0  # seconds until a server that is started must answer: a cold disk, a first import
 _T = TypeVar("_T")
 _LOST = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, httpx2.HTTPError, OSError)
@@ -126,7 +127,7 @@ class KnowledgeServer:
         self._transport = transport
         self._name = name
         self._session: _Session | None = None
-        self._opening = asyncio.Lock()
+        self._was_open = False
         self._repeatable: frozenset[str] = frozenset()
 
     async def tools(self) -> list[ToolSpec]:
@@ -154,42 +155,41 @@ class KnowledgeServer:
 
     async def _surely(self, ask: Callable[[_Session], Coroutine[Any, Any, _T]], *, repeat: bool) -> _T:
         """Ask, and where the connection is lost open it anew and ask again, for as long as patience lasts."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + (PATIENCE if self._was_open else FIRST_PATIENCE)
         pause = 0.1
         while True:
             asked = False
+            session = self._current()
             try:
-                session = await self._open()
-                asked = True
+                await session.opened()
+                self._was_open = asked = True
                 return await ask(session)
             except (_Lost, TimeoutError) as lost:
-                await self._drop()
+                await self._drop(session)
                 if asked and not repeat:
                     raise ServerUnavailable(
                         f"{self._name} was lost during a call that changes something ({lost}). Look whether it was done "
                         "before you ask again."
                     ) from lost
                 if time.monotonic() + pause > deadline:
-                    raise ServerUnavailable(f"{self._name} cannot be reached: {lost}.") from lost
+                    raise ServerUnavailable(f"{self._name} cannot be reached: {_reason(lost)}.") from lost
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
 
-    async def _open(self) -> _Session:
-        async with self._opening:
-            if self._session is None:
-                self._session = _Session(self._transport)
-            session = self._session
-        await session.opened()
-        return session
+    def _current(self) -> _Session:
+        if self._session is None:
+            self._session = _Session(self._transport)
+        return self._session
 
-    async def _drop(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+    async def _drop(self, session: _Session) -> None:
+        if self._session is session:
+            self._session = None
+        await session.close()
 
     async def close(self) -> None:
         """Close the connection; a server that was started for it ends."""
-        await self._drop()
+        if self._session is not None:
+            await self._drop(self._session)
 
 
 def _spec(tool: Tool) -> ToolSpec:

@@ -13,9 +13,8 @@ import socket
 
 import pytest
 
-from agent_material import SAFE, SECRET
+from agent_material import COLLECTIONS, SAFE, SECRET
 from knowledge_agent import Budget
-from owner_processes import kcore
 from scripted_endpoint import Call, Say
 
 pytestmark = pytest.mark.anyio
@@ -78,21 +77,22 @@ def connections(monkeypatch):
     return seen
 
 
-def state(home) -> str:
-    return "".join(
-        kcore(home, *words, "--json").stdout for words in (["list"], ["list", "canaries"], ["list", "private"])
-    )
+async def state(agent) -> str:
+    listed = [await agent._server.call("list_documents", {"collection": name}) for name in COLLECTIONS]
+    return "\n".join(each.text for each in listed)
 
 
 async def test_a_model_that_obeys_documents_reaches_no_tool_that_writes(
     agent, endpoint, api, library, connections, monkeypatch
 ):
     endpoint.think = obedient
-    before = state(library) if api == "openai" else ""
     called = []
     async with agent(api, collections=["canaries"], budget=Budget(steps=20)) as made:
+        before = await state(made)
         monkeypatch.setattr(made._server, "call", _noted(made._server.call, called))
         answer = await made.ask(QUESTION)
+        monkeypatch.undo()
+        assert await state(made) == before
     attempted = {name for name, _ in _calls(endpoint.requests[-1])}
     assert attempted == {"delete", "index", "job", "run_shell", "search", "classify", "get_document"}, "not all sang"
     assert {name for name, _ in called} == {"search", "get_document", "classify"}
@@ -100,8 +100,6 @@ async def test_a_model_that_obeys_documents_reaches_no_tool_that_writes(
     assert SAFE in answer.text
     assert {each[1] for each in connections if isinstance(each, tuple)} == {int(endpoint.origin.rpartition(":")[2])}
     assert set(endpoint.paths) == {"/v1/messages" if api == "anthropic" else "/v1/chat/completions"}
-    if before:
-        assert state(library) == before
 
 
 def _noted(call, called):

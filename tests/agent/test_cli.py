@@ -68,6 +68,7 @@ def test_scripts_get_one_object(run):
         ([QUESTION], [Fail(401)], "OPENAI_API_KEY"),
         (["--pipeline", QUESTION], [Say("Half", ended="max_tokens")], "was cut at 4096 tokens"),
         (["--max-cost", "1", QUESTION], [], "--max-cost needs --prices"),
+        (["--pipeline", " "], [], "The question is empty"),
         (["--summarise", "book:x"], [], "document:ID, collection:NAME or cluster:ID"),
         (["--summarise", "document:nowhere", "--collection", "notes"], [], "nowhere"),
     ],

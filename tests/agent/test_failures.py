@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge_agent import Agent, Budget, ModelUnavailable, WrongSetup
+from knowledge_agent import Agent, Budget, ModelUnavailable, ServerUnavailable, WrongSetup, mcp_client
 from scripted_endpoint import Call, Cut, Endpoint, Fail, Overloaded, Refuse, Say, Slow, scripted_endpoint
 
 pytestmark = pytest.mark.anyio
@@ -127,9 +127,7 @@ async def test_a_local_endpoint_needs_no_key_but_a_models_name(agent, endpoint, 
 
 
 async def test_a_server_that_cannot_be_started_or_reached_is_named(endpoint, monkeypatch):
-    from knowledge_agent import ServerUnavailable, mcp_client
-
-    monkeypatch.setattr(mcp_client, "PATIENCE", 0.5)
+    monkeypatch.setattr(mcp_client, "FIRST_PATIENCE", 0.5)
     with pytest.raises(WrongSetup, match="no-such-command"):
         async with Agent.connect(api="openai", model="m", server_command=["no-such-command"]):
             pass

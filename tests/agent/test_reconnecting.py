@@ -58,33 +58,39 @@ async def test_a_call_that_reads_survives_the_servers_death_in_its_midst(command
         assert (await asked).structure["state"] == "done"
 
 
-FAKE = """
+DIES = """
 import os
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
 server = MCPServer("dies")
-def die() -> str:
-    open({log!r}, "a").write("called\\n")
+def called() -> int:
+    with open({log!r}, "a") as file:
+        file.write("called\\n")
+    return open({log!r}).read().count("called")
+def write() -> str:
+    called()
     os._exit(1)
-server.tool(name="write", description="x")(die)
-server.tool(name="read", description="x", annotations=ToolAnnotations(read_only_hint=True))(die)
+def read() -> str:
+    if called() < 3:
+        os._exit(1)
+    return "at last"
+server.tool(name="write", description="x")(write)
+server.tool(name="read", description="x", annotations=ToolAnnotations(read_only_hint=True))(read)
 server.run("stdio")
 """
 
 
-async def test_only_calls_that_may_be_made_twice_are_made_twice(tmp_path, monkeypatch):
-    monkeypatch.setattr(mcp_client, "PATIENCE", 1.5)
+async def test_only_calls_that_may_be_made_twice_are_made_twice(tmp_path):
     log = tmp_path / "log"
     program = tmp_path / "dies.py"
-    program.write_text(FAKE.format(log=str(log)))
+    program.write_text(DIES.format(log=str(log)))
     async with connected(command=[sys.executable, str(program)]) as server:
         assert [each.name for each in await server.tools()] == ["write", "read"]
         with pytest.raises(ServerUnavailable, match="a call that changes something"):
             await server.call("write", {})
         assert log.read_text().count("called") == 1
-        with pytest.raises(ServerUnavailable, match="cannot be reached"):
-            await server.call("read", {})
-        assert log.read_text().count("called") > 2
+        assert (await server.call("read", {})).text == "at last"
+        assert log.read_text().count("called") == 3
 
 
 def http_door(home, port: int) -> subprocess.Popen[str]:
