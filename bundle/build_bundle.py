@@ -46,7 +46,10 @@ def build(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     bundle = folder / f"knowledge-core-{__version__}.mcpb"
     packages = [
-        path for path in (REPOSITORY / "server").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        path
+        for part in ("server", "clients")  # both are in the distribution, so that it installs only with both
+        for path in (REPOSITORY / part).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     ]
     with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("manifest.json", json.dumps(manifest(), indent=2))

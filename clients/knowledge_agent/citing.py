@@ -1,0 +1,89 @@
+"""Whether an answer's quotations stand in what it cites: markers, quotations, and where they were found. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+
+from knowledge_agent.types import Citation, Passage
+
+MARKER = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)*)\]")
+# Words in quotation marks, of the kinds that the languages of our tests use. Under 12 characters they are rather a
+# term or a title than a quotation.
+QUOTED = re.compile(
+    r'"([^"\n]{12,})"|“([^”\n]{12,})”|„([^“”\n]{12,})[“”]|«([^»\n]{12,})»|»([^«\n]{12,})«|「([^」\n]{12,})」'
+)
+_SAME = str.maketrans({**dict.fromkeys("“”„«»‟″", '"'), **dict.fromkeys("‘’‚‛′`", "'"), **dict.fromkeys("‐‑‒–—−", "-")})
+
+
+def folded(text: str) -> str:
+    """Return a text as quotations are compared: white space, case, and kinds of quotation marks and dashes aside.
+
+    >>> folded("It’s  a\\nTest")
+    "it's a test"
+    """
+    return " ".join(unicodedata.normalize("NFKC", text).translate(_SAME).casefold().split())
+
+
+def occurs(quote: str, text: str) -> bool:
+    """Say whether a quotation stands in a text. Its parts around an ellipsis must stand there in their order.
+
+    >>> occurs("the cat … the mat", "The cat sat on\\nthe mat.")
+    True
+    >>> occurs("the dog sat", "The cat sat on the mat.")
+    False
+    """
+    place = 0
+    where = folded(text)
+    for part in re.split(r"\[?(?:…|\.\.\.)\]?", quote):
+        wanted = folded(part).strip(" .,;:")
+        found = where.find(wanted, place)
+        if found < 0:
+            return False
+        place = found + len(wanted)
+    return True
+
+
+def lines_of(quote: str, passage: Passage) -> str:
+    """Return the lines of a passage that hold a quotation; the whole passage's, if it spans what cannot be told."""
+    for number, line in enumerate(passage.text.splitlines()):
+        if occurs(quote, line):
+            return str(passage.first_line + number)
+    return passage.lines
+
+
+def checked(
+    text: str, passages: Mapping[int, Passage], known: Iterable[Citation] = ()
+) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
+    """Return an answer's citations and its doubtful quotations.
+
+    known: what the API itself vouches for; checked all the same. A quotation belongs to the markers that follow it
+    before the next quotation; without any, to all passages that the answer cites. A marker of no passage is doubtful.
+    """
+    citations = list(known)
+    doubtful = [each.quote for each in citations if not each.verified]
+    marked = [(place.start(), number) for place in MARKER.finditer(text) for number in _numbers(place[1])]
+    doubtful += [f"[{number}]" for _, number in marked if number not in passages]
+    marked = [(place, number) for place, number in marked if number in passages]
+    quotes = list(QUOTED.finditer(text))
+    for index, found in enumerate(quotes):
+        quote = next(group for group in found.groups() if group)
+        end = quotes[index + 1].start() if index + 1 < len(quotes) else len(text)
+        after = [number for place, number in marked if found.end() <= place < end]
+        cited = after or [number for _, number in marked] or [each.passage.number for each in citations]
+        place = next((passages[number] for number in cited if occurs(quote, passages[number].text)), None)
+        if place is None:
+            doubtful.append(quote)
+        else:
+            citations.append(Citation(place, quote, lines_of(quote, place), verified=True))
+    named = {each.passage.number for each in citations}
+    for _, number in marked:
+        if number not in named:
+            named.add(number)
+            citations.append(Citation(passages[number], "", passages[number].lines, verified=True))
+    return tuple(citations), tuple(dict.fromkeys(doubtful))
+
+
+def _numbers(inside: str) -> list[int]:
+    return [int(each) for each in re.findall(r"\d+", inside)]

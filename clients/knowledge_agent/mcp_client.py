@@ -1,0 +1,249 @@
+"""The connection to the knowledge server, over MCP: stdio (`kcore serve`) or streamable HTTP. Survives its restarts.
+
+Rules kept here:
+- the SDK's client lives in a task of its own: when a server dies, the SDK cancels the task that opened the client and
+  raises groups of exceptions, and neither may reach the caller;
+- a lost connection is opened anew; the call is repeated only if the tool is declared read-only or idempotent;
+- a server that this process starts gets no key of a generative model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import anyio
+import httpx2
+from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, CallToolResult, TextContent, Tool
+
+from knowledge_agent.errors import ServerUnavailable, ToolFailed, WrongSetup
+from knowledge_agent.types import ToolSpec
+
+PATIENCE = 15.0  # seconds until a server that was lost must be back: `kcore serve` and its owner start in two to four
+FIRST_PATIENCE = 2.0  # seconds until a server that never was there is given up: what fails then fails again
+START = 60.0  # seconds until a server that is started must answer: a cold disk, a first import
+_T = TypeVar("_T")
+_LOST = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, httpx2.HTTPError, OSError)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a tool gave: text as a model reads it, and the structure."""
+
+    text: str
+    structure: Mapping[str, Any]
+
+
+class _Lost(Exception):
+    """The connection ended before the answer came."""
+
+
+class _Session:
+    """One SDK client in a task of its own."""
+
+    def __init__(self, transport: Callable[[], Any]) -> None:
+        self._transport = transport
+        self._closing = asyncio.Event()
+        self._opened: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._hold())
+
+    async def _hold(self) -> None:
+        try:
+            async with Client(self._transport()) as client:
+                self._opened.set_result(client)
+                await self._closing.wait()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the SDK cancels this task when it is lost
+            if not self._opened.done():
+                self._opened.set_exception(_Lost(_reason(error)))
+
+    async def opened(self) -> Client:
+        async with asyncio.timeout(START):
+            return await asyncio.shield(self._opened)
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> CallToolResult:
+        return await self._raced(self._opened.result().call_tool(tool, dict(arguments)))
+
+    async def tools(self) -> list[Tool]:
+        found: list[Tool] = []
+        cursor = None
+        while True:
+            page = await self._raced(self._opened.result().list_tools(cursor=cursor))
+            found += page.tools
+            cursor = page.next_cursor
+            if not cursor:
+                return found
+
+    async def _raced(self, request: Coroutine[Any, Any, _T]) -> _T:
+        """Await a request for as long as the client lives."""
+        asked = asyncio.ensure_future(request)
+        try:
+            await asyncio.wait({asked, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                raise _Lost("the connection ended during the call")
+            return asked.result()
+        except MCPError as error:
+            if error.code == CONNECTION_CLOSED or (error.code == INVALID_REQUEST and "terminated" in str(error)):
+                raise _Lost(str(error)) from error
+            raise
+        except _LOST as error:
+            raise _Lost(_reason(error)) from error
+        finally:
+            if not asked.done():
+                asked.cancel()
+                with contextlib.suppress(BaseException):
+                    await asked
+
+    async def close(self) -> None:
+        self._closing.set()
+        if not self._opened.done():
+            self._task.cancel()
+        await asyncio.wait({self._task}, timeout=10)
+        if self._opened.done() and not self._opened.cancelled():
+            self._opened.exception()  # seen
+
+
+def _reason(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__
+
+
+class KnowledgeServer:
+    """An open connection to a knowledge server. Made by `connected`."""
+
+    def __init__(self, transport: Callable[[], Any], name: str) -> None:
+        self._transport = transport
+        self._name = name
+        self._session: _Session | None = None
+        self._was_open = False
+        self._repeatable: frozenset[str] = frozenset()
+
+    async def tools(self) -> list[ToolSpec]:
+        """Return the server's tools, in its order."""
+        listed = await self._surely(lambda session: session.tools(), repeat=True)
+        specs = [_spec(tool) for tool in listed]
+        self._repeatable = frozenset(spec.name for spec in specs if spec.read_only or spec.idempotent)
+        return specs
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> Given:
+        """Call a tool.
+
+        Raises:
+            ToolFailed: the server's own words. ServerUnavailable: it was lost and did not come back, or was lost during
+            a call that must not be made twice.
+        """
+        try:
+            result = await self._surely(lambda session: session.call(tool, arguments), repeat=tool in self._repeatable)
+        except MCPError as error:
+            raise ToolFailed(str(error)) from error
+        text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+        if result.is_error:
+            raise ToolFailed(text)
+        return Given(text, result.structured_content or {})
+
+    async def _surely(self, ask: Callable[[_Session], Coroutine[Any, Any, _T]], *, repeat: bool) -> _T:
+        """Ask, and where the connection is lost open it anew and ask again, for as long as patience lasts."""
+        deadline = time.monotonic() + (PATIENCE if self._was_open else FIRST_PATIENCE)
+        pause = 0.1
+        while True:
+            asked = False
+            session = self._current()
+            try:
+                await session.opened()
+                self._was_open = asked = True
+                return await ask(session)
+            except (_Lost, TimeoutError) as lost:
+                await self._drop(session)
+                if asked and not repeat:
+                    raise ServerUnavailable(
+                        f"{self._name} was lost during a call that changes something ({lost}). Look whether it was done "
+                        "before you ask again."
+                    ) from lost
+                if time.monotonic() + pause > deadline:
+                    raise ServerUnavailable(f"{self._name} cannot be reached: {_reason(lost)}.") from lost
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+    def _current(self) -> _Session:
+        if self._session is None:
+            self._session = _Session(self._transport)
+        return self._session
+
+    async def _drop(self, session: _Session) -> None:
+        if self._session is session:
+            self._session = None
+        await session.close()
+
+    async def close(self) -> None:
+        """Close the connection; a server that was started for it ends."""
+        if self._session is not None:
+            await self._drop(self._session)
+
+
+def _spec(tool: Tool) -> ToolSpec:
+    hints = tool.annotations
+    read_only = bool(hints and hints.read_only_hint)
+    idempotent = bool(hints and hints.idempotent_hint)
+    return ToolSpec(tool.name, tool.description or "", tool.input_schema, read_only, idempotent)
+
+
+@asynccontextmanager
+async def connected(url: str | None = None, command: Sequence[str] | None = None) -> AsyncIterator[KnowledgeServer]:
+    """Connect to a knowledge server until the end of the block: at a URL, or one that a command starts.
+
+    command: its words; default `kcore serve`, the one installed beside this program, else on PATH.
+
+    Raises:
+        WrongSetup: no such command. ServerUnavailable: it does not answer.
+    """
+    if url is not None:
+        if not url.startswith(("http://", "https://")):
+            raise WrongSetup(f"--server is {url!r}; it must be a URL like http://127.0.0.1:8765/mcp.")
+        server = KnowledgeServer(lambda: _http(url), f"The server at {url}")
+    else:
+        words = list(command) if command else kcore_serve()
+        if shutil.which(words[0]) is None:
+            raise WrongSetup(f"There is no command {words[0]!r} to start the knowledge server with.")
+        parameters = StdioServerParameters(command=words[0], args=words[1:], env=environment())
+        server = KnowledgeServer(
+            lambda: stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr), f"The server `{' '.join(words)}`"
+        )
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+def _http(url: str) -> AbstractAsyncContextManager[Any]:
+    from mcp.client.streamable_http import streamable_http_client
+
+    return streamable_http_client(url)
+
+
+def kcore_serve() -> list[str]:
+    """Return the words that start the server beside this interpreter, else the one on PATH."""
+    beside = Path(sys.executable).parent / ("kcore.exe" if sys.platform == "win32" else "kcore")
+    found = str(beside) if beside.exists() else shutil.which("kcore")
+    if found is None:
+        raise WrongSetup(
+            "The command `kcore` is neither beside this Python nor on PATH. Install knowledge-core, or name a server: "
+            "--server URL, or --server-command 'COMMAND ...'."
+        )
+    return [found, "serve"]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a server that this process starts: its own, without keys of generative models."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}

@@ -1,0 +1,90 @@
+"""From a tool's result to passages that can be cited: the whole text of each hit's chunk, with its lines.
+
+The structures are those of the server's output schemas; this is the one file that reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from knowledge_agent.errors import ToolFailed
+from knowledge_agent.mcp_client import Given, KnowledgeServer
+from knowledge_agent.prompting import within
+from knowledge_agent.types import Passage, ToolCall, ToolResult
+
+NOTHING_RELEVANT = "Nothing here seems relevant"  # how the server's notice begins
+
+
+class Shelf:
+    """The passages of a conversation, numbered from 1 in the order in which they came; the same one keeps its number."""
+
+    def __init__(self) -> None:
+        self.passages: dict[int, Passage] = {}
+        self._numbers: dict[tuple[str, str, str, str], int] = {}
+
+    def put(self, found: Mapping[str, Any], text: str, lines: str) -> Passage:
+        """Number a piece of a document. found: a hit or a document of a tool's structure."""
+        document = str(found.get("document") or found.get("id"))
+        first, _, last = lines.partition("-")
+        key = (str(found["collection"]), document, lines, text)
+        number = self._numbers.setdefault(key, len(self._numbers) + 1)
+        passage = Passage(
+            number=number, collection=key[0], document=document, title=str(found.get("title") or ""),
+            uri=str(found.get("uri") or ""), text=text, first_line=int(first), last_line=int(last or first),
+            page=found.get("page"),
+        )  # fmt: skip
+        self.passages[number] = passage
+        return passage
+
+
+async def passages_of_hits(server: KnowledgeServer, shelf: Shelf, hits: Sequence[Mapping[str, Any]]) -> list[Passage]:
+    """Return the hits' chunks as passages, in the order of the hits."""
+    return [await _chunk(server, shelf, hit) for hit in hits]
+
+
+async def _chunk(server: KnowledgeServer, shelf: Shelf, hit: Mapping[str, Any]) -> Passage:
+    wanted = {"id": hit["document"], "collection": hit["collection"], "chunk": hit["chunk"], "around": 0}
+    try:
+        read = (await server.call("get_document", wanted)).structure
+    except ToolFailed:  # deleted since the search: what the hit itself shows
+        return shelf.put(hit, str(hit["snippet"]), str(hit["lines"]))
+    return shelf.put({**hit, **read, "document": hit["document"]}, str(read["text"]), str(read["lines"]))
+
+
+def finds_nothing(structure: Mapping[str, Any]) -> bool:
+    """Say whether a search's result itself says that nothing in it answers the query."""
+    notices = structure.get("notices") or []
+    return not structure.get("hits") or any(each.startswith(NOTHING_RELEVANT) for each in notices)
+
+
+def facts(structure: Mapping[str, Any]) -> str:
+    """Return what a model must know of a search besides the passages: where to read on, and what was left out."""
+    lines = [
+        f"{hit['collection']}: document {hit['document']!r}, chunk {hit['chunk']}, lines {hit['lines']}, "
+        f"score {hit['score']}"
+        for hit in structure.get("hits") or []
+    ]
+    coverage = structure.get("coverage") or {}
+    lines.append(f"{len(lines)} hits; {coverage.get('documents')} of {coverage.get('known')} documents can be found.")
+    if structure.get("cursor"):
+        lines.append(f"More with cursor {structure['cursor']!r}.")
+    return "\n".join([*lines, *(structure.get("notices") or [])])
+
+
+async def tool_result(
+    server: KnowledgeServer, shelf: Shelf, call: ToolCall, given: Given, budget: int
+) -> tuple[ToolResult, bool]:
+    """Return a tool's result as a model gets it, and whether it is a search that found nothing.
+
+    budget: tokens of passages.
+    """
+    structure = given.structure
+    if call.name == "search" and "hits" in structure:
+        passages = within(await passages_of_hits(server, shelf, list(structure["hits"])), budget)
+        return ToolResult(call, facts(structure), passages), finds_nothing(structure)
+    if call.name == "get_document" and "text" in structure:
+        more = f"More follows: cursor {structure['cursor']!r}." if structure.get("cursor") else ""
+        passage = shelf.put(structure, str(structure["text"]), str(structure["lines"]))
+        return ToolResult(call, more, within([passage], budget)), False
+    return ToolResult(call, given.text), False

@@ -1,0 +1,138 @@
+"""The agent's connection outlives the server: killed between calls, killed during one, restarted behind a URL."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from knowledge_agent import mcp_client
+from knowledge_agent.errors import ServerUnavailable, ToolFailed
+from knowledge_agent.mcp_client import connected
+from owner_processes import environment
+
+pytestmark = pytest.mark.anyio
+
+SERVE = [sys.executable, "-m", "knowledge_core.cli.main", "serve"]
+
+
+@pytest.fixture
+def command(library, monkeypatch):
+    monkeypatch.setenv("KNOWLEDGE_CORE_HOME", str(library))
+    return SERVE
+
+
+def children(words: str) -> list[int]:
+    """Process ids of this process's children whose command line holds these words."""
+    found = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True
+    ).stdout
+    return [int(line.split()[0]) for line in found.splitlines() if words in line]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child with Linux's ps")
+async def test_a_server_killed_between_calls_is_started_again(command):
+    async with connected(command=command) as server:
+        first = await server.tools()
+        (pid,) = children("knowledge_core.cli.main serve")
+        os.kill(pid, signal.SIGKILL)
+        again = await server.call("list_collections", {})
+        assert "notes" in again.text
+        assert await server.tools() == first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child with Linux's ps")
+async def test_a_call_that_reads_survives_the_servers_death_in_its_midst(command):
+    async with connected(command=command) as server:
+        await server.tools()
+        (pid,) = children("knowledge_core.cli.main serve")
+        os.kill(pid, signal.SIGSTOP)  # so that the call is on its way, and no answer can be
+        asked = asyncio.create_task(server.call("cluster", {"collection": "notes"}))
+        await asyncio.sleep(0.2)
+        os.kill(pid, signal.SIGKILL)
+        assert (await asked).structure["state"] == "done"
+
+
+DIES = """
+import os
+from mcp.server import MCPServer
+from mcp_types import ToolAnnotations
+server = MCPServer("dies")
+def called() -> int:
+    with open({log!r}, "a") as file:
+        file.write("called\\n")
+    return open({log!r}).read().count("called")
+def write() -> str:
+    called()
+    os._exit(1)
+def read() -> str:
+    if called() < 3:
+        os._exit(1)
+    return "at last"
+server.tool(name="write", description="x")(write)
+server.tool(name="read", description="x", annotations=ToolAnnotations(read_only_hint=True))(read)
+server.run("stdio")
+"""
+
+
+async def test_only_calls_that_may_be_made_twice_are_made_twice(tmp_path):
+    log = tmp_path / "log"
+    program = tmp_path / "dies.py"
+    program.write_text(DIES.format(log=str(log)))
+    async with connected(command=[sys.executable, str(program)]) as server:
+        assert [each.name for each in await server.tools()] == ["write", "read"]
+        with pytest.raises(ServerUnavailable, match="a call that changes something"):
+            await server.call("write", {})
+        assert log.read_text().count("called") == 1
+        assert (await server.call("read", {})).text == "at last"
+        assert log.read_text().count("called") == 3
+
+
+def http_door(home, port: int) -> subprocess.Popen[str]:
+    command = [*SERVE, "--http", "--port", str(port), "--in-process"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment(home)
+    )
+    assert process.stdout is not None
+    assert "/mcp" in process.stdout.readline()
+    return process
+
+
+@pytest.mark.slow
+async def test_a_restarted_http_server_goes_unnoticed(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    first = http_door(home, port)
+    try:
+        async with connected(url=f"http://127.0.0.1:{port}/mcp") as server:
+            await server.tools()
+            first.kill()
+            first.wait()
+            asked = asyncio.create_task(server.call("list_collections", {}))
+            await asyncio.sleep(0.3)
+            second = await asyncio.to_thread(http_door, home, port)
+            try:
+                assert "No collection yet" in (await asked).text
+                with pytest.raises(ToolFailed, match="nowhere"):
+                    await server.call("get_document", {"id": "nowhere", "collection": "nowhere"})
+            finally:
+                second.kill()
+                second.wait()
+    finally:
+        first.kill()
+
+
+async def test_the_server_gets_no_key_of_the_model(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+    monkeypatch.setenv("KNOWLEDGE_CORE_HOME", "/somewhere")
+    given = mcp_client.environment()
+    assert "ANTHROPIC_API_KEY" not in given
+    assert given["KNOWLEDGE_CORE_HOME"] == "/somewhere"
