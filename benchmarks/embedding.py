@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import machine, table, write_json
+from knowledge_core.embedding.local_embedder import LocalEmbedder
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.evaluation import Judged, load_beir
 from knowledge_core.types import Task, Vectors
 
@@ -80,7 +81,7 @@ def main() -> None:
     arguments = parser.parse_args()
     name = (arguments.set or "scifact") if arguments.data else PACKAGED_SET
     judged = read(arguments.data / name if arguments.data else None)
-    embedder = SentenceTransformersEmbedder(resolve(arguments.model), device="cpu")
+    embedder = reference_embedder(resolve(arguments.model), device="cpu")
     encode = plain(embedder)
     measured = [measure(work, embedder, encode, arguments.rounds) for work in works(judged, arguments.texts)]
     print(f"{embedder.model.name}, float32, set {name}, {arguments.rounds} rounds. {machine()}.\n")
@@ -108,7 +109,7 @@ def works(judged: Judged, count: int) -> list[Work]:
     ]
 
 
-def plain(embedder: SentenceTransformersEmbedder) -> Callable[[list[str]], Vectors]:
+def plain(embedder: LocalEmbedder) -> Callable[[list[str]], Vectors]:
     """Return the peer: a second copy of the model, as its own documentation says to use it."""
     from sentence_transformers import SentenceTransformer
 
@@ -116,9 +117,7 @@ def plain(embedder: SentenceTransformersEmbedder) -> Callable[[list[str]], Vecto
     return lambda texts: np.asarray(model.encode(texts, show_progress_bar=False))
 
 
-def measure(
-    work: Work, embedder: SentenceTransformersEmbedder, encode: Callable[[list[str]], Vectors], rounds: int
-) -> Measured:
+def measure(work: Work, embedder: LocalEmbedder, encode: Callable[[list[str]], Vectors], rounds: int) -> Measured:
     """Let the two engines take turns; the first turn of each warms up and is compared, not timed."""
     contract = embedder.static_contract
     formatted = [contract.format(text, work.task) for text in work.texts]

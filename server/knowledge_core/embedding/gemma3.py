@@ -323,13 +323,13 @@ def _mapped(folder: Path) -> Callable[[str], Tensor]:
     """Return what gives a weight by name, as a view of the mapped file."""
     from safetensors import safe_open
 
-    file = safe_open(str(folder / "model.safetensors"), framework="pt")
+    file: Any = safe_open(str(folder / "model.safetensors"), framework="pt")
     prefix = "model." if "model.norm.weight" in file.keys() else ""  # noqa: SIM118  # it is no mapping
 
     def weight(name: str) -> Tensor:
         try:
             found: Tensor = file.get_tensor(prefix + name)
-        except Exception as error:  # noqa: BLE001  # the library has an error class of its own, made in Rust
+        except Exception as error:  # the library has an error class of its own, made in Rust
             raise KeyError(name) from error
         return found
 
