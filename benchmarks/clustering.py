@@ -22,7 +22,7 @@ from sklearn.metrics import adjusted_rand_score, v_measure_score
 from benchmarks.report import machine, table, write_json
 from knowledge_core.classification import Label, classify_texts
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.grouping.communities import communities
 from knowledge_core.grouping.kmeans import kmeans
 from knowledge_core.storage.vector_index import quantise, scale
@@ -35,7 +35,7 @@ class CachedEmbedder:
     """The packaged model with a memory of texts: MiniLM has no task prompts, so a text has one vector."""
 
     def __init__(self, cache: Path) -> None:
-        self._inner = SentenceTransformersEmbedder(resolve("all-MiniLM-L6-v2"))
+        self._inner = reference_embedder(resolve("all-MiniLM-L6-v2"))
         self._file = cache / "texts.npz"
         self._known: dict[str, np.ndarray] = {}
         for file in sorted(cache.glob("*.npz")):

@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.report import machine, table, write_json
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.evaluation import load_beir
 from knowledge_core.indexing import document_as_json, index
 from knowledge_core.ingestion.chunking import chunk
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with as_file(files("knowledge_core.examples") / "hotpotqa_small") as folder:
         documents = list(load_beir(folder).documents)[: arguments.documents]
-    embedder = SentenceTransformersEmbedder(resolve("all-MiniLM-L6-v2"))
+    embedder = reference_embedder(resolve("all-MiniLM-L6-v2"))
     embedder.embed(["warm up"], Task.QUERY)
     size = embedder.static_contract.max_length
     chunks = [

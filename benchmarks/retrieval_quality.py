@@ -27,7 +27,7 @@ from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.evaluation import Evaluation, Judged, evaluate, load_beir
 from knowledge_core.ingestion.chunking import chunk
 from knowledge_core.search import Mode, Searched, SearchRequest, search
@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="only documents as one chunk, not those that are cut")
     parser.add_argument("--relevance", action="store_true", help="also count 'nothing seems relevant'")
     arguments = parser.parse_args()
-    model = SentenceTransformersEmbedder(resolve(MODEL))
+    model = reference_embedder(resolve(MODEL))
     refusals = []
     print(head(), flush=True)
     for name, after in zip(arguments.sets, [*arguments.sets[1:], arguments.sets[0]], strict=True):

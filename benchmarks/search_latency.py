@@ -26,7 +26,7 @@ from benchmarks.report import machine, percentile, table, write_json
 from knowledge_core.config import Config
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.engine import Engine
 from knowledge_core.evaluation import load_beir
 from knowledge_core.search import Searched, SearchRequest, search
@@ -87,7 +87,7 @@ def main() -> None:
 
     with as_file(files("knowledge_core.examples") / "hotpotqa_small") as folder:
         data = load_beir(folder)
-    model = SentenceTransformersEmbedder(resolve("all-MiniLM-L6-v2"))
+    model = reference_embedder(resolve("all-MiniLM-L6-v2"))
     texts = [document.text for document in data.documents]
     anchors = model.embed(texts[:400], Task.DOCUMENT, [""] * 400)
     questions = (list(data.queries.values()) * 10)[: arguments.queries]

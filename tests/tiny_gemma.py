@@ -34,13 +34,31 @@ _CORPUS = [
 ]
 
 
-def make_tiny_gemma(folder: Path, *, seed: int = 0) -> Path:
-    """Write the checkpoint into `folder` and return it. Another seed is another model."""
+FULL_SIZE = {
+    "vocab_size": 262_144,
+    "hidden_size": 768,
+    "intermediate_size": 1152,
+    "num_hidden_layers": 24,
+    "head_dim": 256,
+    "query_pre_attn_scalar": 256,
+    "max_position_embeddings": 2048,
+    "sliding_window": 512,
+    "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 4,
+}
+"""What EmbeddingGemma-300m's configuration says, where the tiny one differs."""
+
+
+def make_tiny_gemma(folder: Path, *, seed: int = 0, full_size: bool = False) -> Path:
+    """Write the checkpoint into `folder` and return it. Another seed is another model.
+
+    full_size: of EmbeddingGemma-300m's sizes, 1.2 GB of random weights, for measuring speed; the tokenizer stays a toy.
+    """
+    hidden, inner, longest = (768, 3072, 2048) if full_size else (HIDDEN, 192, MAX_LENGTH)
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = _write_tokenizer(folder)
-    _write_transformer(folder, vocabulary, seed)
-    _write_dense(folder, "2_Dense", HIDDEN, 192, seed + 1)
-    _write_dense(folder, "3_Dense", 192, DIMENSIONS, seed + 2)
+    _write_transformer(folder, vocabulary, seed, FULL_SIZE if full_size else {})
+    _write_dense(folder, "2_Dense", hidden, inner, seed + 1)
+    _write_dense(folder, "3_Dense", inner, DIMENSIONS, seed + 2)
     kinds = {
         "": "Transformer",
         "1_Pooling": "Pooling",
@@ -53,7 +71,7 @@ def make_tiny_gemma(folder: Path, *, seed: int = 0) -> Path:
         for i, (path, kind) in enumerate(kinds.items())
     ]
     _write(folder / "modules.json", modules)
-    _write(folder / "sentence_bert_config.json", {"max_seq_length": MAX_LENGTH, "do_lower_case": False})
+    _write(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
     _write(
         folder / "config_sentence_transformers.json",
         {
@@ -65,7 +83,7 @@ def make_tiny_gemma(folder: Path, *, seed: int = 0) -> Path:
     )
     _write(
         folder / "1_Pooling" / "config.json",
-        {"word_embedding_dimension": HIDDEN, "pooling_mode_mean_tokens": True, "include_prompt": True},
+        {"word_embedding_dimension": hidden, "pooling_mode_mean_tokens": True, "include_prompt": True},
     )
     return folder
 
@@ -98,23 +116,23 @@ def _write_tokenizer(folder: Path) -> int:
     return tokenizer.get_vocab_size()
 
 
-def _write_transformer(folder: Path, vocabulary: int, seed: int) -> None:
+def _write_transformer(folder: Path, vocabulary: int, seed: int, sizes: dict[str, Any]) -> None:
     import torch
     from transformers import Gemma3TextConfig, Gemma3TextModel
 
+    small = {
+        "vocab_size": vocabulary,
+        "hidden_size": HIDDEN,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "head_dim": 16,
+        "query_pre_attn_scalar": 16,
+        "max_position_embeddings": 2 * MAX_LENGTH,
+        "sliding_window": WINDOW,
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
+    }
     config = Gemma3TextConfig(
-        vocab_size=vocabulary,
-        hidden_size=HIDDEN,
-        intermediate_size=64,
-        num_hidden_layers=3,
-        num_attention_heads=3,
-        num_key_value_heads=1,
-        head_dim=16,
-        query_pre_attn_scalar=16,
-        max_position_embeddings=2 * MAX_LENGTH,
-        sliding_window=WINDOW,
-        use_bidirectional_attention=True,
-        layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+        num_attention_heads=3, num_key_value_heads=1, use_bidirectional_attention=True, **small | sizes
     )
     model = Gemma3TextModel(config)
     generator = torch.Generator().manual_seed(seed)
@@ -125,7 +143,7 @@ def _write_transformer(folder: Path, vocabulary: int, seed: int) -> None:
     model.save_pretrained(folder)
     # transformers halves the window of a bidirectional model when it reads a configuration, so the file has it whole
     written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    _write(folder / "config.json", written | {"sliding_window": WINDOW})
+    _write(folder / "config.json", written | {"sliding_window": (small | sizes)["sliding_window"]})
 
 
 def _write_dense(folder: Path, name: str, inputs: int, outputs: int, seed: int) -> None:

@@ -16,9 +16,9 @@ from types import TracebackType
 
 from knowledge_core.config import Config
 from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.engines import make_embedder as make_local_embedder
 from knowledge_core.embedding.models import Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
 from knowledge_core.errors import CollectionNotFound, ContractMismatch, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
@@ -231,7 +231,7 @@ class Engine:
 
     def _sentence_transformers(self, name: str, dimensions: int | None) -> Embedder:
         settings = self.config.embedding
-        return SentenceTransformersEmbedder(
+        return make_local_embedder(
             self.find_model(name), dimensions=dimensions, precision=settings.precision, device=settings.device
         )
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from knowledge_core.embedding.local_embedder import LocalEmbedder
 from knowledge_core.embedding.models import MINILM, Model, resolve
 from knowledge_core.embedding.packaged import packaged_folder
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Vectors
 from tiny_gemma import make_tiny_gemma
 
@@ -36,8 +37,8 @@ def tiny(tiny_folder: Path) -> Model:
 
 
 @pytest.fixture(scope="session")
-def tiny_embedder(tiny: Model) -> SentenceTransformersEmbedder:
-    return SentenceTransformersEmbedder(tiny, device="cpu")
+def tiny_embedder(tiny: Model) -> LocalEmbedder:
+    return reference_embedder(tiny, device="cpu")
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +50,8 @@ def minilm_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def minilm_embedder(minilm_folder: Path) -> SentenceTransformersEmbedder:
-    return SentenceTransformersEmbedder(resolve(MINILM), device="cpu")
+def minilm_embedder(minilm_folder: Path) -> LocalEmbedder:
+    return reference_embedder(resolve(MINILM), device="cpu")
 
 
 @pytest.fixture(scope="session")

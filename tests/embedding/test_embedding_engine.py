@@ -12,7 +12,7 @@ import pytest
 
 from knowledge_core.embedding.contract import PROBE_TEXTS
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.errors import ConfigurationError, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task
 
@@ -33,7 +33,7 @@ def test_what_no_tokenizer_takes_is_read_as_a_replacement_character(tiny_embedde
 
 
 def test_no_text_gives_no_vector_and_loads_nothing(tiny):
-    embedder = SentenceTransformersEmbedder(tiny, dimensions=256)
+    embedder = reference_embedder(tiny, dimensions=256)
     assert embedder.embed([], Task.QUERY).shape == (0, 256)
     assert embedder.count_tokens(["a"]) == [1]
     assert embedder.static_contract.probe is None
@@ -48,13 +48,13 @@ def test_tokens_are_counted_without_prompts_special_tokens_or_the_longest_input(
 def test_the_contract_holds_what_the_model_gave_for_the_probe(tiny_embedder, tiny):
     contract = tiny_embedder.contract
     np.testing.assert_allclose(contract.probe, tiny_embedder.embed(PROBE_TEXTS, Task.DOCUMENT), atol=1e-6)
-    assert contract.differences(SentenceTransformersEmbedder(tiny, device="cpu").contract) == []
+    assert contract.differences(reference_embedder(tiny, device="cpu").contract) == []
     assert len(contract.weights) == 64
     assert contract == tiny_embedder.static_contract
 
 
 def test_many_threads_load_one_model_and_get_their_own_vectors(tiny):
-    embedder = SentenceTransformersEmbedder(tiny, device="cpu")
+    embedder = reference_embedder(tiny, device="cpu")
     groups = [[f"thread {i} text {j} " + "word " * (j * 5) for j in range(1 + i * 6)] for i in range(8)]
     begin = threading.Barrier(len(groups))
 
@@ -69,35 +69,35 @@ def test_many_threads_load_one_model_and_get_their_own_vectors(tiny):
 
 
 def test_bfloat16_is_the_same_contract(tiny, tiny_embedder):
-    half = SentenceTransformersEmbedder(tiny, precision="bfloat16", device="cpu")
+    half = reference_embedder(tiny, precision="bfloat16", device="cpu")
     assert half.contract.differences(tiny_embedder.contract) == []
 
 
 @pytest.mark.parametrize(("dimensions", "named"), [(384, "768, 512, 256, 128"), (0, "768"), (1024, "768")])
 def test_dimensions_that_the_model_was_not_trained_for_are_refused_by_name(tiny, dimensions, named):
     with pytest.raises(InvalidInput, match=named):
-        SentenceTransformersEmbedder(tiny, dimensions=dimensions)
+        reference_embedder(tiny, dimensions=dimensions)
 
 
 def test_the_packaged_model_has_only_its_full_size(minilm_embedder):
     with pytest.raises(InvalidInput, match="It has: 384"):
-        SentenceTransformersEmbedder(minilm_embedder.model, dimensions=256)
+        reference_embedder(minilm_embedder.model, dimensions=256)
 
 
 def test_float16_is_refused_for_gemma_with_the_reason(tiny):
     with pytest.raises(ConfigurationError, match="bfloat16"):
-        SentenceTransformersEmbedder(tiny, precision="float16")
+        reference_embedder(tiny, precision="float16")
 
 
 @pytest.mark.parametrize("setting", [{"precision": "int3"}, {"device": "abacus"}])
 def test_an_unknown_precision_or_device_is_refused(tiny, setting):
     with pytest.raises(ConfigurationError, match="unknown"):
-        SentenceTransformersEmbedder(tiny, **setting)
+        reference_embedder(tiny, **setting)
 
 
 def test_a_device_that_is_not_there_is_refused(tiny):
     with pytest.raises(ConfigurationError, match="no such device"):
-        SentenceTransformersEmbedder(tiny, device="cuda:99").load()
+        reference_embedder(tiny, device="cuda:99").load()
 
 
 def test_a_model_that_gives_numbers_that_are_not_finite_is_unavailable(tmp_path):
@@ -110,7 +110,7 @@ def test_a_model_that_gives_numbers_that_are_not_finite_is_unavailable(tmp_path)
     weights = folder / "3_Dense" / "model.safetensors"
     save_file({name: torch.full_like(value, torch.nan) for name, value in load_file(weights).items()}, weights)
     with pytest.raises(ModelUnavailable, match="not finite"):
-        SentenceTransformersEmbedder(resolve(str(folder)), device="cpu").embed(["a"], Task.QUERY)
+        reference_embedder(resolve(str(folder)), device="cpu").embed(["a"], Task.QUERY)
 
 
 def test_a_model_that_the_libraries_cannot_read_is_unavailable_without_its_path(tmp_path):
@@ -119,7 +119,7 @@ def test_a_model_that_the_libraries_cannot_read_is_unavailable_without_its_path(
     folder = make_tiny_gemma(tmp_path / "secret-place" / "broken")
     config = folder / "config.json"
     config.write_text(config.read_text().replace("gemma3_text", "gemma99"))
-    embedder = SentenceTransformersEmbedder(resolve(str(folder)), device="cpu")
+    embedder = reference_embedder(resolve(str(folder)), device="cpu")
     with pytest.raises(ModelUnavailable, match="cannot be loaded"):
         embedder.load()
     assert not embedder.loaded
@@ -132,11 +132,11 @@ socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 from pathlib import Path
 from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Task
 assert not {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
 for name in sys.argv[1:]:
-    embedder = SentenceTransformersEmbedder(resolve(name))
+    embedder = reference_embedder(resolve(name))
     embedder.count_tokens(["a text"] * 100)
     assert "torch" not in sys.modules or name != sys.argv[1]
     embedder.embed(["a text " * 1000, "https://127.0.0.1:9/cat.png", "cat.png"], Task.QUERY)

@@ -15,7 +15,7 @@ from knowledge_core.embedding import models
 from knowledge_core.embedding.contract import GEMMA_PROMPTS
 from knowledge_core.embedding.models import MINILM, installed, resolve
 from knowledge_core.embedding.packaged import verify
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 
@@ -72,7 +72,7 @@ def test_auto_takes_an_embeddinggemma_from_the_hub_cache(name, hub, tiny_folder)
 
 def test_a_model_from_the_hub_cache_embeds_under_its_hub_name(hub, tiny_folder, tiny_embedder):
     put_in_cache(hub, GEMMA_1, tiny_folder)
-    embedder = SentenceTransformersEmbedder(resolve(GEMMA_1), device="cpu")
+    embedder = reference_embedder(resolve(GEMMA_1), device="cpu")
     assert embedder.static_contract.model == GEMMA_1
     assert embedder.static_contract.weights == tiny_embedder.contract.weights  # known from the cache's file name
     assert embedder.embed(["a"], Task.QUERY).shape == (1, 768)
@@ -226,7 +226,7 @@ def test_a_damaged_packaged_model_is_neither_loaded_nor_used_to_count(tmp_path, 
     (copy / "tokenizer.json").unlink()
     (copy / "tokenizer.json").write_text(content.replace("hello", "hallo"))
     monkeypatch.setattr(models, "packaged_folder", lambda: copy)
-    embedder = SentenceTransformersEmbedder(resolve(MINILM), device="cpu")
+    embedder = reference_embedder(resolve(MINILM), device="cpu")
     with pytest.raises(ModelUnavailable, match="damaged"):
         embedder.count_tokens(["hello"])
     with pytest.raises(ModelUnavailable, match="damaged"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersEmbedder
+from knowledge_core.embedding.local_embedder import LocalEmbedder
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Task
 from tiny_gemma import MAX_LENGTH, WINDOW
 
@@ -57,8 +58,8 @@ def test_every_dimension_equals_the_reference_cut_and_scaled_back(task, dimensio
 
 @pytest.fixture(scope="module")
 def engines(tiny):
-    made: dict[int, SentenceTransformersEmbedder] = {}
-    return lambda size: made.setdefault(size, SentenceTransformersEmbedder(tiny, dimensions=size, device="cpu"))
+    made: dict[int, LocalEmbedder] = {}
+    return lambda size: made.setdefault(size, reference_embedder(tiny, dimensions=size, device="cpu"))
 
 
 def test_a_documents_title_stands_in_its_prompt(tiny_embedder, tiny_reference):

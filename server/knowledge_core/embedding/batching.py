@@ -1,8 +1,16 @@
-"""Which texts go through the model together. Pure."""
+"""Which texts go through the model together, and what happens where they are too many for the memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from knowledge_core.errors import ModelUnavailable
+from knowledge_core.types import Vectors
+
+_T = TypeVar("_T")
 
 
 def pack(lengths: Sequence[int], budget: int = 8192, most: int = 64) -> list[list[int]]:
@@ -25,3 +33,39 @@ def pack(lengths: Sequence[int], budget: int = 8192, most: int = 64) -> list[lis
         batches[-1].append(index)
         room -= 1
     return batches
+
+
+def halving(work: Callable[[list[_T]], Vectors], batch: list[_T]) -> Vectors:
+    """Return `work(batch)`; where a device's memory does not suffice, of its halves, one behind the other.
+
+    Raises:
+        ModelUnavailable: a single text is too much.
+    """
+    try:
+        return work(batch)
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; Apple's devices raise a bare RuntimeError
+        if not out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise ModelUnavailable(
+                "The device has not enough free memory to embed even one text. Close what else uses it, or set "
+                "embedding.device to cpu."
+            ) from error
+    _forget_freed_memory()
+    middle = len(batch) // 2
+    return np.concatenate([halving(work, batch[:middle]), halving(work, batch[middle:])])
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Say whether torch raised this because a device's memory was full."""
+    return type(error).__name__ == "OutOfMemoryError" or "out of memory" in str(error)
+
+
+def _forget_freed_memory() -> None:
+    """Give back what torch keeps of a device's memory, so that smaller pieces find room."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.classification import Assignment, Label, classify_documents, classify_texts
 from knowledge_core.clustering import Cluster, Clustering, Member, cluster, cluster_texts, head
+from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.index_job import JobView, view_of
@@ -102,10 +103,15 @@ def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
         embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
-        made = embedder.embed([clean_text(text) for text in texts], Task(task))
+        read = [clean_text(text) for text in texts]
+        made = embedder.embed(read, Task(task))
+        unread = str(cut(embedder, read, Task(task)))
         vectors = made if dimensions is None else shortened(made, dimensions)
         result = EmbedResult(
-            model=embedder.static_contract.model, dimensions=int(vectors.shape[1]), task=task, notices=[]
+            model=embedder.static_contract.model,
+            dimensions=int(vectors.shape[1]),
+            task=task,
+            notices=[unread] if unread else [],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]

@@ -1,0 +1,73 @@
+"""How near a precision or an engine comes to the reference, float32 by sentence-transformers, on real text.
+
+Two figures: the cosine between the two vectors of a text, and how many of a text's ten nearest stay the same, which is
+what a search notices. The texts are passages of the example set that ships with the package.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from knowledge_core.types import Vectors
+
+LEAST_COSINE: Final = 0.999
+"""Mean cosine below which a precision is not chosen by itself: bfloat16 gives 0.9999, int8 0.998 (docs/embedding-speed.md)."""
+
+LEAST_OVERLAP: Final = 0.97
+"""Share of the ten nearest that must stay, below which a precision is not chosen by itself."""
+
+NEAREST: Final = 10
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """least, mean: cosines to the reference's vectors of the same texts. overlap: mean share, 0 to 1, of each text's
+    ten nearest among the others that both agree on. texts: how many were compared.
+    """
+
+    least: float
+    mean: float
+    overlap: float
+    texts: int
+
+    def __str__(self) -> str:
+        return f"cosine {self.mean:.5f}, least {self.least:.5f}, ten nearest {self.overlap:.3f} the same"
+
+
+def compared(reference: Vectors, other: Vectors) -> Fidelity:
+    """Return how near `other` comes to `reference`. Both (n, dim), n >= 2, of any length; NaN compares as 0."""
+    first, second = _unit(reference), _unit(other)
+    cosines = np.sum(first * second, axis=1)
+    kept = min(NEAREST, len(first) - 1)
+    pairs = zip(_nearest(first, kept), _nearest(second, kept), strict=True)
+    shares = [len({*one} & {*two}) / kept for one, two in pairs]
+    return Fidelity(float(cosines.min()), float(cosines.mean()), float(np.mean(shares)), len(first))
+
+
+def real_texts(count: int) -> list[str]:
+    """Return the first passages of the example set that ships with the package."""
+    packaged = files("knowledge_core.examples") / "hotpotqa_small" / "corpus.jsonl.gz"
+    with packaged.open("rb") as file, gzip.open(file, "rt", encoding="utf-8") as lines:
+        return [str(json.loads(line)["text"]) for line in islice(lines, count)]
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    finite = np.nan_to_num(vectors, posinf=0, neginf=0)
+    result: Vectors = finite / np.maximum(np.linalg.norm(finite, axis=1, keepdims=True), 1e-12)
+    return result
+
+
+def _nearest(unit: Vectors, kept: int) -> Sequence[Sequence[int]]:
+    """Return the indices of each row's nearest other rows, nearest first; equals in index order."""
+    scores = unit @ unit.T
+    np.fill_diagonal(scores, -np.inf)
+    found: list[list[int]] = np.argsort(-scores, axis=1, kind="stable")[:, :kept].tolist()
+    return found

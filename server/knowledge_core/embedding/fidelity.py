@@ -1,0 +1,35 @@
+"""The fidelity report: what a model loses by a precision and engine on this machine, measured on text.
+
+Loads the model twice: as it would be run, and as the reference. Seconds for a few hundred texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from knowledge_core.embedding.agreement import Fidelity, compared, real_texts
+from knowledge_core.embedding.engines import make_embedder
+from knowledge_core.embedding.models import Model
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.errors import InvalidInput
+from knowledge_core.types import Task
+
+__all__ = ["Fidelity", "fidelity", "real_texts"]
+
+
+def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), device: str = "cpu") -> Fidelity:
+    """Return how near a model's vectors in a precision come to those of sentence-transformers in float32.
+
+    texts: two or more, embedded as documents; none: 200 passages of the example set that ships with the package.
+
+    Raises:
+        InvalidInput: there is a single text, to which nothing is near.
+        ModelUnavailable, ConfigurationError: see `LocalEmbedder`.
+    """
+    chosen = list(texts) or real_texts(200)
+    if len(chosen) < 2:
+        raise InvalidInput(
+            "The fidelity report needs at least two texts, better a hundred: one text has no neighbours."
+        )
+    reference = reference_embedder(model, device="cpu").embed(chosen, Task.DOCUMENT)
+    return compared(reference, make_embedder(model, precision=precision, device=device).embed(chosen, Task.DOCUMENT))

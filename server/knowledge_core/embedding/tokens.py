@@ -1,0 +1,100 @@
+"""Texts as tokens: what a model reads of a string, cut to its longest input, and how much of it was cut.
+
+Rules kept here: a text that is too long keeps its first tokens and the special tokens around it, as
+sentence-transformers does it; what no tokenizer takes is read as a replacement character; torch is not needed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tokenizers import Tokenizer
+
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.models import Model
+from knowledge_core.embedding.packaged import TOKENIZER_FILE, verify_file
+from knowledge_core.types import Task
+
+_NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")  # what no tokenizer takes: NUL and halves of surrogate pairs
+_SPECIAL: Final = 2  # tokens around a text: one before, one behind, in the Gemma and the BERT family
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text as the model reads it. ids: special tokens included, cut to the model's longest input."""
+
+    text: str
+    ids: list[int]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How much of a call's texts the model did not read. texts: how many were longer than `longest`, of `total`."""
+
+    texts: int
+    total: int
+    tokens: int
+    longest: int
+
+    def __str__(self) -> str:
+        """Say it in a sentence; "" where nothing was cut."""
+        if not self.texts:
+            return ""
+        return (
+            f"{self.texts} of {self.total} texts were longer than {self.longest} tokens, which is all that the model "
+            f"reads; {self.tokens} tokens were cut off at their ends."
+        )
+
+
+def cut(embedder: Embedder, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Cut:
+    """Return what `embedder.embed` leaves unread of these texts; does not load the model."""
+    contract = embedder.static_contract
+    titles = [""] * len(texts) if titles is None else titles
+    # A token has a character at least: most texts are too short to be counted
+    room = contract.max_length - _SPECIAL
+    formatted = (contract.format(text, task, title) for text, title in zip(texts, titles, strict=True))
+    long = [text for text in formatted if len(text.encode("utf-8", "replace")) > room]
+    beyond = [count - room for count in embedder.count_tokens(long) if count > room] if long else []
+    return Cut(len(beyond), len(texts), sum(beyond), contract.max_length)
+
+
+def open_tokenizer(model: Model) -> Tokenizer:
+    """Return a model's tokenizer, set neither to cut nor to pad.
+
+    Raises:
+        ModelUnavailable: it is the packaged model's and not the published file.
+    """
+    if model.packaged:
+        verify_file(model.folder, TOKENIZER_FILE)
+    # Said aloud, so that it does not warn on stderr when the process starts another one
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    tokenizer = Tokenizer.from_file(str(model.folder / TOKENIZER_FILE))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def clean(texts: Sequence[str]) -> list[str]:
+    """Return texts without what no tokenizer takes."""
+    return [_NOT_TEXT.sub("\ufffd", text) for text in texts]
+
+
+def read(tokenizer: Tokenizer, formatted: Sequence[str], longest: int) -> list[Tokens]:
+    """Return the exact strings that are embedded as a model reads them, cut to `longest` tokens."""
+    closing = _closing(tokenizer)
+    cleaned = clean(formatted)
+    encoded = (each.ids for each in tokenizer.encode_batch_fast(cleaned))
+    return [
+        Tokens(text, ids if len(ids) <= longest else ids[: longest - closing] + ids[len(ids) - closing :])
+        for text, ids in zip(cleaned, encoded, strict=True)
+    ]
+
+
+def _closing(tokenizer: Tokenizer) -> int:
+    """Return how many special tokens follow a text."""
+    special = tokenizer.encode("a").special_tokens_mask
+    return next((place for place, flag in enumerate(reversed(special)) if not flag), 0)

@@ -1,0 +1,156 @@
+"""Which engine is chosen, and that the packed forward pass of EmbeddingGemma gives the reference's vectors."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from knowledge_core.embedding import engines, gemma3
+from knowledge_core.embedding.agreement import compared
+from knowledge_core.embedding.batching import halving
+from knowledge_core.embedding.engines import make_embedder
+from knowledge_core.embedding.models import resolve
+from knowledge_core.embedding.tokens import cut
+from knowledge_core.errors import ModelUnavailable
+from knowledge_core.types import Task
+from tiny_gemma import MAX_LENGTH
+
+TEXTS = [
+    "a",
+    "",
+    " \n\t",
+    "Where is the nearest library?",
+    "The brown fox runs. " * 8,  # longer than the sliding window
+    "Every word of this text counts until the model stops reading. " * 40,  # longer than the model reads
+    "Die Rückgabe ist in der Brücke möglich, sagte die Ärztin.",
+    "図書館はどこですか。開館時間は九時から十七時までです。",
+    "أين تقع أقرب مكتبة؟",
+    "איפה הספרייה הקרובה?",
+    "Family 👨‍👩‍👧‍👦 and flags 🇨🇭🇯🇵 in one line 🎉",
+    "a\x00b half \ud83d of a pair \x07",
+]
+
+
+@pytest.fixture(scope="module")
+def packed(tiny):
+    made = make_embedder(tiny, precision="float32", device="cpu")
+    made.load()
+    return made
+
+
+@pytest.mark.parametrize("task", [Task.QUERY, Task.DOCUMENT])
+def test_the_packed_engine_gives_the_references_vectors(task, packed, tiny_embedder):
+    assert packed.engine == "packed float32"
+    np.testing.assert_allclose(packed.embed(TEXTS, task), tiny_embedder.embed(TEXTS, task), atol=1e-5, rtol=0)
+
+
+def test_a_text_has_the_same_vector_alone_and_beside_others(packed):
+    alone = np.concatenate([packed.embed([text], Task.QUERY) for text in TEXTS])
+    np.testing.assert_allclose(packed.embed(TEXTS, Task.QUERY), alone, atol=1e-5, rtol=0)
+
+
+def test_the_packed_engine_in_bfloat16_is_as_good(tiny, tiny_embedder):
+    half = make_embedder(tiny, precision="bfloat16", device="cpu")
+    found = compared(tiny_embedder.embed(TEXTS, Task.QUERY), half.embed(TEXTS, Task.QUERY))
+    assert half.engine.endswith("bfloat16")
+    assert found.mean >= 0.999
+    assert half.engine_reason
+
+
+def test_without_the_packed_products_plain_ones_give_the_same(tiny, tiny_embedder, monkeypatch):
+    monkeypatch.setattr(gemma3, "packs", lambda kind: False)
+    plain = make_embedder(tiny, precision="float32", device="cpu")
+    np.testing.assert_allclose(plain.embed(TEXTS, Task.QUERY), tiny_embedder.embed(TEXTS, Task.QUERY), atol=1e-5)
+    assert plain.engine == "packed float32"
+
+
+def test_where_the_packed_engine_disagrees_the_reference_runs(tiny, tiny_embedder, monkeypatch):
+    monkeypatch.setattr(gemma3, "_window_mask", lambda *_: None)  # a mistake: every token sees everything
+    made = make_embedder(tiny, precision="float32", device="cpu")
+    np.testing.assert_allclose(made.embed(TEXTS, Task.QUERY), tiny_embedder.embed(TEXTS, Task.QUERY), atol=1e-5)
+    assert made.engine == "sentence-transformers float32"
+
+
+@pytest.mark.parametrize("change", [{"use_bidirectional_attention": False}, {"attention_bias": True}, {"x": 0}])
+def test_another_architecture_is_left_to_the_reference(tiny, tmp_path, change):
+    folder = tmp_path / "other"
+    shutil.copytree(tiny.folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    assert (gemma3.shape_of(folder, MAX_LENGTH) is not None) == ("x" in change)
+
+
+def test_weights_of_another_architecture_are_refused(tiny, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(tiny.folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 80, "hidden_size": 96}))
+    with pytest.raises(ModelUnavailable):
+        make_embedder(resolve(str(folder)), device="cpu").embed(["a"], Task.QUERY)
+
+
+def test_a_model_of_another_family_is_run_by_the_reference_library(minilm_embedder):
+    made = make_embedder(minilm_embedder.model, device="cpu")
+    found = compared(made.embed(TEXTS, Task.QUERY), minilm_embedder.embed(TEXTS, Task.QUERY))
+    assert made.engine.startswith("sentence-transformers")
+    assert found.mean >= 0.999
+
+
+def test_many_texts_are_embedded_in_slices_in_their_order(packed, monkeypatch):
+    monkeypatch.setattr("knowledge_core.embedding.local_embedder.SLICE", 7)
+    texts = [f"text {number} " + "word " * (number % 11) for number in range(40)]
+    together = packed.embed(texts, Task.DOCUMENT)
+    np.testing.assert_allclose(together[::9], packed.embed(texts[::9], Task.DOCUMENT), atol=1e-5)
+
+
+def test_what_is_cut_is_told(packed):
+    found = cut(packed, ["short", "word " * 1000], Task.QUERY)
+    assert (found.texts, found.total, found.longest) == (1, 2, MAX_LENGTH)
+    assert found.tokens > 500
+    assert str(found).startswith(f"1 of 2 texts were longer than {MAX_LENGTH} tokens")
+    assert str(cut(packed, ["short"], Task.QUERY)) == ""
+
+
+def test_a_full_memory_halves_the_batch_and_goes_on():
+    def work(batch):
+        tried.append(len(batch))
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return np.array([[float(item)] for item in batch], np.float32)
+
+    tried: list[int] = []
+    np.testing.assert_array_equal(halving(work, list(range(10)))[:, 0], np.arange(10))
+    assert tried[:2] == [10, 5]
+
+
+def test_a_text_for_which_memory_never_suffices_is_a_clear_error_and_other_errors_pass():
+    def full(batch):
+        raise RuntimeError("MPS backend out of memory")
+
+    def broken(batch):
+        raise RuntimeError("something else")
+
+    with pytest.raises(ModelUnavailable, match="free memory"):
+        halving(full, [1, 2])
+    with pytest.raises(RuntimeError, match="something else"):
+        halving(broken, [1, 2])
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_graphics_card_gives_the_same_vectors(device, tiny, tiny_embedder):
+    there = torch.cuda.is_available() if device == "cuda" else torch.backends.mps.is_available()
+    if not there:
+        pytest.skip(f"PyTorch finds no {device} device here")
+    made = make_embedder(tiny, device=device)
+    found = compared(tiny_embedder.embed(TEXTS, Task.QUERY), made.embed(TEXTS, Task.QUERY))
+    assert found.mean >= 0.999
+
+
+def test_the_examples_of_the_forward_pass_hold():
+    assert doctest.testmod(gemma3).failed == 0
+    assert engines.SAME_ENGINE < 1
