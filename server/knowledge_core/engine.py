@@ -16,9 +16,10 @@ from types import TracebackType
 
 from knowledge_core.config import Config
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.engines import make_embedder as make_local_embedder
+from knowledge_core.embedding.engines import make_embedder as tried_embedder
 from knowledge_core.embedding.models import Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
+from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.errors import CollectionNotFound, ContractMismatch, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
@@ -62,7 +63,7 @@ class Engine:
         self._checked: set[tuple[str, int]] = set()
         self._writers: dict[str, threading.Lock] = {}
         self.creating = threading.RLock()  # held while a job is recorded, or the collection that it made is dropped
-        self._make_embedder = make_embedder or self._sentence_transformers
+        self._make_embedder = make_embedder or self._local_embedder
         self.notices: list[str] = []
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self._loading: dict[int, threading.Event] = {}
@@ -229,11 +230,10 @@ class Engine:
                 return held
         return made
 
-    def _sentence_transformers(self, name: str, dimensions: int | None) -> Embedder:
+    def _local_embedder(self, name: str, dimensions: int | None) -> Embedder:
         settings = self.config.embedding
-        return make_local_embedder(
-            self.find_model(name), dimensions=dimensions, precision=settings.precision, device=settings.device
-        )
+        make = tried_embedder if settings.engine == "auto" else reference_embedder
+        return make(self.find_model(name), dimensions=dimensions, precision=settings.precision, device=settings.device)
 
     def find_model(self, name: str) -> Model:
         """Return where a model lies on this machine.
