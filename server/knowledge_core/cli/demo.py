@@ -124,12 +124,12 @@ def _quality_line(quality: dict[str, float], model: str, indexed: dict[str, Any]
 def _connect_lines() -> str:
     # Clients do not share this shell's PATH: the full path of the command that runs now.
     kcore = os.path.abspath(sys.argv[0]) if Path(sys.argv[0]).stem == "kcore" else shutil.which("kcore") or "kcore"
-    entry = json.dumps({"mcpServers": {"knowledge-core": {"command": kcore, "args": ["serve"]}}}, indent=2)
     return (
         "Next: index your own documents\n"
-        "  kcore index ~/Documents\n\n"
-        "Connect Claude Code\n"
+        f"  {kcore} index ~/Documents\n\n"
+        "Connect a client (it shows the change and asks; claude-desktop, claude-code, cursor, vscode and more)\n"
+        f"  {kcore} setup claude-desktop\n"
         f"  claude mcp add knowledge-core -- {kcore} serve\n\n"
-        "Connect Claude Desktop: in claude_desktop_config.json (Settings, Developer, Edit Config)\n"
-        f"{entry}"
+        "The owner process that answered here stays in the background for the next call, and ends by itself when nobody\n"
+        f"needs it for a while; `{kcore} stop` ends it now."
     )
