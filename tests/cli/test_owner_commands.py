@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -107,9 +109,6 @@ def test_an_owner_that_dies_during_a_command_is_one_line(home):
         [*KCORE, "search", "x", "--mode", "lexical"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env=environment(home),
     )  # fmt: skip
-    import os
-    import signal
-
     os.kill(owner_pid(home), signal.SIGSTOP)
     time.sleep(1.0)
     os.kill(owner_pid(home), signal.SIGKILL)

@@ -49,7 +49,7 @@ def log(home: Path) -> str:
 # -- starting ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("transport", ["unix", "tcp"])
+@pytest.mark.parametrize("transport", ["unix", pytest.param("tcp", marks=pytest.mark.slow)])
 def test_ten_pipes_that_start_at_once_have_one_owner(home, transport):
     def tools() -> int:
         with RawPipe(home, **{TRANSPORT: transport}) as pipe:
@@ -117,6 +117,7 @@ def sockets_of(home: Path) -> str:
     return str(address_of(home)["unix"])
 
 
+@pytest.mark.slow
 def test_a_foreign_file_in_the_sockets_place_is_left_alone(private_temporary, short_home):
     home = short_home
     place = Path(sockets_of(home))
