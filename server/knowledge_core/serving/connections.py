@@ -63,10 +63,6 @@ class Identity:
     tcp: bool
 
 
-Verdict = Mapping[str, Any]
-"""What a hello is answered with, one of our own lines: `welcome`, `retiring` or `refused`."""
-
-
 class Connections:
     """The clients of this owner."""
 

@@ -25,6 +25,7 @@ class Doors:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._door: HttpDoor | None = None
+        self._opening = anyio.Lock()
         self._wanted = anyio.Event()
         self._done = anyio.Event()
         self._done.set()
@@ -47,28 +48,39 @@ class Doors:
                 self._done.set()
 
     async def open(self, host: str, port: int) -> str:
-        """Open the door and return its URL.
+        """Open the door and return its URL. A door that is closing is waited for.
 
         Raises:
             InvalidInput: it is open already, the host is not loopback, or the port is taken.
         """
+        async with self._opening:
+            if self._door is not None and self._door.should_exit:
+                await self._done.wait()
+            if self._door is not None:
+                raise InvalidInput(
+                    f"The HTTP door is open already, at {self._door.url}: use that one, or close it first."
+                )
+            return await self._opened(host, port)
+
+    async def _opened(self, host: str, port: int) -> str:
         # Here: uvicorn and starlette are for those who want HTTP.
         from knowledge_core.serving.http_door import HttpDoor, http_app, loopback_socket
 
-        if self._door is not None:
-            raise InvalidInput(f"The HTTP door is open already, at {self._door.url}: use that one, or close it first.")
         listener = loopback_socket(host, port)
         server = application(self._engine)
         server.low_level().instructions = await anyio.to_thread.run_sync(instructions, self._engine)
-        self._engine.listeners.append(telling_of_changes(server, asyncio.get_running_loop()))
-        self._door = HttpDoor(http_app(server, listener.getsockname()[1]), listener)
+        changed = telling_of_changes(server, asyncio.get_running_loop())
+        self._engine.listeners.append(changed)
+        self._door = door = HttpDoor(
+            http_app(server, listener.getsockname()[1]), listener, closed=lambda: self._engine.listeners.remove(changed)
+        )
         self._done = anyio.Event()
         self._wanted.set()
-        while self._door is not None and not self._door.started:
+        while not door.started and not self._done.is_set():
             await anyio.sleep(0.01)
-        if self._door is None:
+        if not door.started:
             raise InvalidInput("The HTTP door could not be opened; see `kcore logs`.")
-        return self._door.url
+        return door.url
 
     def close(self) -> None:
         """Begin to close the door, if it is open."""

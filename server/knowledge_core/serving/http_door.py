@@ -12,7 +12,7 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
@@ -84,15 +84,18 @@ def _is_loopback(host: str) -> bool:
 
 
 class HttpDoor(uvicorn.Server):
-    """A uvicorn server on a socket of ours, in a process whose signals are somebody else's. `serve_until_closed`."""
+    """A uvicorn server on a socket of ours, in a process whose signals are somebody else's. `serve_until_closed`.
 
-    def __init__(self, app: Starlette, listener: socket.socket) -> None:
+    closed: called once it has closed.
+    """
+
+    def __init__(self, app: Starlette, listener: socket.socket, *, closed: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             uvicorn.Config(
                 app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_STREAMS, lifespan="on", ws="none"
             )
         )
-        self._listener = listener
+        self._listener, self._closed = listener, closed
         self.port: int = listener.getsockname()[1]
         host = listener.getsockname()[0]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/mcp"
@@ -109,6 +112,7 @@ class HttpDoor(uvicorn.Server):
             await self.serve(sockets=[self._listener])
         finally:
             self._listener.close()
+            self._closed()
             log.info("HTTP door closed")
 
     def close(self) -> None:
