@@ -21,6 +21,19 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class RemoteConfig(_Section):
+    """The endpoint behind the model `remote`: any OpenAI-compatible embeddings API."""
+
+    url: str | None = None
+    model: str = "embeddinggemma"
+    prompts: Literal["auto", "embeddinggemma", "none"] = "auto"
+    dimensions: int = Field(768, ge=1, le=16_384)
+    max_length: int = Field(2048, ge=16, le=1_000_000)
+    api_key_env: str | None = None
+    timeout_seconds: float = Field(60, gt=0, le=3600)
+    concurrency: int = Field(4, ge=1, le=64)
+
+
 class EmbeddingConfig(_Section):
     """Which model turns text into vectors, and how it runs."""
 
@@ -30,6 +43,7 @@ class EmbeddingConfig(_Section):
     engine: Literal["reference", "auto"] = "reference"
     device: str = "auto"
     models_folder: str | None = None
+    remote: RemoteConfig = RemoteConfig()
 
 
 class IndexingConfig(_Section):

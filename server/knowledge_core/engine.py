@@ -15,10 +15,12 @@ from pathlib import Path
 from types import TracebackType
 
 from knowledge_core.config import Config
+from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.engines import make_embedder as tried_embedder
 from knowledge_core.embedding.models import Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
+from knowledge_core.embedding.remote import PREFIX, RemoteEmbedder, RemoteModel, is_remote
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.errors import CollectionNotFound, ContractMismatch, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
@@ -60,10 +62,10 @@ class Engine:
         self._guard = threading.RLock()
         self._collections: dict[str, Collection] = {}
         self._embedders: dict[tuple[str, int | None], Embedder] = {}
-        self._checked: set[tuple[str, int]] = set()
         self._writers: dict[str, threading.Lock] = {}
         self.creating = threading.RLock()  # held while a job is recorded, or the collection that it made is dropped
-        self._make_embedder = make_embedder or self._local_embedder
+        self._make_embedder = make_embedder or self._model_embedder
+        self._remotes: list[RemoteEmbedder] = []
         self.notices: list[str] = []
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self._loading: dict[int, threading.Event] = {}
@@ -131,7 +133,6 @@ class Engine:
         with self._guard:
             self.collection(name).close()
             del self._collections[name]
-            self._checked = {pair for pair in self._checked if pair[0] != name}
             drop(self._folder, name)
 
     # -- models --------------------------------------------------------------------------------------------------
@@ -147,33 +148,40 @@ class Engine:
             ModelUnavailable: that model is not on this machine any more.
             ContractMismatch: the model of that name makes other vectors now.
         """
-        pinned = collection.contract
-        embedder = self._embedder(pinned.model, pinned.dimensions)
+        embedder = self.embedder_under(collection.contract)
         if embedder.loaded:
             self.check_contract(collection, embedder)
         return embedder
 
-    def check_contract(self, collection: Collection, embedder: Embedder) -> None:
-        """Compare what a loaded embedder makes with what a collection was made with, once a pair.
+    def embedder_under(self, contract: EmbeddingContract) -> Embedder:
+        """Return the embedder that a contract names, unchecked: whoever embeds with it calls `check_contract` first.
 
-        A collection that no model was loaded for yet takes this one's probe.
+        Raises:
+            ModelUnavailable: that model is not on this machine any more.
+        """
+        return self._embedder(contract.model, contract.dimensions)
+
+    def check_contract(
+        self, collection: Collection, embedder: Embedder, contract: EmbeddingContract | None = None
+    ) -> None:
+        """Compare what an embedder makes with what a collection was made with; loads the model.
+
+        A collection that no model was loaded for yet takes this one's probe. Each time anew: the model behind an
+        endpoint's name may change while this process runs.
 
         Raises:
             ContractMismatch: they differ; names both sides and the way out.
         """
-        pair = (collection.name, id(embedder))
-        if pair in self._checked:
-            return
-        differences = collection.contract.differences(embedder.contract)
+        pinned = contract or collection.contract
+        differences = pinned.differences(embedder.contract)
         if differences:
             raise ContractMismatch(
                 f"Collection {collection.name!r} was embedded under another contract than {embedder.contract.model!r} "
                 f"gives now ({'; '.join(differences)}). Bring the former model back, or delete the collection and "
                 "index its sources again."
             )
-        if collection.contract.probe is None:
+        if collection.contract.probe is None and collection.contract == pinned:
             collection.set_probe(embedder.contract)
-        self._checked.add(pair)
 
     def preload(self) -> None:
         """Begin to load the models of the collections, if there are any, on a thread of its own."""
@@ -230,10 +238,32 @@ class Engine:
                 return held
         return made
 
-    def _local_embedder(self, name: str, dimensions: int | None) -> Embedder:
+    def _model_embedder(self, name: str, dimensions: int | None) -> Embedder:
         settings = self.config.embedding
+        if is_remote(name):
+            made = RemoteEmbedder(self.remote_model(name), dimensions=dimensions)
+            self._remotes.append(made)
+            return made
         make = tried_embedder if settings.engine == "auto" else reference_embedder
         return make(self.find_model(name), dimensions=dimensions, precision=settings.precision, device=settings.device)
+
+    def remote_model(self, name: str) -> RemoteModel:
+        """Return what the configuration says of a model behind its endpoint. name: "remote", or "remote:" and its name.
+
+        Raises:
+            ModelUnavailable: no endpoint is configured.
+        """
+        remote = self.config.embedding.remote
+        if remote.url is None:
+            raise ModelUnavailable(
+                f"The model {name!r} is behind an endpoint, and the configuration names none. Set embedding.remote.url "
+                "in config.yaml (http://127.0.0.1:11434/v1 for Ollama on this machine), then run `kcore stop`."
+            )
+        return RemoteModel(
+            url=remote.url, name=name.removeprefix(PREFIX) if name.startswith(PREFIX) else remote.model,
+            prompts=remote.prompts, dimensions=remote.dimensions, max_length=remote.max_length,
+            api_key_env=remote.api_key_env or "", timeout=remote.timeout_seconds, concurrency=remote.concurrency,
+        )  # fmt: skip
 
     def find_model(self, name: str) -> Model:
         """Return where a model lies on this machine.
@@ -251,16 +281,25 @@ class Engine:
         return sorted(each.static_contract.model for each in held.values())
 
     def model_notice(self) -> str:
-        """Return what a user should know about how "auto" chose the model; "" if nothing."""
+        """Return what a user should know about which model is used; "" if nothing."""
+        model = self.config.embedding.model
         try:
-            return self.find_model(self.config.embedding.model).notice
-        except ModelUnavailable as error:
+            return self._remote_notice(model) if is_remote(model) else self.find_model(model).notice
+        except KnowledgeCoreError as error:
             return str(error)
+
+    def _remote_notice(self, model: str) -> str:
+        endpoint = RemoteEmbedder(self.remote_model(model)).endpoint
+        if endpoint.on_this_machine:
+            return ""
+        return f"New collections are embedded by {endpoint.host}: their texts, and queries, leave this machine."
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Stop the jobs between two batches, close the collections, let go of the data directory."""
+        for remote in self._remotes:
+            remote.stop()
         self.jobs.stop()
         with self._guard:
             for collection in self._collections.values():

@@ -20,7 +20,7 @@ from knowledge_core.errors import ModelUnavailable
 Family = Literal["gemma", "other"]
 
 _GEMMA_TYPES: Final = ("gemma3", "gemma3_text", "embedding_gemma2", "embedding_gemma2_text")
-_MATRYOSHKA: Final = (768, 512, 256, 128)  # the sizes that the EmbeddingGemma family was trained to be cut to
+MATRYOSHKA: Final = (768, 512, 256, 128)  # the sizes that the EmbeddingGemma family was trained to be cut to
 _TOKENIZER: Final = "tokenizer.json"
 
 
@@ -47,7 +47,7 @@ class Model:
     def sizes(self) -> tuple[int, ...]:
         """Return the dimensions that its vectors can have, largest first."""
         if self.family == "gemma":
-            return (self.dimensions, *(size for size in _MATRYOSHKA if size < self.dimensions))
+            return (self.dimensions, *(size for size in MATRYOSHKA if size < self.dimensions))
         return (self.dimensions,)
 
     def contract(self, dimensions: int) -> EmbeddingContract:

@@ -20,6 +20,7 @@ from mcp_types import INVALID_PARAMS
 
 from knowledge_core import __version__
 from knowledge_core.embedding.models import installed
+from knowledge_core.embedding.remote import is_remote
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
 from knowledge_core.index_job import known_jobs
@@ -85,8 +86,11 @@ class PrivateRequests(Extension):
         engine = self._engine
         resolved: dict[str, Any] = {"model": None, "notice": engine.model_notice()}
         try:
-            found = engine.find_model(engine.config.embedding.model)
-            resolved["model"] = found.name
+            configured = engine.config.embedding.model
+            if is_remote(configured):
+                resolved["model"] = engine.default_embedder().static_contract.model
+            else:
+                resolved["model"] = engine.find_model(configured).name
         except KnowledgeCoreError:
             pass  # the notice says why, and what to do
         folder = engine.config.embedding.models_folder

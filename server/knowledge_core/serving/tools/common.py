@@ -101,6 +101,16 @@ async def watch(job: Job, seconds: float, context: ToolContext) -> None:
             await changed.wait()
 
 
+def check_models(engine: Engine, over: Sequence[Searched]) -> None:
+    """Make sure that what is about to be embedded compares with what these collections hold; loads their models.
+
+    Raises:
+        ModelUnavailable: one cannot be loaded. ContractMismatch: one gives other vectors now.
+    """
+    for each in over:
+        engine.check_contract(engine.collection(each.name), each.embedder, each.view.contract)
+
+
 @contextmanager
 def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searched]]:
     """Yield the named collections (None: all), each with one view that stays the same until the end."""
@@ -114,5 +124,5 @@ def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searche
         for name in chosen:
             collection = engine.collection(name)
             view = stack.enter_context(collection.view())
-            searched.append(Searched(name, view, engine.embedder_for(collection)))
+            searched.append(Searched(name, view, engine.embedder_under(view.contract)))
         yield searched

@@ -34,6 +34,7 @@ from knowledge_core.serving.tools.common import (
     ToolContext,
     WaitSeconds,
     answer,
+    check_models,
     line_word,
     opened,
     wait_for,
@@ -184,6 +185,8 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
                     progress=report,
                 )
             with opened(engine, [collection]) as over:
+                if query is not None:
+                    check_models(engine, over)
                 chosen = None if query is None else _found(over, query, filter)
                 return cluster(
                     over[0].view, chunks=chosen, filter=filter, mode=mode, k=k, similarity=similarity, limit=limit,
@@ -276,6 +279,7 @@ def _add_classify(server: KnowledgeServer, engine: Engine) -> None:
             made = classify_texts(cleaned, wanted, engine.default_embedder(), multiple=multiple)
         else:
             with opened(engine, [collection]) as over:
+                check_models(engine, over)
                 made = classify_documents(over[0].view, wanted, over[0].embedder, filter=filter, multiple=multiple)
         result = _classified(made, wanted)
         return answer(result, _render_classified(result))

@@ -14,7 +14,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.serving.tools.common import Cursor, FullFilter, MaxTokens, answer, line_word, opened
+from knowledge_core.serving.tools.common import Cursor, FullFilter, MaxTokens, answer, check_models, line_word, opened
 
 DESCRIPTION = (
     "Find passages by meaning and by words in the indexed collections. Returns hits, best first: document id, title, "
@@ -69,6 +69,8 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
         )  # fmt: skip
         with opened(engine, collections) as over:
             if _needs_no_wait(request) or all_ready(engine, over, patience):
+                if _embeds(request):
+                    check_models(engine, over)
                 response = search(over, request)
             else:
                 found = search(over, replace(request, mode="lexical"))
@@ -79,6 +81,12 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
 def _needs_no_wait(request: SearchRequest) -> bool:
     """Say whether a search cannot be answered by words instead: it asks for meaning alone, or goes on with a page."""
     return request.mode != "hybrid" or request.query is None or request.cursor is not None
+
+
+def _embeds(request: SearchRequest) -> bool:
+    """Say whether a search needs a model: not by words alone, nor by stored examples alone."""
+    texts = [each for examples in (request.like, request.unlike) if examples for each in examples.texts]
+    return request.mode != "lexical" and (request.query is not None or bool(texts))
 
 
 def all_ready(engine: Engine, over: Sequence[Searched], patience: float) -> bool:

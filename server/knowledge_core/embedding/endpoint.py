@@ -1,0 +1,289 @@
+"""One HTTP endpoint that the user named: a JSON body in, JSON out. The only file of embedding that speaks HTTP.
+
+Rules kept here:
+- only the host of the configured address is ever spoken to: redirects are not followed, certificates are verified;
+- the key comes from the environment and goes into one header; no message holds it, nor the text that was sent;
+- everything is bounded: an attempt, all attempts together, the size of the answer;
+- what may pass by itself (429, 5xx, a cut connection) is tried again with growing, jittered pauses; what cannot is an
+  error at once, with the host and the next step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import httpx2
+
+from knowledge_core.errors import ConfigurationError, Interrupted, ModelUnavailable
+
+CONNECT_SECONDS: Final = 10.0  # a machine that is there answers within one round trip
+ATTEMPTS: Final = 5
+FIRST_PAUSE: Final = 0.5  # seconds; doubled with every attempt: the pauses of five attempts are 7.5 s at most
+LONGEST_PAUSE: Final = 8.0
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # states that a second attempt may not find again
+REPEATED: Final = 24  # first characters of a sent text by which its repetition in an error is recognised
+TOLD: Final = 200  # characters of the endpoint's own words in an error
+
+
+class EndpointRefused(ModelUnavailable):
+    """The endpoint does not take a body; another form of it might do."""
+
+
+class _PassingError(Exception):
+    """An attempt failed in a way that may pass. The text says how; after: seconds that the endpoint asked to wait."""
+
+    def __init__(self, how: str, after: float | None = None) -> None:
+        super().__init__(how)
+        self.after = after
+
+
+class Endpoint:
+    """An address that takes POST requests of JSON. Any number of threads may call.
+
+    url: the address of its API, as in http://127.0.0.1:11434/v1. key_env: the environment variable that holds the key;
+    "" for none. timeout: seconds of one attempt. setting: where the address stands, for messages.
+
+    Raises:
+        ConfigurationError: the address is none, or the key would travel unencrypted.
+    """
+
+    def __init__(self, url: str, *, key_env: str, timeout: float, connections: int, setting: str) -> None:
+        parts = _checked(url, setting)
+        self.host = parts.netloc
+        self.on_this_machine = _is_loopback(parts.hostname or "")
+        if key_env and parts.scheme == "http" and not self.on_this_machine:
+            raise ConfigurationError(
+                f"{setting}.url is http, so that the key in ${key_env} would travel unencrypted to {self.host}. Use https."
+            )
+        self._url, self._key_env, self._timeout, self._setting = url.rstrip("/"), key_env, timeout, setting
+        self._connections = connections
+        self._opening = threading.Lock()
+        self._client: httpx2.Client | None = None
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """End all waiting: the process is ending."""
+        self._stopped.set()
+
+    @property
+    def stopped(self) -> bool:
+        """Say whether `stop` was called."""
+        return self._stopped.is_set()
+
+    def post(
+        self, path: str, body: Mapping[str, Any], *, most_bytes: int, patient: bool, private: Sequence[str]
+    ) -> Any:
+        """Return the JSON that the endpoint answers to `body`.
+
+        most_bytes: of the answer. patient: bulk work, which waits for an endpoint that is busy or starting again;
+        else somebody waits for the answer, and all attempts together get the time of one. private: texts that no
+        message may hold.
+
+        Raises:
+            ModelUnavailable: it cannot be had. EndpointRefused: the endpoint does not take this body.
+            Interrupted: the process is ending.
+        """
+        deadline = time.monotonic() + self._timeout * (ATTEMPTS if patient else 1)
+        attempt = 1
+        while True:
+            try:
+                return self._attempt(path, body, min(deadline, time.monotonic() + self._timeout), most_bytes, private)
+            except _PassingError as passing:
+                pause = _pause(attempt) if passing.after is None else passing.after
+                if attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
+                    raise ModelUnavailable(self._gave_up(passing, attempt)) from passing
+                if self._stopped.wait(pause):
+                    raise Interrupted("The process is ending; what was acknowledged stays.") from passing
+            attempt += 1
+
+    def _gave_up(self, passing: _PassingError, attempts: int) -> str:
+        tried = f" after {attempts} attempts" if attempts > 1 else ""
+        later = f" It asks to wait {passing.after:.0f} s." if passing.after else ""
+        return (
+            f"The embedding endpoint {self.host} {passing}{tried}.{later} Check that it runs and that {self._setting}.url "
+            'is right, then try again. Until then mode="lexical" searches without it.'
+        )
+
+    def _attempt(
+        self, path: str, body: Mapping[str, Any], deadline: float, most_bytes: int, private: Sequence[str]
+    ) -> Any:
+        left = max(deadline - time.monotonic(), 0.1)
+        timeout = httpx2.Timeout(left, connect=min(CONNECT_SECONDS, left))
+        client, headers, content = self._opened(), self._headers(), json.dumps(body).encode()
+        try:
+            request = client.build_request(
+                "POST", f"{self._url}{path}", content=content, headers=headers, timeout=timeout
+            )
+            response = client.send(request, stream=True)
+            try:
+                content = self._content(response, deadline, most_bytes)
+            finally:
+                response.close()
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise self._translated(error, left) from error
+        return self._understood(response, content, private)
+
+    def _translated(self, error: Exception, waited: float) -> Exception:
+        if isinstance(error, httpx2.TimeoutException):
+            return _PassingError(f"did not answer within {waited:.3g} s")
+        if isinstance(error, httpx2.ProxyError):
+            return ModelUnavailable(
+                f"The proxy refused to connect to the embedding endpoint {self.host}. Check HTTPS_PROXY and NO_PROXY."
+            )
+        if isinstance(error, httpx2.ConnectError):
+            if "CERTIFICATE" not in str(error).upper():
+                return _PassingError("cannot be reached (nothing answers there)")
+            return ModelUnavailable(
+                f"The certificate of the embedding endpoint {self.host} cannot be verified. If it is your own, name its "
+                "authority in SSL_CERT_FILE."
+            )
+        if isinstance(error, httpx2.DecodingError):
+            return _PassingError("answered with something that is not whole JSON")
+        if isinstance(error, httpx2.TransportError):
+            return _PassingError("ended the connection in the middle of its answer")
+        return ModelUnavailable(f"{self._setting}.url cannot be used ({type(error).__name__}). Check it.")
+
+    def _content(self, response: httpx2.Response, deadline: float, most_bytes: int) -> bytes:
+        parts = bytearray()
+        for part in response.iter_bytes():
+            parts += part
+            if len(parts) > most_bytes:
+                raise ModelUnavailable(
+                    f"The embedding endpoint {self.host} answers with more than {most_bytes / 1e6:.1f} MB, far more than "
+                    f"vectors take. Check that {self._setting}.url is the address of an embeddings API."
+                )
+            if time.monotonic() > deadline:
+                raise _PassingError(f"did not finish its answer within {self._timeout:.3g} s")
+        return bytes(parts)
+
+    def _understood(self, response: httpx2.Response, content: bytes, private: Sequence[str]) -> Any:
+        status = response.status_code
+        if status in PASSING:
+            raise _PassingError(f"answered {status}{self._words(content, private)}", _retry_after(response))
+        if status >= 300:
+            raise self._refusal(status, self._words(content, private))
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise _PassingError("answered with something that is not whole JSON") from error
+
+    def _refusal(self, status: int, words: str) -> ModelUnavailable:
+        answered = f"The embedding endpoint {self.host} answered {status}"
+        if status in (401, 403):
+            refused = (
+                f"it does not accept the key in ${self._key_env}. Mend"
+                if self._key_env
+                else f"it wants a key, and {self._setting}.api_key_env names none. Name a variable there, set"
+            )
+            return ModelUnavailable(
+                f"{answered}: {refused} it in the environment that starts the owner, then run `kcore stop`."
+            )
+        if status < 400:
+            return ModelUnavailable(
+                f"{answered}, a redirect, which is not followed: texts go only where {self._setting}.url says. Put the "
+                "final address there."
+            )
+        if status == 404:
+            return ModelUnavailable(
+                f"{answered}{words}. Either {self._setting}.url lacks a part (most end in /v1), or it does not have the "
+                "model: with Ollama, `ollama pull` it."
+            )
+        return EndpointRefused(
+            f"{answered}{words}. Check {self._setting}: the model's name, and max_length, which it may find too long."
+        )
+
+    def _words(self, content: bytes, private: Sequence[str]) -> str:
+        """Return what the endpoint says of its refusal, unless it repeats what was sent to it."""
+        try:
+            said = json.loads(content[:65_536])
+        except (ValueError, RecursionError):
+            return ""
+        for name in ("error", "message", "detail"):
+            said = said.get(name, said) if isinstance(said, dict) else said
+        key = os.environ.get(self._key_env, "").strip() if self._key_env else ""
+        if not isinstance(said, str) or any(text[:REPEATED] in said for text in private if len(text) >= 4):
+            return ""
+        plain = " ".join((said.replace(key, "***") if key else said).split())
+        return f" ({plain[:TOLD]})" if plain else ""
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"content-type": "application/json", "accept": "application/json"}
+        if self._key_env:
+            key = os.environ.get(self._key_env, "").strip()
+            if not key or not key.isascii() or not key.isprintable():
+                wrong = "holds no usable key" if key else "is not set"
+                raise ModelUnavailable(
+                    f"The environment variable {self._key_env}, named by {self._setting}.api_key_env, {wrong}. Set it in "
+                    "the environment that starts the owner, then run `kcore stop`."
+                )
+            headers["authorization"] = f"Bearer {key}"
+        return headers
+
+    def _opened(self) -> httpx2.Client:
+        with self._opening:
+            if self._client is None:
+                limits = httpx2.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
+                # No proxy can reach this machine's own loopback; elsewhere the environment's proxies are honoured.
+                self._client = httpx2.Client(
+                    follow_redirects=False, trust_env=not self.on_this_machine, limits=limits, timeout=self._timeout
+                )
+            return self._client
+
+
+def _checked(url: str, setting: str) -> SplitResult:
+    wrong = ConfigurationError(f"{setting}.url must be an address like http://127.0.0.1:11434/v1; it is not one now.")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise wrong
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError(
+            f"{setting}.url holds a user name or password. Name an environment variable in {setting}.api_key_env instead."
+        )
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _pause(attempt: int) -> float:
+    """Return how long to wait before the next attempt.
+
+    Exponential with jitter, so that many clients do not return together: M. Brooker, "Exponential Backoff And Jitter",
+    AWS Architecture Blog, 2015.
+    """
+    return float(min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.0))
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date)."""
+    said = response.headers.get("retry-after", "").strip()
+    if not said:
+        return None
+    try:
+        return float(said) if said.replace(".", "", 1).isdecimal() else _until(said)
+    except (ValueError, TypeError):
+        return None
+
+
+def _until(date: str) -> float:
+    moment = parsedate_to_datetime(date)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max((aware - datetime.now(UTC)).total_seconds(), 0.0)
