@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,14 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("KNOWLEDGE_CORE_HOME", str(home))
     monkeypatch.delenv("KNOWLEDGE_CORE_CONFIG", raising=False)
     monkeypatch.delenv("KNOWLEDGE_CORE_TRANSPORT", raising=False)
+    # Which engine runs a model best is tried once for all homes, not once each.
+    tried, own = tmp_path_factory.getbasetemp() / "engines.json", home / "engines.json"
+    if tried.exists():
+        shutil.copy(tried, own)
     yield
     end_owner(home)
+    if own.exists():
+        shutil.copy(own, tried)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ class EmbeddingConfig(_Section):
     model: str = "auto"
     dimensions: int | None = None
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    engine: Literal["reference", "auto"] = "reference"
+    engine: Literal["auto", "reference"] = "auto"
     device: str = "auto"
     models_folder: str | None = None
     remote: RemoteConfig = RemoteConfig()

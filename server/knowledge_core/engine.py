@@ -17,7 +17,7 @@ from types import TracebackType
 from knowledge_core.config import Config
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.engines import make_embedder as tried_embedder
+from knowledge_core.embedding.engines import make_embedder as fastest_embedder
 from knowledge_core.embedding.models import Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
 from knowledge_core.embedding.remote import PREFIX, RemoteEmbedder, RemoteModel, is_remote
@@ -30,6 +30,9 @@ from knowledge_core.storage.collection import Collection, collection_names, drop
 from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
+
+VERDICTS = "engines.json"
+"""The file of the data directory that keeps which engine runs a model best: derived, and made anew when it is gone."""
 
 MakeEmbedder = Callable[[str, int | None], Embedder]
 """From a model's name (or "auto") and its dimensions (None: all) to what embeds with it."""
@@ -244,8 +247,18 @@ class Engine:
             made = RemoteEmbedder(self.remote_model(name), dimensions=dimensions)
             self._remotes.append(made)
             return made
-        make = tried_embedder if settings.engine == "auto" else reference_embedder
-        return make(self.find_model(name), dimensions=dimensions, precision=settings.precision, device=settings.device)
+        model = self.find_model(name)
+        if settings.engine == "reference":
+            return reference_embedder(
+                model, dimensions=dimensions, precision=settings.precision, device=settings.device
+            )
+        return fastest_embedder(
+            model,
+            dimensions=dimensions,
+            precision=settings.precision,
+            device=settings.device,
+            verdicts=self.home / VERDICTS,
+        )
 
     def remote_model(self, name: str) -> RemoteModel:
         """Return what the configuration says of a model behind its endpoint. name: "remote", or "remote:" and its name.

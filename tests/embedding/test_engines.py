@@ -76,6 +76,69 @@ def test_where_the_packed_engine_disagrees_the_reference_runs(tiny, tiny_embedde
     assert made.engine == "sentence-transformers float32"
 
 
+@pytest.fixture
+def counted(monkeypatch):
+    """Count how often the reference is loaded."""
+    loaded = []
+
+    class Counted(engines.SentenceTransformersRunner):
+        def __init__(self, *arguments):
+            loaded.append(arguments[1])
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(engines, "SentenceTransformersRunner", Counted)
+    return loaded
+
+
+def test_what_a_trial_found_is_remembered_until_something_changes(tiny, tmp_path, counted):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.folder, folder)
+    file = tmp_path / "engines.json"
+
+    def engine(precision="auto"):
+        made = make_embedder(resolve(str(folder)), precision=precision, device="cpu", verdicts=file)
+        made.load()
+        return made.engine
+
+    first = engine()
+    assert counted == ["float32"]
+    assert engine() == first  # without the reference
+    assert counted == ["float32"]
+    engine("float32")  # another question
+    assert counted == ["float32"] * 2
+    (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")  # another model, perhaps
+    engine()
+    assert counted == ["float32"] * 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"x": 1}', "null"])
+def test_a_file_of_outcomes_that_cannot_be_read_costs_a_trial_and_no_error(tiny, tmp_path, counted, content):
+    file = tmp_path / "engines.json"
+    file.write_text(content)
+    made = make_embedder(tiny, device="cpu", verdicts=file)
+    made.load()
+    assert counted == ["float32"]
+    assert made.engine in file.read_text() or made.engine.rpartition(" ")[2] in file.read_text()
+
+
+def test_where_the_outcome_cannot_be_kept_the_model_runs_all_the_same(tiny, tmp_path):
+    made = make_embedder(tiny, device="cpu", verdicts=tmp_path / "absent" / "engines.json")
+    assert made.embed(["a"], Task.QUERY).shape == (1, 768)
+
+
+def test_a_remembered_engine_that_does_not_load_any_more_is_tried_anew(tiny, tmp_path, counted, monkeypatch):
+    file = tmp_path / "engines.json"
+    make_embedder(tiny, device="cpu", verdicts=file).load()
+
+    def broken(*_):
+        raise RuntimeError("gone")
+
+    monkeypatch.setattr(gemma3, "Gemma3Encoder", broken)
+    made = make_embedder(tiny, device="cpu", verdicts=file)
+    made.load()
+    assert made.engine.startswith("sentence-transformers")
+
+
 @pytest.mark.parametrize("change", [{"use_bidirectional_attention": False}, {"attention_bias": True}, {"x": 0}])
 def test_another_architecture_is_left_to_the_reference(tiny, tmp_path, change):
     folder = tmp_path / "other"

@@ -2,7 +2,8 @@
 
 Rules kept here: sentence-transformers in float32 is the reference; another engine or precision is chosen only where it
 gave the reference's vectors for real texts, within the limits below, and was faster; what cannot be tried, or fails, is
-run by the reference. Nothing is decided by a processor's name. A further kind of runner (int8) is one more candidate in
+run by the reference. Nothing is decided by a processor's name. What a trial found is remembered (`verdicts.py`), so that
+the reference is loaded beside the chosen engine only once. A further kind of runner (int8) is one more candidate in
 `_packed`, behind the same limits.
 """
 
@@ -12,16 +13,19 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from knowledge_core.embedding import gemma3
 from knowledge_core.embedding.agreement import LEAST_COSINE, LEAST_OVERLAP, Fidelity, compared, real_texts
+from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.local_embedder import PROCESSOR_BATCH, LocalEmbedder, Runner
 from knowledge_core.embedding.models import Model
 from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersRunner, found_device
 from knowledge_core.embedding.tokens import Tokens, open_tokenizer, read
+from knowledge_core.embedding.verdicts import Verdict, Verdicts
 from knowledge_core.types import Vectors
 
 log = logging.getLogger(__name__)
@@ -33,26 +37,46 @@ same products differ by 1e-6; a wrong token or mask by much more."""
 FASTER: Final = 1.15
 """How many times faster a precision must be to be chosen: less is within the noise of a busy machine."""
 
+TRIAL_BATCH: Final = 512
+"""Tokens of a batch in a trial: the long text is not what the short ones are padded to."""
+
+_BROKEN: Final = (KeyError, RuntimeError, OSError, ValueError, IndexError)
+"""What a forward pass of our own raises over weights that are not what the configuration says."""
+
 TRIAL_TEXTS: Final = 24
 TRIAL_LENGTH: Final = 100  # characters of a trial text, some 25 tokens: a load waits for the reference to read them all
 _LONG: Final = 1600  # characters of the one that is longer than a window of 256 tokens to each side
 
 
 def make_embedder(
-    model: Model, *, dimensions: int | None = None, precision: str = "auto", device: str = "auto"
+    model: Model,
+    *,
+    dimensions: int | None = None,
+    precision: str = "auto",
+    device: str = "auto",
+    verdicts: Path | None = None,
 ) -> LocalEmbedder:
     """Return an embedder that runs a model as fast as this machine can without changing its vectors.
 
     Nothing is loaded yet; `LocalEmbedder.engine` and `engine_reason` say what was chosen once it is.
 
+    verdicts: the file in which the outcome of the trial is kept; None: every load tries anew.
+
     Raises:
         InvalidInput, ConfigurationError: see `LocalEmbedder`.
     """
-    return LocalEmbedder(model, choose, dimensions=dimensions, precision=precision, device=device)
+    known = Verdicts(verdicts)
+    return LocalEmbedder(
+        model,
+        lambda model, precision, device: choose(model, precision, device, known),
+        dimensions=dimensions,
+        precision=precision,
+        device=device,
+    )
 
 
-def choose(model: Model, precision: str, device: str) -> Runner:
-    """Return what runs a model here, loaded and tried.
+def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Runner:
+    """Return what runs a model here, loaded, and tried unless it was before.
 
     Raises:
         ModelUnavailable: the reference cannot load it.
@@ -61,12 +85,33 @@ def choose(model: Model, precision: str, device: str) -> Runner:
     where = found_device(device)
     if where != "cpu":
         return SentenceTransformersRunner(model, _gpu_precision(precision, where), where, f"there is a device {where}")
-    with _one_core():
-        reference = SentenceTransformersRunner(model, "float32", where)
-        packed = None if precision == "float16" else _packed(model, precision, reference)
-        chosen = packed or _reference(model, precision, reference)
+    verdict = verdicts.of(model, precision)
+    chosen = _as_before(model, verdict) if verdict is not None else None
+    if chosen is None:
+        chosen = _tried(model, precision)
+        packed = isinstance(chosen, PackedRunner)
+        verdicts.keep(model, precision, Verdict(packed, chosen.engine.rpartition(" ")[2], chosen.reason))
     log.info("%s is run by %s: %s", model.name, chosen.engine, chosen.reason)
     return chosen
+
+
+def _as_before(model: Model, verdict: Verdict) -> Runner | None:
+    """Return what was chosen before; None if that does not load any more."""
+    if not verdict.packed:
+        return SentenceTransformersRunner(model, verdict.precision, "cpu", verdict.reason)
+    shape = gemma3.shape_of(model.folder, model.max_length)
+    try:
+        return PackedRunner(model, shape, verdict.precision, verdict.reason) if shape else None
+    except _BROKEN as error:
+        log.warning("the packed engine cannot load %s any more: %s", model.name, type(error).__name__)
+        return None
+
+
+def _tried(model: Model, precision: str) -> Runner:
+    with _one_core():
+        reference = SentenceTransformersRunner(model, "float32", "cpu")
+        packed = None if precision == "float16" else _packed(model, precision, reference)
+        return packed or _reference(model, precision, reference)
 
 
 @contextmanager
@@ -91,9 +136,9 @@ class PackedRunner:
 
     on_processor = True
 
-    def __init__(self, model: Model, shape: gemma3.Shape, precision: str) -> None:
+    def __init__(self, model: Model, shape: gemma3.Shape, precision: str, reason: str = "") -> None:
         self.engine = f"packed {precision}"
-        self.reason = ""
+        self.reason = reason
         self._encoder = gemma3.Gemma3Encoder(model.folder, shape, precision)
 
     def forward(self, texts: list[Tokens]) -> Vectors:
@@ -111,12 +156,12 @@ def _packed(model: Model, precision: str, reference: Runner) -> PackedRunner | N
     if shape is None:
         return None
     tokens = trial_tokens(model)
-    wanted = reference.forward(tokens)
+    wanted = _vectors(reference, tokens)
     for kind in _candidates(precision):
         try:
             runner = PackedRunner(model, shape, kind)
-            found = compared(wanted, runner.forward(tokens))
-        except (KeyError, RuntimeError, OSError, ValueError, IndexError) as error:
+            found = compared(wanted, _vectors(runner, tokens))
+        except _BROKEN as error:
             log.warning("the packed engine cannot run %s: %s", model.name, type(error).__name__)
             return None
         if good(found, kind):
@@ -126,6 +171,15 @@ def _packed(model: Model, precision: str, reference: Runner) -> PackedRunner | N
             return runner
         log.warning("the packed engine in %s does not agree with the reference: %s", kind, found)
     return None
+
+
+def _vectors(runner: Runner, texts: list[Tokens]) -> Vectors:
+    """Return the runner's vectors of the texts, in their order, without much padding."""
+    batches = pack([len(each.ids) for each in texts], TRIAL_BATCH)
+    rows = np.concatenate([runner.forward([texts[i] for i in batch]) for batch in batches])
+    order = np.argsort(np.concatenate(batches), kind="stable")
+    result: Vectors = rows[order]
+    return result
 
 
 def good(found: Fidelity, kind: str) -> bool:
@@ -161,7 +215,7 @@ def _reference(model: Model, precision: str, reference: SentenceTransformersRunn
         return reference
     half = SentenceTransformersRunner(model, "bfloat16", "cpu")
     tokens = trial_tokens(model)
-    found = compared(reference.forward(tokens), half.forward(tokens))
+    found = compared(_vectors(reference, tokens), _vectors(half, tokens))
     few = tokens[:8]
     ratio = _times_faster(lambda: half.forward(few), lambda: reference.forward(few), rounds=3)
     if good(found, "bfloat16") and ratio >= FASTER:
