@@ -18,7 +18,7 @@ from knowledge_core.config import Config
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.engines import make_embedder as fastest_embedder
-from knowledge_core.embedding.models import Model, resolve
+from knowledge_core.embedding.models import AUTO, Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
 from knowledge_core.embedding.remote import PREFIX, RemoteEmbedder, RemoteModel, is_remote
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
@@ -144,6 +144,14 @@ class Engine:
         """Return the embedder that the configuration names: the one that new collections are made with."""
         return self._embedder(self.config.embedding.model, self.config.embedding.dimensions)
 
+    def embedder_named(self, model: str, dimensions: int | None) -> Embedder:
+        """Return the embedder of a model by its name, as the configuration takes it; not necessarily loaded yet.
+
+        Raises:
+            ModelUnavailable: it is not on this machine. InvalidInput: it has no vectors of these dimensions.
+        """
+        return self._embedder(model, dimensions)
+
     def embedder_for(self, collection: Collection) -> Embedder:
         """Return the embedder of a collection's contract, not necessarily loaded yet.
 
@@ -180,8 +188,8 @@ class Engine:
         if differences:
             raise ContractMismatch(
                 f"Collection {collection.name!r} was embedded under another contract than {embedder.contract.model!r} "
-                f"gives now ({'; '.join(differences)}). Bring the former model back, or delete the collection and "
-                "index its sources again."
+                f"gives now ({'; '.join(differences)}). Bring the former model back, or move the collection: "
+                f"`kcore reembed {collection.name} --model {embedder.static_contract.model}`."
             )
         if collection.contract.probe is None and collection.contract == pinned:
             collection.set_probe(embedder.contract)
@@ -227,6 +235,8 @@ class Engine:
                 self._loading.pop(id(embedder), None)  # after a failure the next need tries again
 
     def _embedder(self, model: str, dimensions: int | None) -> Embedder:
+        if model == AUTO and self._make_embedder == self._model_embedder:
+            model = self.find_model(model).name  # each time: a better one may have come to this machine
         with self._guard:
             embedder = self._embedders.get((model, dimensions))
             if embedder is None:

@@ -182,6 +182,8 @@ Continue = Callable[[Engine, str], Callable[[Job, ReportProgress], object]]
 """From an engine and a collection's name to the work that goes on with an interrupted job of one kind."""
 
 KINDS: dict[str, Continue] = {"index": _work}
+OUTCOMES: dict[str, Callable[[str], object]] = {"index": IndexReport.from_json}
+"""From a recorded report of one kind of job that is done to its outcome."""
 
 
 def resume_jobs(engine: Engine) -> None:
@@ -290,8 +292,9 @@ def _recorded_view(name: str, record: JobRecord) -> JobView:
     report = IndexReport.from_json(record.report)
     content: Mapping[str, object] = json.loads(record.report)
     done = report.indexed + report.unchanged + report.removed + report.failed_total
-    progress = Progress(done, 0, f"{done} documents settled", chunks=report.chunks)
-    outcome = report if record.state == "done" and record.kind == "index" else None
+    message = f"{done} documents settled" if record.kind == "index" else "as recorded"
+    progress = Progress(done, 0, message, chunks=report.chunks)
+    outcome = OUTCOMES[record.kind](record.report) if record.state == "done" and record.kind in OUTCOMES else None
     return JobView(
         record.id, record.kind, name, record.state, record.created, progress, str(content.get("error", "")), outcome
     )

@@ -18,7 +18,7 @@ from mcp.server.extension import Extension, MethodBinding
 from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
-from knowledge_core import __version__
+from knowledge_core import __version__, reembed_job
 from knowledge_core.embedding.models import installed
 from knowledge_core.embedding.remote import is_remote
 from knowledge_core.engine import Engine
@@ -30,7 +30,7 @@ from knowledge_core.serving.tools.documents import collection_item
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
-REFUSED = -32000  # a refusal that the user can mend: first of the codes that JSON-RPC leaves to servers
+REFUSED = -32010  # a refusal that the user can mend; -32000 is what the SDK says of a connection that closed
 
 
 class PrivateRequests(Extension):
@@ -49,6 +49,7 @@ class PrivateRequests(Extension):
             "models": self._models,
             "doctor": self._doctor,
             "vectors": self._vectors,
+            "reembed": self._reembed,
             **self._owner,
         }
         return [MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items()]
@@ -127,6 +128,13 @@ class PrivateRequests(Extension):
         embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
         vectors = embedder.embed([clean_text(text) for text in texts], Task(task))
         return {"model": embedder.static_contract.model, "vectors": vectors.tolist()}
+
+    def _reembed(
+        self, collection: str, model: str = "", dimensions: int | None = None, cancel: bool = False
+    ) -> dict[str, Any]:
+        if cancel:
+            return {"cancelled": reembed_job.cancel(self._engine, collection)}
+        return {"job": reembed_job.accept(self._engine, collection, model, dimensions).id}
 
 
 def _handler(handle: Callable[..., dict[str, Any]]) -> Callable[[Any, Any], Any]:

@@ -39,6 +39,7 @@ from knowledge_core.storage.values import (
     NewDocument,
     PlanRow,
     Source,
+    Waiting,
     text_digest,
 )
 from knowledge_core.storage.vector_index import VectorIndex
@@ -46,7 +47,7 @@ from knowledge_core.storage.view import View
 
 __all__ = [
     "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow", "Source", "View",
-    "collection_names", "drop", "text_digest", "valid_name",
+    "Waiting", "collection_names", "drop", "text_digest", "valid_name",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -109,17 +110,21 @@ class Collection:
         self._writing = threading.RLock()
         self._guard = threading.Lock()
         self._unsaved = 0
-        tag = hashlib.sha256(
-            "\0".join((store.meta("identity"), replace(self.contract, probe=None, weights="").to_json())).encode()
-        ).hexdigest()[:32]
-        self._vectors = VectorIndex.load(folder, dimensions=self.contract.dimensions, tag=tag)
-        self._words = LexicalIndex.load(folder / "lexical", tag=tag)
+        self._open_indexes()
         for note in discarded_note(self._vectors.discarded, self._words.discarded):
             log.warning("collection %s: %s", self.name, note)
         store.jobs.interrupt_running()
         follow(store.log, self._vectors, self._words)
         self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
+        self.reembedding = store.reembedding(self._writing, self._publish)
+
+    def _open_indexes(self) -> None:
+        """Open what is derived, as far as it is of this record and contract; empty where it is not."""
+        contract = replace(self.contract, probe=None, weights="").to_json()
+        tag = hashlib.sha256(f"{self._store.meta('identity')}\0{contract}".encode()).hexdigest()[:32]
+        self._vectors = VectorIndex.load(self.folder, dimensions=self.contract.dimensions, tag=tag)
+        self._words = LexicalIndex.load(self.folder / "lexical", tag=tag)
 
     @classmethod
     def create(cls, folder: Path, name: str, contract: EmbeddingContract) -> Collection:
@@ -271,9 +276,31 @@ class Collection:
     def set_probe(self, contract: EmbeddingContract) -> None:
         """Complete the contract by the probe of a model that was loaded for it for the first time."""
         with self._writing:
+            self._refuse_if_closed()
+            if self.contract.probe is not None or self.contract != contract:
+                return  # another thread was first, or the collection has moved to another model meanwhile
             self._store.set_contract(contract)
             self.contract = contract
             self._publish()
+
+    def switch_contract(self) -> EmbeddingContract:
+        """Let what was made under another contract (`reembedding`) take the place of what answers; return the new one.
+
+        Searches go on with the old one until what is derived has been made from the new.
+
+        Raises:
+            ContractMismatch: not every document is made yet; nothing was changed.
+            StorageError: the disk refused. Either nothing was changed, or all of it, and searches see it once the next
+                write or opening could catch up.
+        """
+        with self._writing:
+            self._refuse_if_closed()
+            self.contract = self.reembedding.switch()
+            self._words.close()
+            self._open_indexes()
+            self._publish()
+            self._save()
+            return self.contract
 
     def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
         """Record a job before it begins, with the documents that it brings: from now on they are known and kept."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from knowledge_core.errors import InvalidInput, StorageDamaged
 from knowledge_core.storage.job_table import JobTable
 from knowledge_core.storage.migrations import migrate
 from knowledge_core.storage.record_log import Log
+from knowledge_core.storage.reembedding import Reembedding
 from knowledge_core.storage.sqlite import FILE, connect, stored_form, transaction, translated, unit
 from knowledge_core.storage.values import Change, FileState, Keys, NewDocument, Source, text_digest
 from knowledge_core.types import Document, Task, Vectors, titled
@@ -49,6 +51,10 @@ class DocumentStore:
             migrate(self._connection, self.path)
         self.jobs = JobTable(self._connection, name)
         self.log = Log(self._connection, name)
+
+    def reembedding(self, lock: threading.RLock, written: Callable[[], None]) -> Reembedding:
+        """Return the tables of a change of contract; see there."""
+        return Reembedding(self._connection, self._name, lock, written)
 
     def close(self) -> None:
         """Let go of the file. SQLite moves the write-ahead log into it, unless someone still reads there."""

@@ -105,6 +105,14 @@ class JobRecord:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """A document that is still to be embedded under another contract. number: its row in the record."""
+
+    number: int
+    document: Document
+
+
+@dataclass(frozen=True)
 class Counts:
     """known: documents, and those that a running or interrupted job has still to embed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -17,6 +18,7 @@ from knowledge_core.index_job import IndexRequest, JobView, accept, cancel_job, 
 from knowledge_core.indexing import Failure, IndexReport
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
+from knowledge_core.reembedding import ReembedReport
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (
     ClusterResult,
@@ -206,16 +208,28 @@ def _job_result(job: JobView) -> dict[str, Any] | None:
         return index_result(job, "").model_dump(exclude_none=True)
     if isinstance(job.outcome, Clustering):
         return cluster_result(job, job.outcome.mode).model_dump(exclude_none=True)
+    if isinstance(job.outcome, ReembedReport):
+        return asdict(job.outcome)
     return None
+
+
+def _render_reembed(result: dict[str, Any]) -> str:
+    done = ReembedReport(**result)
+    return (
+        f"Collection {done.collection!r} moved from {done.before} to {done.after} ({done.dimensions} dimensions): "
+        f"{done.documents} documents, {done.chunks} chunks, {done.embedded} texts embedded, in {done.seconds:.1f} s."
+    )
+
+
+RENDER: dict[str, Callable[[dict[str, Any]], str]] = {
+    "index": lambda result: render_index(IndexResult(**result)),
+    "cluster": lambda result: render_clusters(ClusterResult(**result)),
+    "reembed": _render_reembed,
+}
 
 
 def _render_job(job: JobItem) -> str:
     if job.result is not None:
-        told = (
-            render_clusters(ClusterResult(**job.result))
-            if job.kind == "cluster"
-            else render_index(IndexResult(**job.result))
-        )
-        return f"{job.id}: {job.state}. {told}"
+        return f"{job.id}: {job.state}. {RENDER[job.kind](job.result)}"
     tail = f" {job.error}" if job.error else ""
     return f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.message}.{tail}"

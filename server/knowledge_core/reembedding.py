@@ -1,0 +1,171 @@
+"""The verb `reembed`: a collection's chunks made anew under another model, from the record's own text.
+
+Read top to bottom: see that there is room for both, then window by window cut, embed what is lacking, keep; and when
+nothing is left, switch. The old vectors answer until the switch, which is one transaction. What was made stays in the
+record: a job that was cut off, or cancelled, goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.errors import StorageFull
+from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.storage.collection import Collection, Waiting, text_digest
+from knowledge_core.types import Chunk, Progress, ReportProgress, Task
+
+WINDOW_CHARACTERS = 200_000  # of text, some 150 chunks: what a crash can cost; half a minute of a large model
+ROW_BYTES = 400  # of a chunk and its vector's row beside the vector itself: 24 numbers, a digest, two index entries
+INT8_COPIES = 2  # of the vectors in int8, beside the record: rows and graph
+RESERVE = 64_000_000  # bytes that stay free: the write-ahead log, and other programs
+
+
+@dataclass(frozen=True)
+class ReembedReport:
+    """What was done. documents, chunks: in the collection now. embedded: texts that went through the model in this job.
+
+    before, after: models. seconds: of the last process that worked on it.
+    """
+
+    collection: str
+    before: str
+    after: str
+    dimensions: int
+    documents: int
+    chunks: int
+    embedded: int
+    seconds: float
+
+    def to_json(self) -> str:
+        """Return it as the record keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ReembedReport:
+        """Return what `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def reembed(
+    collection: Collection,
+    embedder: Embedder,
+    *,
+    chunk_size: int,
+    alone: Callable[[], AbstractContextManager[None]],
+    progress: ReportProgress,
+) -> ReembedReport:
+    """Move a collection to the contract of `embedder`, and return what was done.
+
+    chunk_size: tokens, title included. alone: keeps other jobs of this collection away, for the last step. progress:
+    called between batches with documents made and in all; what it raises ends the work, and what was made stays.
+
+    Raises:
+        StorageFull: there is no room for both; nothing was begun.
+        StorageError, ModelUnavailable, InvalidInput: nothing of the present window was kept, and the old vectors answer.
+        Cancelled: from `progress`.
+    """
+    began = time.monotonic()
+    contract = embedder.contract  # with its probe: loads the model
+    before = collection.contract.model
+    size = min(chunk_size, contract.max_length)
+    _refuse_without_room(collection, contract.dimensions, size / min(chunk_size, collection.contract.max_length))
+    collection.reembedding.begin(contract)
+    work = _Work(collection, embedder, size, progress)
+    work.run()
+    with alone():
+        work.run()  # what others wrote meanwhile
+        collection.switch_contract()
+    with collection.view() as view:
+        counts = view.counts()
+    return ReembedReport(
+        collection.name, before, contract.model, contract.dimensions, counts.documents, counts.chunks, work.embedded,
+        time.monotonic() - began,
+    )  # fmt: skip
+
+
+def _refuse_without_room(collection: Collection, dimensions: int, longer: float) -> None:
+    """Refuse where the disk has no room for both sets of vectors.
+
+    longer: how many times as long a chunk may be in the new model as in the old one.
+    """
+    with collection.view() as view:
+        chunks = view.counts().chunks / longer
+    needed = int(chunks * (2 * dimensions + INT8_COPIES * dimensions + ROW_BYTES)) + RESERVE
+    free = shutil.disk_usage(collection.folder).free
+    if free < needed:
+        raise StorageFull(
+            f"Re-embedding {collection.name!r} needs about {needed / 1e6:,.0f} MB beside what it has, until the switch; "
+            f"{free / 1e6:,.0f} MB are free. Free space and try again; nothing was begun."
+        )
+
+
+class _Work:
+    """The steps of one job, and its counters."""
+
+    def __init__(self, collection: Collection, embedder: Embedder, size: int, progress: ReportProgress) -> None:
+        self._collection, self._embedder, self._size, self._progress = collection, embedder, size, progress
+        self._made = collection.reembedding
+        self._started = time.monotonic()
+        self._tokens = 0
+        self._before = self._left = self._made.left()
+        self.embedded = 0
+
+    def run(self) -> None:
+        """Make all that is left, window by window."""
+        self._left = self._made.left()
+        while window := self._made.waiting(WINDOW_CHARACTERS):
+            self._finish(window)
+            self._left = self._made.left()
+            self._tell()
+
+    def _finish(self, window: Sequence[Waiting]) -> None:
+        contract = self._embedder.contract
+        cut: list[tuple[Waiting, list[Chunk]]] = []
+        texts: dict[str, tuple[str, str]] = {}
+        for waiting in window:
+            self._tell()
+            chunks = chunk(waiting.document, self._embedder.count_tokens, size=self._size)
+            cut.append((waiting, chunks))
+            for part in chunks:
+                title = part.title(waiting.document.title)
+                texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+        lacking = self._made.missing(list(texts))
+        vectors = self._embed({digest: text for digest, text in texts.items() if digest in lacking})
+        self._made.write(contract, cut, vectors)
+        self.embedded += len(vectors)
+
+    def _embed(self, texts: Mapping[str, tuple[str, str]]) -> dict[str, npt.NDArray[np.float32]]:
+        digests = list(texts)
+        lengths = self._embedder.count_tokens([texts[digest][0] for digest in digests])
+        vectors: dict[str, npt.NDArray[np.float32]] = {}
+        for batch in pack(lengths):
+            self._tell()
+            chosen = [digests[i] for i in batch]
+            rows = self._embedder.embed(
+                [texts[digest][0] for digest in chosen], Task.DOCUMENT, [texts[digest][1] for digest in chosen]
+            )
+            vectors.update(zip(chosen, rows, strict=True))
+            self._tokens += sum(lengths[i] for i in batch)
+        return vectors
+
+    def _tell(self) -> None:
+        elapsed = max(time.monotonic() - self._started, 1e-3)
+        with self._collection.view() as view:
+            total = view.counts().documents
+        now = self._before - self._left
+        left = elapsed / now * self._left if now > 0 else None
+        message = f"re-embedding: {total - self._left} of {total} documents, {self._tokens / elapsed:,.0f} tokens/s"
+        if left is not None:
+            message += f", about {left:,.0f} s left"
+        rate = self._tokens / elapsed
+        self._progress(Progress(total - self._left, total, message, tokens_per_second=rate, seconds_left=left))

@@ -1,0 +1,163 @@
+"""A collection moves from model to model and back under a searching client, through real owners that are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedding_endpoint import embedding_endpoint, hashed
+from knowledge_core.embedding.agreement import real_texts
+from knowledge_core.embedding.packaged import packaged_folder
+from knowledge_core.storage.collection import Collection
+from owner_processes import KCORE, RawPipe, environment, kcore, own_home, owner_pid, until
+from tiny_gemma import make_tiny_gemma
+
+LOST = -32001  # what the pipe answers for a call whose owner died under it
+
+pytestmark = pytest.mark.skipif(
+    packaged_folder() is None, reason="the packaged model is not installed (extra `offline`)"
+)
+
+
+class Searching:
+    """A client that searches all the while, and what it got."""
+
+    def __init__(self, home: Path, query: str, wanted: str) -> None:
+        self._home, self._query, self._wanted = home, query, wanted
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.answered = self.lost = 0
+        self.wrong: list[object] = []
+
+    def _run(self) -> None:
+        with RawPipe(self._home) as pipe:
+            pipe.initialize()
+            while not self._over.is_set():
+                said = pipe.call("search", query=self._query, limit=5)
+                if said.get("error", {}).get("code") == LOST:
+                    self.lost += 1
+                    continue
+                structure = said.get("result", {}).get("structuredContent") or {}
+                if self._wanted in [hit["document"] for hit in structure.get("hits", [])]:
+                    self.answered += 1
+                else:
+                    self.wrong.append(said)
+
+    def __enter__(self) -> Searching:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def stored(home: Path):
+    """Return every chunk with its vector, of a collection that nobody has open."""
+    collection = Collection.open(home / "collections" / "default")
+    try:
+        with collection.view() as view:
+            return {
+                (chunk.document, chunk.position): (chunk.text, view.vectors([chunk.key])[0])
+                for id in view.document_ids()
+                for chunk in view.chunks_of_document(id)
+            }
+    finally:
+        collection.close()
+
+
+def model_of(home: Path) -> str:
+    listed = json.loads(kcore(home, "list", "--json").stdout)
+    return listed["collections"][0]["model"]
+
+
+def move(home: Path, model: str, *, killed: bool) -> None:
+    """Move the collection, with the owner killed while it works if that is asked for; the next owner goes on."""
+    command = [*KCORE, "reembed", "default", "--model", model]
+    moving = subprocess.Popen(
+        command,
+        env=environment(home),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if killed:
+        with RawPipe(home) as pipe:
+            pipe.initialize()
+
+            def half_done() -> bool:
+                jobs = pipe.call("job")["result"]["structuredContent"]["jobs"]
+                job = next((each for each in jobs if each["kind"] == "reembed" and each["state"] == "running"), None)
+                return job is not None and 0 < job["done"] < job["total"]
+
+            until(half_done)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(owner_pid(home), signal.SIGKILL)
+        out, err = moving.communicate(timeout=120)
+        assert moving.returncode == 1, out + err
+        assert "the owner process ended" in err.lower()
+        kcore(home, "status")  # any command starts the next owner, which goes on with the job
+        until(lambda: model_of(home).endswith(model.removeprefix("remote")), 120)
+    else:
+        out, err = moving.communicate(timeout=120)
+        assert moving.returncode == 0, out + err
+        assert "moved from" in out
+
+
+@pytest.mark.slow
+def test_a_collection_moves_there_and_back_under_a_searching_client_killed_twice_on_the_way(tmp_path):
+    gemma = str(make_tiny_gemma(tmp_path / "tiny-gemma"))
+    texts = real_texts(400)
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("\n".join(json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts)))
+    with embedding_endpoint() as endpoint:
+        endpoint.model = hashed(64)
+        remote = {"url": endpoint.url, "model": "elsewhere", "dimensions": 64, "max_length": 512}
+        with own_home(tmp_path, embedding={"model": "all-MiniLM-L6-v2", "remote": remote}) as home:
+            done = kcore(home, "index", "--jsonl", str(corpus))
+            assert done.returncode == 0, done.stderr
+            kcore(home, "stop")
+            first = stored(home)
+            with Searching(home, texts[7][:80], "d7") as client:
+                move(home, gemma, killed=True)
+                move(home, "remote", killed=False)
+                move(home, "all-MiniLM-L6-v2", killed=True)
+            assert client.wrong == []
+            assert client.answered > 20
+            assert client.lost <= 4  # only what was in flight when an owner was killed
+            checked = kcore(home, "doctor")
+            assert checked.returncode == 0, checked.stdout
+            kcore(home, "stop")
+            last = stored(home)
+    assert last.keys() == first.keys()
+    assert all(last[place][0] == first[place][0] for place in first)
+    assert min(float(np.dot(last[place][1], first[place][1])) for place in first) >= 0.9999
+
+
+def test_a_wrong_move_says_what_is_wrong(tmp_path):
+    with own_home(tmp_path) as home:
+        corpus = tmp_path / "corpus.jsonl"
+        corpus.write_text('{"id": "a", "text": "One short text."}')
+        assert kcore(home, "index", "--jsonl", str(corpus)).returncode == 0
+        for argv, code, words in (
+            (["reembed", "default"], 2, "--model NAME"),
+            (["reembed", "nowhere", "--model", "all-MiniLM-L6-v2"], 1, "No collection 'nowhere'"),
+            (["reembed", "default", "--model", "google/embeddinggemma-2"], 1, "not on this machine"),
+            (["reembed", "default", "--model", "all-MiniLM-L6-v2"], 1, "already; nothing to do"),
+            (["reembed", "default", "--model", "remote"], 1, "embedding.remote.url"),
+            (["reembed", "default", "--model", "all-MiniLM-L6-v2", "--dimensions", "100"], 1, "100 dimensions"),
+        ):
+            done = kcore(home, *argv)
+            assert done.returncode == code, done.stderr
+            assert words in done.stderr
+            assert "Traceback" not in done.stderr
+        assert "nothing to cancel" in kcore(home, "reembed", "default", "--cancel").stdout
