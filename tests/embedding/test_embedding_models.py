@@ -56,7 +56,7 @@ def without_packaged(monkeypatch):
 def test_auto_takes_the_packaged_model_and_says_why_and_how_to_move_up(hub, minilm_folder):
     model = resolve()
     assert (model.name, model.dimensions, model.max_length, model.packaged) == (MINILM, 384, 256, True)
-    for said in ("No EmbeddingGemma", MINILM, "English", "384", "hf download google/embeddinggemma-2"):
+    for said in ("No EmbeddingGemma", MINILM, "English", "384", "kcore pull"):
         assert said in model.notice
 
 
@@ -142,7 +142,7 @@ def test_without_any_model_both_remedies_are_named(hub, without_packaged):
     with pytest.raises(ModelUnavailable) as caught:
         resolve()
     assert "knowledge-core[offline]" in str(caught.value)
-    assert "hf download google/embeddinggemma-2" in str(caught.value)
+    assert "kcore pull" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_without_any_model_both_remedies_are_named(hub, without_packaged):
         (GEMMA_1, "licence"),
         (GEMMA_1, "hf auth login"),
         (GEMMA_1, "models folder"),
-        (GEMMA_2, f"hf download {GEMMA_2}"),
-        ("someone/else", "hf download someone/else"),
+        (GEMMA_2, f"kcore pull {GEMMA_2}"),
+        ("someone/else", "kcore pull someone/else"),
         ("no-such-model", "models folder"),
         ("./no/such/folder", "no model folder"),
         ("~nobody-here/x", "model folder"),

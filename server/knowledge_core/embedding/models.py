@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCI
 _OFFLINE: Final = "pip install 'knowledge-core[offline]'"
 _MOVE_UP: Final = (
     "To use EmbeddingGemma (more than 100 languages, better vectors), download it once where there is a network: "
-    "`hf download google/embeddinggemma-2`, or copy the model's folder into the models folder "
+    "`kcore pull`, or copy the model's folder into the models folder "
     "(embedding.models_folder in the configuration, `models` in the data directory)"
 )
 
@@ -136,8 +136,7 @@ def _folders(name: str, models_folder: Path | None) -> Iterator[Path]:
             if folder.is_dir()
         )
     repository = name if "/" in name else f"sentence-transformers/{name}"
-    for cache in _caches():
-        yield from _snapshots(cache / f"models--{repository.replace('/', '--')}")
+    yield from _snapshots(hub_cache() / f"models--{repository.replace('/', '--')}")
 
 
 def _snapshots(repository: Path) -> list[Path]:
@@ -153,23 +152,35 @@ def _snapshots(repository: Path) -> list[Path]:
     return sorted(snapshots, key=lambda folder: (folder.name != main, -folder.stat().st_mtime_ns, folder.name))
 
 
-def _caches() -> list[Path]:
+def hub_cache() -> Path:
     """Return the hub's cache folder as the hub's own client finds it."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
-        return [Path(named).expanduser()]
+        return Path(named).expanduser()
     home = os.environ.get("HF_HOME")
     if not home:
         home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "huggingface")
-    return [Path(os.path.expanduser(home)) / "hub"]
+    return Path(os.path.expanduser(home)) / "hub"
+
+
+def hub_name(name: str) -> str:
+    """Return the hub's id of a model by the name that it has here.
+
+    Raises:
+        ModelUnavailable: it cannot be a hub id.
+    """
+    known = _SHORT.get(name, name)
+    found = f"sentence-transformers/{known}" if known == MINILM else known
+    if not _NAME.fullmatch(found) or "/" not in found or ".." in found:
+        raise ModelUnavailable(f"{name!r} is no model of the hub. Give an id like {GEMMA_NAMES[0]}, or {MINILM}.")
+    return found
 
 
 def _cached_names() -> list[str]:
     found = []
-    for cache in _caches():
-        for folder in sorted(cache.glob("models--*--*")):
-            name = folder.name.removeprefix("models--").replace("--", "/", 1)
-            found.append(_SHORT.get(name, name))
+    for folder in sorted(hub_cache().glob("models--*--*")):
+        name = folder.name.removeprefix("models--").replace("--", "/", 1)
+        found.append(_SHORT.get(name, name))
     return found
 
 
@@ -192,6 +203,6 @@ def _remedy(name: str) -> str:
     if name == "google/embeddinggemma-300m":
         return (
             f"Its licence must be accepted once on https://huggingface.co/{name}; then `hf auth login` and "
-            f"`hf download {name}`. {copy}"
+            f"`kcore pull {name}`. {copy}"
         )
-    return f"Download it: `hf download {name}`. {copy}" if "/" in name else copy
+    return f"Download it: `kcore pull {name}`. {copy}" if "/" in name else copy
