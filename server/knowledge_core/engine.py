@@ -299,9 +299,13 @@ class Engine:
 
     def models_in_memory(self) -> list[str]:
         """Return the names of the models that are loaded, sorted."""
+        return sorted(self.engines_in_memory())
+
+    def engines_in_memory(self) -> dict[str, str]:
+        """Return what runs each loaded model, as "packed bfloat16"; "" where that is not told (an endpoint)."""
         with self._guard:
-            held = {id(each): each for each in self._embedders.values() if each.loaded}
-        return sorted(each.static_contract.model for each in held.values())
+            held = [each for each in self._embedders.values() if each.loaded]
+        return {each.static_contract.model: getattr(each, "engine", "") for each in held}
 
     def model_notice(self) -> str:
         """Return what a user should know about which model is used; "" if nothing."""

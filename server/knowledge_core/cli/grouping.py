@@ -1,4 +1,4 @@
-"""The commands that group and label: cluster, classify, embed."""
+"""The commands that group and label: cluster, classify."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ def add(commands: Any) -> None:
     """Add the commands of this family."""
     _add_cluster(commands)
     _add_classify(commands)
-    _add_embed(commands)
 
 
 def lines_of(file: str) -> list[str]:
@@ -117,26 +116,3 @@ def _labels_from(file: str) -> list[dict[str, Any]]:
     if not isinstance(labels, list):
         raise Usage(f'--labels: {file} must hold a list of {{"name", "description", "examples"}}.')
     return [{"name": each} if isinstance(each, str) else each for each in labels]
-
-
-def _add_embed(commands: Any) -> None:
-    made = command(
-        commands, "embed", "turn texts into vectors, or compare them",
-        'kcore embed "a cat" "a kitten" "a lawnmower"\nkcore embed --vectors --task query "how do refunds work" --json\n'
-        "cat lines.txt | kcore embed --vectors --task document - > vectors.jsonl", connected(_embed),
-    )  # fmt: skip
-    made.add_argument("texts", nargs="+", metavar="TEXT", help="texts (- reads the lines of standard input)")
-    made.add_argument("--task", default="similarity", metavar="TASK", help="what for: query, document, similarity ...")
-    made.add_argument("--vectors", action="store_true", help="print one JSON list a text instead of the similarities")
-    made.add_argument("--collection", metavar="NAME", help="with the model of this collection")
-
-
-async def _embed(connection: Connection, arguments: argparse.Namespace) -> int:
-    texts = lines_of("-") if arguments.texts == ["-"] else arguments.texts
-    if not arguments.vectors:
-        given = {"texts": texts, "task": arguments.task, "collection": arguments.collection}
-        return show(arguments, await connection.call("embed", given))
-    made = await connection.ask("vectors", texts=texts, task=arguments.task, collection=arguments.collection)
-    for vector in made["vectors"]:
-        print(json.dumps(vector))
-    return 0

@@ -1,4 +1,4 @@
-"""The commands about the engine itself: roots, models, doctor, demo."""
+"""The commands about the engine itself: roots, doctor, demo."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     roots.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
     roots.add_argument("paths", nargs="*", metavar="PATH")
-    command(
-        commands, "models", "show the embedding models on this machine, and which one is used",
-        "kcore models\nkcore models --json", connected(_models),
-    )  # fmt: skip
     doctor = command(
         commands, "doctor", "verify everything that is stored",
         "kcore doctor\nkcore doctor --repair", connected(_doctor),
@@ -42,19 +38,6 @@ async def _roots(connection: Connection, arguments: argparse.Namespace) -> int:
     none = "No folder may be indexed yet. Allow one with: kcore roots add PATH"
     show_as(arguments, result, listed or none)
     return 0
-
-
-async def _models(connection: Connection, arguments: argparse.Namespace) -> int:
-    result = await connection.ask("models")
-    lines = []
-    for model in result["installed"]:
-        used = "  <- used for new collections" if model["name"] == result["resolved"]["model"] else ""
-        kind = "packaged" if model["packaged"] else model["folder"]
-        lines.append(f"{model['name']}: {model['dimensions']} dimensions, {model['max_length']} tokens ({kind}){used}")
-    if result["resolved"]["notice"]:
-        lines.append(result["resolved"]["notice"])
-    show_as(arguments, result, "\n".join(lines) or "No embedding model is on this machine.")
-    return 0 if result["resolved"]["model"] else 1
 
 
 async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:

@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
         commands, "pull", "download a model from the Hugging Face hub, once",
         "kcore pull\nkcore pull google/embeddinggemma-300m\nkcore pull all-MiniLM-L6-v2 --json", _pull,
     )  # fmt: skip
-    made.epilog = (made.epilog or "") + (
+    made.description = (made.description or "") + (
         f"\n\nWithout a name it takes {DEFAULT} (Apache-2.0, about 0.6 GB in bfloat16). google/embeddinggemma-300m asks you to "
         "accept its\nlicence on its page and to log in first (`hf auth login`, or HF_TOKEN). A download that was cut off goes "
         "on where it\nwas. HF_HOME, HF_ENDPOINT and HTTPS_PROXY are honoured."

@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
         "kcore reembed notes --model google/embeddinggemma-300m --dimensions 256\n"
         "kcore reembed notes --model remote --no-wait\nkcore reembed notes --cancel", connected(_reembed),
     )  # fmt: skip
-    made.epilog = (made.epilog or "") + (
+    made.description = (made.description or "") + (
         "\n\nSearches go on with the old vectors until all are made; then all change at once. Ctrl-C stops the waiting, not "
         "the\nwork, which also goes on after the process or the machine stopped."
     )

@@ -5,16 +5,29 @@ Loads the model twice: as it would be run, and as the reference. Seconds for a f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from knowledge_core.embedding.agreement import Fidelity, compared, real_texts
-from knowledge_core.embedding.engines import make_embedder
+from knowledge_core.embedding.engines import good, make_embedder
 from knowledge_core.embedding.models import Model
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.errors import InvalidInput
 from knowledge_core.types import Task
 
-__all__ = ["Fidelity", "fidelity", "real_texts"]
+__all__ = ["Checked", "Fidelity", "check", "fidelity", "real_texts"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One precision of a model. engine: what ran it. chosen: it is good enough for `auto`. texts_a_second: of this run."""
+
+    precision: str
+    engine: str
+    found: Fidelity
+    chosen: bool
+    texts_a_second: float
 
 
 def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), device: str = "cpu") -> Fidelity:
@@ -26,10 +39,26 @@ def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), d
         InvalidInput: there is a single text, to which nothing is near.
         ModelUnavailable, ConfigurationError: see `LocalEmbedder`.
     """
+    return next(check(model, [precision], texts, device)).found
+
+
+def check(model: Model, precisions: Sequence[str], texts: Sequence[str] = (), device: str = "cpu") -> Iterator[Checked]:
+    """Yield what each precision gives, one by one, as `fidelity` measures it; the reference is computed once.
+
+    Raises:
+        InvalidInput: there is a single text. ModelUnavailable, ConfigurationError: see `LocalEmbedder`.
+    """
     chosen = list(texts) or real_texts(200)
     if len(chosen) < 2:
         raise InvalidInput(
             "The fidelity report needs at least two texts, better a hundred: one text has no neighbours."
         )
     reference = reference_embedder(model, device="cpu").embed(chosen, Task.DOCUMENT)
-    return compared(reference, make_embedder(model, precision=precision, device=device).embed(chosen, Task.DOCUMENT))
+    for precision in precisions:
+        embedder = make_embedder(model, precision=precision, device=device)
+        embedder.load()
+        began = time.perf_counter()
+        found = compared(reference, embedder.embed(chosen, Task.DOCUMENT))
+        pace = len(chosen) / (time.perf_counter() - began)
+        kind = embedder.engine.rpartition(" ")[2]
+        yield Checked(precision, embedder.engine, found, good(found, kind), pace)

@@ -50,6 +50,11 @@ class Model:
             return (self.dimensions, *(size for size in MATRYOSHKA if size < self.dimensions))
         return (self.dimensions,)
 
+    @property
+    def bytes(self) -> int:
+        """Return how much its folder takes on the disk."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
+
     def contract(self, dimensions: int) -> EmbeddingContract:
         """Return the contract under which it makes vectors of this size, without the probe."""
         return EmbeddingContract(self.name, dimensions, self.prompts, self.max_length, weights=self._weights())

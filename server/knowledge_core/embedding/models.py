@@ -24,6 +24,11 @@ AUTO: Final = "auto"
 GEMMA_NAMES: Final = ("google/embeddinggemma-2", "google/embeddinggemma-300m")
 """In the order in which "auto" takes them: the newer one reads longer texts and needs no licence accepted."""
 
+LICENCES: Final = {
+    GEMMA_NAMES[0]: "Apache-2.0",
+    GEMMA_NAMES[1]: "Gemma terms of use, https://ai.google.dev/gemma/terms",
+    MINILM: "Apache-2.0",
+}
 _SHORT: Final[Mapping[str, str]] = {
     f"sentence-transformers/{MINILM}": MINILM,
     **{name.partition("/")[2]: name for name in GEMMA_NAMES},
@@ -174,6 +179,11 @@ def hub_name(name: str) -> str:
     if not _NAME.fullmatch(found) or "/" not in found or ".." in found:
         raise ModelUnavailable(f"{name!r} is no model of the hub. Give an id like {GEMMA_NAMES[0]}, or {MINILM}.")
     return found
+
+
+def licence(name: str) -> str:
+    """Return the licence of a model that this program knows; "" for others, whose own page has it."""
+    return LICENCES.get(name, "")
 
 
 def _cached_names() -> list[str]:

@@ -36,6 +36,11 @@ class QueryCache:
         """See `Embedder.loaded`."""
         return self._inner.loaded
 
+    @property
+    def engine(self) -> str:
+        """Return what computes; "" where that is not told."""
+        return str(getattr(self._inner, "engine", ""))
+
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
         """See `Embedder.embed`."""
         if len(texts) != 1 or task is Task.DOCUMENT:

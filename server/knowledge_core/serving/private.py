@@ -6,11 +6,14 @@ of the command line, because an agent must not widen the roots or repair the dat
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 from mcp.server.context import ServerRequestContext
@@ -19,14 +22,16 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from knowledge_core import __version__, reembed_job
-from knowledge_core.embedding.models import installed
-from knowledge_core.embedding.remote import is_remote
+from knowledge_core.config import RemoteConfig
+from knowledge_core.embedding.models import installed, licence
+from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
 from knowledge_core.index_job import known_jobs
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.serving.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.tools.documents import collection_item
+from knowledge_core.serving.tools.grouping import shortened
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
@@ -86,27 +91,28 @@ class PrivateRequests(Extension):
     def _models(self) -> dict[str, Any]:
         engine = self._engine
         resolved: dict[str, Any] = {"model": None, "notice": engine.model_notice()}
-        try:
-            configured = engine.config.embedding.model
-            if is_remote(configured):
-                resolved["model"] = engine.default_embedder().static_contract.model
-            else:
-                resolved["model"] = engine.find_model(configured).name
-        except KnowledgeCoreError:
-            pass  # the notice says why, and what to do
-        folder = engine.config.embedding.models_folder
-        models = installed(models_folder=Path(folder).expanduser() if folder else engine.home / "models")
+        with contextlib.suppress(KnowledgeCoreError):  # the notice says why, and what to do
+            resolved["model"] = engine.default_embedder().static_contract.model
+        used: dict[str, list[str]] = {}
+        for name in engine.names():
+            with contextlib.suppress(KnowledgeCoreError):  # a damaged collection is doctor's subject
+                used.setdefault(engine.collection(name).contract.model, []).append(name)
+        running = engine.engines_in_memory()
+        settings = engine.config.embedding
+        folder = Path(settings.models_folder).expanduser() if settings.models_folder else engine.home / "models"
         listed = [
             {
-                "name": model.name,
-                "folder": str(model.folder),
-                "dimensions": model.dimensions,
-                "max_length": model.max_length,
-                "packaged": model.packaged,
+                "name": model.name, "folder": str(model.folder), "bytes": model.bytes, "dimensions": model.dimensions,
+                "sizes": list(model.sizes), "max_length": model.max_length, "family": model.family,
+                "packaged": model.packaged, "license": licence(model.name), "engine": running.get(model.name),
+                "collections": used.pop(model.name, []),
             }
-            for model in models
-        ]
-        return {"configured": engine.config.embedding.model, "resolved": resolved, "installed": listed}
+            for model in installed(models_folder=folder)
+        ]  # fmt: skip
+        return {
+            "configured": settings.model, "precision": settings.precision, "engine": settings.engine, "resolved": resolved,
+            "installed": listed, "elsewhere": used, "remote": _remote(settings.remote),
+        }  # fmt: skip
 
     def _doctor(self, collection: str | None = None, repair: bool = False) -> dict[str, Any]:
         found: dict[str, list[Finding]] = {}
@@ -120,14 +126,31 @@ class PrivateRequests(Extension):
             "collections": [{"collection": name, "findings": [*map(vars, each)]} for name, each in found.items()],
         }
 
-    def _vectors(self, texts: list[str], task: str = "similarity", collection: str | None = None) -> dict[str, Any]:
+    def _vectors(
+        self,
+        texts: list[str],
+        task: str = "similarity",
+        title: str | None = None,
+        dimensions: int | None = None,
+        collection: str | None = None,
+    ) -> dict[str, Any]:
         """Embed without the cap that protects a model's context: the result goes into a file or a pipe."""
         if task not in {each.value for each in Task}:
             raise InvalidInput(f"Unknown task {task!r}. There are: {', '.join(each.value for each in Task)}.")
+        if title and task != Task.DOCUMENT.value:
+            raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
         engine = self._engine
         embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
-        vectors = embedder.embed([clean_text(text) for text in texts], Task(task))
-        return {"model": embedder.static_contract.model, "vectors": vectors.tolist()}
+        read = [clean_text(text) for text in texts]
+        titles = [clean_text(title)] * len(read) if title else None
+        made = embedder.embed(read, Task(task), titles)
+        vectors = made if dimensions is None else shortened(made, dimensions)
+        unread = cut(embedder, read, Task(task))
+        return {
+            "model": embedder.static_contract.model, "dimensions": int(vectors.shape[1]),
+            "vectors": [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors],
+            "cut_texts": unread.texts, "cut_tokens": unread.tokens, "max_length": embedder.static_contract.max_length,
+        }  # fmt: skip
 
     def _reembed(
         self, collection: str, model: str = "", dimensions: int | None = None, cancel: bool = False
@@ -135,6 +158,13 @@ class PrivateRequests(Extension):
         if cancel:
             return {"cancelled": reembed_job.cancel(self._engine, collection)}
         return {"job": reembed_job.accept(self._engine, collection, model, dimensions).id}
+
+
+def _remote(settings: RemoteConfig) -> dict[str, Any] | None:
+    """Return what is configured of an endpoint: never its key, and of its address the host alone."""
+    if settings.url is None:
+        return None
+    return {"host": urlsplit(settings.url).netloc.rpartition("@")[2], "model": settings.model}
 
 
 def _handler(handle: Callable[..., dict[str, Any]]) -> Callable[[Any, Any], Any]:
