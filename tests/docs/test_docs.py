@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from knowledge_core.cli.main import main, parser
+from tiny_gemma import make_tiny_gemma
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -36,10 +37,14 @@ def test_the_commands_of_the_readme_run_as_written(capsys, tmp_path, monkeypatch
         "---\ntags: [energy]\n---\n# Solar\n\nBattery chemistry decides how a refund works.\n"
     )
     (notes / "bread.md").write_text("# Bread\n\nKnead the dough.\n")
+    (tmp_path / "questions.txt").write_text("How do refunds work?\n")
+    monkeypatch.chdir(tmp_path)
     for line in commands(README):
-        words = shlex.split(line)[1:]
-        if words[0] in ("demo", "serve", "setup"):
+        words = shlex.split(line, comments=True)[1:]
+        if words[0] in ("demo", "serve", "setup", "pull"):
             continue
+        if words[0] == "reembed":
+            words[-1] = str(make_tiny_gemma(tmp_path / "gemma"))
         if "--like" in words:
             words += ["--collection", "notes"]
         assert main(words) == 0, (line, capsys.readouterr())
