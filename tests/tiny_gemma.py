@@ -55,7 +55,7 @@ def make_tiny_gemma(folder: Path, *, seed: int = 0, full_size: bool = False) -> 
     """
     hidden, inner, longest = (768, 3072, 2048) if full_size else (HIDDEN, 192, MAX_LENGTH)
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary = _write_tokenizer(folder)
+    vocabulary = write_tokenizer(folder)
     _write_transformer(folder, vocabulary, seed, FULL_SIZE if full_size else {})
     _write_dense(folder, "2_Dense", hidden, inner, seed + 1)
     _write_dense(folder, "3_Dense", inner, DIMENSIONS, seed + 2)
@@ -70,9 +70,9 @@ def make_tiny_gemma(folder: Path, *, seed: int = 0, full_size: bool = False) -> 
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for i, (path, kind) in enumerate(kinds.items())
     ]
-    _write(folder / "modules.json", modules)
-    _write(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
-    _write(
+    write_json(folder / "modules.json", modules)
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
+    write_json(
         folder / "config_sentence_transformers.json",
         {
             "model_type": "SentenceTransformer",
@@ -81,14 +81,14 @@ def make_tiny_gemma(folder: Path, *, seed: int = 0, full_size: bool = False) -> 
             "similarity_fn_name": "cosine",
         },
     )
-    _write(
+    write_json(
         folder / "1_Pooling" / "config.json",
         {"word_embedding_dimension": hidden, "pooling_mode_mean_tokens": True, "include_prompt": True},
     )
     return folder
 
 
-def _write_tokenizer(folder: Path) -> int:
+def write_tokenizer(folder: Path) -> int:
     """Train and write a byte-fallback BPE with Gemma's special tokens; return the size of its vocabulary."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -112,7 +112,7 @@ def _write_tokenizer(folder: Path) -> int:
         "model_max_length": MAX_LENGTH,
         "clean_up_tokenization_spaces": False,
     }
-    _write(folder / "tokenizer_config.json", settings | names)
+    write_json(folder / "tokenizer_config.json", settings | names)
     return tokenizer.get_vocab_size()
 
 
@@ -143,7 +143,7 @@ def _write_transformer(folder: Path, vocabulary: int, seed: int, sizes: dict[str
     model.save_pretrained(folder)
     # transformers halves the window of a bidirectional model when it reads a configuration, so the file has it whole
     written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    _write(folder / "config.json", written | {"sliding_window": (small | sizes)["sliding_window"]})
+    write_json(folder / "config.json", written | {"sliding_window": (small | sizes)["sliding_window"]})
 
 
 def _write_dense(folder: Path, name: str, inputs: int, outputs: int, seed: int) -> None:
@@ -151,11 +151,11 @@ def _write_dense(folder: Path, name: str, inputs: int, outputs: int, seed: int) 
     from safetensors.torch import save_file
 
     settings = {"in_features": inputs, "out_features": outputs, "bias": False}
-    _write(folder / name / "config.json", settings | {"activation_function": "torch.nn.modules.linear.Identity"})
+    write_json(folder / name / "config.json", settings | {"activation_function": "torch.nn.modules.linear.Identity"})
     weight = torch.randn(outputs, inputs, generator=torch.Generator().manual_seed(seed)) * inputs**-0.5
     save_file({"linear.weight": weight}, str(folder / name / "model.safetensors"))
 
 
-def _write(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

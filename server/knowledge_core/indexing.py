@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.tokens import cut
 from knowledge_core.errors import PathNotAllowed
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
@@ -49,7 +50,8 @@ class IndexReport:
     """What an index job did, over all processes that worked on it.
 
     indexed: documents new or changed, now found by a search. embedded, reused: distinct texts that went through the
-    model, and those whose vector the record had. tokens: of the embedded texts. seconds: of work.
+    model, and those whose vector the record had. tokens: of the embedded texts. cut, cut_tokens:
+    how many of them were longer with their title than the model reads, and by how much. seconds: of work.
     failed: the first of `failed_total`. planned: the plan is complete, folders included.
     """
 
@@ -63,6 +65,8 @@ class IndexReport:
     embedded: int = 0
     reused: int = 0
     tokens: int = 0
+    cut: int = 0
+    cut_tokens: int = 0
     seconds: float = 0.0
     planned: bool = False
 
@@ -265,6 +269,7 @@ class _Work:
             embedded=len(vectors),
             reused=len(texts) - len(vectors),
             tokens=self._tokens_now,
+            **self._unread([texts[digest] for digest in vectors]),
         )
         if done or window.failed:
             change = Change(
@@ -286,6 +291,12 @@ class _Work:
         self._tell("indexing")
         rate = window.chunks / max(time.monotonic() - began, 1e-3)
         self._window_chunks = int(np.clip(rate * WINDOW_SECONDS, FIRST_WINDOW, LARGEST_WINDOW))
+
+    def _unread(self, texts: Sequence[tuple[str, str]]) -> dict[str, int]:
+        """Count what the model did not read of embedded texts: the chunker leaves a quarter of the room to a title."""
+        long = [(text, title) for text, title in texts if len(title.encode("utf-8", "replace")) > self._size // 4]
+        unread = cut(self._embedder, [text for text, _ in long], Task.DOCUMENT, [title for _, title in long])
+        return {"cut": unread.texts, "cut_tokens": unread.tokens}
 
     def _embedded_texts(self, window: _Window) -> dict[str, tuple[str, str]]:
         """Return text and title of every chunk, by the digest of what is embedded."""

@@ -29,7 +29,7 @@ from knowledge_core.types import Progress, ReportProgress
 RESERVE: Final = 200_000_000  # bytes that stay free on the disk
 PART: Final = ".part"  # ending of a file that is not whole yet
 _MODULE: Final = re.compile(r"\d+_[A-Za-z]+/[\w.-]+")  # 1_Pooling/config.json, 2_Dense/model.safetensors
-_PLAIN: Final = re.compile(r"[\w.-]+\.(json|txt|model|safetensors|md)|LICENSE[\w.-]*|NOTICE[\w.-]*")
+_PLAIN: Final = re.compile(r"[\w.-]+\.(json|txt|model|safetensors|jinja|md)|LICENSE[\w.-]*|NOTICE[\w.-]*")
 _OTHER_WEIGHTS: Final = re.compile(r".*\.(bin|h5|ot|msgpack|onnx|gguf|pt|pth)")
 LICENCES: Final = {
     "gemma": "Gemma terms of use, https://ai.google.dev/gemma/terms",

@@ -133,6 +133,11 @@ def index_result(job: JobView, model_notice: str) -> IndexResult:
             notices=notices,
         )
     done = job.outcome
+    if done.cut:
+        notices.append(
+            f"{done.cut} chunks were longer, with their titles, than the model reads; {done.cut_tokens} tokens at their ends "
+            "were not embedded (words there are found all the same). Shorter titles or headings help."
+        )
     failed = [FailureResult(**asdict(failure)) for failure in done.failed[:SHOWN]]
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,

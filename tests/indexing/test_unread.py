@@ -1,0 +1,37 @@
+"""What a model does not read of a chunk, because its title takes the room, is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hash_embedder import HashEmbedder
+from knowledge_core.config import Config
+from knowledge_core.engine import Engine
+from knowledge_core.index_job import IndexRequest, accept, view_of
+from knowledge_core.serving.tools.writing import index_result
+from knowledge_core.types import Document
+
+LONGEST = 64
+
+
+class Short(HashEmbedder):
+    """Reads 64 words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.static_contract = replace(self.static_contract, max_length=LONGEST)
+        self.contract = replace(self.contract, max_length=LONGEST)
+
+
+@pytest.mark.parametrize(("words", "told"), [(60, True), (10, False)])
+def test_a_title_that_leaves_no_room_is_told(home, words, told):
+    document = Document("a", "Some words of a text that goes on. " * 40, "title " * words)
+    with Engine(home, Config(), make_embedder=lambda model, dimensions: Short()) as engine:
+        job = accept(engine, IndexRequest("notes"), [document], [])
+        assert job.wait(30)
+        done = job.outcome
+        assert (done.cut > 0, done.cut_tokens > 0) == (told, told)
+        notices = index_result(view_of(job), "").notices
+        assert any("longer, with their titles" in notice for notice in notices) == told
