@@ -31,6 +31,7 @@ from knowledge_core.storage.following import follow
 from knowledge_core.storage.lexical_index import LexicalIndex
 from knowledge_core.storage.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
+    Calibration,
     Change,
     Counts,
     FileState,
@@ -45,8 +46,8 @@ from knowledge_core.storage.vector_index import VectorIndex
 from knowledge_core.storage.view import View
 
 __all__ = [
-    "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow", "Source", "View",
-    "collection_names", "drop", "text_digest", "valid_name",
+    "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
+    "Source", "View", "collection_names", "drop", "text_digest", "valid_name",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -273,6 +274,13 @@ class Collection:
         with self._writing:
             self._store.set_contract(contract)
             self.contract = contract
+            self._publish()
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Record how well the model reads the collection; searches on a new view fuse by it."""
+        with self._writing:
+            self._refuse_if_closed()
+            self._store.set_calibration(calibration)
             self._publish()
 
     def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
