@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_core import evaluation
-from knowledge_core.retrieval import fusion, relevance, snippets, telling
+from knowledge_core.retrieval import fusion, pseudo_questions, relevance, snippets, telling
 from knowledge_core.retrieval.fusion import Sides, calibrated, convex, fuse
 from knowledge_core.storage import lexical_query, wording
 
@@ -18,7 +18,9 @@ SCORES = st.dictionaries(st.integers(0, 30), st.floats(-1, 1, allow_nan=False), 
 SHARES = st.dictionaries(st.integers(0, 30), st.floats(0, 1, allow_nan=False), max_size=20)
 
 
-@pytest.mark.parametrize("module", [fusion, snippets, relevance, telling, evaluation, lexical_query, wording])
+@pytest.mark.parametrize(
+    "module", [fusion, pseudo_questions, snippets, relevance, telling, evaluation, lexical_query, wording]
+)
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0

@@ -1,0 +1,35 @@
+"""Questions that nobody asked: snippets of a collection's own texts, to see whether the model finds these again. Pure.
+
+A snippet is long enough to say something and short enough that a model must have understood the text to find it. Six
+words instead of twelve tell the languages that a model reads from those that it does not less clearly.
+"""
+
+from __future__ import annotations
+
+from knowledge_core.storage.wording import spaceless
+
+WORDS, WORDS_OF = 12, 60  # consecutive words, out of so many at the beginning
+LETTERS, LETTERS_OF = 24, 120  # where no spaces part the words
+
+
+def snippet(text: str, digest: str) -> str:
+    """Return a part of a text, never more than half of it; which part, its digest (hex) decides.
+
+    >>> snippet("one two three four five six", "00")
+    'one two three'
+    >>> snippet("one two three four five six", "02")
+    'three four five'
+    """
+    at = int(digest, 16)
+    beginning = text[:LETTERS_OF]
+    if spaceless(beginning):
+        return beginning[_cut(len(beginning), LETTERS, at)]
+    words = text.split()[:WORDS_OF]
+    return " ".join(words[_cut(len(words), WORDS, at)])
+
+
+def _cut(length: int, most: int, at: int) -> slice:
+    """Return a place of `most` items, or of half of all if that is less."""
+    size = min(most, max(length // 2, 1))
+    start = at % (max(length - size, 0) + 1)
+    return slice(start, start + size)
