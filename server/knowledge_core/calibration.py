@@ -78,7 +78,8 @@ def _questions(view: View) -> list[_Question]:
             place.key for place in view.places_of_document(chunk.document) if abs(place.position - chunk.position) <= 1
         ]
         text = snippet(f"{title}\n{chunk.text}".strip(), digests[chunk.key])
-        questions.append(_Question(text, np.unique(np.array(beside, np.int64))))
+        if text.strip():
+            questions.append(_Question(text, np.unique(np.array(beside, np.int64))))
     return questions
 
 
