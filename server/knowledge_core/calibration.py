@@ -1,9 +1,9 @@
 """The verb `calibrate`: how well does the model read this collection? Measured by questions made of its own texts.
 
 Hybrid search leans on the model as far as it earned that here (`retrieval.fusion.earned`). No labels are needed: the
-model is asked for about 200 snippets of the collection, and what counts is where it finds the texts they are from.
-Deterministic: the same collection gives the same, whatever the order of insertion. Texts are embedded with no lock
-and no view held, a few at a time, so that searches go between.
+model is asked for about 200 snippets of the collection, and what counts is where the texts that they are from come out
+among fifty. Deterministic: the same collection gives the same, whatever the order of insertion. Snippets are embedded
+with no lock and no view held, a few at a time, so that searches go between.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.retrieval.pseudo_questions import snippet
+from knowledge_core.retrieval.pseudo_questions import expected_reciprocal_rank, snippet
 from knowledge_core.storage.collection import Calibration, Collection
 from knowledge_core.storage.vector_index import quantise
 from knowledge_core.storage.view import View
@@ -25,8 +25,8 @@ from knowledge_core.types import Progress, ReportProgress, Task, Vectors, titled
 VERSION = 1  # of the questions and of how they are counted; another one is measured anew
 FEWEST = 50  # chunks; among fewer, anything is found
 GROWTH = 1.5  # times the chunks of the last time
-QUESTIONS = 200  # 1 to 2 s of MiniLM's time on two cores; two draws of them differ by .03 at most
-COMPARED = 20_000  # texts among which a question's own must come out; at 768 dimensions 61 MB for the moment
+QUESTIONS = 200  # 1 to 2 s of MiniLM's time on two cores
+COMPARED = 2_000  # texts among which a question's own must come out
 AT_ONCE = 16  # snippets embedded together, in the lane of bulk work: a search waits for 0.1 s of it
 
 
@@ -51,8 +51,8 @@ def calibrate(collection: Collection, embedder: Embedder, progress: ReportProgre
         keys = np.unique(np.concatenate([view.keys_by_digest(COMPARED), *(each.own for each in questions)]))
         rows = view.quantised(keys)[1].astype(np.float32)
     asked = _embedded([each.text for each in questions], embedder, progress)
-    ranks = [_rank(rows, keys, vector, each.own) for vector, each in zip(asked, questions, strict=True)]
-    known = Calibration(math.fsum(1 / rank for rank in ranks) / max(len(ranks), 1), chunks, VERSION)
+    found = [_found(rows, keys, vector, each.own) for vector, each in zip(asked, questions, strict=True)]
+    known = Calibration(math.fsum(found) / len(found), chunks, VERSION)
     collection.set_calibration(known)
     return known
 
@@ -92,11 +92,12 @@ def _embedded(texts: Sequence[str], embedder: Embedder, progress: ReportProgress
     return np.concatenate(made)
 
 
-def _rank(
+def _found(
     rows: npt.NDArray[np.float32], keys: npt.NDArray[np.int64], vector: npt.NDArray[np.float32],
     own: npt.NDArray[np.int64],
-) -> int:  # fmt: skip
-    """Return which place the best of the own texts has among all, from 1. rows: int8 as float32: sums are exact."""
+) -> float:  # fmt: skip
+    """Return how far in front the best of the own texts is. rows: int8 as float32, so that sums are exact."""
     products = rows @ quantise(vector[np.newaxis])[0].astype(np.float32)
     is_own = np.isin(keys, own)
-    return 1 + int((products[~is_own] > products[is_own].max()).sum())
+    better = int((products[~is_own] > products[is_own].max()).sum())
+    return expected_reciprocal_rank(better, int((~is_own).sum()))

@@ -119,7 +119,7 @@ class Counts:
 class Calibration:
     """How well the model reads a collection, measured by questions made of its own texts.
 
-    found: mean reciprocal rank, 0..1, of a text among all for a snippet of itself. chunks: how many there were then.
+    found: mean reciprocal rank, 0..1, of a text among fifty for a snippet of itself. chunks: how many there were then.
     version: of the questions and of what is done with them.
     """
 
