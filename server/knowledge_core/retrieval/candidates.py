@@ -107,17 +107,15 @@ def _sides(group: Group, dense: Scores, lexical: Scores) -> Sides:
     Where less than half of the chunks lie in collections of which it is known, the rest decides.
     """
     assert group.vector is not None
-    spreads = [target.view.spread(group.vector) for target in group.targets]
-    weights = [
-        (earned(known.found), spread.chunks)
-        for target, spread in zip(group.targets, spreads, strict=True)
-        if (known := target.view.calibration()) is not None
-    ]
-    counted = sum(chunks for _, chunks in weights)
-    if not counted or 2 * counted < sum(spread.chunks for spread in spreads):
+    views = [target.view for target in group.targets]
+    chunks = [view.counts().chunks for view in views]
+    known = [(view.calibration(), count) for view, count in zip(views, chunks, strict=True)]
+    weights = [(earned(measured.found), count) for measured, count in known if measured is not None]
+    counted = sum(count for _, count in weights)
+    if not counted or 2 * counted < sum(chunks):
         return convex(dense.values(), lexical.values())
-    mean, deviation = pooled([(spread.mean, spread.square, spread.chunks) for spread in spreads])
-    return calibrated(mean, deviation, sum(weight * chunks for weight, chunks in weights) / counted)
+    spreads = [(*view.spread(group.vector), count) for view, count in zip(views, chunks, strict=True)]
+    return calibrated(*pooled(spreads), sum(weight * count for weight, count in weights) / counted)
 
 
 def _nearest(group: Group, depth: int) -> tuple[Scores, bool]:

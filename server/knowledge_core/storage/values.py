@@ -143,22 +143,6 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean and mean square of a query's cosines with a sample of vectors, and how many chunks these stand for."""
-
-    mean: float
-    square: float
-    chunks: int
-
-    @classmethod
-    def of(cls, cosines: npt.NDArray[np.float64], chunks: int) -> Self:
-        """Return the spread of these cosines, of which there may be none."""
-        if not len(cosines):
-            return cls(0.0, 0.0, chunks)
-        return cls(float(cosines.mean()), float((cosines * cosines).mean()), chunks)
-
-
-@dataclass(frozen=True)
 class Finding:
     """One thing that a check found. what: a sentence."""
 

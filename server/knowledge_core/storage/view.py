@@ -28,7 +28,6 @@ from knowledge_core.storage.values import (
     Counts,
     Keys,
     Place,
-    Spread,
     StoredChunk,
     StoredDocument,
 )
@@ -157,13 +156,16 @@ class View:
         """Return what knows how often terms occur here: what `lexical_query.weighed` needs."""
         return self._words
 
-    def spread(self, vector: Vectors) -> Spread:
-        """Return how the cosines of a query, (1, dim) of norm 1, lie over a fixed sample of the collection."""
+    def spread(self, vector: Vectors) -> tuple[float, float]:
+        """Return mean and mean square of a query's cosines with a fixed sample of the collection; 0 where it is empty.
+
+        vector: (1, dim) float32, norm 1.
+        """
         if self._sample is None:
             self._sample = self.quantised(self.keys_by_digest(SAMPLED))[1].astype(np.float32)
         products = self._sample @ quantise(vector)[0].astype(np.float32)  # integers below 2**24: exact in any order
         cosines = products.astype(np.float64) / scale(self.contract.dimensions) ** 2
-        return Spread.of(cosines, self.counts().chunks)
+        return (float(cosines.mean()), float((cosines * cosines).mean())) if len(cosines) else (0.0, 0.0)
 
     def calibration(self) -> Calibration | None:
         """Return what is known of how well the model reads this collection; None before that was measured."""
