@@ -1,11 +1,14 @@
-"""nDCG@10 of the three modes on judged sets, beside what plain components score there.
+"""nDCG@10 of the three modes on judged sets, beside what the parts and other fusions of them score on the same index.
 
-    python -m benchmarks.retrieval_quality --data FOLDER [--cache FOLDER] [--sets adi cranfield ...] [--relevance]
+    python -m benchmarks.retrieval_quality --data FOLDER [--cache FOLDER] [--sets adi cranfield ...] [--whole]
 
 FOLDER of --data has one folder a set, in BEIR's layout. Every set goes into a collection of its own in a temporary
-folder, through the product's own storage and search: once with a document as one chunk (title and text, as the
-components beside it were measured), once cut by the product's chunker. The first 600 judged queries are asked. The
-vectors are kept in the folder of --cache, so that a second run embeds nothing.
+folder, through the product's own storage and search, cut by the product's chunker (--whole: a document is one chunk).
+The first 600 judged queries are asked. The vectors are kept in the folder of --cache, so that a second run embeds
+nothing.
+
+Parts, of the same collection: BM25 on words, BM25 on all trigrams, cosine; reciprocal rank fusion (60) and a min-max
+convex sum (dense weight 0.4) of words and cosine. The product's modes: lexical, semantic (that is the cosine), hybrid.
 
 With --relevance it also tells how often search says that nothing seems relevant: to a set's own questions, where it
 should not, and to those of the next set, where it may.
@@ -14,48 +17,43 @@ should not, and to those of the next set, where it may.
 from __future__ import annotations
 
 import argparse
+import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.report import machine, table
+from knowledge_core.calibration import calibrate
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models import resolve
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
-from knowledge_core.evaluation import Evaluation, Judged, evaluate, load_beir
+from knowledge_core.evaluation import Judged, evaluate, load_beir, ndcg
 from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.retrieval.fusion import convex, fuse
+from knowledge_core.retrieval.telling import telling_part
 from knowledge_core.search import Mode, Searched, SearchRequest, search
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
-from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
+from knowledge_core.storage.lexical_query import LexicalQuery, Spelling, rarity, weighed
+from knowledge_core.storage.view import View
+from knowledge_core.storage.wording import trigrams
+from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors, no_progress
 
 CACHE = Path(tempfile.gettempdir()) / "knowledge-core-vectors"
 MODEL = "all-MiniLM-L6-v2"
 QUERIES = 600
 CHUNK_SIZE = 400  # tokens; the model's own limit if that is less
+DEPTH = 100  # candidates of each part
+RANK_CONSTANT = 60  # Cormack, Clarke & Buettcher 2009
 MODES: tuple[Mode, ...] = ("lexical", "semantic", "hybrid")
-LEEWAY = 0.02  # below the component, at most
-COMPONENTS: Mapping[str, tuple[float, float, float]] = {
-    # BM25 (k1 1.5) on stemmed words, cosine of MiniLM, min-max convex fusion with dense weight 0.4: nDCG@10 of plain
-    # NumPy and bm25s code outside the product, title and text as one chunk.
-    "adi": (0.494, 0.498, 0.538),
-    "cranfield": (0.437, 0.435, 0.481),
-    "hotpotqa_small": (0.782, 0.785, 0.833),
-    "scifact": (0.686, 0.645, 0.723),
-    "nl2bash": (0.406, 0.529, 0.511),
-    "covidqa": (0.639, 0.437, 0.657),
-    "locomo": (0.375, 0.260, 0.401),
-    "xquad/en": (0.963, 0.938, 0.974),
-    "xquad/de": (0.905, 0.702, 0.927),
-    "xquad/zh": (0.958, 0.230, 0.947),
-    "xquad/ar": (0.893, 0.044, 0.887),
-    "jsquad": (0.942, 0.267, 0.900),
-}
+PARTS = ("words", "trigrams", "rank fusion", "convex")
+CHOSEN_ON = ("adi", "cranfield", "jsquad", "nl2bash", "xquad/ar", "xquad/en")  # every other of twelve, by name
 
 
 class CachedEmbedder:
@@ -130,29 +128,74 @@ def fill(collection: Collection, judged: Judged, embedder: Embedder, cut: Cut) -
 
 @dataclass(frozen=True)
 class Measured:
-    """One set, cut in one way. milliseconds: a search without embedding. refused: own and other questions."""
+    """One set. scores: nDCG@10 by part or mode. found: the collection's calibration. milliseconds: of a hybrid search
+    without embedding. refused: own and other questions.
+    """
 
     chunks: int
-    scores: list[Evaluation]
+    scores: Mapping[str, float]
+    found: float
     milliseconds: float
     refused: tuple[float, float] | None
 
 
 def measure(judged: Judged, embedder: Embedder, cut: Cut, others: Sequence[str]) -> Measured:
-    """Index a set into a temporary collection and ask its questions in every mode, then `others`, if any."""
+    """Index a set into a temporary collection, ask its questions of every part and mode, then `others`, if any."""
     own = list(judged.queries.values())
     embedder.embed([*own, *others], Task.QUERY)  # kept: what is timed below is search alone
     with tempfile.TemporaryDirectory() as folder:
         collection = Collection.create(Path(folder) / "judged", "judged", embedder.contract)
         chunks = fill(collection, judged, embedder, cut)
+        known = calibrate(collection, embedder, no_progress)
         with collection.view() as view:
             over = [Searched("judged", view, embedder)]
-            began = time.perf_counter()
-            scores = [evaluate(over, judged, mode=mode) for mode in MODES]
-            milliseconds = 1e3 * (time.perf_counter() - began) / len(MODES) / len(own)
+            scores = dict(zip(PARTS, parts(view, embedder, judged), strict=True))
+            for mode in MODES:
+                began = time.perf_counter()
+                scores[mode] = evaluate(over, judged, mode=mode).ndcg
+                milliseconds = 1e3 * (time.perf_counter() - began) / len(own)
             said = (refused(over, own), refused(over, others)) if others else None
         collection.close()
-    return Measured(chunks, scores, milliseconds, said)
+    return Measured(chunks, scores, known.found, milliseconds, said)
+
+
+def parts(view: View, embedder: Embedder, judged: Judged) -> list[float]:
+    """Return nDCG@10 of what the modes are made of, and of other ways to make them, in the order of `PARTS`."""
+    sums = [0.0] * len(PARTS)
+    for id, query in judged.queries.items():
+        for at, ranked in enumerate(_rankings(view, query, embedder.embed([query], Task.QUERY))):
+            sums[at] += ndcg(_documents(view, ranked), judged.judgements[id])
+    return [each / len(judged.queries) for each in sums]
+
+
+def _rankings(view: View, query: str, vector: Vectors) -> Iterator[Mapping[int, float]]:
+    """Yield chunk numbers with their scores, for each of `PARTS`."""
+    words = dict(view.words(LexicalQuery(weighed(telling_part(query), [view.lexicon]).words), DEPTH))
+    yield words
+    yield dict(view.words(_all_trigrams(view, telling_part(query)), DEPTH))
+    nearest = dict(view.nearest(vector, DEPTH)[0])
+    cosines = {number: nearest[key] for key, numbers in view.chunks_of_keys(nearest).items() for number in numbers}
+    fused = dict.fromkeys([*words, *cosines], 0.0)
+    for side in (words, cosines):
+        for rank, number in enumerate(sorted(side, key=lambda number: -side[number]), 1):
+            fused[number] += 1 / (RANK_CONSTANT + rank)
+    yield fused
+    convexly = fuse(cosines, words, convex(cosines.values(), words.values()))
+    yield {number: each.score for number, each in convexly.items()}
+
+
+def _all_trigrams(view: View, query: str) -> LexicalQuery:
+    terms = list(dict.fromkeys(trigrams(query).split()))
+    having = view.lexicon.frequencies("trigrams", terms)
+    masses = {term: rarity(view.lexicon.entries, count) for term, count in zip(terms, having, strict=True) if count}
+    whole = math.fsum(masses.values()) or 1.0
+    return LexicalQuery({}, [Spelling({term: mass / whole for term, mass in masses.items()}, 1)])
+
+
+def _documents(view: View, ranked: Mapping[int, float]) -> list[str]:
+    places = view.places(ranked)
+    best_first = sorted(ranked, key=lambda number: (-ranked[number], places[number].document))
+    return list(dict.fromkeys(places[number].document for number in best_first))
 
 
 def refused(over: Sequence[Searched], queries: Sequence[str]) -> float:
@@ -161,24 +204,28 @@ def refused(over: Sequence[Searched], queries: Sequence[str]) -> float:
     return sum(any("Nothing here seems relevant" in notice for notice in notices) for notices in said) / len(said)
 
 
-def row(name: str, judged: Judged, plain: Measured, cut: Measured | None) -> str:
-    """Return a set's row of the table."""
-    beside = COMPONENTS.get(name, (0.0, 0.0, 0.0))
-    pairs = [(mode, score.ndcg, component) for mode, score, component in zip(MODES, plain.scores, beside, strict=True)]
-    cells = [name, str(len(judged.documents)), str(len(judged.queries))]
-    cells += [f"{ndcg:.3f} ({component:.3f})" for _, ndcg, component in pairs]
-    cells += [", ".join(mode for mode, ndcg, component in pairs if ndcg < component - LEEWAY) or "no"]
-    shown = cut or plain
-    cells += [f"{score.ndcg:.3f}" for score in cut.scores] if cut else ["", "", ""]
-    cells += [str(shown.chunks), f"{shown.scores[2].recall:.3f}", f"{shown.scores[2].mrr:.3f}"]
-    return f"| {' | '.join([*cells, f'{shown.milliseconds:.1f}'])} |"
+SHOWN = ("words", "trigrams", "semantic", "rank fusion", "convex", "lexical", "hybrid")
 
 
-def head() -> str:
-    """Return the head of the table."""
-    cells = ["set", "documents", "queries", *(f"{mode} (component)" for mode in MODES), f"more than {LEEWAY} below"]
-    cells += [*(f"{mode}, cut" for mode in MODES), "chunks", "recall@10", "MRR@10", "ms a search"]
-    return f"| {' | '.join(cells)} |\n|{'---|' * len(cells)}"
+def gain(scores: Mapping[str, float], of: str) -> float:
+    """Return how far `of` is above the better of words and cosine."""
+    return scores[of] - max(scores["words"], scores["semantic"])
+
+
+def report(measured: Mapping[str, Measured]) -> str:
+    """Return the table of all sets, the means, and the worst differences."""
+    rows: list[list[str]] = []
+    for name, each in measured.items():
+        rows.append([name, str(each.chunks), *(f"{each.scores[of]:.3f}" for of in SHOWN)])
+        rows[-1] += [f"{gain(each.scores, 'hybrid'):+.3f}", f"{each.found:.2f}", f"{each.milliseconds:.1f}"]
+    halves = [[name for name in measured if (name in CHOSEN_ON) is chosen] for chosen in (True, False)]
+    for label, names in (("mean", list(measured)), ("chosen on", halves[0]), ("held out", halves[1])):
+        if names:
+            means = [np.mean([measured[name].scores[of] for name in names]) for of in SHOWN]
+            rows.append([f"{label} ({len(names)})", "", *(f"{mean:.3f}" for mean in means), "", "", ""])
+    worst = [min(gain(each.scores, of) for each in measured.values()) for of in SHOWN]
+    rows.append(["worst against the better of words and semantic", "", *(f"{each:+.3f}" for each in worst), "", "", ""])
+    return table(["set", "chunks", *SHOWN, "gain", "found again", "ms a hybrid search"], rows)
 
 
 def main() -> None:
@@ -186,22 +233,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder a set")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder for vectors (default {CACHE})")
     parser.add_argument("--sets", nargs="+", default=["adi", "cranfield", "hotpotqa_small", "scifact", "xquad/de"])
-    parser.add_argument("--whole", action="store_true", help="only documents as one chunk, not those that are cut")
+    parser.add_argument("--whole", action="store_true", help="a document is one chunk")
     parser.add_argument("--relevance", action="store_true", help="also count 'nothing seems relevant'")
     arguments = parser.parse_args()
     model = reference_embedder(resolve(MODEL))
+    measured: dict[str, Measured] = {}
     refusals = []
-    print(head(), flush=True)
     for name, after in zip(arguments.sets, [*arguments.sets[1:], arguments.sets[0]], strict=True):
         judged = load_beir(arguments.data / name, QUERIES)
         others = list(load_beir(arguments.data / after, 100).queries.values()) if arguments.relevance else []
         embedder = CachedEmbedder(model, arguments.cache / f"{name.replace('/', '_')}.npz")
-        plain = measure(judged, embedder, whole, others)
-        cut = None if arguments.whole else measure(judged, embedder, product(embedder), [])
-        print(row(name, judged, plain, cut), flush=True)
-        if plain.refused:
-            refusals.append(f"| {name} | {plain.refused[0]:.1%} | {plain.refused[1]:.1%} ({after}) |")
-    print(f"\nnDCG@10 with {MODEL}. Recall, MRR and time (all modes, no embedding) are of the cut documents, if any.")
+        one = measured[name] = measure(judged, embedder, whole if arguments.whole else product(embedder), others)
+        print(name, *(f"{of} {one.scores[of]:.3f}" for of in SHOWN), f"{gain(one.scores, 'hybrid'):+.3f}", flush=True)
+        if one.refused:
+            refusals.append(f"| {name} | {one.refused[0]:.1%} | {one.refused[1]:.1%} ({after}) |")
+    print(f"\nnDCG@10 with {MODEL}, {'whole documents' if arguments.whole else 'cut documents'}.\n{machine()}\n")
+    print(report(measured))
     if refusals:
         print("\nShare of questions to which search says that nothing seems relevant:\n")
         print("\n".join(["| set | its own | another set's |", "|---|---|---|", *refusals]))

@@ -29,11 +29,13 @@ class HashEmbedder:
         )
         self.loaded = True
         self.embedded: list[str] = []
+        self.documents: list[str] = []  # of these, what was embedded as documents
 
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
         titles = titles if titles is not None else [""] * len(texts)
         formatted = [self.contract.format(text, task, title) for text, title in zip(texts, titles, strict=True)]
         self.embedded += formatted
+        self.documents += formatted if task is Task.DOCUMENT else []
         rows = [_vector(text, self.contract.dimensions) for text in formatted]
         return np.stack(rows) if rows else np.empty((0, self.contract.dimensions), np.float32)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from knowledge_core.calibration import calibrate, due
 from knowledge_core.engine import Engine
 from knowledge_core.errors import (
     Cancelled,
@@ -28,11 +29,12 @@ from knowledge_core.indexing import Failure, IndexReport, content_version, docum
 from knowledge_core.ingestion.walker import allowed
 from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.planning import plan, survey
-from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
+from knowledge_core.storage.collection import Calibration, Collection, JobRecord, PlanRow
 from knowledge_core.types import Document, Progress, ReportProgress
 
 log = logging.getLogger(__name__)
 
+CALIBRATE = "calibrate"  # the kind of the job that follows an index call
 MOST_ATTEMPTS = 3  # processes that may die over one job before it is given up: it may be what kills them
 
 
@@ -112,7 +114,27 @@ def _settled(engine: Engine, name: str, job: Job, report: ReportProgress) -> Ind
         _finish(engine, name, job, "failed", "An unexpected error; the log has the details.")
         raise
     engine.collection(name).finish_job(job.id, "done", done.to_json())
+    calibrate_when_due(engine, name)
     return done
+
+
+def calibrate_when_due(engine: Engine, name: str) -> None:
+    """Begin to measure how well the model reads a collection that grew, as a job of its own: nobody waits for it.
+
+    It is not recorded: what ends before its time is due again after the next index call.
+    """
+    try:
+        with engine.collection(name).view() as view:
+            wanted = due(view)
+        if wanted and not any(job.kind == CALIBRATE and job.collection == name for job in engine.jobs.running()):
+            engine.jobs.start(CALIBRATE, name, lambda job, report: _calibrated(engine, name, report))
+    except KnowledgeCoreError as error:  # the process is ending, or the collection was deleted meanwhile
+        log.info("%s is not calibrated for now: %s", name, error)
+
+
+def _calibrated(engine: Engine, name: str, report: ReportProgress) -> Calibration:
+    collection = engine.collection(name)
+    return calibrate(collection, engine.embedder_for(collection), report)
 
 
 def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:

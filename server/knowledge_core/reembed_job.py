@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, Cancelled, Interrupted, InvalidInput, KnowledgeCoreError
-from knowledge_core.index_job import KINDS, OUTCOMES, cancel_job, known_jobs
+from knowledge_core.index_job import KINDS, OUTCOMES, calibrate_when_due, cancel_job, known_jobs
 from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.reembedding import ReembedReport, reembed
 from knowledge_core.storage.collection import JobRecord
@@ -98,6 +98,7 @@ def _settled(engine: Engine, name: str, job: Job, report: ReportProgress) -> Ree
         _finish(engine, name, job, "failed", "An unexpected error; the log has the details.")
         raise
     engine.collection(name).finish_job(job.id, "done", done.to_json())
+    calibrate_when_due(engine, name)
     return done
 
 

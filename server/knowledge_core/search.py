@@ -25,6 +25,7 @@ from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from knowledge_core.retrieval.telling import telling_words
+from knowledge_core.storage.lexical_query import weighed
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
 from knowledge_core.storage.wording import spans_among
@@ -58,9 +59,9 @@ class Coverage:
 class Hit:
     """A chunk that was found, with the lines of direct neighbours that joined it.
 
-    chunk: its position in the document. score: higher is better; 0..1 in hybrid mode, a cosine in semantic, BM25 in
-    lexical mode; comparable within one answer only. also: documents that hold the same text, ten at most.
-    parts: with `explain`, "dense" (cosine) and "lexical" (BM25) as far as each side found it, and in hybrid mode
+    chunk: its position in the document. score: higher is better; 0..1 in hybrid and lexical mode, a cosine in
+    semantic; comparable within one answer only. also: documents that hold the same text, ten at most.
+    parts: with `explain`, "dense" (cosine) and "lexical" (0..1) as far as each side found it, and in hybrid mode
     "dense_part" and "lexical_part", whose sum is the score.
     """
 
@@ -257,7 +258,8 @@ def _about_relevance(
 
 def _best_by_words(groups: Sequence[Group], query: str) -> Iterator[str]:
     for target in (target for group in groups for target in group.targets):
-        for chunk in target.view.chunks([number for number, _ in target.view.words(query, 3, target.allowed)]).values():
+        best = target.view.words(weighed(query, [target.view.lexicon]), 3, target.allowed)
+        for chunk in target.view.chunks([number for number, _ in best]).values():
             yield " ".join([chunk.title, *chunk.heading, chunk.text])
 
 

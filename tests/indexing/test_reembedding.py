@@ -176,10 +176,8 @@ def test_a_job_that_was_cut_off_goes_on_in_the_next_process_and_embeds_nothing_t
     with opened(home, models) as engine:
         add(engine, DOCUMENTS)
         large = models["large"]
+        large.closes_after = 20
         job = accept(engine, "notes", "large", None)
-        until(lambda: len(large.embedded) > 20)
-        large.gate.clear()
-        large.entered.clear()
         assert large.entered.wait(30)
         threading.Timer(0.2, large.gate.set).start()
     assert job.state == "interrupted"

@@ -3,55 +3,96 @@
 from __future__ import annotations
 
 import doctest
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_core import evaluation
-from knowledge_core.retrieval import fusion, relevance, snippets, telling
-from knowledge_core.retrieval.fusion import Scale, convex, minmax
+from knowledge_core.retrieval import fusion, pseudo_questions, relevance, snippets, telling
+from knowledge_core.retrieval.fusion import Sides, calibrated, convex, fuse
+from knowledge_core.storage import lexical_query, wording
 
-SCORES = st.dictionaries(st.integers(0, 30), st.floats(-1, 50, allow_nan=False), max_size=20)
+SCORES = st.dictionaries(st.integers(0, 30), st.floats(-1, 1, allow_nan=False), max_size=20)
+SHARES = st.dictionaries(st.integers(0, 30), st.floats(0, 1, allow_nan=False), max_size=20)
 
 
-@pytest.mark.parametrize("module", [fusion, snippets, relevance, telling, evaluation])
+@pytest.mark.parametrize(
+    "module", [fusion, pseudo_questions, snippets, relevance, telling, evaluation, lexical_query, wording]
+)
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]
     assert result.attempted > 0
     assert result.failed == 0
 
 
-def test_equal_scores_are_all_one() -> None:
-    assert minmax({1: 3.0, 2: 3.0}) == {1: 1.0, 2: 1.0}
-    assert minmax({}) == {}
-
-
-@given(dense=SCORES, lexical=SCORES)
+@given(dense=SCORES, lexical=SHARES, mean=st.floats(-1, 1), deviation=st.floats(0, 1), weight=st.floats(0, 0.05))
 def test_a_fused_score_lies_between_0_and_1_and_every_candidate_has_one(
-    dense: dict[int, float], lexical: dict[int, float]
+    dense: dict[int, float], lexical: dict[int, float], mean: float, deviation: float, weight: float
 ) -> None:
-    fused = convex(dense, lexical)
-    assert set(fused) == {*dense, *lexical}
-    assert all(0.0 <= each.score <= 1.0 + 1e-9 for each in fused.values())
+    for sides in (convex(dense.values(), lexical.values()), calibrated(mean, deviation, weight)):
+        fused = fuse(dense, lexical, sides)
+        assert set(fused) == {*dense, *lexical}
+        assert all(-1e-9 <= each.score <= 1.0 + 1e-9 for each in fused.values())
+        assert all(each.score == each.dense + each.lexical for each in fused.values())
 
 
-@given(dense=SCORES, lexical=SCORES, factor=st.sampled_from([0.5, 2.0, 8.0]))
-def test_the_order_does_not_depend_on_the_unit_of_a_side(
+@given(dense=SCORES, lexical=SHARES, factor=st.sampled_from([0.5, 2.0, 8.0]))
+def test_the_order_of_a_convex_sum_does_not_depend_on_the_unit_of_a_side(
     dense: dict[int, float], lexical: dict[int, float], factor: float
 ) -> None:
-    scaled = convex(dense, {key: factor * score for key, score in lexical.items()})
-    assert {key: round(each.score, 6) for key, each in convex(dense, lexical).items()} == {
-        key: round(each.score, 6) for key, each in scaled.items()
+    scaled = {key: factor * score for key, score in lexical.items()}
+    one = fuse(dense, lexical, convex(dense.values(), lexical.values()))
+    other = fuse(dense, scaled, convex(dense.values(), scaled.values()))
+    assert {key: round(each.score, 6) for key, each in one.items()} == {
+        key: round(each.score, 6) for key, each in other.items()
     }
 
 
-def test_a_later_tier_is_measured_on_the_first_ones_scale_and_never_above_it() -> None:
-    dense, lexical = {1: 0.9, 2: 0.5}, {1: 8.0, 3: 4.0}
-    later_dense, later_lexical = {4: 0.4, 5: 0.1}, {6: 2.0, 4: 3.0}
-    scales = (Scale.of(dense.values()), Scale.of(lexical.values()))
-    deeper = (scales[0].after(later_dense.values()), scales[1].after(later_lexical.values()))
-    assert (deeper[0].low, deeper[0].high, deeper[0].lacking) == (0.5, 0.9, pytest.approx(-1.0))
-    first = convex(dense, lexical, scales)
-    later = convex(later_dense, later_lexical, deeper)
-    assert max(each.score for each in later.values()) < min(each.score for each in first.values())
+def test_where_the_model_earned_nothing_the_order_is_the_words() -> None:
+    dense, lexical = {1: 0.9, 2: 0.1, 3: 0.8}, {2: 0.5, 1: 0.2}
+    fused = fuse(dense, lexical, calibrated(0.1, 0.1, fusion.earned(0.2)))
+    assert [fused[key].score for key in (2, 1, 3)] == [0.5, 0.2, 0.0]
+
+
+def test_a_meaning_that_is_nothing_unusual_adds_nothing() -> None:
+    fused = fuse({1: 0.1, 2: -0.5}, {}, calibrated(0.2, 0.1, 0.05))
+    assert [each.score for each in fused.values()] == [0.0, 0.0]
+
+
+def test_a_collection_of_copies_has_no_spread_and_no_error() -> None:
+    assert fuse({1: 0.7}, {1: 0.4}, calibrated(0.7, 0.0, 0.05))[1].score == 0.4
+
+
+@given(
+    data=st.data(),
+    dense=st.lists(st.floats(-0.2, 1), min_size=1, max_size=30),
+    lexical=st.lists(st.floats(0.01, 1), max_size=20),
+    depth=st.integers(1, 5),
+    scales=st.sampled_from(["convex", "calibrated"]),
+)
+def test_no_tier_rises_above_the_one_before(
+    data: st.DataObject, dense: list[float], lexical: list[float], depth: int, scales: str
+) -> None:
+    """As candidates come: each side's best `depth`, then deeper, without what was seen."""
+    by_meaning = dict(sorted(enumerate(dense), key=lambda pair: -pair[1]))
+    places = data.draw(st.permutations(range(max(len(dense), len(lexical)))))
+    by_words = dict(sorted(zip(places, lexical, strict=False), key=lambda pair: -pair[1]))
+    by_words = {key: score for key, score in by_words.items() if key in by_meaning}  # meaning finds everything
+    seen: set[int] = set()
+    tiers: list[list[float]] = []
+    sides: Sides | None = None
+    while len(seen) < len(by_meaning):
+        some = [dict(list(each.items())[:depth]) for each in (by_meaning, by_words)]
+        more = [len(found) >= depth for found in some]
+        left, right = ({key: score for key, score in each.items() if key not in seen} for each in some)
+        meaning, words = sides or (
+            convex(left.values(), right.values()) if scales == "convex" else calibrated(0.1, 0.2, 0.05)
+        )
+        sides = meaning.after(left.values(), more=more[0]), words.after(right.values(), more=more[1])
+        tiers.append([each.score for each in fuse(left, right, sides).values()])
+        seen.update(left, right)
+        depth *= 4
+    filled = [tier for tier in tiers if tier]
+    assert all(max(later) <= min(earlier) + 1e-9 for earlier, later in pairwise(filled))

@@ -94,8 +94,8 @@ async def test_an_interrupted_job_goes_on_under_its_id_with_its_counts_and_embed
         until(lambda: ended(engine, job))
         report = find_job(engine, job).outcome
         assert (report.indexed, report.unchanged, report.embedded) == (200, 0, 200)
-        assert len(again.embedded) == 200 - len(acknowledged)
-        assert not [text for text in again.embedded if f"notes/{text.partition(chr(10))[0]}" in acknowledged]
+        assert len(again.documents) == 200 - len(acknowledged)
+        assert not [text for text in again.documents if f"notes/{text.partition(chr(10))[0]}" in acknowledged]
         with engine.collection("default").view() as view:
             assert view.counts().documents == view.counts().known == 200
 
@@ -150,7 +150,7 @@ async def test_documents_given_in_a_call_survive_kill_9_from_the_moment_of_the_h
         resume_jobs(engine)
         until(lambda: ended(engine, job))
         report = find_job(engine, job).outcome
-        assert (report.indexed, len(embedder.embedded)) == (300, 300 - before.documents)
+        assert (report.indexed, len(embedder.documents)) == (300, 300 - before.documents)
         async with Client(application(engine)) as client:
             answer = await client.call_tool("search", {"query": "marker299"})
             assert answer.structured_content["hits"][0]["document"] == "d299"

@@ -8,6 +8,7 @@ from typing import Any
 
 from hash_embedder import HashEmbedder
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.lexical_query import weighed
 from knowledge_core.types import Chunk, Document, Lines, Span, Task
 
 EMBEDDER = HashEmbedder()
@@ -49,7 +50,7 @@ def new_collection(folder: Path, name: str = "shelf") -> Collection:
 
 def found_by_words(collection: Collection, query: str) -> list[str]:
     with collection.view() as view:
-        numbers = [number for number, _ in view.words(query, 10)]
+        numbers = [number for number, _ in view.words(weighed(query, [view.lexicon]), 10)]
         chunks = view.chunks(numbers)
         return [chunks[number].document for number in numbers]
 

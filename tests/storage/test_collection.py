@@ -33,6 +33,7 @@ from knowledge_core.storage.collection import (
     text_digest,
     valid_name,
 )
+from knowledge_core.storage.lexical_query import weighed
 from knowledge_core.storage.migrations import STEPS, migrate
 from knowledge_core.types import Task
 from storage.shelf import EMBEDDER, change, damaged, document, found_by_vector, found_by_words, new_collection, put
@@ -182,7 +183,7 @@ def test_a_reader_keeps_its_generation_while_others_write(shelf):
     with shelf.view() as before:
         put(shelf, document("a", "beta"), document("b", "gamma"))
         assert before.document("a").document.text == "alpha"
-        assert [number for number, _ in before.words("beta", 5)] == []
+        assert [number for number, _ in before.words(weighed("beta", [before.lexicon]), 5)] == []
         assert before.counts().documents == 1
     assert found_by_words(shelf, "beta") == ["a"]
 
@@ -195,7 +196,12 @@ def test_a_search_during_writes_sees_a_document_whole_or_not_at_all(shelf):
         while not stop.is_set():
             with shelf.view() as view:
                 texts = [chunk.text for chunk in view.chunks_of_document("pair")]
-                by_words = {chunk.text for chunk in view.chunks(n for n, _ in view.words("left right", 10)).values()}
+                by_words = {
+                    chunk.text
+                    for chunk in view.chunks(
+                        n for n, _ in view.words(weighed("left right", [view.lexicon]), 10)
+                    ).values()
+                }
             if len({text.split()[1] for text in texts}) != 1 or len(texts) != 2 or by_words != set(texts):
                 torn.append((texts, by_words))
 

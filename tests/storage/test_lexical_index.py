@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from knowledge_core.errors import Cancelled, StorageError
-from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.lexical_index import Hits, LexicalIndex, LexicalSnapshot
+from knowledge_core.storage.lexical_query import WORDS_SHARE, LexicalQuery, weighed
 from knowledge_core.storage.wording import words
 
 VOCABULARY = [f"w{i}" for i in range(300)]
@@ -30,19 +31,24 @@ def texts(count: int, seed: int = 1) -> list[str]:
     return [" ".join(draw.choices(VOCABULARY, weights, k=draw.randint(5, 60))) for _ in range(count)]
 
 
-def bm25(documents: list[str], query: str) -> dict[int, float]:
-    """Robertson's formula as Lucene has it (k1 1.2, b 0.75); lengths rounded as by Lucene are not: compare loosely."""
+def bm25(documents: list[str], query: str) -> tuple[dict[int, float], float]:
+    """Robertson's formula as Lucene has it (k1 1.2, b 0.75), and what no document can exceed.
+
+    Lucene rounds lengths and this does not: compare loosely.
+    """
     bags = [Counter(words(text)) for text in documents]
     mean = sum(bag.total() for bag in bags) / len(bags)
     scores: dict[int, float] = {}
+    most = 0.0
     for word in set(words(query)):
         having = sum(word in bag for bag in bags)
         idf = math.log(1 + (len(bags) - having + 0.5) / (having + 0.5))
+        most += 2.2 * idf
         for number, bag in enumerate(bags, 1):
             if bag[word]:
                 norm = 1.2 * (0.25 + 0.75 * bag.total() / mean)
                 scores[number] = scores.get(number, 0) + idf * bag[word] * 2.2 / (bag[word] + norm)
-    return scores
+    return scores, most
 
 
 def numbers(*values: int) -> np.ndarray:
@@ -58,19 +64,24 @@ def load(tmp_path: Path) -> LexicalIndex:
     return LexicalIndex.load(tmp_path / "lexical", tag="one")
 
 
+def ask(snapshot: LexicalSnapshot, query: str, limit: int = 10, allowed: np.ndarray | None = None) -> Hits:
+    return snapshot.search(weighed(query, [snapshot]), limit, allowed)
+
+
 def found(index: LexicalIndex, query: str, limit: int = 10, allowed: np.ndarray | None = None) -> list[int]:
-    return [number for number, _ in index.snapshot().search(query, limit, allowed)]
+    return [number for number, _ in ask(index.snapshot(), query, limit, allowed)]
 
 
-def test_scores_are_bm25(index: LexicalIndex) -> None:
+def test_scores_by_words_are_bm25_as_a_share_of_the_most_that_a_query_can_give(index: LexicalIndex) -> None:
     documents = texts(500)
     index.apply(1, enumerate(documents, 1), [])
-    for query in ("w3 w40", "w7 w200 w250", "w0"):
-        expected = bm25(documents, query)
-        hits = dict(index.snapshot().search(query, 500))
+    for query in ("w3 w40", "w7 w200 w250", "w0", "w9 absent"):
+        expected, most = bm25(documents, query)
+        snapshot = index.snapshot()
+        hits = dict(snapshot.search(LexicalQuery(weighed(query, [snapshot]).words), 500))
         assert hits.keys() == expected.keys()
         for number, score in hits.items():
-            assert score == pytest.approx(expected[number], rel=0.06)
+            assert score == pytest.approx(WORDS_SHARE * expected[number] / most, rel=0.06)
 
 
 def test_best_comes_first_and_words_are_joined_by_or(index: LexicalIndex) -> None:
@@ -134,9 +145,9 @@ def test_a_filter_is_exact_and_before_the_cut(index: LexicalIndex) -> None:
     queries = ("w0 w1 w2", "w5 w120", "w280", "w1 w250 w299")
     for share, query in ((share, query) for share in shares for query in queries):
         allowed = np.sort(draw.choice(np.arange(1, 2_001), share, replace=False)).astype(np.int64)
-        everything = index.snapshot().search(query, 2_000)
+        everything = ask(index.snapshot(), query, 2_000)
         expected = [(n, s) for n, s in everything if n in set(allowed.tolist())]
-        hits = index.snapshot().search(query, 30, allowed)
+        hits = ask(index.snapshot(), query, 30, allowed)
         assert [number for number, _ in hits] == [number for number, _ in expected[:30]]
         assert [score for _, score in hits] == pytest.approx([score for _, score in expected[:30]], rel=1e-5)
 
@@ -175,12 +186,12 @@ def test_applying_a_change_again_changes_nothing(index: LexicalIndex) -> None:
 def test_a_snapshot_stays_while_the_index_changes(index: LexicalIndex) -> None:
     index.apply(1, enumerate(texts(300), 1), [])
     snapshot, stop, wrong = index.snapshot(), threading.Event(), []
-    expected = snapshot.search("w1 w50", 40)
+    expected = ask(snapshot, "w1 w50", 40)
 
     def read() -> None:
         while not stop.is_set():
             latest = index.snapshot()
-            if snapshot.search("w1 w50", 40) != expected or latest.count() != 299 + latest.generation:
+            if ask(snapshot, "w1 w50", 40) != expected or latest.count() != 299 + latest.generation:
                 wrong.append(latest.generation)
 
     reader = threading.Thread(target=read)
@@ -191,18 +202,18 @@ def test_a_snapshot_stays_while_the_index_changes(index: LexicalIndex) -> None:
     reader.join()
     assert not wrong
     index.clear()
-    assert (snapshot.generation, snapshot.search("w1 w50", 40), snapshot.count()) == (1, expected, 300)
+    assert (snapshot.generation, ask(snapshot, "w1 w50", 40), snapshot.count()) == (1, expected, 300)
     assert (index.generation, index.snapshot().count()) == (0, 0)
 
 
 def test_what_was_applied_is_loaded(index: LexicalIndex, tmp_path: Path) -> None:
     for generation in range(1, 13):  # enough commits for Tantivy to merge segments
         index.apply(generation, [(generation, f"cat number{generation}")], [generation - 5])
-    hits = index.snapshot().search("cat number9", 10)
+    hits = ask(index.snapshot(), "cat number9", 10)
     index.close()
     again = load(tmp_path)
     assert (again.generation, again.discarded) == (12, None)
-    assert again.snapshot().search("cat number9", 10) == hits
+    assert ask(again.snapshot(), "cat number9", 10) == hits
     again.apply(13, [(13, "cat")], [9])
     assert again.snapshot().numbers() == {8, 10, 11, 12, 13}
 

@@ -16,7 +16,8 @@ from itertools import chain, zip_longest
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.retrieval.folding import Ranked, order
-from knowledge_core.retrieval.fusion import Fused, Scale, comparable, convex
+from knowledge_core.retrieval.fusion import Fused, Sides, calibrated, convex, earned, fuse, pooled
+from knowledge_core.storage.lexical_query import LexicalQuery, weighed
 from knowledge_core.storage.values import Allowed, Place
 from knowledge_core.storage.view import View
 from knowledge_core.types import Vectors
@@ -76,24 +77,45 @@ def tiers(groups: Sequence[Group]) -> Iterator[list[Ranked]]:
 
 def _tiers(group: Group) -> Iterator[list[Ranked]]:
     seen: set[Ref] = set()
-    scales: tuple[Scale, Scale] | None = None
+    sides: Sides | None = None
     both = group.vector is not None and group.words is not None
+    query = None if group.words is None else weighed(group.words, [each.view.lexicon for each in group.targets])
     depth = FUSED_DEPTH if both else PLAIN_DEPTH
     more = True
     while more:
         dense, more_dense = _nearest(group, depth)
-        lexical, more_lexical = _worded(group, depth)
+        lexical, more_lexical = _worded(group, query, depth)
         more = more_dense or more_lexical
         dense = {ref: score for ref, score in dense.items() if ref not in seen}
         lexical = {ref: score for ref, score in lexical.items() if ref not in seen}
-        if scales is None:
-            scales = (Scale.of(dense.values()), Scale.of(lexical.values()))
-        else:
-            scales = (scales[0].after(dense.values()), scales[1].after(lexical.values()))
         seen.update(dense, lexical)
-        fused = convex(dense, lexical, scales) if both else None
+        fused = None
+        if both:
+            meaning, words = sides or _sides(group, dense, lexical)
+            sides = (
+                meaning.after(dense.values(), more=more_dense),
+                words.after(lexical.values(), more=more_lexical),
+            )
+            fused = fuse(dense, lexical, sides)
         yield _ranked(group.targets, dense, lexical, fused)
         depth *= DEEPER
+
+
+def _sides(group: Group, dense: Scores, lexical: Scores) -> Sides:
+    """Return how the two sides are fused: by what is known of the collections, chunk by chunk, else by min-max.
+
+    Where less than half of the chunks lie in collections of which it is known, the rest decides.
+    """
+    assert group.vector is not None
+    views = [target.view for target in group.targets]
+    chunks = [view.counts().chunks for view in views]
+    known = [(view.calibration(), count) for view, count in zip(views, chunks, strict=True)]
+    weights = [(earned(measured.found), count) for measured, count in known if measured is not None]
+    counted = sum(count for _, count in weights)
+    if not counted or 2 * counted < sum(chunks):
+        return convex(dense.values(), lexical.values())
+    spreads = [(*view.spread(group.vector), count) for view, count in zip(views, chunks, strict=True)]
+    return calibrated(*pooled(spreads), sum(weight * count for weight, count in weights) / counted)
 
 
 def _nearest(group: Group, depth: int) -> tuple[Scores, bool]:
@@ -109,26 +131,19 @@ def _nearest(group: Group, depth: int) -> tuple[Scores, bool]:
     return _best(scores, depth), more or len(scores) > depth
 
 
-def _worded(group: Group, depth: int) -> tuple[Scores, bool]:
-    """Return the group's best `depth` chunks by BM25 as keys, and whether there are more."""
-    if group.words is None:
+def _worded(group: Group, query: LexicalQuery | None, depth: int) -> tuple[Scores, bool]:
+    """Return the group's best `depth` chunks by words as keys, and whether there are more."""
+    if query is None:
         return {}, False
     scores: Scores = {}
     more = False
-    factors = _factors(group.targets, group.words)
     for at, target in enumerate(group.targets):
-        found = target.view.words(group.words, depth, target.allowed)
+        found = target.view.words(query, depth, target.allowed)
         more = more or len(found) >= depth
         for chunk, (_, score) in zip(target.read([number for number, _ in found]), found, strict=True):
             ref = (at, chunk.key)
-            scores[ref] = max(factors[at] * score, scores.get(ref, 0.0))
+            scores[ref] = max(score, scores.get(ref, 0.0))
     return _best(scores, depth), more or len(scores) > depth
-
-
-def _factors(targets: Sequence[Target], query: str) -> list[float]:
-    if len(targets) == 1:
-        return [1.0]
-    return comparable([(target.view.counts().chunks, target.view.frequencies(query)) for target in targets])
 
 
 def _best(scores: Scores, depth: int) -> Scores:

@@ -18,7 +18,7 @@ class Ranked:
     """A chunk with its score.
 
     copies: documents, other than the chunk's own, with a chunk of the same embedded text.
-    dense, lexical: cosine and BM25; None where the side did not find it. dense_part, lexical_part: what each side
+    dense, lexical: cosine and score by words; None where the side did not find it. dense_part, lexical_part: what each side
     adds to a fused score. lines: the chunk's, and of the neighbours that joined it.
     """
 

@@ -1,123 +1,144 @@
-"""Two lists of scores to one: min-max, then a weighted sum. Pure.
+"""Scores by meaning and by words to one score. Pure.
 
-Candidates come in tiers: the best 100 of each side, then what follows them when a reader pages on. Rules it keeps:
+Two ways, of the same form: each side's score on a scale, times the side's weight; the two parts sum to the score.
+- `calibrated`, where it is known how well the model reads the collection: how unusual the cosine is among all, times
+  a weight that the collection earned, plus the lexical score as it is. It never takes away what words had found in a
+  language or a field that the model does not know.
+- `convex`, until that is known: min-max, then a weighted sum.
+
+Candidates come in tiers: the best 100 of each side, then what follows them when a reader pages on. Rules kept here:
 - every tier is measured on the scale of the first, so that what a page showed never depends on how far one reads;
-- what one side lacks counts as that side's worst so far, which in the first tier is 0.
+- what a side lacks counts as that side's worst so far, so that a later tier never rises above an earlier one.
 
 Bruch, Gai & Ingber 2023, "An Analysis of Fusion Functions for Hybrid Retrieval", doi:10.1145/3596512.
+docs/decisions/fusion.md says what was measured.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
 # Mean nDCG@10 over adi, cranfield, hotpotqa_small, scifact, covidqa, xquad/en and xquad/de with MiniLM: .735 .736 .738
 # .739 .738 at 0.3 0.35 0.4 0.45 0.5; from 0.5 on a language that the model hardly knows loses (xquad/de .929 of .946).
-# On the plain components: filling in the cosine of what only the words found gives .743 instead of .745, filling in
-# both sides .747, which would cost a second query of the words.
 DENSE_WEIGHT = 0.4
+
+# Of texts in Arabic, Chinese and Japanese, which MiniLM cannot read, it finds .23 to .57 again, of all others .69 and
+# more, whatever the size of the collection and of the texts (docs/decisions/fusion.md).
+UNREAD = 0.58
+EARNED = 0.4
+MOST_EARNED = 0.05  # of the whole lexical score, for each deviation above the mean
+LEAST_DEVIATION = 1e-6  # of cosines; below it is what rounding leaves of texts that are all the same
+
+
+def earned(found: float) -> float:
+    """Return what a deviation of the cosine weighs where the model finds texts again by `found`, 0..1.
+
+    >>> [round(earned(found), 3) for found in (0.2, 0.57, 0.6, 0.69, 0.84)]
+    [0.0, 0.0, 0.008, 0.044, 0.05]
+    """
+    return min(max(EARNED * (found - UNREAD), 0.0), MOST_EARNED)
 
 
 @dataclass(frozen=True)
-class Scale:
-    """How one side's scores become 0..1, and what counts where that side has none."""
+class Side:
+    """How one side's scores become its part of the fused score, and what its part is where it has none.
 
+    low, high: what is 0 and what is 1 on its scale. clipped: nothing is worth less than 0, or more than 1.
+    """
+
+    weight: float
     low: float
     high: float
     lacking: float = 0.0
+    clipped: bool = False
 
-    @classmethod
-    def of(cls, scores: Iterable[float]) -> Scale:
-        """Return the scale on which the smallest of these scores is 0 and the largest 1.
+    def part(self, score: float | None) -> float:
+        """Return what a score adds; None: what counts where the side has none."""
+        return self.lacking if score is None else self.weight * self._scaled(score)
 
-        Where all are equal, all are 1; no scores give the scale from 0 to 0.
-        """
-        known = list(scores)
-        return cls(min(known), max(known)) if known else cls(0.0, 0.0)
-
-    def __call__(self, score: float) -> float:
-        """Return the score's place on the scale; below 0 what is worse than all that made the scale."""
+    def _scaled(self, score: float) -> float:
         if self.high > self.low:
-            return (score - self.low) / (self.high - self.low)
-        return 1.0 if score >= self.high else score - self.low
+            place = (score - self.low) / (self.high - self.low)
+        else:
+            place = 1.0 if score >= self.high else score - self.low
+        return min(max(place, 0.0), 1.0) if self.clipped else place
 
-    def after(self, scores: Iterable[float]) -> Scale:
-        """Return the scale with `lacking` lowered to the worst of a tier's scores, if that is below it."""
-        return Scale(self.low, self.high, min([self.lacking, *(self(score) for score in scores)]))
+    def after(self, scores: Iterable[float], *, more: bool) -> Side:
+        """Return the side with `lacking` as it is after a tier of these scores.
 
-
-def comparable(indexes: Sequence[tuple[int, Mapping[str, int]]]) -> list[float]:
-    """Return the factor for each index's BM25 that makes the scores of several indexes comparable.
-
-    BM25 weighs a word by its rarity in its own index, so that the one answer in a small collection would score a
-    fraction of what a chance match does in a large one. The factor puts the rarity in all indexes together in its
-    place, averaged over the query's words; for a query of one word that is exact.
-
-    indexes: how many entries each has, and in how many of them each word of the query stands.
-
-    >>> [round(factor, 2) for factor in comparable([(1000, {"sun": 10}), (2, {"sun": 1})])]
-    [0.98, 6.45]
-    """
-    total = sum(entries for entries, _ in indexes)
-    together: Counter[str] = Counter()
-    for _, counts in indexes:
-        together.update(counts)
-    factors = []
-    for entries, counts in indexes:
-        own = math.fsum(_rarity(entries, count) for count in counts.values())
-        factors.append(math.fsum(_rarity(total, together[word]) for word in counts) / own if own > 0.0 else 1.0)
-    return factors
+        more: the side has others, further down: what lacks may be one of them, and counts as the worst of these.
+        """
+        worst = min((self.part(score) for score in scores), default=self.lacking)
+        return replace(self, lacking=worst if more else min(worst, 0.0))
 
 
-def _rarity(entries: int, having: int) -> float:
-    """Return BM25's inverse document frequency. Entries that were removed may still count as having the word."""
-    return math.log1p((max(entries - having, 0) + 0.5) / (having + 0.5))
+Sides = tuple[Side, Side]
+"""Of meaning and of words."""
 
 
 @dataclass(frozen=True)
 class Fused:
-    """A fused score and the two weighted parts that it is the sum of."""
+    """A fused score and the two parts that it is the sum of."""
 
     score: float
     dense: float
     lexical: float
 
 
-def minmax(scores: Mapping[Key, float]) -> dict[Key, float]:
-    """Scale scores to 0..1 by their own smallest and largest; where all are equal, all are 1.
+def convex(dense: Iterable[float], lexical: Iterable[float], *, weight: float = DENSE_WEIGHT) -> Sides:
+    """Return the sides of a convex sum, on scales from the smallest to the largest of these scores.
 
-    >>> minmax({7: 2.0, 8: 4.0, 9: 3.0})
-    {7: 0.0, 8: 1.0, 9: 0.5}
-    """
-    scale = Scale.of(scores.values())
-    return {key: scale(score) for key, score in scores.items()}
-
-
-def convex(
-    dense: Mapping[Key, float],
-    lexical: Mapping[Key, float],
-    scales: tuple[Scale, Scale] | None = None,
-    *,
-    weight: float = DENSE_WEIGHT,
-) -> dict[Key, Fused]:
-    """Fuse two sides over the union of their keys: weight * dense + (1 - weight) * lexical, each on its scale.
-
-    scales: of the dense and the lexical side; None: each side's own smallest and largest, what it lacks counting 0.
-
-    >>> both = convex({1: 0.9, 2: 0.5}, {2: 12.0, 3: 4.0})
-    >>> {key: round(fused.score, 2) for key, fused in both.items()}
+    >>> fused = fuse({1: 0.9, 2: 0.5}, {2: 0.6, 3: 0.2}, convex([0.9, 0.5], [0.6, 0.2]))
+    >>> {key: round(each.score, 2) for key, each in fused.items()}
     {1: 0.4, 2: 0.6, 3: 0.0}
     """
-    by_meaning, by_words = scales or (Scale.of(dense.values()), Scale.of(lexical.values()))
+    return _minmax(weight, dense), _minmax(1.0 - weight, lexical)
+
+
+def _minmax(weight: float, scores: Iterable[float]) -> Side:
+    known = list(scores)
+    return Side(weight, min(known), max(known)) if known else Side(weight, 0.0, 0.0)
+
+
+def calibrated(mean: float, deviation: float, weight: float) -> Sides:
+    """Return the sides of a calibrated sum: `weight` for each deviation of the cosine above its mean, 1 for all words.
+
+    Both are divided by the best there can be, a cosine of 1 beside a lexical score of 1: so the score lies in 0..1.
+
+    >>> meaning, words = calibrated(mean=0.1, deviation=0.1, weight=0.05)
+    >>> [round(meaning.part(cosine) / words.weight, 3) for cosine in (0.0, 0.1, 0.2, 0.6)]
+    [0.0, 0.0, 0.05, 0.25]
+    """
+    highest = (1.0 - mean) / deviation if deviation > LEAST_DEVIATION and mean < 1.0 else 0.0
+    whole = 1.0 + weight * highest
+    low, high = (mean, 1.0) if highest else (0.0, 1.0)
+    return Side(weight * highest / whole, low, high, clipped=True), Side(1.0 / whole, 0.0, 1.0, clipped=True)
+
+
+def fuse(dense: Mapping[Key, float], lexical: Mapping[Key, float], sides: Sides) -> dict[Key, Fused]:
+    """Return the fused score of every key that either side has."""
+    meaning, words = sides
     fused = {}
     for key in dict.fromkeys([*dense, *lexical]):
-        left = weight * (by_meaning(dense[key]) if key in dense else by_meaning.lacking)
-        right = (1.0 - weight) * (by_words(lexical[key]) if key in lexical else by_words.lacking)
+        left, right = meaning.part(dense.get(key)), words.part(lexical.get(key))
         fused[key] = Fused(left + right, left, right)
     return fused
+
+
+def pooled(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Return mean and deviation of several samples together, each (mean, mean square, how much it counts).
+
+    >>> pooled([(1.0, 1.0, 1), (3.0, 9.0, 1)])
+    (2.0, 1.0)
+    """
+    whole = math.fsum(count for _, _, count in parts)
+    if not whole:
+        return 0.0, 0.0
+    mean = math.fsum(each * count for each, _, count in parts) / whole
+    square = math.fsum(each * count for _, each, count in parts) / whole
+    return mean, math.sqrt(max(square - mean * mean, 0.0))

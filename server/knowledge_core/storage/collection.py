@@ -31,6 +31,7 @@ from knowledge_core.storage.following import follow
 from knowledge_core.storage.lexical_index import LexicalIndex
 from knowledge_core.storage.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
+    Calibration,
     Change,
     Counts,
     FileState,
@@ -46,8 +47,8 @@ from knowledge_core.storage.vector_index import VectorIndex
 from knowledge_core.storage.view import View
 
 __all__ = [
-    "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow", "Source", "View",
-    "Waiting", "collection_names", "drop", "text_digest", "valid_name",
+    "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
+    "Source", "View", "Waiting", "collection_names", "drop", "text_digest", "valid_name",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -301,6 +302,18 @@ class Collection:
             self._publish()
             self._save()
             return self.contract
+
+    def set_calibration(self, calibration: Calibration, under: EmbeddingContract) -> None:
+        """Record how well the model reads the collection; searches on a new view fuse by it.
+
+        under: the contract that it was measured under; of another one than now it says nothing, and is let go.
+        """
+        with self._writing:
+            self._refuse_if_closed()
+            if self.contract != under:
+                return
+            self._store.set_calibration(calibration)
+            self._publish()
 
     def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
         """Record a job before it begins, with the documents that it brings: from now on they are known and kept."""

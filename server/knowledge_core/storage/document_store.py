@@ -24,7 +24,7 @@ from knowledge_core.storage.migrations import migrate
 from knowledge_core.storage.record_log import Log
 from knowledge_core.storage.reembedding import Reembedding
 from knowledge_core.storage.sqlite import FILE, connect, stored_form, transaction, translated, unit
-from knowledge_core.storage.values import Change, FileState, Keys, NewDocument, Source, text_digest
+from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source, text_digest
 from knowledge_core.types import Document, Task, Vectors, titled
 
 
@@ -108,6 +108,15 @@ class DocumentStore:
         """Store the contract with its probe."""
         with transaction(self._connection, self._name):
             self._connection.execute("UPDATE meta SET value = ? WHERE name = 'contract'", (contract.to_json(),))
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Store how well the model reads the collection: a new generation, as answers may come in another order."""
+        with transaction(self._connection, self._name):
+            self._next_generation()
+            self._connection.execute(
+                "INSERT INTO meta VALUES ('calibration', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (calibration.to_json(),),
+            )
 
     # -- documents -------------------------------------------------------------------------------------------------
 

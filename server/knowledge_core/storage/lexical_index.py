@@ -1,4 +1,4 @@
-"""BM25 over the words of chunks, by Tantivy. The only file that imports it.
+"""BM25 over the words of chunks and over the trigrams of their letters, by Tantivy. The only file that imports it.
 
 Rules it keeps:
 - Derived: everything here comes from the record and can be deleted. A folder that does not check out is discarded.
@@ -6,17 +6,15 @@ Rules it keeps:
 - One writer calls `apply`, `clear` and `close`; readers hold snapshots, which stay at their generation.
 - Between two calls of `apply` nothing is at work: merges are waited for, and `state.json` lists every file there is.
 
-It knows nothing of vectors or SQL; an entry is a chunk's number and the words of its text.
+It knows nothing of vectors or SQL; an entry is a chunk's number, and the words and trigrams of its text.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import zlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -28,7 +26,8 @@ import tantivy
 
 from knowledge_core.errors import StorageError, StorageFull
 from knowledge_core.storage.atomic import refusal, remove_file, replace_file
-from knowledge_core.storage.wording import WORDING_VERSION, words
+from knowledge_core.storage.lexical_query import Field, LexicalQuery, rarity
+from knowledge_core.storage.wording import WORDING_VERSION, trigrams, words
 
 Numbers = npt.NDArray[np.int64]
 Hits = list[tuple[int, float]]
@@ -36,34 +35,37 @@ Hits = list[tuple[int, float]]
 STATE = "state.json"
 META = "meta.json"  # Tantivy's own: the segments of the last commit, whose files never change
 MANAGED = ".managed.json"  # Tantivy's own: what it may sweep up
-LAYOUT = f"1.{WORDING_VERSION}"  # of the fields below and of the tokens in them
+LAYOUT = f"2.{WORDING_VERSION}"  # of the fields below and of the tokens in them
 ANALYSER = "spaces"
 WRITER_BYTES = 64_000_000  # of postings in memory before a segment is written; 10,000 chunks of 250 words stay below
-QUERY_WORDS = 1_024  # different words of one query; a text given as query is cut there
+SATURATED = 2.2  # k1 + 1: Tantivy's BM25 (k1 1.2, b 0.75) gives a term its rarity times this, and never quite that
 FILTER_BY_TERMS = 20  # up to every 20th chunk allowed: ask for these; above: ask for more hits and pass over the others
 BEYOND = 8  # hits asked for beyond the limit, to see where a tie at the cut ends
 
 
 @dataclass(frozen=True)
 class LexicalSnapshot:
-    """One generation of the words, for as long as someone holds it."""
+    """One generation of the words, for as long as someone holds it. Implements `lexical_query.Counting`.
+
+    entries: with those that were removed and that Tantivy has not merged away: what its statistics count.
+    """
 
     generation: int
+    entries: int
     _searcher: tantivy.Searcher
 
-    def search(self, query: str, limit: int, allowed: Numbers | None = None) -> Hits:
-        """Return the chunks that share a word with the query, as (number, BM25), best first, ties by number.
+    def search(self, query: LexicalQuery, limit: int, allowed: Numbers | None = None) -> Hits:
+        """Return the chunks that hold something of the query, as (number, score 0..1), best first, ties by number.
 
-        allowed: ascending numbers to choose from, before the cut; None allows all. Any text is a query, and one
-        without words finds nothing. What is at the cut is as stable as the rest: of equals the lower numbers.
-        Scores are comparable within one answer: the statistics count removed entries until Tantivy merges them away,
-        so an index that was rebuilt may score, and rank near ties, a little differently.
+        allowed: ascending numbers to choose from, before the cut; None allows all.
+        What is at the cut is as stable as the rest: of equals the lower numbers.
+        Lengths and rarities count removed entries until Tantivy merges them away, so an index that was rebuilt may
+        score, and rank near ties, a little differently.
         """
         total = self.count()
-        counted = Counter(words(query)).most_common(QUERY_WORDS)
-        if limit < 1 or not counted or not total or (allowed is not None and not len(allowed)):
+        anything = self._any_of(query)
+        if limit < 1 or anything is None or not total or (allowed is not None and not len(allowed)):
             return []
-        anything = _any_of(counted)
         if allowed is None or len(allowed) * FILTER_BY_TERMS > total:
             share = 1.0 if allowed is None else len(allowed) / total
             return self._best(anything, limit, int(1.2 * limit / min(share, 1.0)) + BEYOND, allowed)
@@ -71,6 +73,23 @@ class LexicalSnapshot:
         must = tantivy.Occur.Must
         both = tantivy.Query.boolean_query([(must, anything), (must, tantivy.Query.const_score_query(among, 0.0))])
         return self._best(both, limit, limit + BEYOND, None)
+
+    def _any_of(self, query: LexicalQuery) -> tantivy.Query | None:
+        """Return the query for any of the words and spellings; None if nothing here can match."""
+        should = tantivy.Occur.Should
+        clauses = [(should, term) for term in self._terms("words", query.words)]
+        for spelling in query.spellings:
+            letters = [(should, term) for term in self._terms("trigrams", spelling.trigrams)]
+            if len(letters) >= spelling.least:
+                clauses.append((should, tantivy.Query.boolean_query(letters, spelling.least)))
+        return tantivy.Query.boolean_query(clauses) if clauses else None
+
+    def _terms(self, field: Field, weights: Mapping[str, float]) -> Iterator[tantivy.Query]:
+        """Yield a query for each term that is here; its score stays below the term's weight, whatever its rarity."""
+        for (term, weight), having in zip(weights.items(), self.frequencies(field, weights), strict=True):
+            if having:
+                boost = weight / (SATURATED * rarity(self.entries, having))
+                yield tantivy.Query.boost_query(tantivy.Query.term_query(SCHEMA, field, term, "freq"), boost)
 
     def _best(self, query: tantivy.Query, limit: int, ask: int, allowed: Numbers | None) -> Hits:
         """Ask for more and more until `limit` allowed hits, and all that tie with the last of them, are there."""
@@ -94,11 +113,9 @@ class LexicalSnapshot:
         """Return how many entries there are."""
         return int(self._searcher.num_docs)
 
-    def frequencies(self, query: str) -> dict[str, int]:
-        """Return in how many entries each word of the query stands; words that stand nowhere are left out."""
-        counted = Counter(words(query)).most_common(QUERY_WORDS)
-        found = {word: int(self._searcher.doc_freq("words", word)) for word, _ in counted}
-        return {word: count for word, count in found.items() if count}
+    def frequencies(self, field: Field, terms: Iterable[str]) -> list[int]:
+        """Return in how many entries each term stands, removed ones included, in the order of the terms."""
+        return [int(self._searcher.doc_freq(field, term)) for term in terms]
 
     def numbers(self) -> set[int]:
         """Return the numbers of all entries."""
@@ -201,6 +218,7 @@ class LexicalIndex:
                 entry = tantivy.Document()
                 entry.add_integer("number", number)
                 entry.add_text("words", " ".join(words(text)))
+                entry.add_text("trigrams", trigrams(text))
                 writer.add_document(entry)
             writer.commit()
         finally:
@@ -226,7 +244,7 @@ class LexicalIndex:
         index.config_reader("manual")  # else a thread looks at the folder twice a second
         index.register_tokenizer(ANALYSER, tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
         self._index = index
-        self._snapshot = LexicalSnapshot(generation, index.searcher())
+        self._snapshot = LexicalSnapshot(generation, _entries(self._folder), index.searcher())
 
     def _publish(self, generation: int) -> None:
         """Write down what a sound folder looks like, then let readers see it."""
@@ -235,7 +253,7 @@ class LexicalIndex:
         self._files[META] = _measure(self._folder / META)
         state = {"tag": self._tag, "generation": generation, "stamp": stamp, "files": self._files}
         replace_file(self._folder / STATE, [json.dumps(state).encode()])
-        self._snapshot = LexicalSnapshot(generation, self._index.searcher())
+        self._snapshot = LexicalSnapshot(generation, _entries(self._folder), self._index.searcher())
 
 
 class _UnusableFolderError(Exception):
@@ -245,24 +263,12 @@ class _UnusableFolderError(Exception):
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_integer_field("number", indexed=True, fast=True)
-    builder.add_text_field("words", tokenizer_name=ANALYSER, index_option="freq")
+    for field in ("words", "trigrams"):
+        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
     return builder.build()
 
 
 SCHEMA = _schema()
-
-
-def _any_of(counted: Sequence[tuple[str, int]]) -> tantivy.Query:
-    """Return the query for any of these words.
-
-    One that is there n times counts sqrt(n) times. nDCG@10 with once, sqrt(n) and n: .470 .478 .478 on adi, .693 .698
-    .698 on scifact, .431 .410 .380 on nl2bash (benchmark sets of questions; the rest differ by less).
-    """
-    clauses = []
-    for word, times in counted:
-        term = tantivy.Query.term_query(SCHEMA, "words", word, "freq")
-        clauses.append((tantivy.Occur.Should, tantivy.Query.boost_query(term, math.sqrt(times)) if times > 1 else term))
-    return tantivy.Query.boolean_query(clauses)
 
 
 def _checked(folder: Path, tag: str) -> tuple[int, dict[str, list[int]]]:
@@ -309,6 +315,11 @@ def _committed(folder: Path) -> tuple[int, list[str]]:
     dead = {f"{segment}.{deletes['opstamp']}.del" for segment, deletes in segments.items() if deletes}
     names = sorted(path.name for path in folder.iterdir() if path.name.split(".")[0] in segments)
     return int(meta["opstamp"]), [name for name in names if name in dead or not name.endswith(".del")]
+
+
+def _entries(folder: Path) -> int:
+    """Return how many entries the last commit holds, those included that were removed and not merged away."""
+    return sum(int(part["max_doc"]) for part in json.loads((folder / META).read_bytes())["segments"])
 
 
 def _sweep(folder: Path) -> None:

@@ -172,6 +172,7 @@ class Reembedding:
             for name in ("next_done", "next_contract"):
                 self._connection.execute(f"DROP TABLE {name}")
             self._connection.execute("DELETE FROM log")
+            self._connection.execute("DELETE FROM meta WHERE name = 'calibration'")  # it spoke of the other model
             (generation,) = self._connection.execute(
                 "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value"
             ).fetchone()

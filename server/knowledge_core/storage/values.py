@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +121,33 @@ class Counts:
     known: int
     chunks: int
     vectors: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How well the model reads a collection, measured by questions made of its own texts.
+
+    found: mean reciprocal rank, 0..1, of a text among fifty for a snippet of itself. chunks: how many there were then.
+    version: of the questions and of what is done with them.
+    """
+
+    found: float
+    chunks: int
+    version: int
+
+    def to_json(self) -> str:
+        """Return it as the record keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self | None:
+        """Return what `to_json` wrote; None for anything else: then it is measured anew."""
+        try:
+            content = json.loads(text)
+            known = cls(float(content["found"]), int(content["chunks"]), int(content["version"]))
+        except (ValueError, TypeError, KeyError):
+            return None
+        return known if 0.0 <= known.found <= 1.0 else None
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,24 @@ from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import DocumentNotFound
 from knowledge_core.storage.filters import parse
 from knowledge_core.storage.lexical_index import LexicalSnapshot
+from knowledge_core.storage.lexical_query import Counting, LexicalQuery
 from knowledge_core.storage.sqlite import connect, translated, unit
-from knowledge_core.storage.values import Allowed, Counts, Keys, Place, StoredChunk, StoredDocument
-from knowledge_core.storage.vector_index import VectorSnapshot
+from knowledge_core.storage.values import (
+    Allowed,
+    Calibration,
+    Counts,
+    Keys,
+    Place,
+    StoredChunk,
+    StoredDocument,
+)
+from knowledge_core.storage.vector_index import VectorSnapshot, quantise, scale
 from knowledge_core.types import Document, Lines, Span, Vectors
 
 __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
 
 RESCORED = 30  # candidates beyond the limit whose cosine is computed anew: the true ten lie among them (recall 0.999)
+SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions: 3 MB a view, 0.2 ms a query
 FILTERS_KEPT = 16  # evaluated filters, the newest; of a million chunks each takes 16 MB
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
@@ -57,6 +67,7 @@ class View:
         self._fields: dict[str, str] | None = None
         self._counts: Counts | None = None
         self._allowed: dict[str, Allowed] = {}
+        self._sample: npt.NDArray[np.float32] | None = None
         self.users = 0
         with translated(name):
             self._connection = connect(path, read_only=True)
@@ -136,13 +147,30 @@ class View:
             self._rescored(query, [key for key, _ in row], limit) for query, row in zip(vectors, found, strict=True)
         ]
 
-    def words(self, query: str, limit: int, allowed: Allowed | None = None) -> list[tuple[int, float]]:
-        """Return the chunks that share words with the query, as (number, BM25), best first, ties by number."""
+    def words(self, query: LexicalQuery, limit: int, allowed: Allowed | None = None) -> list[tuple[int, float]]:
+        """Return the chunks that hold something of the query, as (number, score 0..1), best first, ties by number."""
         return self._words.search(query, limit, None if allowed is None else allowed.chunks)
 
-    def frequencies(self, query: str) -> dict[str, int]:
-        """Return in how many chunks each word of the query stands; words that stand nowhere are left out."""
-        return self._words.frequencies(query)
+    @property
+    def lexicon(self) -> Counting:
+        """Return what knows how often terms occur here: what `lexical_query.weighed` needs."""
+        return self._words
+
+    def spread(self, vector: Vectors) -> tuple[float, float]:
+        """Return mean and mean square of a query's cosines with a fixed sample of the collection; 0 where it is empty.
+
+        vector: (1, dim) float32, norm 1.
+        """
+        if self._sample is None:
+            self._sample = self.quantised(self.keys_by_digest(SAMPLED))[1].astype(np.float32)
+        products = self._sample @ quantise(vector)[0].astype(np.float32)  # integers below 2**24: exact in any order
+        cosines = products.astype(np.float64) / scale(self.contract.dimensions) ** 2
+        return (float(cosines.mean()), float((cosines * cosines).mean())) if len(cosines) else (0.0, 0.0)
+
+    def calibration(self) -> Calibration | None:
+        """Return what is known of how well the model reads this collection; None before that was measured."""
+        rows = self._all("SELECT value FROM meta WHERE name = 'calibration'")
+        return Calibration.from_json(rows[0][0]) if rows else None
 
     def _rescored(self, query: npt.NDArray[np.float32], keys: Sequence[int], limit: int) -> list[tuple[int, float]]:
         if not keys:
@@ -254,6 +282,11 @@ class View:
         """Return keys and their int8 rows (n, dim), whose integer products are exact; None: all, by key."""
         wanted = self._vectors.keys if keys is None else np.asarray(keys, np.int64)
         return wanted, self._vectors.rows(wanted)
+
+    def keys_by_digest(self, limit: int) -> Keys:
+        """Return up to `limit` keys: those whose texts have the smallest hashes, a sample that insertion cannot change."""
+        rows = self._all("SELECT key FROM vectors ORDER BY digest LIMIT ?", (limit,))
+        return np.array([row[0] for row in rows], np.int64)
 
     def key_digests(self, keys: Sequence[int] | Keys) -> dict[int, str]:
         """Return the SHA-256 (hex) of the text that each key stands for: an order that insertion does not change."""

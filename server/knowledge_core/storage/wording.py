@@ -1,10 +1,12 @@
-"""Text to the words that the lexical index holds: one tokenizer for every language, for documents and queries alike.
+"""Text to the words and trigrams that the lexical index holds: one tokenizer for every language, documents and queries.
 
 Rules it keeps:
-- Pure, deterministic, and linear in the length of the text; `words` and `spans` give the same tokens.
+- Pure, deterministic, and linear in the length of the text; `words`, `spans` and `spellings` give the same tokens.
 - Words are compared in Unicode form NFKC, case folded; ASCII words are stemmed as English, others stay as they are.
 - Scripts written without spaces, and Hangul whose particles stick to the word, become pairs of characters.
 - Identifiers (snake_case, camelCase) count whole and in their parts.
+- Words of alphabets have trigrams too: of the word as it is written, unstemmed, with a mark at either end. What became
+  pairs of characters has none: the pairs do the same for it (nDCG@10 with them .937 on jsquad, without .937).
 - A token holds no white space, is never empty, and has at most LONGEST characters.
 
 A change of any rule changes what an index holds: raise WORDING_VERSION with it.
@@ -21,11 +23,14 @@ from itertools import pairwise
 
 import Stemmer
 
-WORDING_VERSION = 1
+WORDING_VERSION = 2
 LONGEST = 128  # characters: a SHA-512 in hexadecimal still fits; Tantivy drops what is over 65,530 bytes
 READ_OF_A_RUN = 256  # characters: of longer ones (base64, minified code) the beginning stands for all
 REMEMBERED = 65_536  # different runs; English text of 5,000 abstracts has 50,000
-
+TRIGRAM = 3
+EDGE = (
+    "_"  # before and after a word: so its first and its last letters count more, and words of one letter have a trigram
+)
 
 OPTIONAL = (  # inside a word, and no part of it: soft hyphen and joiners; points of Hebrew and Arabic, and tatweel
     "\u00ad\u200c\u200d\u2060\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670"
@@ -39,6 +44,7 @@ PAIRED = (
     "\u1000-\u103f\u1050-\u108f\u1780-\u17d3"  # Myanmar, Khmer
 )
 PAIRED_RUN = re.compile(f"[{PAIRED}]+")
+WITHOUT_SPACES = re.compile(f"(?![\uac00-\ud7a3{HANGUL_PARTS}])[{PAIRED}]")
 FIRST_PAIRED = "\u0e01"
 
 
@@ -86,6 +92,40 @@ def words(text: str) -> list[str]:
         else:
             found += _word(run[:READ_OF_A_RUN])
     return found
+
+
+def trigrams(text: str) -> str:
+    """Return the trigrams of a text's words, with spaces between, repeated as often as they are there.
+
+    >>> trigrams("A cat, 東京")
+    '_a_ _ca cat at_'
+    """
+    return " ".join(found for run in RUN.findall(text) if not _is_paired(run) and (found := _spelt(run)))
+
+
+def spellings(text: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Return for every run of letters and digits its tokens and its trigrams, in the order of the text.
+
+    >>> spellings("cats 東京")
+    [(('cat',), ('_ca', 'cat', 'ats', 'ts_')), (('東京',), ())]
+    """
+    found: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+    for run in RUN.findall(text):
+        if _is_paired(run):
+            found.append((tuple(token for token, _, _ in _pairs(run, 0)), ()))
+        else:
+            found.append((_word(run[:READ_OF_A_RUN]), tuple(_spelt(run).split())))
+    return found
+
+
+def spaceless(text: str) -> bool:
+    """Say whether most letters of a text belong to scripts that are written without spaces; Hangul is not.
+
+    >>> spaceless("東京都 2024"), spaceless("서울은 크다"), spaceless("Tokyo (東京)")
+    (True, False, False)
+    """
+    letters = sum(map(str.isalpha, text))
+    return letters > 0 and 2 * sum(map(len, WITHOUT_SPACES.findall(text))) > letters
 
 
 def spans(text: str) -> list[tuple[str, int, int]]:
@@ -178,15 +218,23 @@ def _word(run: str) -> tuple[str, ...]:
 
 
 def _normal(run: str) -> list[str]:
-    """Return a run normalised, folded, stemmed and cut; more tokens than one where NFKC takes it apart (1/2)."""
+    """Return a run folded and stemmed."""
+    return [_stemmers.english.stemWord(token) if token.isascii() else token for token in _folded(run)]
+
+
+def _folded(run: str) -> list[str]:
+    """Return a run normalised, folded and cut; more words than one where NFKC takes it apart (1/2)."""
     if run.isascii():
-        folded = [run.lower()] if run else []
+        folded = [run.lower()]
     else:
         plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", run).casefold())
         # Turkish capital I with a dot folds to an i with a mark, which its own lower case has not.
         folded = [found[0].strip("_") for found in RUN.finditer(plain.replace("i\u0307", "i"))]
-    return [
-        _stemmers.english.stemWord(token) if token.isascii() else token
-        for token in (word[:LONGEST] for word in folded)
-        if token
-    ]
+    return [token for token in (word[:LONGEST] for word in folded) if token]
+
+
+@lru_cache(REMEMBERED)
+def _spelt(run: str) -> str:
+    """Return the trigrams of a run's words as it is written, with spaces between: that is how the index takes them."""
+    marked = [f"{EDGE}{word}{EDGE}" for word in _folded(OPTIONAL_MARK.sub("", run[:READ_OF_A_RUN]).strip("_"))]
+    return " ".join(word[at : at + TRIGRAM] for word in marked for at in range(len(word) - TRIGRAM + 1))
