@@ -13,6 +13,7 @@ from tiny_gemma import make_tiny_gemma
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+MODELS = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
 GUIDE = (REPOSITORY / "docs" / "embedding-and-generation.md").read_text(encoding="utf-8")
 
 
@@ -23,7 +24,7 @@ def commands(text: str) -> list[str]:
     return [line for line in lines if line.startswith("kcore ")]
 
 
-@pytest.mark.parametrize("line", commands(README) + commands(GUIDE))
+@pytest.mark.parametrize("line", commands(README) + commands(GUIDE) + commands(MODELS))
 def test_every_documented_command_is_one(line):
     if "|" not in line:
         parser().parse_args(shlex.split(line)[1:])

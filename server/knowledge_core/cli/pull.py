@@ -1,96 +1,143 @@
-"""`kcore pull`: the one command that reaches for the network by itself. It runs in its own process, never in the owner."""
+"""`kcore pull`: the one command that reaches for the network by itself, in its own process and never in the owner's."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
+from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import ProgressLine, command, show_as
+from knowledge_core.cli.output import ProgressLine, Usage, command, show_as
+from knowledge_core.paths import data_directory
 
 if TYPE_CHECKING:
     from knowledge_core.embedding.pulling import Pulled
     from knowledge_core.types import Progress
 
-DEFAULT = "google/embeddinggemma-2"  # reads longer texts, and needs no licence accepted
+RATE_SECONDS = 5.0  # the rate is that of the last so many seconds
+DEFAULT = "google/embeddinggemma-2"  # the first of embedding.models.GEMMA_NAMES, which --help must not import
 
 
 def add(commands: Any) -> None:
     """Add the command."""
-    made = command(
-        commands, "pull", "download a model from the Hugging Face hub, once",
-        "kcore pull\nkcore pull google/embeddinggemma-300m\nkcore pull all-MiniLM-L6-v2 --json", _pull,
+    pull = command(
+        commands, "pull", "download an embedding model from the Hugging Face hub into its cache on this machine",
+        "kcore pull\nkcore pull google/embeddinggemma-300m\nkcore pull all-MiniLM-L6-v2 --json\n"
+        "kcore pull intfloat/multilingual-e5-small --revision main", _pull,
     )  # fmt: skip
-    made.description = (made.description or "") + (
-        f"\n\nWithout a name it takes {DEFAULT} (Apache-2.0, about 0.6 GB in bfloat16). google/embeddinggemma-300m asks you to "
-        "accept its\nlicence on its page and to log in first (`hf auth login`, or HF_TOKEN). A download that was cut off goes "
-        "on where it\nwas. HF_HOME, HF_ENDPOINT and HTTPS_PROXY are honoured."
+    pull.description = (pull.description or "") + (
+        f"\n\nWithout a name it takes {DEFAULT} (Apache-2.0, about 0.6 GB in bfloat16). google/embeddinggemma-300m asks you to\n"
+        "accept its licence on its page and to log in first (`hf auth login`, or HF_TOKEN). A download that was cut off goes on\n"
+        "where it was. HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE are honoured."
     )
-    made.add_argument("model", nargs="?", default=DEFAULT, metavar="MODEL")
-    made.add_argument("--revision", default="main", metavar="NAME", help="a branch, a tag or a commit (default: main)")
+    pull.add_argument("model", nargs="?", default=DEFAULT, metavar="MODEL", help=f"hub id (default: {DEFAULT})")
+    pull.add_argument("--revision", default="main", metavar="REV", help="branch, tag or commit (default: main)")
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    # Set to "1" for every other command, and read once, when the hub's client is imported.
-    os.environ["HF_HUB_OFFLINE"] = "0"
-    from huggingface_hub import get_token
-
+    from knowledge_core.config import load_config
     from knowledge_core.embedding.pulling import pull
+    from knowledge_core.errors import InvalidInput
 
-    def waiting() -> None:
-        print(f"kcore: another run fetches {arguments.model}; waiting for it ...", file=sys.stderr)
-
-    began = time.monotonic()
+    config = load_config(
+        data_directory(arguments.home), arguments.config
+    )  # what is wrong there is told before the wait
     try:
         with ProgressLine() as line:
-            done = pull(
-                arguments.model,
-                revision=arguments.revision,
-                token=get_token() or "",
-                progress=_told(line, began),
-                waiting=waiting,
-            )
+            meter = _Meter(line)
+            pulled = pull(arguments.model, arguments.revision, told=meter, say=meter.say)
+    except InvalidInput as error:
+        raise Usage(str(error)) from error
     except KeyboardInterrupt:
-        print("kcore: interrupted; what was fetched stays, and the same command goes on from there", file=sys.stderr)
+        again = f"kcore pull {arguments.model}" + (
+            "" if arguments.revision == "main" else f" --revision {arguments.revision}"
+        )
+        print(f"kcore: interrupted; what was fetched stays, and `{again}` goes on from there", file=sys.stderr)
         return 130
-    show_as(arguments, _structure(done), _text(done))
+    home, folder = data_directory(arguments.home), config.embedding.models_folder
+    models_folder = Path(folder).expanduser() if folder else home / "models"
+    notices, following = _outlook(pulled, config.embedding.model, models_folder)
+    show_as(arguments, _structure(pulled, notices, following), _text(pulled, notices, following))
     return 0
 
 
-def _told(line: ProgressLine, began: float) -> Any:
-    first: list[int] = []
+def _outlook(pulled: Pulled, configured: str, models_folder: Path) -> tuple[list[str], list[str]]:
+    """Return what a person should know about the model that was fetched, and what they may do next."""
+    from knowledge_core.embedding.models import resolve
+    from knowledge_core.errors import ModelUnavailable
 
-    def told(progress: Progress) -> None:
-        if not first:
-            first.append(progress.done)
-        rate = (progress.done - first[0]) / max(time.monotonic() - began, 0.1)
-        line(progress.done, progress.total, f"{progress.message}, {rate / 1e6:,.1f} MB/s")
+    name, notices = pulled.model.name, [pulled.notice] if pulled.notice else []
+    found = resolve(name, models_folder=models_folder)
+    if found.folder != pulled.model.folder:
+        notices.append(
+            f"By the name {name}, another copy is used: {found.folder}. To use this one, put its folder into "
+            "embedding.model in the configuration."
+        )
+    try:
+        used = resolve(configured, models_folder=models_folder).name if configured != "remote" else configured
+    except ModelUnavailable:
+        used = configured
+    new = (
+        "New collections use it."
+        if used == name
+        else f"New collections use {used}; for this one, set embedding.model: {name} in the configuration."
+    )
+    return notices, [new, f"To move a collection that is there: kcore reembed COLLECTION --model {name}"]
 
-    return told
 
-
-def _structure(done: Pulled) -> dict[str, Any]:
+def _structure(pulled: Pulled, notices: list[str], following: list[str]) -> dict[str, Any]:
     return {
-        "model": done.model.name,
-        "folder": str(done.model.folder),
-        "commit": done.commit,
-        "bytes": done.bytes,
-        "fetched": done.fetched,
-        "dimensions": done.model.dimensions,
-        "max_length": done.model.max_length,
-        "license": done.license,
+        "model": pulled.model.name,
+        "repository": pulled.repository,
+        "revision": pulled.revision,
+        "commit": pulled.commit,
+        "folder": str(pulled.model.folder),
+        "bytes": pulled.size,
+        "received_bytes": pulled.received,
+        "already_complete": not pulled.received,
+        "dimensions": pulled.model.dimensions,
+        "max_length": pulled.model.max_length,
+        "licence": pulled.licence or None,
+        "notices": notices,
+        "next": following,
     }
 
 
-def _text(done: Pulled) -> str:
-    model = done.model
-    how = f"{done.fetched / 1e6:,.0f} MB fetched" if done.fetched else "it was here already, nothing was fetched"
-    lines = [
-        f"{model.name}: {done.bytes / 1e6:,.0f} MB in {model.folder} ({how}).",
-        f"{model.dimensions} dimensions, reads {model.max_length} tokens of a text. Licence: {done.license or 'see its page'}.",
-        "New collections use it, unless the configuration names another model; `kcore models` shows which. To move one that "
-        f"is there: kcore reembed COLLECTION --model {model.name}",
-    ]
-    return "\n".join(lines)
+def _text(pulled: Pulled, notices: list[str], following: list[str]) -> str:
+    from knowledge_core.embedding.pulling import readable
+
+    where = f"{readable(pulled.size)} in {pulled.model.folder}"
+    first = (
+        f"{pulled.model.name} is complete: {where} ({readable(pulled.received)} fetched now)."
+        if pulled.received
+        else f"{pulled.model.name} was complete already: {where}. Nothing was fetched."
+    )
+    licence = [f"Licence: {pulled.licence}"] if pulled.licence else []
+    reads = f"{pulled.model.dimensions} dimensions, reads {pulled.model.max_length} tokens of a text."
+    return "\n".join([first, reads, *licence, *notices, *following])
+
+
+class _Meter:
+    """Turns progress into the line that a person watches: share, bytes, rate, file."""
+
+    def __init__(self, line: ProgressLine) -> None:
+        self._line = line
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def __call__(self, progress: Progress) -> None:
+        from knowledge_core.embedding.pulling import readable
+
+        now = time.monotonic()
+        self._seen.append((now, progress.done))
+        while now - self._seen[0][0] > RATE_SECONDS:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        rate = max(progress.done - before, 0) / (now - since) if now > since else 0.0
+        said = f"{readable(progress.done)} of {readable(progress.total)}, {rate / 1e6:.1f} MB/s, {progress.message}"
+        self._line(progress.done, progress.total, said)
+
+    def say(self, sentence: str) -> None:
+        self._line.clear()
+        print(f"kcore: {sentence}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""One HTTP endpoint that the user named: a JSON body in, JSON out. The only file of embedding that speaks HTTP.
+"""One HTTP endpoint that the user named: a JSON body in, JSON out.
 
 Rules kept here:
 - only the host of the configured address is ever spoken to: redirects are not followed, certificates are verified;
@@ -12,25 +12,27 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 import httpx2
 
+from knowledge_core.embedding.http_rules import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    PASSING,
+    checked_address,
+    is_header_safe,
+    is_loopback,
+    pause,
+    retry_after,
+)
 from knowledge_core.errors import ConfigurationError, Interrupted, ModelUnavailable
 
-CONNECT_SECONDS: Final = 10.0  # a machine that is there answers within one round trip
-ATTEMPTS: Final = 5
 FIRST_PAUSE: Final = 0.5  # seconds; doubled with every attempt: the pauses of five attempts are 7.5 s at most
 LONGEST_PAUSE: Final = 8.0
-PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # states that a second attempt may not find again
 REPEATED: Final = 24  # first characters of a sent text by which its repetition in an error is recognised
 TOLD: Final = 200  # characters of the endpoint's own words in an error
 
@@ -58,9 +60,14 @@ class Endpoint:
     """
 
     def __init__(self, url: str, *, key_env: str, timeout: float, connections: int, setting: str) -> None:
-        parts = _checked(url, setting)
+        parts = checked_address(
+            url,
+            named=f"{setting}.url",
+            example="http://127.0.0.1:11434/v1",
+            secret=f"Name an environment variable in {setting}.api_key_env",
+        )
         self.host = parts.netloc
-        self.on_this_machine = _is_loopback(parts.hostname or "")
+        self.on_this_machine = is_loopback(parts.hostname or "")
         if key_env and parts.scheme == "http" and not self.on_this_machine:
             raise ConfigurationError(
                 f"{setting}.url is http, so that the key in ${key_env} would travel unencrypted to {self.host}. Use https."
@@ -99,10 +106,10 @@ class Endpoint:
             try:
                 return self._attempt(path, body, min(deadline, time.monotonic() + self._timeout), most_bytes, private)
             except _PassingError as passing:
-                pause = _pause(attempt) if passing.after is None else passing.after
-                if attempt == ATTEMPTS or time.monotonic() + pause >= deadline:
+                wait = pause(attempt, FIRST_PAUSE, LONGEST_PAUSE) if passing.after is None else passing.after
+                if attempt == ATTEMPTS or time.monotonic() + wait >= deadline:
                     raise ModelUnavailable(self._gave_up(passing, attempt)) from passing
-                if self._stopped.wait(pause):
+                if self._stopped.wait(wait):
                     raise Interrupted("The process is ending; what was acknowledged stays.") from passing
             attempt += 1
 
@@ -169,7 +176,10 @@ class Endpoint:
     def _understood(self, response: httpx2.Response, content: bytes, private: Sequence[str]) -> Any:
         status = response.status_code
         if status in PASSING:
-            raise _PassingError(f"answered {status}{self._words(content, private)}", _retry_after(response))
+            raise _PassingError(
+                f"answered {status}{self._words(content, private)}",
+                retry_after(response.headers.get("retry-after", "")),
+            )
         if status >= 300:
             raise self._refusal(status, self._words(content, private))
         try:
@@ -220,7 +230,7 @@ class Endpoint:
         headers = {"content-type": "application/json", "accept": "application/json"}
         if self._key_env:
             key = os.environ.get(self._key_env, "").strip()
-            if not key or not key.isascii() or not key.isprintable():
+            if not is_header_safe(key):
                 wrong = "holds no usable key" if key else "is not set"
                 raise ModelUnavailable(
                     f"The environment variable {self._key_env}, named by {self._setting}.api_key_env, {wrong}. Set it in "
@@ -238,52 +248,3 @@ class Endpoint:
                     follow_redirects=False, trust_env=not self.on_this_machine, limits=limits, timeout=self._timeout
                 )
             return self._client
-
-
-def _checked(url: str, setting: str) -> SplitResult:
-    wrong = ConfigurationError(f"{setting}.url must be an address like http://127.0.0.1:11434/v1; it is not one now.")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        raise wrong from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise wrong
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(
-            f"{setting}.url holds a user name or password. Name an environment variable in {setting}.api_key_env instead."
-        )
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _pause(attempt: int) -> float:
-    """Return how long to wait before the next attempt.
-
-    Exponential with jitter, so that many clients do not return together: M. Brooker, "Exponential Backoff And Jitter",
-    AWS Architecture Blog, 2015.
-    """
-    return float(min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE) * random.uniform(0.5, 1.0))
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    """Return the seconds that a Retry-After header asks for (RFC 9110, 10.2.3: a number, or a date)."""
-    said = response.headers.get("retry-after", "").strip()
-    if not said:
-        return None
-    try:
-        return float(said) if said.replace(".", "", 1).isdecimal() else _until(said)
-    except (ValueError, TypeError):
-        return None
-
-
-def _until(date: str) -> float:
-    moment = parsedate_to_datetime(date)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((aware - datetime.now(UTC)).total_seconds(), 0.0)

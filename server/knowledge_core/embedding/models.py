@@ -7,13 +7,13 @@ remedies where neither is there. A model counts as here only when it is complete
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from knowledge_core.embedding.hub_cache import CachedRepository, hub_cache
 from knowledge_core.embedding.model_folder import Model, missing_files, read_folder
 from knowledge_core.embedding.packaged import MINILM, packaged_folder
 from knowledge_core.errors import ModelUnavailable
@@ -60,11 +60,33 @@ def resolve(name: str = AUTO, *, models_folder: Path | None = None) -> Model:
             f"{name!r} is not a model's name. Give a hub id like {GEMMA_NAMES[0]}, {MINILM}, auto, "
             "or a folder that starts with / or ~ or ./"
         )
-    name = _SHORT.get(name, name)
+    name = full_name(name)
     found = _find(name, models_folder)
     if found is None:
         raise ModelUnavailable(f"The model {name!r} is not on this machine. {_remedy(name)}")
     return found
+
+
+def full_name(name: str) -> str:
+    """Return the name by which collections remember a model that has a short one too."""
+    return _SHORT.get(name, name)
+
+
+def repository_of(name: str) -> str:
+    """Return the repository of the hub that a model's name means.
+
+    >>> repository_of("embeddinggemma-2"), repository_of("all-MiniLM-L6-v2")
+    ('google/embeddinggemma-2', 'sentence-transformers/all-MiniLM-L6-v2')
+
+    Raises:
+        ModelUnavailable: it means none, as "auto" and a folder do.
+    """
+    if name == AUTO or not _NAME.fullmatch(name):
+        raise ModelUnavailable(
+            f"{name!r} is no model of the hub. Give its id, like {GEMMA_NAMES[0]} or {GEMMA_NAMES[1]} or {MINILM}."
+        )
+    name = full_name(name)
+    return name if "/" in name else f"sentence-transformers/{name}"
 
 
 def installed(*, models_folder: Path | None = None) -> list[Model]:
@@ -140,45 +162,7 @@ def _folders(name: str, models_folder: Path | None) -> Iterator[Path]:
             for folder in dict.fromkeys((models_folder / name, models_folder / name.rpartition("/")[2]))
             if folder.is_dir()
         )
-    repository = name if "/" in name else f"sentence-transformers/{name}"
-    yield from _snapshots(hub_cache() / f"models--{repository.replace('/', '--')}")
-
-
-def _snapshots(repository: Path) -> list[Path]:
-    """Return the snapshots of a cached repository: the one that `main` points to, then the newest."""
-    try:
-        main = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        main = ""
-    try:
-        snapshots = [folder for folder in (repository / "snapshots").iterdir() if folder.is_dir()]
-    except OSError:
-        return []
-    return sorted(snapshots, key=lambda folder: (folder.name != main, -folder.stat().st_mtime_ns, folder.name))
-
-
-def hub_cache() -> Path:
-    """Return the hub's cache folder as the hub's own client finds it."""
-    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if named:
-        return Path(named).expanduser()
-    home = os.environ.get("HF_HOME")
-    if not home:
-        home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache"), "huggingface")
-    return Path(os.path.expanduser(home)) / "hub"
-
-
-def hub_name(name: str) -> str:
-    """Return the hub's id of a model by the name that it has here.
-
-    Raises:
-        ModelUnavailable: it cannot be a hub id.
-    """
-    known = _SHORT.get(name, name)
-    found = f"sentence-transformers/{known}" if known == MINILM else known
-    if not _NAME.fullmatch(found) or "/" not in found or ".." in found:
-        raise ModelUnavailable(f"{name!r} is no model of the hub. Give an id like {GEMMA_NAMES[0]}, or {MINILM}.")
-    return found
+    yield from CachedRepository(hub_cache(), repository_of(name)).snapshots()
 
 
 def licence(name: str) -> str:
@@ -187,11 +171,9 @@ def licence(name: str) -> str:
 
 
 def _cached_names() -> list[str]:
-    found = []
-    for folder in sorted(hub_cache().glob("models--*--*")):
-        name = folder.name.removeprefix("models--").replace("--", "/", 1)
-        found.append(_SHORT.get(name, name))
-    return found
+    folders = sorted(hub_cache().glob("models--*--*"))
+    names = [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders]
+    return [full_name(name) for name in names]
 
 
 def _names_below(models_folder: Path | None) -> list[str]:
@@ -200,7 +182,7 @@ def _names_below(models_folder: Path | None) -> list[str]:
         return []
     found = sorted({*models_folder.glob("*/modules.json"), *models_folder.glob("*/*/modules.json")})
     names = [path.parent.relative_to(models_folder).as_posix() for path in found]
-    return [_SHORT.get(name, name) for name in names if _NAME.fullmatch(name)]
+    return [full_name(name) for name in names if _NAME.fullmatch(name)]
 
 
 def _remedy(name: str) -> str:

@@ -104,7 +104,7 @@ class PrivateRequests(Extension):
             {
                 "name": model.name, "folder": str(model.folder), "bytes": model.bytes, "dimensions": model.dimensions,
                 "sizes": list(model.sizes), "max_length": model.max_length, "family": model.family,
-                "packaged": model.packaged, "license": licence(model.name), "engine": running.get(model.name),
+                "packaged": model.packaged, "licence": licence(model.name), "engine": running.get(model.name),
                 "collections": used.pop(model.name, []),
             }
             for model in installed(models_folder=folder)
