@@ -53,6 +53,7 @@ ENGINES = ("ours", "encode", "bfloat16", "onnx")
 LENGTHS = {"passages": (155, 155), "queries": (21, 21), "mixed lengths": (13, 505)}  # tokens, from and to
 COUNTS = {"passages": 64, "queries": 128, "mixed lengths": 256}
 ALONE = 32  # queries, one a call
+ALONE_NAME = "one query a call"
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def main() -> None:
     parser.add_argument("--full-size", action="store_true")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--works", nargs="+", choices=[*COUNTS, ALONE_NAME], help="only these")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--alone", metavar="ENGINE", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
@@ -119,7 +121,8 @@ def compare(arguments: argparse.Namespace, scratch: Path) -> None:
     best = peak(embedder.engine.rpartition(" ")[2])
     at_peak = best / OPERATIONS if arguments.full_size else float("nan")
     judged = read(arguments.data / name if arguments.data else None)
-    measured = [measure(work, embedder, peers, arguments.rounds, at_peak) for work in works(judged, embedder)]
+    chosen_works = [work for work in works(judged, embedder) if work.name in (arguments.works or [work.name])]
+    measured = [measure(work, embedder, peers, arguments.rounds, at_peak) for work in chosen_works]
     named = "EmbeddingGemma-300m's sizes, random weights" if arguments.full_size else chosen.name
     print(f"{named}, {embedder.engine} ({embedder.engine_reason}), set {name}, {arguments.rounds} rounds; products reach "
           f"{best / 1e9:.0f} Gop/s. {machine()}.\n")  # fmt: skip
@@ -196,7 +199,7 @@ def works(judged: Judged, embedder: LocalEmbedder) -> list[Work]:
         made.append(
             Work(name, cut(embedder, chosen, lengths.tolist()), Task.QUERY if name == "queries" else Task.DOCUMENT)
         )
-    return [*made, Work("one query a call", made[1].texts[:ALONE], Task.QUERY, one_by_one=True)]
+    return [*made, Work(ALONE_NAME, made[1].texts[:ALONE], Task.QUERY, one_by_one=True)]
 
 
 def cut(embedder: LocalEmbedder, texts: Sequence[str], lengths: Sequence[int]) -> list[str]:

@@ -51,7 +51,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
         where = "packaged" if model["packaged"] else model["folder"]
         about = [
             f"{model['dimensions']} dimensions{shorter}, {model['max_length']} tokens, {model['bytes'] / 1e6:,.0f} MB, {where}",
-            f"licence {model['licence']}" if model["license"] else "",
+            f"licence {model['licence']}" if model["licence"] else "",
             f"in memory: {model['engine']}" if model["engine"] else "",
             f"used by {', '.join(model['collections'])}" if model["collections"] else "",
         ]
