@@ -102,7 +102,7 @@ def _found(
     own: npt.NDArray[np.int64],
 ) -> float:  # fmt: skip
     """Return how far in front the best of the own texts is. rows: int8 as float32, so that sums are exact."""
-    products = rows @ quantise(vector[np.newaxis])[0].astype(np.float32)
+    products = np.einsum("ij,j->i", rows, quantise(vector[np.newaxis])[0].astype(np.float32))
     is_own = np.isin(keys, own)
     better = int((products[~is_own] > products[is_own].max()).sum())
     return expected_reciprocal_rank(better, int((~is_own).sum()))
