@@ -52,6 +52,7 @@ def test_the_commands_of_the_readme_run_as_written(capsys, tmp_path, monkeypatch
     assert "Solar" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_claims_about_embedding_are_what_the_commands_print(capsys):
     blocks = re.findall(r"```console\n(.*?)```", GUIDE, flags=re.DOTALL)
     assert len(blocks) >= 4

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from embedding_endpoint import embedding_endpoint, hashed
+from knowledge_core.cli.main import main
 from knowledge_core.embedding.agreement import real_texts
 from knowledge_core.embedding.packaged import packaged_folder
 from knowledge_core.storage.collection import Collection
@@ -143,21 +144,29 @@ def test_a_collection_moves_there_and_back_under_a_searching_client_killed_twice
     assert min(float(np.dot(last[place][1], first[place][1])) for place in first) >= 0.9999
 
 
-def test_a_wrong_move_says_what_is_wrong(tmp_path):
+def test_a_wrong_move_says_what_is_wrong(tmp_path, capsys):
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"id": "a", "text": "One short text."}')
+    assert main(["index", "--jsonl", str(corpus), "--in-process"]) == 0
+    for argv, code, words in (
+        (["default"], 2, "--model NAME"),
+        (["nowhere", "--model", "all-MiniLM-L6-v2"], 1, "No collection 'nowhere'"),
+        (["default", "--model", "google/embeddinggemma-2"], 1, "not on this machine"),
+        (["default", "--model", "all-MiniLM-L6-v2"], 1, "already; nothing to do"),
+        (["default", "--model", "remote"], 1, "embedding.remote.url"),
+        (["default", "--model", "all-MiniLM-L6-v2", "--dimensions", "100"], 1, "100 dimensions"),
+    ):
+        capsys.readouterr()
+        assert main(["reembed", *argv, "--in-process"]) == code
+        told = capsys.readouterr().err
+        assert words in told
+        assert "Traceback" not in told
+    assert main(["reembed", "default", "--cancel", "--in-process"]) == 0
+    assert "nothing to cancel" in capsys.readouterr().out
+
+
+def test_a_refusal_of_the_owner_is_not_taken_for_its_death(tmp_path):
     with own_home(tmp_path) as home:
-        corpus = tmp_path / "corpus.jsonl"
-        corpus.write_text('{"id": "a", "text": "One short text."}')
-        assert kcore(home, "index", "--jsonl", str(corpus)).returncode == 0
-        for argv, code, words in (
-            (["reembed", "default"], 2, "--model NAME"),
-            (["reembed", "nowhere", "--model", "all-MiniLM-L6-v2"], 1, "No collection 'nowhere'"),
-            (["reembed", "default", "--model", "google/embeddinggemma-2"], 1, "not on this machine"),
-            (["reembed", "default", "--model", "all-MiniLM-L6-v2"], 1, "already; nothing to do"),
-            (["reembed", "default", "--model", "remote"], 1, "embedding.remote.url"),
-            (["reembed", "default", "--model", "all-MiniLM-L6-v2", "--dimensions", "100"], 1, "100 dimensions"),
-        ):
-            done = kcore(home, *argv)
-            assert done.returncode == code, done.stderr
-            assert words in done.stderr
-            assert "Traceback" not in done.stderr
-        assert "nothing to cancel" in kcore(home, "reembed", "default", "--cancel").stdout
+        done = kcore(home, "reembed", "nowhere", "--model", "all-MiniLM-L6-v2")
+        assert done.returncode == 1
+        assert "No collection 'nowhere'" in done.stderr

@@ -46,6 +46,7 @@ def job_state(pipe: RawPipe, id: str, wait: float = 0) -> dict[str, Any]:
     return dict(item)
 
 
+@pytest.mark.slow
 def test_ten_pipes_index_at_once_and_each_finds_what_all_indexed(home):
     names = [f"p{number}d{each}" for number in range(MANY) for each in range(1)]
     with ExitStack() as open_pipes, ThreadPoolExecutor(MANY) as at_once:
