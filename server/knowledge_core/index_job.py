@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from knowledge_core.calibration import calibrate, due
 from knowledge_core.engine import Engine
@@ -101,17 +102,36 @@ def _work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexRep
 
 
 def _settled(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexReport:
-    """Do the job, and record how it ended."""
+    return settled(
+        engine, name, job, lambda: _do(engine, name, job, report), lambda end, why: _finish(engine, name, job, end, why)
+    )
+
+
+class Report(Protocol):
+    """What a recorded job did."""
+
+    def to_json(self) -> str:
+        """Return it as the record keeps it."""
+        ...
+
+
+_Done = TypeVar("_Done", bound=Report)
+
+
+def settled(
+    engine: Engine, name: str, job: Job, work: Callable[[], _Done], finish: Callable[[State, str], None]
+) -> _Done:
+    """Do a recorded job, and record how it ended. finish: records an end that is no success, and its reason."""
     try:
-        done = _do(engine, name, job, report)
+        done = work()
     except Cancelled as stopped:
-        _finish(engine, name, job, "interrupted" if isinstance(stopped, Interrupted) else "cancelled", "")
+        finish("interrupted" if isinstance(stopped, Interrupted) else "cancelled", "")
         raise
     except KnowledgeCoreError as error:
-        _finish(engine, name, job, "failed", str(error))
+        finish("failed", str(error))
         raise
     except Exception:
-        _finish(engine, name, job, "failed", "An unexpected error; the log has the details.")
+        finish("failed", "An unexpected error; the log has the details.")
         raise
     engine.collection(name).finish_job(job.id, "done", done.to_json())
     calibrate_when_due(engine, name)

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
-from knowledge_core.errors import Busy, Cancelled, Interrupted, InvalidInput, KnowledgeCoreError
-from knowledge_core.index_job import KINDS, OUTCOMES, calibrate_when_due, cancel_job, known_jobs
+from knowledge_core.errors import Busy, InvalidInput, KnowledgeCoreError
+from knowledge_core.index_job import KINDS, OUTCOMES, cancel_job, known_jobs, settled
 from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.reembedding import ReembedReport, reembed
 from knowledge_core.storage.collection import JobRecord
@@ -85,21 +85,9 @@ def _work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], ReembedR
 
 
 def _settled(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedReport:
-    """Do the job, and record how it ended."""
-    try:
-        done = _do(engine, name, job, report)
-    except Cancelled as stopped:
-        _finish(engine, name, job, "interrupted" if isinstance(stopped, Interrupted) else "cancelled", "")
-        raise
-    except KnowledgeCoreError as error:
-        _finish(engine, name, job, "failed", str(error))
-        raise
-    except Exception:
-        _finish(engine, name, job, "failed", "An unexpected error; the log has the details.")
-        raise
-    engine.collection(name).finish_job(job.id, "done", done.to_json())
-    calibrate_when_due(engine, name)
-    return done
+    return settled(
+        engine, name, job, lambda: _do(engine, name, job, report), lambda end, why: _finish(engine, name, job, end, why)
+    )
 
 
 def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedReport:

@@ -104,7 +104,7 @@ def stored(engine):
 
 def move(engine, model: str):
     job = accept(engine, "notes", model, None)
-    assert job.wait(30)
+    assert job.wait(120)
     assert job.state == "done", job.error
     return job.outcome
 
@@ -163,10 +163,12 @@ def test_a_search_all_the_while_never_fails_and_always_finds(engine, models):
 
     client = threading.Thread(target=searching)
     client.start()
-    for model in ("large", "small", "third", "small"):
-        move(engine, model)
-    over.set()
-    client.join()
+    try:
+        for model in ("large", "small", "third", "small"):
+            move(engine, model)
+    finally:
+        over.set()
+        client.join()
     assert wrong == []
     assert set(asked) == {"d9"}
 

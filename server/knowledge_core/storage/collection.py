@@ -287,12 +287,11 @@ class Collection:
     def switch_contract(self) -> EmbeddingContract:
         """Let what was made under another contract (`reembedding`) take the place of what answers; return the new one.
 
-        Searches go on with the old one until what is derived has been made from the new.
+        Searches go on with the old one until what is derived has been made anew.
 
         Raises:
             ContractMismatch: not every document is made yet; nothing was changed.
-            StorageError: the disk refused. Either nothing was changed, or all of it, and searches see it once the next
-                write or opening could catch up.
+            StorageError: the disk refused; either nothing was changed, or all, and the next write or opening shows it.
         """
         with self._writing:
             self._refuse_if_closed()
