@@ -25,7 +25,7 @@ from knowledge_core.embedding.models import resolve
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.grouping.communities import communities
 from knowledge_core.grouping.kmeans import kmeans
-from knowledge_core.storage.vector_index import quantise, scale
+from knowledge_core.storage.quantising import quantise, scale
 from knowledge_core.types import Task, Vectors
 
 PER_LABEL = 10  # examples of each label for classification by examples

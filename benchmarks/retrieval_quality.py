@@ -173,7 +173,7 @@ def _rankings(view: View, query: str, vector: Vectors) -> Iterator[Mapping[int, 
     words = dict(view.words(LexicalQuery(weighed(telling_part(query), [view.lexicon]).words), DEPTH))
     yield words
     yield dict(view.words(_all_trigrams(view, telling_part(query)), DEPTH))
-    nearest = dict(view.nearest(vector, DEPTH)[0])
+    nearest = dict(view.nearest(vector, DEPTH)[0].found)
     cosines = {number: nearest[key] for key, numbers in view.chunks_of_keys(nearest).items() for number in numbers}
     fused = dict.fromkeys([*words, *cosines], 0.0)
     for side in (words, cosines):

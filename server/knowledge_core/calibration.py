@@ -19,7 +19,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import ContractMismatch
 from knowledge_core.retrieval.pseudo_questions import expected_reciprocal_rank, snippet
 from knowledge_core.storage.collection import Calibration, Collection
-from knowledge_core.storage.vector_index import quantise
+from knowledge_core.storage.quantising import quantise
 from knowledge_core.storage.view import View
 from knowledge_core.types import Progress, ReportProgress, Task, Vectors, titled
 

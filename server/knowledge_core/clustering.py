@@ -21,8 +21,8 @@ from knowledge_core.grouping.duplicates import duplicates
 from knowledge_core.grouping.kmeans import kmeans
 from knowledge_core.grouping.labels import keywords, label_of, terms_of
 from knowledge_core.grouping.neighbours import Floats, Places
+from knowledge_core.storage.quantising import quantise, scale
 from knowledge_core.storage.values import text_digest
-from knowledge_core.storage.vector_index import quantise, scale
 from knowledge_core.storage.view import View
 from knowledge_core.storage.wording import spans
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress

@@ -83,8 +83,9 @@ class Hit:
 class SearchResponse:
     """Hits, best first, and what they are out of.
 
-    total: chunks considered. exact: every one of them was compared. stale: ids among the hits whose file changed or
-    went since it was indexed. truncated: the token budget cut the page. cursor: asks for what follows, if anything.
+    total: chunks considered. exact: the vector of every one was compared, if vectors were asked for at all.
+    stale: ids among the hits whose file changed or went since it was indexed. truncated: the token budget cut the
+    page. cursor: asks for what follows, if anything.
     """
 
     hits: tuple[Hit, ...]
@@ -113,7 +114,7 @@ def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
     resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, generations)
     targets, coverage, notices = _targets(over, request.filter)
     groups, notices_of_groups = aimed(targets, request)
-    ranked, best = _ranked(groups, resumed.offset + request.limit + 1)
+    ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
     hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request)
     end = resumed.offset + len(hits)
     notices += [
@@ -125,7 +126,7 @@ def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
     return SearchResponse(
         hits=tuple(hits),
         total=sum(target.considered for target in targets),
-        exact=True,
+        exact=exact,
         coverage=coverage,
         stale=_stale(over, hits),
         truncated=end < min(len(ranked), resumed.offset + request.limit),
@@ -170,16 +171,18 @@ def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tupl
     return targets, Coverage(documents, known), notices
 
 
-def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None]:
-    """Return `enough` folded hits, if there are that many, and the best cosine of all, if one was taken."""
+def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None, bool]:
+    """Return `enough` folded hits, if there are that many, the best cosine of all, if one was taken, and `exact`."""
     ranked: list[Ranked] = []
     cosines: list[float] = []
+    exact = True
     for tier in tiers(groups):
-        cosines += [each.dense for each in tier if each.dense is not None]
-        ranked += islice(fold(tier), enough - len(ranked))
+        exact = exact and tier.exact
+        cosines += [each.dense for each in tier.ranked if each.dense is not None]
+        ranked += islice(fold(tier.ranked), enough - len(ranked))
         if len(ranked) >= enough:
             break
-    return ranked, max(cosines, default=None)
+    return ranked, max(cosines, default=None), exact
 
 
 # -- the page ----------------------------------------------------------------------------------------------------------

@@ -78,7 +78,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from knowledge_core.grouping.communities import communities
 from knowledge_core.grouping.kmeans import kmeans
-from knowledge_core.storage.vector_index import quantise, scale
+from knowledge_core.storage.quantising import quantise, scale
 draw = np.random.default_rng(3)
 centres = draw.standard_normal((9, 384))
 vectors = centres[draw.integers(9, size=1500)] + 1.5 * draw.standard_normal((1500, 384))

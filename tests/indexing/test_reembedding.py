@@ -17,6 +17,7 @@ from knowledge_core.index_job import IndexRequest, find_job, known_jobs, resume_
 from knowledge_core.index_job import accept as accept_index
 from knowledge_core.reembed_job import accept, cancel
 from knowledge_core.search import Searched, SearchRequest, search
+from knowledge_core.storage.derived import Derived
 from knowledge_core.types import Document, Task
 from owner_processes import until
 
@@ -270,14 +271,14 @@ def test_a_crash_right_after_the_switch_leaves_the_new_contract_whole(home, mode
     class Crash(BaseException):
         pass
 
-    def crash(self):
+    def crash(self, *opened):
         raise Crash
 
     with opened(home, models) as engine:
         add(engine, DOCUMENTS)
         collection = engine.collection("notes")
         with monkeypatch.context() as patched:
-            patched.setattr(type(collection), "_open_indexes", crash)
+            patched.setattr(Derived, "__init__", crash)
             monkeypatch.setattr(threading, "excepthook", lambda _: None)
             job = accept(engine, "notes", "large", None)
             until(lambda: collection.contract.model == "large")

@@ -84,7 +84,7 @@ def test_a_vector_goes_with_the_last_chunk_that_has_it(shelf):
     shelf.write(Change(remove=["b"]))
     with shelf.view() as view:
         assert view.counts().vectors == 0
-        assert view.nearest(EMBEDDER.embed(["the same text"], Task.DOCUMENT), 3) == [[]]
+        assert view.nearest(EMBEDDER.embed(["the same text"], Task.DOCUMENT), 3)[0].found == []
 
 
 def test_keys_and_chunk_numbers_are_never_used_again(shelf):
@@ -302,7 +302,7 @@ def test_an_index_that_could_not_follow_catches_up_at_the_next_write(shelf, monk
         raise StorageFull("No space left.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(shelf._words, "apply", refuses)
+        patched.setattr(shelf._derived.words, "apply", refuses)
         with pytest.raises(StorageFull):
             put(shelf, document("b", "second"))
         assert found_by_words(shelf, "first") == ["a"]

@@ -16,7 +16,9 @@ def test_a_sound_collection_is_clean_and_counted(shelf):
 
 def test_a_lacking_key_is_found_and_repaired(shelf):
     put(shelf, document("a", "one", "two"))
-    shelf._vectors.apply(shelf._vectors.generation, np.empty(0, np.int64), np.empty((0, 32), np.float32), [1])
+    shelf._derived.vectors.apply(
+        shelf._derived.vectors.generation, np.empty(0, np.int64), np.empty((0, 32), np.float32), [1]
+    )
     shelf._publish()
     assert any("1 keys are lacking" in what for what in damaged(shelf))
     assert any(finding.level == "repaired" for finding in shelf.check(repair=True))
@@ -25,7 +27,7 @@ def test_a_lacking_key_is_found_and_repaired(shelf):
 
 def test_a_lacking_chunk_of_the_words_is_found_and_repaired(shelf):
     put(shelf, document("a", "one", "two"))
-    shelf._words.apply(shelf._words.generation, [], [2])
+    shelf._derived.words.apply(shelf._derived.words.generation, [], [2])
     shelf._publish()
     assert any("1 chunks are lacking" in what for what in damaged(shelf))
     shelf.check(repair=True)

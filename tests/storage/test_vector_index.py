@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from knowledge_core.errors import StorageError
-from knowledge_core.storage.vector_index import VectorIndex, quantise, scale
+from knowledge_core.storage.quantising import quantise, scale
+from knowledge_core.storage.vector_index import VectorIndex
 from knowledge_core.types import Vectors
 
 DIM = 96
@@ -44,7 +45,11 @@ def index(tmp_path: Path) -> VectorIndex:
 
 
 def found(index: VectorIndex, query: np.ndarray, limit: int, allowed: np.ndarray | None = None) -> list[int]:
-    return [key for key, _ in index.snapshot().nearest(query[np.newaxis], limit, allowed)[0]]
+    return [key for key, _ in index.snapshot().nearest(query[np.newaxis], limit, allowed)[0].found]
+
+
+def all_found(index: VectorIndex, queries: Vectors, limit: int) -> list[list[tuple[int, float]]]:
+    return [each.found for each in index.snapshot().nearest(queries, limit)]
 
 
 @pytest.mark.parametrize("dimensions", [384, 768, 256, 300, 32])
@@ -54,7 +59,7 @@ def test_the_ten_nearest_are_among_thirty_candidates(tmp_path: Path, dimensions:
     index = VectorIndex.load(tmp_path, dimensions=dimensions, tag="one")
     index.apply(1, keys, vectors, [])
     recall = []
-    for query, hits in zip(queries, index.snapshot().nearest(queries, 30), strict=True):
+    for query, hits in zip(queries, all_found(index, queries, 30), strict=True):
         candidates = numbers(*(key for key, _ in hits))
         rescored = brute(candidates, vectors[candidates - 1], query, 10)
         recall.append(len({*brute(keys, vectors, query, 10)} & {*rescored}) / 10)
@@ -64,7 +69,7 @@ def test_the_ten_nearest_are_among_thirty_candidates(tmp_path: Path, dimensions:
 def test_a_score_is_nearly_the_cosine_and_higher_is_better(index: VectorIndex) -> None:
     vectors = clustered(500)
     index.apply(1, np.arange(1, 501), vectors, [])
-    hits = index.snapshot().nearest(vectors[:1], 500)[0]
+    hits = all_found(index, vectors[:1], 500)[0]
     assert hits[0][0] == 1
     assert [score for _, score in hits] == sorted((score for _, score in hits), reverse=True)
     for key, score in hits:
@@ -112,11 +117,11 @@ def test_a_limit_beyond_what_is_there_gives_what_is_there(index: VectorIndex) ->
 
 def test_an_empty_index_an_empty_filter_and_no_query_find_nothing(index: VectorIndex) -> None:
     vectors = clustered(2)
-    assert index.snapshot().nearest(vectors, 5) == [[], []]
+    assert all_found(index, vectors, 5) == [[], []]
     index.apply(1, numbers(1, 2), vectors, [])
-    assert index.snapshot().nearest(vectors, 5, numbers()) == [[], []]
-    assert index.snapshot().nearest(vectors, 5, numbers(77)) == [[], []]
-    assert index.snapshot().nearest(vectors[:0], 5) == []
+    assert found(index, vectors[0], 5, numbers()) == []
+    assert found(index, vectors[0], 5, numbers(77)) == []
+    assert all_found(index, vectors[:0], 5) == []
 
 
 def test_a_filter_is_exact_and_before_the_cut(index: VectorIndex) -> None:
@@ -124,7 +129,7 @@ def test_a_filter_is_exact_and_before_the_cut(index: VectorIndex) -> None:
     keys = np.arange(1, 1_001)
     index.apply(1, keys, vectors, [])
     allowed = keys[::9]
-    whole = index.snapshot().nearest(queries, 1_000)
+    whole = all_found(index, queries, 1_000)
     for query, everything in zip(queries, whole, strict=True):
         expected = [key for key, _ in everything if key in set(allowed.tolist())][:10]
         assert found(index, query, 10, np.append(allowed, 5_000)) == expected
@@ -155,8 +160,8 @@ def test_applying_a_change_again_changes_nothing(index: VectorIndex) -> None:
         index.apply(2, numbers(12, 11), vectors[[11, 10]], [5, 2])
         assert index.snapshot().keys.tolist() == [1, 3, 4, 6, 7, 8, 9, 10, 11, 12]
         assert np.array_equal(index.snapshot().rows([11, 1, 12]), quantise(vectors[[10, 0, 11]]))
-    index.apply(3, numbers(4), vectors[4:5], [4])
-    assert np.array_equal(index.snapshot().rows([4]), quantise(vectors[4:5]))
+    index.apply(3, numbers(4), vectors[3:4], [4])
+    assert np.array_equal(index.snapshot().rows([4]), quantise(vectors[3:4]))
     assert index.generation == 3
 
 
@@ -178,7 +183,7 @@ def test_growing_by_one_gives_what_adding_at_once_gives(index: VectorIndex, tmp_
     for i in range(700):
         index.apply(i + 1, numbers(i + 1), vectors[i : i + 1], [])
     assert index.snapshot().keys.tolist() == list(range(1, 701))
-    assert np.array_equal(index.snapshot().matrix, quantise(vectors))
+    assert np.array_equal(index.snapshot().rows(np.arange(1, 701)), quantise(vectors))
 
 
 def test_a_snapshot_stays_while_the_index_changes(index: VectorIndex) -> None:
@@ -190,7 +195,7 @@ def test_a_snapshot_stays_while_the_index_changes(index: VectorIndex) -> None:
     def read() -> None:
         while not stop.is_set():
             latest = index.snapshot()
-            if snapshot.nearest(vectors[:5], 20) != expected or latest.keys.shape[0] != latest.matrix.shape[0]:
+            if snapshot.nearest(vectors[:5], 20) != expected or len(latest.rows(latest.keys)) != latest.size:
                 wrong.append(latest.generation)
 
     reader = threading.Thread(target=read)
@@ -217,10 +222,10 @@ def test_what_is_saved_is_loaded_and_can_go_on(index: VectorIndex, tmp_path: Pat
     index.apply(7, numbers(31), vectors[30:31], [8])
     index.save()
     index.save()
-    assert published(tmp_path) == ["vectors-7.int8"]
+    assert published(tmp_path) == ["vectors-1.int8", "vectors.head"]
     again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
     assert (again.generation, again.discarded) == (7, None)
-    assert again.snapshot().nearest(vectors, 40) == index.snapshot().nearest(vectors, 40)
+    assert all_found(again, vectors, 40) == all_found(index, vectors, 40)
     again.apply(8, np.arange(32, 41), vectors[31:], [])
     again.apply(9, *NOTHING, [1])
     assert again.snapshot().keys.tolist() == [*range(2, 8), *range(9, 41)]
@@ -238,59 +243,96 @@ def test_a_missing_file_is_an_empty_index_without_a_reason(tmp_path: Path) -> No
     assert (again.generation, again.discarded) == (0, None)
 
 
+@pytest.mark.parametrize("name", ["vectors-1.int8", "vectors.head"])
 @pytest.mark.parametrize("place", [0, 9, 13, 17, 25, 40, 70, 200, -1])
-def test_a_flipped_bit_discards_the_file(index: VectorIndex, tmp_path: Path, place: int) -> None:
+def test_a_flipped_bit_discards_the_rows(index: VectorIndex, tmp_path: Path, place: int, name: str) -> None:
     index.apply(3, np.arange(1, 21), clustered(20), [])
     index.save()
-    path = tmp_path / "vectors-3.int8"
-    content = bytearray(path.read_bytes())
+    content = bytearray((tmp_path / name).read_bytes())
     content[place] ^= 1
-    path.write_bytes(content)
+    (tmp_path / name).write_bytes(content)
     again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
     assert again.generation == 0
     assert again.discarded is not None
-    assert again.discarded.startswith("vectors-3.int8: ")
+    assert again.discarded.startswith(f"{name}: ")
     assert "\n" not in again.discarded
 
 
-@pytest.mark.parametrize("kept", [0, 5, 71, 72, 500, -1])
-def test_a_truncated_file_is_discarded_and_replaced(index: VectorIndex, tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("name", ["vectors-1.int8", "vectors.head"])
+@pytest.mark.parametrize("kept", [0, 5, 15, 72, -1])
+def test_a_truncated_file_is_discarded_and_replaced(index: VectorIndex, tmp_path: Path, kept: int, name: str) -> None:
     index.apply(3, np.arange(1, 21), clustered(20), [])
     index.save()
-    path = tmp_path / "vectors-3.int8"
-    path.write_bytes(path.read_bytes()[:kept])
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:kept])
     again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
     assert (again.generation, len(again.snapshot().keys)) == (0, 0)
     assert again.discarded
     again.apply(3, np.arange(1, 21), clustered(20), [])
     again.save()
     assert VectorIndex.load(tmp_path, dimensions=DIM, tag="one").generation == 3
+    assert published(tmp_path) == ["vectors-2.int8", "vectors.head"]
 
 
-def test_a_file_of_another_record_contract_or_generation_is_discarded(index: VectorIndex, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["vectors-1.int8", "vectors.head"])
+def test_rows_without_their_head_or_a_head_without_its_rows_are_discarded(
+    index: VectorIndex, tmp_path: Path, name: str
+) -> None:
+    index.apply(3, np.arange(1, 21), clustered(20), [])
+    index.save()
+    (tmp_path / name).unlink()
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert again.generation == 0
+    assert again.discarded
+    assert name in again.discarded
+
+
+def test_rows_of_another_record_or_contract_are_discarded(index: VectorIndex, tmp_path: Path) -> None:
     index.apply(3, np.arange(1, 21), clustered(20), [])
     index.save()
     assert "another record" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="two").discarded or "")
-    assert "96 dimensions" in (VectorIndex.load(tmp_path, dimensions=64, tag="one").discarded or "")
-    (tmp_path / "vectors-3.int8").rename(tmp_path / "vectors-12.int8")
-    assert "generation 3" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
-    (tmp_path / "vectors-12.int8").write_bytes(b"something else, and long enough to have a header of its own" * 9)
-    assert "not a file of vectors" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
+    assert "another record" in (VectorIndex.load(tmp_path, dimensions=64, tag="one").discarded or "")
+    (tmp_path / "vectors.head").write_bytes(b"something else, and long enough to have a header of its own" * 9)
+    assert "not a file of this program" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
 
 
-def test_the_newest_file_counts_and_half_written_ones_go(index: VectorIndex, tmp_path: Path) -> None:
-    index.apply(9, numbers(1), clustered(1), [])
+def test_what_a_crash_left_behind_the_published_rows_counts_for_nothing(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(60)
+    index.apply(3, np.arange(1, 21), vectors[:20], [])
     index.save()
-    older = (tmp_path / "vectors-9.int8").read_bytes()
-    index.apply(10, numbers(2), clustered(1, seed=4), [])
-    index.save()
-    (tmp_path / "vectors-9.int8").write_bytes(older)  # a crash between the renaming and the removal
-    (tmp_path / "vectors-11.int8.new").write_bytes(b"half")
+    with (tmp_path / "vectors-1.int8").open("ab") as file:
+        file.write(b"half a row, and a crash before the head was replaced" * 50)
     again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
-    assert again.generation == 10
-    again.apply(11, *NOTHING, [])
+    assert (again.generation, again.discarded) == (3, None)
+    before = again.snapshot()
+    again.apply(4, np.arange(21, 61), vectors[20:], [])
     again.save()
-    assert published(tmp_path) == ["vectors-11.int8"]
+    for snapshot, count in ((before, 20), (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").snapshot(), 60)):
+        assert np.array_equal(snapshot.rows(np.arange(1, count + 1)), quantise(vectors[:count]))
+
+
+def test_saving_again_writes_only_what_came_since(index: VectorIndex, tmp_path: Path) -> None:
+    for begin in range(0, 400, 100):
+        index.apply(begin + 1, np.arange(begin + 1, begin + 101), clustered(100, seed=begin), [])
+        index.save()
+        assert published(tmp_path) == ["vectors-1.int8", "vectors.head"]
+        assert (tmp_path / "vectors-1.int8").stat().st_size == (begin + 100) * DIM
+    assert (tmp_path / "vectors.head").stat().st_size < 1_000
+
+
+def test_rows_are_written_anew_when_most_of_them_are_dead(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(100)
+    index.apply(1, np.arange(1, 101), vectors, [])
+    index.save()
+    held = index.snapshot()
+    index.apply(2, *NOTHING, list(range(1, 71)))
+    index.save()
+    assert published(tmp_path) == ["vectors-2.int8", "vectors.head"]
+    assert (tmp_path / "vectors-2.int8").stat().st_size == 30 * DIM
+    assert held.size == 100
+    assert np.array_equal(held.rows(np.arange(1, 101)), quantise(vectors))
+    for snapshot in (index.snapshot(), VectorIndex.load(tmp_path, dimensions=DIM, tag="one").snapshot()):
+        assert snapshot.keys.tolist() == list(range(71, 101))
+        assert np.array_equal(snapshot.rows(snapshot.keys), quantise(vectors[70:]))
 
 
 def test_clear_forgets_the_files_too(index: VectorIndex, tmp_path: Path) -> None:
@@ -301,7 +343,7 @@ def test_clear_forgets_the_files_too(index: VectorIndex, tmp_path: Path) -> None
     assert (index.generation, len(index.snapshot().keys)) == (0, 0)
     index.apply(3, numbers(1), clustered(1), [])
     index.save()
-    assert published(tmp_path) == ["vectors-3.int8"]
+    assert published(tmp_path) == ["vectors-1.int8", "vectors.head"]
 
 
 def test_a_refusing_disk_leaves_what_was_published(index: VectorIndex, tmp_path: Path) -> None:
@@ -311,11 +353,12 @@ def test_a_refusing_disk_leaves_what_was_published(index: VectorIndex, tmp_path:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a full disk: writes beyond that fail
     try:
-        with pytest.raises(StorageError, match=r"vectors-4\.int8"):
+        with pytest.raises(StorageError, match=r"vectors-1\.int8"):
             index.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert published(tmp_path) == ["vectors-3.int8"]
     assert VectorIndex.load(tmp_path, dimensions=DIM, tag="one").generation == 3
+    assert index.snapshot().size == 400
     index.save()
-    assert published(tmp_path) == ["vectors-4.int8"]
+    again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+    assert (again.generation, again.snapshot().size) == (4, 400)

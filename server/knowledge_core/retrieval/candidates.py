@@ -69,13 +69,22 @@ class Group:
     words: str | None
 
 
-def tiers(groups: Sequence[Group]) -> Iterator[list[Ranked]]:
-    """Yield ranked chunks, best first within a tier, until nothing is left. Groups are merged by score."""
-    for parts in zip_longest(*(_tiers(group) for group in groups), fillvalue=[]):
-        yield sorted(chain.from_iterable(parts), key=order)
+@dataclass(frozen=True)
+class Tier:
+    """Ranked chunks, best first. exact: every allowed vector was compared for it."""
+
+    ranked: list[Ranked]
+    exact: bool
 
 
-def _tiers(group: Group) -> Iterator[list[Ranked]]:
+def tiers(groups: Sequence[Group]) -> Iterator[Tier]:
+    """Yield tiers until nothing is left. Groups are merged by score."""
+    for parts in zip_longest(*(_tiers(group) for group in groups), fillvalue=Tier([], exact=True)):
+        ranked = sorted(chain.from_iterable(part.ranked for part in parts), key=order)
+        yield Tier(ranked, all(part.exact for part in parts))
+
+
+def _tiers(group: Group) -> Iterator[Tier]:
     seen: set[Ref] = set()
     sides: Sides | None = None
     both = group.vector is not None and group.words is not None
@@ -83,7 +92,7 @@ def _tiers(group: Group) -> Iterator[list[Ranked]]:
     depth = FUSED_DEPTH if both else PLAIN_DEPTH
     more = True
     while more:
-        dense, more_dense = _nearest(group, depth)
+        dense, more_dense, exact = _nearest(group, depth)
         lexical, more_lexical = _worded(group, query, depth)
         more = more_dense or more_lexical
         dense = {ref: score for ref, score in dense.items() if ref not in seen}
@@ -97,7 +106,7 @@ def _tiers(group: Group) -> Iterator[list[Ranked]]:
                 words.after(lexical.values(), more=more_lexical),
             )
             fused = fuse(dense, lexical, sides)
-        yield _ranked(group.targets, dense, lexical, fused)
+        yield Tier(_ranked(group.targets, dense, lexical, fused), exact)
         depth *= DEEPER
 
 
@@ -118,17 +127,18 @@ def _sides(group: Group, dense: Scores, lexical: Scores) -> Sides:
     return calibrated(*pooled(spreads), sum(weight * count for weight, count in weights) / counted)
 
 
-def _nearest(group: Group, depth: int) -> tuple[Scores, bool]:
-    """Return the group's best `depth` keys by cosine, and whether there are more."""
+def _nearest(group: Group, depth: int) -> tuple[Scores, bool, bool]:
+    """Return the group's best `depth` keys by cosine, whether there are more, and whether all were compared."""
     if group.vector is None:
-        return {}, False
+        return {}, False, True
     scores: Scores = {}
-    more = False
+    more, exact = False, True
     for at, target in enumerate(group.targets):
-        found = target.view.nearest(group.vector, depth, target.allowed)[0]
-        more = more or len(found) >= depth
-        scores.update({(at, key): cosine for key, cosine in found})
-    return _best(scores, depth), more or len(scores) > depth
+        nearest = target.view.nearest(group.vector, depth, target.allowed)[0]
+        more = more or len(nearest.found) >= depth
+        exact = exact and nearest.exact
+        scores.update({(at, key): cosine for key, cosine in nearest.found})
+    return _best(scores, depth), more or len(scores) > depth, exact
 
 
 def _worded(group: Group, query: LexicalQuery | None, depth: int) -> tuple[Scores, bool]:

@@ -7,23 +7,25 @@ from collections.abc import Iterator
 import numpy as np
 
 from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.quantising import quantise
 from knowledge_core.storage.record_log import Log
 from knowledge_core.storage.values import Finding
-from knowledge_core.storage.vector_index import VectorIndex, quantise
+from knowledge_core.storage.vector_index import VectorIndex
+from knowledge_core.storage.vector_snapshot import VectorSnapshot
 from knowledge_core.storage.view import View
 
 BATCH = 8_192  # vectors compared together: 768 dimensions take 25 MB
 NORM_TOLERANCE = 2e-3  # of a float16 vector
 
 
-def discarded_note(*reasons: str | None) -> list[str]:
-    """Return what to log of derived files that were discarded."""
-    return [f"a derived index was discarded and is rebuilt from the record ({reason})" for reason in reasons if reason]
-
-
 def check(view: View, log: Log, vectors: VectorIndex, words: LexicalIndex) -> list[Finding]:
     """Return what was found, in words; "damaged" where something is wrong."""
-    return [*_record(view, log), *_vectors(view, log), *_words(view, log, words, vectors)]
+    return [
+        *_record(view, log),
+        *_vectors(view, log),
+        *_graph(vectors.snapshot()),
+        *_words(view, log, words, vectors),
+    ]
 
 
 def _record(view: View, log: Log) -> Iterator[Finding]:
@@ -46,7 +48,7 @@ def _record(view: View, log: Log) -> Iterator[Finding]:
 
 def _vectors(view: View, log: Log) -> Iterator[Finding]:
     keys = log.keys_since(0)
-    held, rows = view.quantised()
+    held = view.all_keys()
     if not np.array_equal(keys, held):
         lacking, extra = len(np.setdiff1d(keys, held)), len(np.setdiff1d(held, keys))
         yield Finding("damaged", f"VectorIndex: {lacking} keys are lacking, {extra} are too many.")
@@ -59,7 +61,8 @@ def _vectors(view: View, log: Log) -> Iterator[Finding]:
         broken += int((~good).sum())
         sound = np.where(good[:, None], batch, 0) / np.where(good, norms, 1)[:, None]
         expected = quantise(sound.astype(np.float32))
-        different += int(((expected != rows[begin : begin + BATCH]).any(axis=1) & good).sum())
+        rows = view.quantised(keys[begin : begin + BATCH])[1]
+        different += int(((expected != rows).any(axis=1) & good).sum())
     if broken:
         yield Finding(
             "damaged", f"Record: {broken} vectors are not finite or not of norm 1; index their documents again."
@@ -68,6 +71,25 @@ def _vectors(view: View, log: Log) -> Iterator[Finding]:
         yield Finding("damaged", f"VectorIndex: {different} vectors differ from the record's.")
     if not (broken or different):
         yield Finding("ok", f"VectorIndex: all {len(keys)} keys are there and equal to the record's.")
+
+
+def _graph(vectors: VectorSnapshot) -> Iterator[Finding]:
+    graph = vectors.graph
+    if graph is None:
+        return
+    lacking = 0
+    for keys, rows in vectors.blocks(BATCH):
+        covered = keys <= graph.facts.last
+        lacking += graph.lacking(keys[covered], rows[covered])
+    if not graph.is_sound():
+        yield Finding("damaged", "VectorIndex: the graph's file differs from its checksum.")
+    elif lacking:
+        yield Finding("damaged", f"VectorIndex: the graph lacks {lacking} keys, or holds other vectors for them.")
+    else:
+        since = vectors.since_graph
+        yield Finding(
+            "ok", f"VectorIndex: the graph holds all but the latest {since} keys, which are compared one by one."
+        )
 
 
 def _words(view: View, log: Log, words: LexicalIndex, vectors: VectorIndex) -> Iterator[Finding]:

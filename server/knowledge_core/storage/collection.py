@@ -11,7 +11,6 @@ kept; what is above sees values.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import shutil
@@ -19,16 +18,15 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import CollectionNotFound, InvalidInput, StorageError
 from knowledge_core.storage.atomic import flush_folder, refusal
-from knowledge_core.storage.checking import check, discarded_note
+from knowledge_core.storage.checking import check
+from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.document_store import DocumentStore
-from knowledge_core.storage.following import follow
-from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.graph_building import GraphWork
 from knowledge_core.storage.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
     Calibration,
@@ -43,7 +41,6 @@ from knowledge_core.storage.values import (
     Waiting,
     text_digest,
 )
-from knowledge_core.storage.vector_index import VectorIndex
 from knowledge_core.storage.view import View
 
 __all__ = [
@@ -53,8 +50,6 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: what the next opening catches up with at most
-LOG_KEPT = 200_000  # rows of the log; older ones are pruned once both indexes are past them
 DROPPED = ".dropped-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -110,22 +105,12 @@ class Collection:
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []  # told which documents a write changed
         self._writing = threading.RLock()
         self._guard = threading.Lock()
-        self._unsaved = 0
-        self._open_indexes()
-        for note in discarded_note(self._vectors.discarded, self._words.discarded):
-            log.warning("collection %s: %s", self.name, note)
+        self._derived = Derived(store, self.contract, self._writing, self._swap)
         store.jobs.interrupt_running()
-        follow(store.log, self._vectors, self._words)
+        self._derived.follow()
         self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
         self.reembedding = store.reembedding(self._writing, self._publish)
-
-    def _open_indexes(self) -> None:
-        """Open what is derived, as far as it is of this record and contract; empty where it is not."""
-        contract = replace(self.contract, probe=None, weights="").to_json()
-        tag = hashlib.sha256(f"{self._store.meta('identity')}\0{contract}".encode()).hexdigest()[:32]
-        self._vectors = VectorIndex.load(self.folder, dimensions=self.contract.dimensions, tag=tag)
-        self._words = LexicalIndex.load(self.folder / "lexical", tag=tag)
 
     @classmethod
     def create(cls, folder: Path, name: str, contract: EmbeddingContract) -> Collection:
@@ -166,13 +151,14 @@ class Collection:
         with self._writing:
             if self._closed:
                 return
-            self._save()
+            self._derived.save()
             with self._guard:
                 self._closed = True
                 if self._view.users == 0:
                     self._view.close()
-            self._words.close()
+            self._derived.close()
             self._store.close()
+        self._derived.builder.wait()  # it may be waiting for the lock
 
     _closed = False
 
@@ -246,16 +232,10 @@ class Collection:
         with self._writing:
             self._refuse_if_closed()
             written = self._store.write(change, self.contract)
-            # An index that failed before lacks more than this change: then publishing makes it catch up from the log.
-            if self._vectors.generation == self._words.generation == written.generation - 1:
-                self._vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
-                self._words.apply(written.generation, written.chunks, written.removed_chunks)
+            self._derived.take(written)
             self._publish()
             self._tell(change)
-            self._unsaved += len(written.keys) + len(written.removed_keys)
-            if self._unsaved >= SAVE_EVERY and self._save():
-                self._store.log.prune(written.generation, LOG_KEPT)
-                self._unsaved = 0
+            self._derived.save_now_and_then(written)
             return written.generation
 
     def _tell(self, change: Change) -> None:
@@ -296,10 +276,10 @@ class Collection:
         with self._writing:
             self._refuse_if_closed()
             self.contract = self.reembedding.switch()
-            self._words.close()
-            self._open_indexes()
+            self._derived.close()
+            self._derived = Derived(self._store, self.contract, self._writing, self._swap)
             self._publish()
-            self._save()
+            self._derived.save()
             return self.contract
 
     def set_calibration(self, calibration: Calibration, under: EmbeddingContract) -> None:
@@ -349,24 +329,34 @@ class Collection:
     def check(self, *, repair: bool = False) -> list[Finding]:
         """Verify the record and what is derived from it, key by key; `repair` rebuilds what is derived."""
         with self._writing:
-            with self.view() as view:
-                findings = check(view, self._store.log, self._vectors, self._words)
+            findings = self._checked()
             if not repair or all(finding.level == "ok" for finding in findings):
                 return findings
-            self._vectors.clear()
-            self._words.clear()
+            self._derived.clear()
             self._publish()
-            self._save()
-            with self.view() as view:
-                again = check(view, self._store.log, self._vectors, self._words)
-            return [Finding("repaired", "The derived indexes were rebuilt from the record."), *again]
+            self._derived.save()
+            return [Finding("repaired", "The derived indexes were rebuilt from the record."), *self._checked()]
+
+    def _checked(self) -> list[Finding]:
+        with self.view() as view:
+            return check(view, self._store.log, self._derived.vectors, self._derived.words)
+
+    def graph_work(self) -> GraphWork:
+        """Return what building graphs has cost since the collection was opened."""
+        return self._derived.builder.work
+
+    def wait_for_graph(self) -> None:
+        """Wait until no graph is being built."""
+        self._derived.builder.wait()
 
     def _new_view(self) -> View:
-        return View(self._store.path, self.name, self.contract, self._vectors.snapshot(), self._words.snapshot())
+        return View(
+            self._store.path, self.name, self.contract, self._derived.vectors.snapshot(), self._derived.words.snapshot()
+        )
 
     def _publish(self) -> None:
         """Show readers what the record holds now. If an index cannot follow, they keep what they see."""
-        follow(self._store.log, self._vectors, self._words)
+        self._derived.follow()
         self._swap()
         if self._store.wal_bytes() > WAL_KEPT and self._tidy():
             self._swap()  # this one reads without the log, so that the next write starts it anew
@@ -385,17 +375,6 @@ class Collection:
         except StorageError as error:
             log.warning("collection %s: the record's log stays long for now: %s", self.name, error.__cause__)
             return False
-
-    def _save(self) -> bool:
-        """Save the vectors; say whether that succeeded. They are derived: a refusal costs time at the next opening."""
-        try:
-            self._vectors.save()
-        except StorageError as error:
-            log.warning(
-                "collection %s: the vectors were not saved, the next opening reads them anew: %s", self.name, error
-            )
-            return False
-        return True
 
     def _refuse_if_closed(self) -> None:
         if self._closed:

@@ -12,18 +12,19 @@ BATCH = 4_096  # keys or chunks that are read and handed on together; 4,096 chun
 def follow(log: Log, vectors: VectorIndex, words: LexicalIndex) -> None:
     """Bring both indexes to the record's generation. Applying a change again gives the same, so a crash is harmless."""
     generation = log.generation()
-    if vectors.generation != generation:
+    if vectors.generation != generation or vectors.newest > generation:
         _follow_keys(log, vectors, generation)
     if words.generation != generation:
         _follow_chunks(log, words, generation)
 
 
 def _follow_keys(log: Log, vectors: VectorIndex, generation: int) -> None:
-    since = vectors.generation
-    if not since or since > generation or since < log.complete_since():
+    if vectors.newest > generation:
         vectors.clear()
-        since = 0
-    dimensions = vectors.snapshot().matrix.shape[1]
+    elif vectors.generation < log.complete_since():
+        vectors.clear(keep_graph=True)  # a key's vector never changes: what the graph holds is right, or gone
+    since = vectors.generation
+    dimensions = vectors.snapshot().dimensions
     keys = log.keys_since(since)
     removed = log.removed_since("-k", since)
     for begin in range(0, len(keys), BATCH):

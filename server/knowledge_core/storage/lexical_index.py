@@ -27,6 +27,7 @@ import tantivy
 from knowledge_core.errors import StorageError, StorageFull
 from knowledge_core.storage.atomic import refusal, remove_file, replace_file
 from knowledge_core.storage.lexical_query import Field, LexicalQuery, rarity
+from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.wording import WORDING_VERSION, trigrams, words
 
 Numbers = npt.NDArray[np.int64]
@@ -101,7 +102,7 @@ class LexicalSnapshot:
             scores = np.array([score for score, _ in found])
             lowest = scores[-1] if len(found) else 0.0  # what was not given has at most that
             if allowed is not None:
-                kept = np.isin(numbers, allowed)
+                kept = among(allowed, numbers)[1]
                 numbers, scores = numbers[kept], scores[kept]
             all_found = len(found) < ask or ask == total
             if all_found or (len(scores) >= limit and scores[limit - 1] > lowest):

@@ -21,6 +21,8 @@ from knowledge_core.errors import DocumentNotFound
 from knowledge_core.storage.filters import parse
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.lexical_query import Counting, LexicalQuery
+from knowledge_core.storage.quantising import quantise, scale
+from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.sqlite import connect, translated, unit
 from knowledge_core.storage.values import (
     Allowed,
@@ -31,7 +33,7 @@ from knowledge_core.storage.values import (
     StoredChunk,
     StoredDocument,
 )
-from knowledge_core.storage.vector_index import VectorSnapshot, quantise, scale
+from knowledge_core.storage.vector_snapshot import Nearest, VectorSnapshot
 from knowledge_core.types import Document, Lines, Span, Vectors
 
 __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
@@ -136,15 +138,16 @@ class View:
 
     # -- search ----------------------------------------------------------------------------------------------------
 
-    def nearest(self, vectors: Vectors, limit: int, allowed: Allowed | None = None) -> list[list[tuple[int, float]]]:
-        """Return for each query the nearest keys and their cosine, best first, ties by key.
+    def nearest(self, vectors: Vectors, limit: int, allowed: Allowed | None = None) -> list[Nearest]:
+        """Return for each query the nearest keys and their cosine, best first, ties by key, and whether that is exact.
 
-        vectors: (q, dim) float32, norm 1. Every allowed vector is compared in int8; `RESCORED` more than `limit` are
-        then compared again with the record's float16.
+        vectors: (q, dim) float32, norm 1. `RESCORED` more than `limit`, by their int8 rows, are compared again with
+        the record's float16.
         """
         found = self._vectors.nearest(vectors, limit + RESCORED, None if allowed is None else allowed.keys)
         return [
-            self._rescored(query, [key for key, _ in row], limit) for query, row in zip(vectors, found, strict=True)
+            Nearest(self._rescored(query, [key for key, _ in each.found], limit), each.exact)
+            for query, each in zip(vectors, found, strict=True)
         ]
 
     def words(self, query: LexicalQuery, limit: int, allowed: Allowed | None = None) -> list[tuple[int, float]]:
@@ -203,7 +206,7 @@ class View:
             (_json(keys),),
         )
         if allowed is not None and rows:
-            inside = np.isin([number for _, number in rows], allowed.chunks)
+            inside = among(allowed.chunks, np.array([number for _, number in rows], np.int64))[1]
             rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
         found: dict[int, list[int]] = {}
         for key, number in rows:
@@ -278,6 +281,10 @@ class View:
             self._all("SELECT key, vector FROM vectors WHERE key IN (SELECT value FROM json_each(?))", (_json(keys),))
         )
         return unit([rows[int(key)] for key in keys], self.contract.dimensions)
+
+    def all_keys(self) -> Keys:
+        """Return the keys of all vectors, ascending."""
+        return self._vectors.keys
 
     def quantised(self, keys: Sequence[int] | Keys | None = None) -> tuple[Keys, npt.NDArray[np.int8]]:
         """Return keys and their int8 rows (n, dim), whose integer products are exact; None: all, by key."""

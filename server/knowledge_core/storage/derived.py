@@ -1,0 +1,103 @@
+"""What is derived from a collection's record: vectors, graph and words, kept in step with it and made anew when lost.
+
+One writer calls this, under the collection's lock; readers hold the snapshots.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.errors import StorageError
+from knowledge_core.storage.document_store import DocumentStore, Written
+from knowledge_core.storage.following import follow
+from knowledge_core.storage.graph_building import GraphBuilder
+from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.vector_index import VectorIndex
+
+log = logging.getLogger(__name__)
+
+SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: what the next opening catches up with at most
+LOG_KEPT = 200_000  # rows of the log; older ones are pruned once both indexes are past them
+
+
+class Derived:
+    """The derived indexes of one collection under one contract.
+
+    lock: the collection's, under which a new graph is published. published: called when one was.
+    """
+
+    def __init__(
+        self, store: DocumentStore, contract: EmbeddingContract, lock: threading.RLock, published: Callable[[], None]
+    ) -> None:
+        """Open what is there, as far as it is of this record and contract; empty where it is not.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        same = replace(contract, probe=None, weights="").to_json()
+        tag = hashlib.sha256(f"{store.meta('identity')}\0{same}".encode()).hexdigest()[:32]
+        folder: Path = store.path.parent
+        self._name, self._log = folder.name, store.log
+        self.vectors = VectorIndex.load(folder, dimensions=contract.dimensions, tag=tag)
+        self.words = LexicalIndex.load(folder / "lexical", tag=tag)
+        self.builder = GraphBuilder(self.vectors, lock, published)
+        self._unsaved = 0
+        for reason in (self.vectors.discarded, self.words.discarded):
+            if reason:
+                log.warning(
+                    "collection %s: a derived index was discarded and is rebuilt from the record (%s)",
+                    self._name,
+                    reason,
+                )
+
+    def follow(self) -> None:
+        """Bring everything to the record's generation; begin to build a graph if one is due.
+
+        Raises:
+            StorageError: the disk refused; what was there stays.
+        """
+        follow(self._log, self.vectors, self.words)
+        self.builder.look()
+
+    def take(self, written: Written) -> None:
+        """Take what one change did to the record.
+
+        An index that failed before lacks more than this change: then `follow` catches up from the log.
+        """
+        if self.vectors.generation == self.words.generation == written.generation - 1:
+            self.vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
+            self.words.apply(written.generation, written.chunks, written.removed_chunks)
+
+    def save_now_and_then(self, written: Written) -> None:
+        """Save the vectors when enough of them changed, and shorten the log that both are past."""
+        self._unsaved += len(written.keys) + len(written.removed_keys)
+        if self._unsaved >= SAVE_EVERY and self.save():
+            self._log.prune(written.generation, LOG_KEPT)
+            self._unsaved = 0
+
+    def save(self) -> bool:
+        """Save the vectors; say whether that succeeded. They are derived: a refusal costs time at the next opening."""
+        try:
+            self.vectors.save()
+        except StorageError as error:
+            log.warning(
+                "collection %s: the vectors were not saved, the next opening reads them anew: %s", self._name, error
+            )
+            return False
+        return True
+
+    def clear(self) -> None:
+        """Forget everything; `follow` makes it anew."""
+        self.vectors.clear()
+        self.words.clear()
+
+    def close(self) -> None:
+        """Let go of the files. A graph that is being built is not published any more."""
+        self.builder.stop()
+        self.words.close()

@@ -1,0 +1,74 @@
+"""Unit vectors as int8 rows, the same bits on every machine. Pure: no file, no index."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.types import Vectors
+
+Rows = npt.NDArray[np.int8]
+
+TURNED_AT_ONCE = 256  # rows; they stay in the cache: 10,000 x 768 take 0.24 s, 0.33 all at once
+
+
+def quantise(vectors: Vectors) -> Rows:
+    """Turn, scale and round unit vectors to int8, the same bits on every machine: (n, d) float32 to (n, d) int8.
+
+    The turn spreads what a model packs into few dimensions over all of them, so that one scale fits: a component of
+    a turned unit vector is about normal with deviation 1/sqrt(d), and the scale puts five deviations at 127.
+
+    The turn is one fixed orthogonal matrix for each d, made of additions, subtractions and fixed signs: those round
+    the same way everywhere, while a product with a dense matrix depends on the BLAS, its threads and how the matrix
+    was found. It is a Hadamard transform under random signs; that wants a power of two, so for other d (384, 768) one
+    turns the first and then one the last 2**k dimensions, 2**k being the largest below d.
+    """
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    rows = np.empty(vectors.shape, dtype=np.int8)
+    for start in range(0, len(vectors), TURNED_AT_ONCE):
+        part = slice(start, start + TURNED_AT_ONCE)
+        turned = _turn(vectors[part])
+        turned *= np.float32(scale(vectors.shape[1]))
+        rows[part] = np.clip(np.rint(turned, out=turned), -127, 127)
+    return rows
+
+
+def _turn(vectors: Vectors) -> Vectors:
+    """Return the vectors under the fixed matrix: (n, d) to (n, d)."""
+    dimensions = vectors.shape[1]
+    width = 1 << (dimensions.bit_length() - 1)
+    turned = vectors * _signs(dimensions)
+    turned[:, :width] = _hadamard(turned[:, :width])
+    if width < dimensions:
+        turned *= _signs(-dimensions)
+        turned[:, -width:] = _hadamard(turned[:, -width:])
+    return turned
+
+
+def _hadamard(vectors: Vectors) -> Vectors:
+    """Return the orthonormal Hadamard transform of each row: (n, 2**k) to (n, 2**k)."""
+    count, width = vectors.shape
+    step = 1
+    while step < width:
+        pairs = vectors.reshape(count, width // (2 * step), 2, step)
+        vectors = np.empty_like(pairs)
+        np.add(pairs[:, :, 0], pairs[:, :, 1], out=vectors[:, :, 0])
+        np.subtract(pairs[:, :, 0], pairs[:, :, 1], out=vectors[:, :, 1])
+        step *= 2
+    return vectors.reshape(count, width) * np.float32(1 / math.sqrt(width))
+
+
+@lru_cache
+def _signs(seed: int) -> Vectors:
+    """Return +1 or -1 for each of |seed| dimensions, by a hash: no library's random numbers are promised to stay."""
+    bits = hashlib.shake_256(f"knowledge core {seed}".encode()).digest((abs(seed) + 7) // 8)
+    return 1 - 2 * np.unpackbits(np.frombuffer(bits, np.uint8), count=abs(seed)).astype(np.float32)
+
+
+def scale(dimensions: int) -> float:
+    """Return what a turned unit vector is multiplied by; an inner product of rows is a cosine times its square."""
+    return 127 * math.sqrt(dimensions) / 5

@@ -1,0 +1,178 @@
+"""The int8 rows of a collection on the disk, mapped into memory: opening a million costs a checksum and no copy.
+
+Rules it keeps:
+- rows are only ever appended; a byte that was published never changes, so a mapping of it stays true;
+- `vectors.head` says how many rows count, their keys, which of them are dead, and a checksum. It is replaced last, so
+  after a crash the rows behind the published ones count for nothing and are written over;
+- rows are written anew, in a file of another number, when most of them are dead.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from knowledge_core.storage.atomic import TEMPORARY, refusal, remove_file
+from knowledge_core.storage.quantising import Rows
+from knowledge_core.storage.sealed import UnusableFileError, checksum_of, read_sealed, seal, write_sealed
+from knowledge_core.storage.values import Keys
+
+HEAD = "vectors.head"
+NAME = "vectors-{number}.int8"
+PATTERN = "vectors-*.int8*"
+
+
+@dataclass(frozen=True)
+class SavedRows:
+    """What is published. keys: (n,) ascending. dead: positions among them, ascending. matrix: (n, d) int8, mapped."""
+
+    generation: int
+    keys: Keys
+    dead: Keys
+    matrix: Rows
+
+
+class RowFile:
+    """The published rows of one collection. One thread calls it."""
+
+    def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
+        self._folder, self._dimensions, self._seal = folder, dimensions, seal(tag)
+        self._number = 0
+        self._size = self._checksum = 0
+
+    def read(self) -> SavedRows | None:
+        """Return what is published, every byte checked; None where there is nothing.
+
+        Raises:
+            UnusableFileError: something is missing, damaged, or made for another record or contract.
+        """
+        try:
+            facts, (starts, lengths, dead) = read_sealed(self._folder / HEAD)
+        except FileNotFoundError:
+            if any(self._folder.glob(PATTERN)):
+                raise UnusableFileError(f"{HEAD} is missing") from None
+            return None
+        except UnusableFileError as reason:
+            raise UnusableFileError(f"{HEAD}: {reason}") from reason
+        if facts["seal"] != self._seal or facts["dimensions"] != self._dimensions:
+            raise UnusableFileError(f"{HEAD}: made for another record or under another contract")
+        path = self._folder / NAME.format(number=facts["number"])
+        size, checksum = facts["size"], facts["checksum"]
+        try:
+            good = checksum_of(path, size * self._dimensions) == checksum
+        except UnusableFileError as reason:
+            raise UnusableFileError(f"{path.name}: {reason}") from reason
+        if not good:
+            raise UnusableFileError(f"{path.name}: damaged (its checksum differs)")
+        self._number, self._size, self._checksum = facts["number"], size, checksum
+        return SavedRows(facts["generation"], _spread(starts, lengths), dead, self._map(path, size))
+
+    def append(self, generation: int, keys: Keys, dead: Keys, more: Rows) -> Rows:
+        """Publish `more` behind what there is, and that all of it now has these keys and dead; return all, mapped.
+
+        Raises:
+            StorageFull, StorageError: what was published before stays.
+        """
+        self._number = self._number or self._next_number()
+        path = self._folder / NAME.format(number=self._number)
+        size = self._size + len(more)
+        checksum = self._checksum
+        if len(more):
+            checksum = self._write(path, more)
+        elif not size:
+            self._write(path, more)
+        self._publish(generation, keys, dead, size, checksum)
+        self._size, self._checksum = size, checksum
+        self._sweep(path)
+        return self._map(path, size)
+
+    def rewrite(self, generation: int, keys: Keys, rows: Rows) -> Rows:
+        """Publish these rows alone, in a new file; return them, mapped.
+
+        Raises:
+            StorageFull, StorageError: what was published before stays.
+        """
+        before = self._number, self._size, self._checksum
+        self._number, self._size, self._checksum = self._next_number(), 0, 0
+        try:
+            return self.append(generation, keys, np.empty(0, np.int64), rows)
+        except BaseException:
+            self._number, self._size, self._checksum = before
+            raise
+
+    def remove(self) -> None:
+        """Forget everything; the head first, without which the rest counts for nothing.
+
+        Raises:
+            StorageError: the disk refused.
+        """
+        remove_file(self._folder / HEAD)
+        self._sweep(None)
+        self._number = self._size = self._checksum = 0
+
+    def _write(self, path: Path, more: Rows) -> int:
+        """Write rows behind those that count, through to the disk; return the checksum of all."""
+        content = np.ascontiguousarray(more).data.cast("B") if more.size else b""
+        try:
+            # Not truncated: an older mapping of the rows before must stay whole, and Windows refuses it.
+            with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600), "r+b") as file:
+                file.seek(self._size * self._dimensions)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise refusal(error, path.name) from error
+        return zlib.crc32(content, self._checksum)
+
+    def _publish(self, generation: int, keys: Keys, dead: Keys, size: int, checksum: int) -> None:
+        facts = {
+            "seal": self._seal, "dimensions": self._dimensions, "generation": generation, "number": self._number,
+            "size": size, "checksum": checksum,
+        }  # fmt: skip
+        write_sealed(self._folder / HEAD, facts, [*_runs(keys), dead])
+
+    def _map(self, path: Path, size: int) -> Rows:
+        if not size:
+            return np.empty((0, self._dimensions), np.int8)
+        try:
+            return np.asarray(np.memmap(path, np.int8, "r", shape=(size, self._dimensions)))
+        except OSError as error:
+            raise refusal(error, path.name) from error
+
+    def _next_number(self) -> int:
+        taken = [path.name.removeprefix("vectors-").partition(".")[0] for path in self._folder.glob(PATTERN)]
+        return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
+
+    def _sweep(self, but: Path | None) -> None:
+        """Remove every other file. What the system holds fast (a mapped file on Windows) goes the next time."""
+        for path in [*self._folder.glob(PATTERN), self._folder / (HEAD + TEMPORARY)]:
+            if path != but:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+
+def _runs(keys: Keys) -> tuple[Keys, Keys]:
+    """Return where runs of consecutive keys start, and their lengths: a few numbers, as keys are counted upwards.
+
+    >>> [each.tolist() for each in _runs(np.array([1, 2, 3, 7, 8]))]
+    [[1, 7], [3, 2]]
+    """
+    if not len(keys):
+        return keys, keys
+    begins = np.flatnonzero(np.diff(keys, prepend=keys[0] - 2) != 1)
+    return keys[begins], np.diff(begins, append=len(keys)).astype(np.int64)
+
+
+def _spread(starts: Keys, lengths: Keys) -> Keys:
+    """Return the keys of runs.
+
+    >>> _spread(np.array([1, 7]), np.array([3, 2])).tolist()
+    [1, 2, 3, 7, 8]
+    """
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(starts, lengths) + within

@@ -1,0 +1,238 @@
+"""One generation of the vectors, to search in: every row compared where they are few, a graph and what came since else.
+
+Rules it keeps:
+- nothing in a snapshot ever changes, and searching one never waits for the writer;
+- a key's vector never changes, and keys only grow; so a graph that is behind is not wrong: it covers the keys up to
+  its last, those that went since are passed over, and those that came since are compared one by one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.storage.graph import Graph, Products, scan
+from knowledge_core.storage.quantising import Rows, quantise, scale
+from knowledge_core.storage.sorted_keys import NO_KEYS, among
+from knowledge_core.storage.values import Keys
+from knowledge_core.types import Vectors
+
+EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
+GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
+# A filter that allows a share s of the graph is asked for 1.5 times what that needs, then four times as much while too
+# few come back; beyond the most, comparing all that is allowed costs no more (FACTS: recall 0.992 to 0.998).
+ASKED_LEAST, ASKED_BEYOND, ASKED_MORE, ASKED_MOST = 100, 1.5, 4, 6_400
+ASKED_KEPT = 128  # questions that are remembered, to tune a graph by
+NOT_STORED = (
+    0.95  # cosine of the best; what is nearer than that was asked with a stored text and would flatter the graph
+)
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """What is nearest to one query: keys and approximate cosines, best first, ties by key. exact: all were compared."""
+
+    found: list[tuple[int, float]]
+    exact: bool
+
+
+class Asked:
+    """The latest questions, as int8 rows: in memory only, and only those that are not stored texts."""
+
+    def __init__(self, dimensions: int) -> None:
+        self._rows: deque[Rows] = deque(maxlen=ASKED_KEPT)
+        self._dimensions = dimensions
+        self._guard = threading.Lock()
+
+    def note(self, row: Rows) -> None:
+        """Remember a question (d,), once."""
+        with self._guard:
+            if not any(np.array_equal(row, each) for each in self._rows):
+                self._rows.append(row)
+
+    def rows(self) -> Rows:
+        """Return what is remembered, oldest first: (n, d)."""
+        with self._guard:
+            return np.array(self._rows, np.int8).reshape(len(self._rows), self._dimensions)
+
+
+@dataclass(frozen=True)
+class VectorSnapshot:
+    """One generation of the vectors, for as long as someone holds it. Nothing in it is ever written to again.
+
+    all_keys: (n,) ascending, a row each. dead: places among them that count for nothing, ascending.
+    saved, tail: the rows, (m, d) int8 mapped from the disk and (n - m, d) in memory.
+    """
+
+    generation: int
+    all_keys: Keys
+    dead: Keys
+    saved: Rows
+    tail: Rows
+    graph: Graph | None
+    asked: Asked = field(compare=False)
+
+    @property
+    def dimensions(self) -> int:
+        """Return how many dimensions a row has."""
+        return int(self.saved.shape[1])
+
+    @property
+    def size(self) -> int:
+        """Return how many keys there are."""
+        return len(self.all_keys) - len(self.dead)
+
+    @property
+    def keys(self) -> Keys:
+        """Return the keys there are, ascending."""
+        return np.delete(self.all_keys, self.dead) if len(self.dead) else self.all_keys
+
+    @property
+    def since_graph(self) -> int:
+        """Return how many keys came since the graph was built; without one, all."""
+        first = self._first_since_graph()
+        gone = len(self.dead) - int(np.searchsorted(self.dead, first))
+        return len(self.all_keys) - first - gone
+
+    def nearest(self, queries: Vectors, limit: int, allowed: Keys | None = None) -> list[Nearest]:
+        """Return for each query the keys of the largest int8 inner products, as approximate cosines.
+
+        queries: (q, d) float32, rows of norm 1. allowed: ascending keys to choose from; those unknown are passed over.
+        Best first, ties by key; where all were compared, the cut included. Fewer than `limit` where there are no more.
+        """
+        if limit < 1 or not self.size or (allowed is not None and not len(allowed)):
+            return [Nearest([], exact=True) for _ in queries]
+        cosine = scale(self.dimensions) ** -2
+        answers = []
+        for row in quantise(queries):
+            query = row[np.newaxis]
+            by_graph = self._by_graph(query, limit, allowed)
+            keys, products = by_graph or self._compared(query, limit, 0, allowed)
+            found = [(int(key), float(product) * cosine) for key, product in zip(keys, products, strict=True)]
+            if by_graph and found and found[0][1] < NOT_STORED:
+                self.asked.note(row)
+            answers.append(Nearest(found, exact=by_graph is None))
+        return answers
+
+    def rows(self, keys: Sequence[int] | Keys) -> Rows:
+        """Return the rows of these keys, in their order: (n, d) int8.
+
+        Raises:
+            KeyError: a key is not there.
+        """
+        wanted = np.asarray(keys, dtype=np.int64)
+        places, there = self._places(wanted)
+        if not there.all():
+            raise KeyError(int(wanted[~there][0]))
+        return self._gathered(places)
+
+    def blocks(self, size: int) -> Iterator[tuple[Keys, Rows]]:
+        """Yield keys and rows in the order of the keys, up to `size` together; what is dead is left out."""
+        for begin in range(0, len(self.all_keys), size):
+            end = min(begin + size, len(self.all_keys))
+            here = self.dead[np.searchsorted(self.dead, begin) : np.searchsorted(self.dead, end)]
+            places = np.delete(np.arange(begin, end), here - begin)
+            yield self.all_keys[places], self._gathered(places)
+
+    # -- within ----------------------------------------------------------------------------------------------------
+
+    def _by_graph(self, query: Rows, limit: int, allowed: Keys | None) -> tuple[Keys, Products] | None:
+        """Return nearly the best `limit`, by the graph and what came since; None where all are to be compared."""
+        graph = self.graph
+        if graph is None or (self.size if allowed is None else len(allowed)) <= EXACT_UP_TO:
+            return None
+        inside = self.size - self.since_graph
+        if allowed is not None:
+            inside = int(np.searchsorted(allowed, graph.facts.last, "right"))
+        count = limit
+        if inside < graph.covered:
+            count = max(ASKED_LEAST, int(ASKED_BEYOND * limit * graph.covered / max(inside, 1)))
+        while count <= ASKED_MOST:
+            keys, products = graph.nearest(query, count)
+            kept = self._places(keys)[1]
+            if allowed is not None:
+                kept &= among(allowed, keys)[1]
+            if kept.sum() >= min(limit, inside):
+                since = self._compared(query, limit, self._first_since_graph(), allowed)
+                return _best([(keys[kept], products[kept]), since], limit)
+            count *= ASKED_MORE
+        return None
+
+    def _compared(self, query: Rows, limit: int, first: int, allowed: Keys | None) -> tuple[Keys, Products]:
+        """Return the best `limit` of the rows from a place on, by comparing all of them."""
+        if allowed is None:
+            found = []
+            for begin, matrix in self._slices(first):
+                dead = self.dead[slice(*np.searchsorted(self.dead, (begin, begin + len(matrix))))]
+                places, products = _largest(matrix, query, limit, dead - begin)
+                found.append((self.all_keys[places + begin], products))
+            return _best(found, limit)
+        if first:
+            allowed = allowed[np.searchsorted(allowed, self.all_keys[first - 1], "right") :]
+        places, there = self._places(allowed)
+        places, found = places[there], []
+        for begin in range(0, len(places), GATHERED_AT_ONCE):
+            some = places[begin : begin + GATHERED_AT_ONCE]
+            best, products = _largest(self._gathered(some), query, limit, NO_KEYS)
+            found.append((self.all_keys[some[best]], products))
+        return _best(found, limit)
+
+    def _slices(self, first: int) -> Iterator[tuple[int, Rows]]:
+        """Yield the rows from a place on, as they lie in memory, with the place of the first of each."""
+        saved = len(self.saved)
+        if first < saved:
+            yield first, self.saved[first:]
+        if first < len(self.all_keys) and len(self.tail):
+            yield max(first, saved), self.tail[max(first - saved, 0) :]
+
+    def _first_since_graph(self) -> int:
+        return 0 if self.graph is None else int(np.searchsorted(self.all_keys, self.graph.facts.last, "right"))
+
+    def _places(self, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
+        """Return where keys lie, and which of them are there."""
+        places, there = among(self.all_keys, keys)
+        if len(self.dead):
+            there &= ~among(self.dead, places)[1]
+        return places, there
+
+    def _gathered(self, places: Keys) -> Rows:
+        """Return the rows at these places."""
+        saved = len(self.saved)
+        if len(places) and places[-1] < saved and (np.diff(places) == 1).all():
+            return self.saved[places[0] : places[-1] + 1]  # no copy
+        rows = np.empty((len(places), self.dimensions), np.int8)
+        on_disk = places < saved
+        rows[on_disk], rows[~on_disk] = self.saved[places[on_disk]], self.tail[places[~on_disk] - saved]
+        return rows
+
+
+def _best(found: Sequence[tuple[Keys, Products]], limit: int) -> tuple[Keys, Products]:
+    """Return the best `limit` of several lists together: largest products first, ties by key."""
+    keys = np.concatenate([each for each, _ in found]) if found else NO_KEYS
+    products = np.concatenate([each for _, each in found]) if found else np.empty(0, np.float32)
+    order = np.lexsort((keys, -products))[:limit]
+    return keys[order], products[order]
+
+
+def _largest(matrix: Rows, query: Rows, limit: int, dead: Keys) -> tuple[Keys, Products]:
+    """Return the places of the `limit` largest inner products and these; ties in the order of places.
+
+    dead: places that are passed over, ascending.
+    """
+    asked = limit + 1
+    while True:
+        # USearch leaves open which of several equal rows it finds, so ask until the cut is not among equals.
+        places, products = scan(matrix, query, asked)
+        lowest, complete = products[-1], asked >= len(matrix)
+        if len(dead):
+            kept = ~among(dead, places)[1]
+            places, products = places[kept], products[kept]
+        if complete or (len(places) >= limit and products[limit - 1] > lowest):
+            order = np.lexsort((places, -products))[:limit]
+            return places[order], products[order]
+        asked *= ASKED_MORE
