@@ -248,7 +248,7 @@ def chromadb_(place: Place) -> list[Asked]:
 
     def make(folder: Path) -> None:
         client = chromadb.PersistentClient(str(folder / "chroma"), settings)
-        made = client.create_collection("c", metadata={"hnsw:space": "cosine"}, embedding_function=None)
+        made = client.create_collection("chunks", metadata={"hnsw:space": "cosine"}, embedding_function=None)
         for begin, end, rows in place.batches():
             parts = list(place.corpus.texts(begin, end))
             made.add(
@@ -260,7 +260,7 @@ def chromadb_(place: Place) -> list[Asked]:
 
     seconds = place.built(make)
     client = chromadb.PersistentClient(str(place.folder / "chroma"), settings)
-    collection = client.get_collection("c", embedding_function=None)
+    collection = client.get_collection("chunks", embedding_function=None)
 
     def ask(n: int) -> Sequence[int]:
         found = collection.query(query_embeddings=place.corpus.asked[n][np.newaxis], n_results=TOP)
@@ -322,8 +322,8 @@ def peers(names: Sequence[str], corpus: Corpus, count: int, truth: Rows) -> tupl
         folder = corpus.cache / f"peers-{corpus.material.digest}-{count}" / name
         try:
             there += Peers.KNOWN[name](Place(folder, corpus, count, truth))
-        except (ImportError, sqlite3.OperationalError) as error:
-            reasons.append(f"{name}: left out ({error})")
+        except Exception as error:  # noqa: BLE001  # whatever another product raises, the other numbers stay
+            reasons.append(f"{name}: left out ({error!r})")
     return there, reasons
 
 
