@@ -13,6 +13,7 @@ Of the graphs that are built on the way: what they cost together, as a multiple 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -134,6 +135,7 @@ def main() -> int:
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     corpus = Corpus.load(arguments.cache, arguments.data, 200)
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(dir=arguments.cache) as home:
         growing = Growing(Path(home) / NAME, corpus, alone=arguments.alone)
         rows = growing.grow(arguments.chunks)
@@ -141,7 +143,7 @@ def main() -> int:
         growing.collection.close()
     failed = growing.searching.failed
     beside = "alone" if arguments.alone else "beside a searching thread"
-    print(f"{arguments.chunks:,} chunks in windows of {WINDOW:,}, {beside}.\n{machine()}\n")
+    print(f"{arguments.chunks:,} chunks in windows of {WINDOW:,}, {beside}.\n{machine()}, load {load:.1f} before\n")
     print(shown(rows))
     told = ", ".join(f"{name} {value:.4g}" for name, value in work.items()) or "no graph"
     print(f"\nFailed searches: {len(failed)}. Graphs: {told}.")

@@ -21,6 +21,7 @@ The peers, in an environment of their own beside this package's:
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -39,7 +40,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 def measure(corpus: Corpus, count: int, names: Sequence[str], *, anew: bool) -> dict[str, Any]:
     """Return all that is known of one size, and print it as tables."""
-    print(f"\n## {count:,} chunks\n", flush=True)
+    show(f"\n## {count:,} chunks\n\nLoad average of this machine before: {os.getloadavg()[0]:.1f}.")
     at = filled(corpus, count, anew=anew)
     bytes = disk(at.folder)
     whole = {
