@@ -12,7 +12,10 @@ def main() -> None:
     for name in ALONE:
         print(f"\n## {name}\n", flush=True)
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
-    print("\nWith a folder of test sets: python -m benchmarks.retrieval_quality --data DIR, ... clustering --data DIR")
+    print(
+        "\nWith a folder of test sets: python -m benchmarks.retrieval_quality --data DIR, ... clustering --data DIR\n"
+        "Long ones: python -m benchmarks.scale, ... growth, ... soak"
+    )
 
 
 if __name__ == "__main__":
