@@ -11,7 +11,8 @@ filter evaluates the filter. `benchmarks.scale_data` says what the chunks
 are; --data (one folder a set, in BEIR's layout) adds scifact, covidqa and cranfield to the packaged set.
 
 Filled directories, peers' indexes and vectors stay in the folder of --cache, about 5 GB for a million chunks and 5 GB
-of peers; --refill fills anew, and must be given after a change to how things are stored or indexed.
+of peers, with the seconds that they took. --refill fills the collections anew, and must be given after a change to how
+things are stored or indexed; peers are built anew where their folder `peers-*` was deleted.
 
 The peers, in an environment of their own beside this package's:
 
@@ -44,7 +45,8 @@ def measure(corpus: Corpus, count: int, names: Sequence[str], *, anew: bool) -> 
     at = filled(corpus, count, anew=anew)
     bytes = disk(at.folder)
     whole = {
-        "fill s": at.seconds, "chunks a second": count / at.seconds, "settling s": at.settled, **fresh(at, corpus),
+        "fill s": at.seconds, "chunks a second": count / at.seconds, "settling s": at.settled, "load then": at.load,
+        **fresh(at, corpus),
         **{f"disk MB, {kind}": size / 1e6 for kind, size in bytes.items()},
     }  # fmt: skip
     show(whole_table(whole))

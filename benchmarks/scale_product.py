@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -45,12 +46,16 @@ KINDS = {"documents.db": "record", "vectors": "vectors", "graph": "graph", "lexi
 
 @dataclass(frozen=True)
 class Filled:
-    """A data directory with `count` documents. seconds: of the writes alone, and of what followed them."""
+    """A data directory with `count` documents. seconds: of the writes alone; settled: of what followed them.
+
+    load: of the machine when that was over: near 1 if nothing else ran.
+    """
 
     home: Path
     count: int
     seconds: float
     settled: float
+    load: float
 
     @property
     def folder(self) -> Path:
@@ -71,7 +76,8 @@ def filled(corpus: Corpus, count: int, *, anew: bool) -> Filled:
         began = time.perf_counter()
         settle(collection)
         collection.close()
-        notes.write_text(json.dumps({"seconds": seconds, "settled": time.perf_counter() - began}))
+        known = {"seconds": seconds, "settled": time.perf_counter() - began, "load": os.getloadavg()[0]}
+        notes.write_text(json.dumps(known))
     return Filled(home, count, **json.loads(notes.read_text()))
 
 
