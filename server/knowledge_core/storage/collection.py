@@ -158,7 +158,7 @@ class Collection:
                     self._view.close()
             self._derived.close()
             self._store.close()
-        self._derived.builder.wait()  # it may be waiting for the lock
+        self._derived.builder.join()  # without the lock, which it may be waiting for
 
     _closed = False
 
@@ -346,7 +346,7 @@ class Collection:
         return self._derived.builder.work
 
     def wait_for_graph(self) -> None:
-        """Wait until no graph is being built."""
+        """Wait until the graph that is due, if one is, has been built."""
         self._derived.builder.wait()
 
     def _new_view(self) -> View:

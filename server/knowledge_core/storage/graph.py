@@ -57,13 +57,14 @@ def scan(matrix: Rows, query: Rows, count: int) -> tuple[Keys, Products]:
 class GraphFacts:
     """What is known of a graph. last: it covers every key up to this. entries: how many distinct rows it holds.
 
-    generation: of the record, when it was built. expansion: of a search, as it was tuned.
+    generation: of the record, when it was built. expansion: of a search, as it was tuned when there were `tuned` entries.
     """
 
     generation: int
     last: int
     entries: int
     expansion: int
+    tuned: int
 
 
 class Graph:

@@ -2,8 +2,8 @@
 
 The rule, whose work is linear in what was ever added:
 - below `EXACT_UP_TO` rows there is none: comparing all is as fast;
-- what came since is compared exactly; when that is an eighth of the graph, the graph's copy takes it in: each row is
-  added once, whatever the collection grows to, and a copy is written each time it grew by an eighth;
+- what came since is compared one by one; when that is an eighth of the graph (or less, and nothing is written for a
+  while), a copy of the graph takes it in: each row is added once, whatever the collection grows to;
 - what went stays in the graph as a way to others; when that is a third, the graph is built from nothing, since USearch
   re-uses removed places at a loss (0.97 of 0.985 after a whole turnover).
 
@@ -37,8 +37,11 @@ from knowledge_core.types import Vectors
 
 log = logging.getLogger(__name__)
 
-GROWN = 1 / 8  # of the graph: 125,000 of a million rows are compared exactly in 5 to 10 ms of one core
-LEAST_GROWN = 5_000  # rows; 0.3 ms
+GROWN = 1 / 8  # of the graph: 125,000 of a million rows are compared one by one in 5 to 25 ms of one core
+LEAST_GROWN = 5_000  # rows; 0.2 to 1 ms
+BEHIND = 1 / 64  # of the graph, when nothing is written for a while
+QUIET = 10.0  # seconds
+TUNED_AGAIN = 1.25  # times the size that it was tuned at: the expansion that is needed grows slowly
 GONE = 1 / 3
 BLOCK = 16_384  # rows that are read together: 768 dimensions take 12 MB
 ADDED_AT_ONCE = 1_000  # rows between two looks whether to stop: 0.1 to 0.3 s
@@ -74,34 +77,59 @@ class GraphBuilder:
     def __init__(self, index: VectorIndex, lock: threading.RLock, published: Callable[[], None]) -> None:
         self._index, self._lock, self._published = index, lock, published
         self._thread: threading.Thread | None = None
-        self._stopped = threading.Event()
-        self._not_before = 0.0
+        self._stopped, self._wake = threading.Event(), threading.Event()
+        self._looked = self._not_before = 0.0
         self.work = GraphWork()
 
     def look(self) -> None:
-        """Begin to build if a graph is due and none is being built. Call it with the lock held."""
-        busy = self._thread is not None and self._thread.is_alive()
-        if busy or self._stopped.is_set() or time.monotonic() < self._not_before or not due(self._index.snapshot()):
-            return
-        self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
-        self._thread.start()
+        """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
+        self._looked = time.monotonic()
+        snapshot = self._index.snapshot()
+        if self._thread is None and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
+            self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
+            self._thread.start()
+        elif due(snapshot):
+            self._wake.set()
 
     def wait(self) -> None:
-        """Wait until nothing is being built. Call it without the lock."""
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        """Wait until no graph is due. Call it without the lock."""
+        while self._thread is not None and due(self._index.snapshot()) and self._looked >= self._not_before:
+            time.sleep(0.005)
+        with self._lock:
+            pass  # until readers see it, too
 
     def stop(self) -> None:
         """Publish nothing any more, and end what is being built; it is begun again at the next opening."""
         self._stopped.set()
+        self._wake.set()
+
+    def join(self) -> None:
+        """Wait for the end of the thread after `stop`. Call it without the lock."""
+        thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def _run(self) -> None:
         with suppress(OSError, AttributeError):  # only Linux has priorities of threads
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POLITE)
+        while True:
+            with self._lock:
+                snapshot, now = self._index.snapshot(), time.monotonic()
+                if self._stopped.is_set() or not (due(snapshot) or behind(snapshot)):
+                    self._thread = None
+                    return
+                pause = self._not_before - now
+                if not due(snapshot):
+                    pause = max(pause, self._looked + QUIET - now)
+                self._wake.clear()
+            if pause > 0:
+                self._wake.wait(pause)
+            else:
+                self._try(snapshot)
+
+    def _try(self, snapshot: VectorSnapshot) -> None:
         try:
-            while not self._stopped.is_set() and due(snapshot := self._index.snapshot()):
-                self._build(snapshot)
+            self._build(snapshot)
         except (StorageError, UnusableFileError, MemoryError, RuntimeError) as error:
             self._not_before = time.monotonic() + REST
             log.warning("a graph was not built, searches compare more instead: %s", error)
@@ -109,11 +137,11 @@ class GraphBuilder:
     def _build(self, snapshot: VectorSnapshot) -> None:
         began = time.monotonic()
         made = self._drafted(snapshot)
-        expansion = made and self._tuned(made[0], snapshot)
-        if made is None or expansion is None:
+        tuned = made and self._tuned(made[0], snapshot)
+        if made is None or tuned is None:
             return
         draft, copies, added = made
-        facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), expansion)
+        facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), *tuned)
         path = self._index.graphs.beside()
         draft.write(path)
         checksum = checksum_of(path, path.stat().st_size)
@@ -126,7 +154,7 @@ class GraphBuilder:
         seconds = time.monotonic() - began
         work = self.work
         self.work = GraphWork(work.builds + 1, work.seconds + seconds, work.added + added)
-        log.info("built a graph of %d vectors in %.1f s, expansion %d", facts.entries, seconds, expansion)
+        log.info("built a graph of %d vectors in %.1f s, expansion %d", facts.entries, seconds, facts.expansion)
 
     def _drafted(self, snapshot: VectorSnapshot) -> tuple[Draft, Keys, int] | None:
         """Return the graph of a snapshot, the copies that it leaves out, and how many rows were added; None: stopped."""
@@ -147,11 +175,16 @@ class GraphBuilder:
             added += int(new_ones.sum())
         return draft, copies, added
 
-    def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> int | None:
+    def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> tuple[int, int] | None:
         """Return the smallest expansion at which questions find the best ten that comparing all finds; None: stopped.
 
-        The questions are what was asked lately, and pseudo-questions where that is too little.
+        And the size that it was found at. The questions are what was asked lately, and pseudo-questions where that is
+        too little.
         """
+        if snapshot.graph is not None and not worn(snapshot):
+            known = snapshot.graph.facts
+            if len(draft) < TUNED_AGAIN * known.tuned:
+                return known.expansion, known.tuned
         asked = snapshot.asked.rows()
         questions = np.concatenate([asked, pseudo_questions(snapshot, QUESTIONS - len(asked))])
         truth = []
@@ -164,8 +197,8 @@ class GraphBuilder:
                 return None
             found = [draft.found(each, AMONG, expansion) & best for each, best in zip(questions, truth, strict=True)]
             if sum(map(len, found)) >= AGREEMENT * sum(map(len, truth)):
-                return expansion
-        return EXPANSIONS[-1]
+                return expansion, len(draft)
+        return EXPANSIONS[-1], len(draft)
 
 
 def due(snapshot: VectorSnapshot) -> bool:
@@ -175,6 +208,14 @@ def due(snapshot: VectorSnapshot) -> bool:
     if snapshot.graph is None:
         return True
     return snapshot.since_graph > max(LEAST_GROWN, GROWN * snapshot.graph.facts.entries) or worn(snapshot)
+
+
+def behind(snapshot: VectorSnapshot) -> bool:
+    """Say whether a graph lacks enough that it is built when nothing is written for a while."""
+    graph = snapshot.graph
+    if snapshot.size <= EXACT_UP_TO or graph is None:
+        return False
+    return snapshot.since_graph > max(LEAST_GROWN, BEHIND * graph.facts.entries)
 
 
 def worn(snapshot: VectorSnapshot) -> bool:
