@@ -121,7 +121,8 @@ async def fill(engine: Engine, documents: list[dict[str, str]]) -> None:
     for job in engine.jobs.running():
         job.wait(600)
     # What it measured is of drawn vectors; searches are to fuse as they do where the model reads the texts.
-    engine.collection("default").set_calibration(Calibration(0.9, len(documents), VERSION))
+    collection = engine.collection("default")
+    collection.set_calibration(Calibration(0.9, len(documents), VERSION), collection.contract)
 
 
 def measure(engine: Engine, embedder: AroundEmbedder, questions: list[str]) -> dict[str, list[float]]:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowledge_core.errors import InvalidFilter
+from knowledge_core.storage.collection import Change, Source
 from storage.shelf import document, new_collection, put
 
 BOOKS = {
@@ -168,3 +169,58 @@ filters = st.recursive(
 def test_every_filter_agrees_with_a_plain_reading(view, filter):
     # `tags: []` reaches SQL as a list without elements, as the plain reading has it.
     assert view.document_ids(filter) == [id for id, metadata in sorted(BOOKS.items()) if plainly(filter, id, metadata)]
+
+
+def names(shelf, filter):
+    """The documents that a filter allows, by the numbers of their chunks, keys and documents that `allowed` gives."""
+    with shelf.view() as view:
+        allowed = view.allowed(filter)
+        chunks = view.chunks(allowed.chunks.tolist()).values()
+        assert sorted({chunk.key for chunk in chunks}) == allowed.keys.tolist()
+        assert len({chunk.document for chunk in chunks}) == allowed.documents
+        assert sorted(allowed.chunks.tolist()) == allowed.chunks.tolist()
+        return sorted({chunk.document for chunk in chunks})
+
+
+def test_what_a_filter_allows_is_carried_through_writes_and_stays_right(shelf):
+    even = {"even": True}
+    put(shelf, *(document(f"d{n}", f"text {n}", "shared text", metadata={"even": n % 2 == 0}) for n in range(6)))
+    assert names(shelf, even) == ["d0", "d2", "d4"]
+    put(shelf, document("d6", "text 6", metadata={"even": True}), document("d7", "text 7", metadata={"even": False}))
+    assert names(shelf, even) == ["d0", "d2", "d4", "d6"]
+    put(shelf, document("d2", "text 2", metadata={"even": False}), document("d3", "changed", metadata={"even": True}))
+    assert names(shelf, even) == ["d0", "d3", "d4", "d6"]
+    shelf.write(Change(remove=["d0", "d1"]))
+    assert names(shelf, even) == ["d3", "d4", "d6"]
+    assert names(shelf, {"id": {"$glob": "d[34]"}}) == ["d3", "d4"]
+
+
+def test_a_filter_on_ids_follows_renamed_documents(shelf):
+    shelf.adopt_sources([Source("b", "/a/b")], [], {})
+    put(shelf, document("b/x.md", "text", source="b"))
+    glob = {"id": {"$glob": "b/*"}}
+    assert names(shelf, glob) == ["b/x.md"]
+    shelf.adopt_sources([Source("a", "/a")], ["b"], {"b/x.md": "a/b/x.md"})
+    assert names(shelf, glob) == []
+    assert names(shelf, {"id": {"$glob": "a/*"}}) == ["a/b/x.md"]
+
+
+def test_fields_follow_what_is_written_and_removed(shelf):
+    put(shelf, document("a", "one", metadata={"year": 2020}))
+    put(shelf, document("b", "two", metadata={"year": 2020.5, "tag": "x"}))
+    with shelf.view() as view:
+        assert view.fields() == {"tag": "text", "year": "integer|real"}
+    shelf.write(Change(remove=["b"]))
+    with shelf.view() as view:
+        assert view.fields() == {"year": "integer"}
+        with pytest.raises(InvalidFilter, match="tag"):
+            view.allowed({"tag": "x"})
+
+
+def test_an_older_view_is_not_shown_what_came_later(shelf):
+    put(shelf, document("a", "one", metadata={"year": 1}))
+    with shelf.view() as older:
+        put(shelf, document("b", "two", metadata={"year": 1}))
+        assert names(shelf, {"year": 1}) == ["a", "b"]
+        assert len(older.allowed({"year": 1}).chunks) == 1
+    assert names(shelf, {"year": 1}) == ["a", "b"]

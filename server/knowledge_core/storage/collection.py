@@ -26,6 +26,7 @@ from knowledge_core.storage.atomic import flush_folder, refusal
 from knowledge_core.storage.checking import check
 from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.document_store import DocumentStore
+from knowledge_core.storage.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.graph_building import GraphWork
 from knowledge_core.storage.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
@@ -105,6 +106,7 @@ class Collection:
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []  # told which documents a write changed
         self._writing = threading.RLock()
         self._guard = threading.Lock()
+        self._filters = EvaluatedFilters()
         self._derived = Derived(store, self.contract, self._writing, self._swap)
         store.jobs.interrupt_running()
         self._derived.follow()
@@ -350,9 +352,8 @@ class Collection:
         self._derived.builder.wait()
 
     def _new_view(self) -> View:
-        return View(
-            self._store.path, self.name, self.contract, self._derived.vectors.snapshot(), self._derived.words.snapshot()
-        )
+        vectors, words = self._derived.vectors.snapshot(), self._derived.words.snapshot()
+        return View(self._store.path, self.name, self.contract, vectors, words, self._filters)
 
     def _publish(self) -> None:
         """Show readers what the record holds now. If an index cannot follow, they keep what they see."""

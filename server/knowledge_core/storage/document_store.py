@@ -188,7 +188,12 @@ class DocumentStore:
             InvalidInput: a new id is another document's.
         """
         with transaction(self._connection, self._name):
-            self._next_generation()
+            generation = self._next_generation()
+            if renames:  # the log speaks of chunks, which stay: a filter on ids must be evaluated anew
+                self._connection.execute(
+                    "INSERT INTO meta VALUES ('renamed', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    (str(generation),),
+                )
             for name in absorbed:
                 self._connection.execute("DELETE FROM sources WHERE name = ?", (name,))
             for source in sources:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import DocumentNotFound
+from knowledge_core.storage.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.filters import parse
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.lexical_query import Counting, LexicalQuery
@@ -40,7 +41,6 @@ __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"
 
 RESCORED = 30  # candidates beyond the limit whose cosine is computed anew: the true ten lie among them (recall 0.999)
 SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions: 3 MB a view, 0.1 ms a query
-FILTERS_KEPT = 16  # evaluated filters, the newest; of a million chunks each takes 16 MB
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
 _CHUNK = (
@@ -61,14 +61,18 @@ class View:
     """What one generation holds. Made by `Collection`; closed by it when nobody uses it any more."""
 
     def __init__(
-        self, path: Path, name: str, contract: EmbeddingContract, vectors: VectorSnapshot, words: LexicalSnapshot
+        self,
+        path: Path,
+        name: str,
+        contract: EmbeddingContract,
+        vectors: VectorSnapshot,
+        words: LexicalSnapshot,
+        filters: EvaluatedFilters,
     ) -> None:
-        self.name, self.contract = name, contract
+        self.name, self.contract, self._filters = name, contract, filters
         self._vectors, self._words = vectors, words
         self._sql = threading.Lock()
-        self._fields: dict[str, str] | None = None
         self._counts: Counts | None = None
-        self._allowed: dict[str, Allowed] = {}
         self._sample: npt.NDArray[np.float32] | None = None
         self.users = 0
         with translated(name):
@@ -98,15 +102,7 @@ class View:
 
     def fields(self) -> dict[str, str]:
         """Return the metadata fields there are and the JSON types of their values ("text", "integer|real")."""
-        if self._fields is None:
-            rows = self._all(
-                "SELECT DISTINCT j.key, j.type FROM documents d, json_each(d.metadata) AS j ORDER BY j.key, j.type"
-            )
-            types: dict[str, list[str]] = {}
-            for name, kind in rows:
-                types.setdefault(str(name), []).append(str(kind))
-            self._fields = {name: "|".join(kinds) for name, kinds in types.items()}
-        return self._fields
+        return self._filters.fields(self._all, self.generation)
 
     def last_indexed(self) -> str | None:
         """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
@@ -114,27 +110,14 @@ class View:
         return None if when is None else str(when)
 
     def allowed(self, filter: Mapping[str, Any] | None) -> Allowed | None:
-        """Return what a filter allows; None: everything. Evaluated once a view.
+        """Return what a filter allows; None: everything.
 
         Raises:
             InvalidFilter: see `filters.parse`.
         """
         if not filter:
             return None
-        name = json.dumps(filter, sort_keys=True, default=repr)
-        found = self._allowed.get(name)
-        if found is None:
-            condition = parse(filter, list(self.fields()))
-            rows = self._all(
-                f"SELECT c.number, c.key, c.document FROM chunks c WHERE c.document IN "
-                f"(SELECT d.number FROM documents d WHERE {condition.sql})",
-                condition.parameters,
-            )
-            table = np.array(rows, np.int64).reshape(len(rows), 3)
-            found = Allowed(np.sort(table[:, 0]), np.unique(table[:, 1]), len(np.unique(table[:, 2])))
-            kept = list(self._allowed.items())[1 - FILTERS_KEPT :]
-            self._allowed = {**dict(kept), name: found}
-        return found
+        return self._filters.allowed(self._all, self.generation, filter)
 
     # -- search ----------------------------------------------------------------------------------------------------
 
