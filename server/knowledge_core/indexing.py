@@ -17,9 +17,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.errors import PathNotAllowed
@@ -258,7 +257,8 @@ class _Work:
         began = time.monotonic()
         texts = self._embedded_texts(window)
         lacking = self._collection.missing(list(texts))
-        vectors = self._embed({digest: texts[digest] for digest in texts if digest in lacking})
+        wanted = {digest: text for digest, text in texts.items() if digest in lacking}
+        vectors = embed_packed(self._embedder, wanted, before=lambda: self._tell("embedding"), after=self._count_tokens)
         done = [new.document.id for new in window.documents] + window.unchanged
         before = self._counted
         self._count(
@@ -308,20 +308,9 @@ class _Work:
                 texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
         return texts
 
-    def _embed(self, texts: Mapping[str, tuple[str, str]]) -> dict[str, npt.NDArray[np.float32]]:
-        digests = list(texts)
-        lengths = self._embedder.count_tokens([texts[digest][0] for digest in digests])
-        vectors: dict[str, npt.NDArray[np.float32]] = {}
-        for batch in pack(lengths):
-            self._tell("embedding")
-            chosen = [digests[i] for i in batch]
-            made = self._embedder.embed(
-                [texts[digest][0] for digest in chosen], Task.DOCUMENT, [texts[digest][1] for digest in chosen]
-            )
-            vectors.update(zip(chosen, made, strict=True))
-            self._tokens_now += sum(lengths[i] for i in batch)
-            self._tokens_run += sum(lengths[i] for i in batch)
-        return vectors
+    def _count_tokens(self, tokens: int) -> None:
+        self._tokens_now += tokens
+        self._tokens_run += tokens
 
     def _tell(self, doing: str) -> None:
         elapsed = max(time.monotonic() - self._started, 1e-3)
