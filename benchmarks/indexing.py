@@ -20,8 +20,9 @@ from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.models import resolve
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.evaluation import load_beir
-from knowledge_core.indexing import document_as_json, index
+from knowledge_core.indexing import index
 from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.preparing import document_as_json
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
 from knowledge_core.types import Task, no_progress
 

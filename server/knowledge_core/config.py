@@ -45,6 +45,10 @@ class EmbeddingConfig(_Section):
     models_folder: str | None = None
     remote: RemoteConfig = RemoteConfig()
 
+    def folder_of_models(self, home: Path) -> Path:
+        """Return where models lie that a user put there; `models` of the data directory where nothing is configured."""
+        return Path(self.models_folder).expanduser() if self.models_folder else home / "models"
+
 
 class IndexingConfig(_Section):
     """What is read, and how it is cut."""

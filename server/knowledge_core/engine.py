@@ -142,7 +142,7 @@ class Engine:
 
     def default_embedder(self) -> Embedder:
         """Return the embedder that the configuration names: the one that new collections are made with."""
-        return self._embedder(self.config.embedding.model, self.config.embedding.dimensions)
+        return self.embedder_named(self.config.embedding.model, self.config.embedding.dimensions)
 
     def embedder_named(self, model: str, dimensions: int | None) -> Embedder:
         """Return the embedder of a model by its name, as the configuration takes it; not necessarily loaded yet.
@@ -150,7 +150,14 @@ class Engine:
         Raises:
             ModelUnavailable: it is not on this machine. InvalidInput: it has no vectors of these dimensions.
         """
-        return self._embedder(model, dimensions)
+        if model == AUTO and self._make_embedder == self._model_embedder:
+            model = self.find_model(model).name  # each time: a better one may have come to this machine
+        with self._guard:
+            embedder = self._embedders.get((model, dimensions))
+            if embedder is None:
+                embedder = self._share(QueryCache(self._make_embedder(model, dimensions)))
+                self._embedders[model, dimensions] = embedder
+            return embedder
 
     def embedder_for(self, collection: Collection) -> Embedder:
         """Return the embedder of a collection's contract, not necessarily loaded yet.
@@ -170,7 +177,7 @@ class Engine:
         Raises:
             ModelUnavailable: that model is not on this machine any more.
         """
-        return self._embedder(contract.model, contract.dimensions)
+        return self.embedder_named(contract.model, contract.dimensions)
 
     def check_contract(
         self, collection: Collection, embedder: Embedder, contract: EmbeddingContract | None = None
@@ -234,16 +241,6 @@ class Engine:
             with self._guard:
                 self._loading.pop(id(embedder), None)  # after a failure the next need tries again
 
-    def _embedder(self, model: str, dimensions: int | None) -> Embedder:
-        if model == AUTO and self._make_embedder == self._model_embedder:
-            model = self.find_model(model).name  # each time: a better one may have come to this machine
-        with self._guard:
-            embedder = self._embedders.get((model, dimensions))
-            if embedder is None:
-                embedder = self._share(QueryCache(self._make_embedder(model, dimensions)))
-                self._embedders[model, dimensions] = embedder
-            return embedder
-
     def _share(self, made: Embedder) -> Embedder:
         """Return the embedder of the same static contract that is already held, if one is: one model in memory."""
         for held in self._embedders.values():
@@ -294,8 +291,7 @@ class Engine:
         Raises:
             ModelUnavailable: it does not; the message has the remedy.
         """
-        folder = self.config.embedding.models_folder
-        return resolve(name, models_folder=Path(folder).expanduser() if folder else self.home / "models")
+        return resolve(name, models_folder=self.config.embedding.folder_of_models(self.home))
 
     def models_in_memory(self) -> list[str]:
         """Return the names of the models that are loaded, sorted."""

@@ -26,10 +26,11 @@ from knowledge_core.errors import (
     KnowledgeCoreError,
     SourceUnavailable,
 )
-from knowledge_core.indexing import Failure, IndexReport, content_version, document_as_json, index, schedule
+from knowledge_core.indexing import IndexReport, index, schedule
 from knowledge_core.ingestion.walker import allowed
 from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.planning import plan, survey
+from knowledge_core.preparing import Failure, content_version, document_as_json
 from knowledge_core.storage.collection import Calibration, Collection, JobRecord, PlanRow
 from knowledge_core.types import Document, Progress, ReportProgress
 

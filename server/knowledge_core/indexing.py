@@ -1,48 +1,40 @@
 """The verb `index`: documents into a collection, so that a search finds them when it is acknowledged.
 
-Read top to bottom: write down what is to be done, then row by row read, compare by identity and content, cut, embed
-what the record lacks, write, report. The plan is in the record, so that a job goes on where it was. Texts are
-embedded outside any lock and in windows of several documents, so that short and long texts can be sorted together;
-a window is one transaction, and only what a transaction holds is counted as done.
+Read top to bottom: write down what is to be done, then window by window prepare (`preparing`), embed what the record
+lacks, write, report. The plan is in the record, so that a job goes on where it was. Texts are embedded outside any
+lock and in windows of several documents, so that short and long texts can be sorted together; a window is one
+transaction, and only what a transaction holds is counted as done.
+
+Three windows are in memory at most: while one is embedded, on the caller's thread, the next is read and the former
+written, each on a thread of its own. Windows are written in their order, one at a time.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import cut
-from knowledge_core.errors import PathNotAllowed
-from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
-from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
-from knowledge_core.ingestion.walker import Found, allowed
 from knowledge_core.planning import Plan
-from knowledge_core.storage.collection import Change, Collection, NewDocument, PlanRow, text_digest
-from knowledge_core.types import Document, Progress, ReportProgress, Task
+from knowledge_core.preparing import Failure, Preparation, Window
+from knowledge_core.storage.collection import Change, Collection, PlanRow
+from knowledge_core.types import Progress, ReportProgress, Task
 
 WINDOW_SECONDS = 4.0  # a window is acknowledged about this often: what a crash can cost; shorter ones cost speed
 FIRST_WINDOW = 64  # chunks, before the speed is known
 LARGEST_WINDOW = 2048  # chunks; bounds the memory of a fast model's window
+LISTENING = 0.2  # seconds between two looks whether to stop, while nothing is to be embedded yet
 MOST_FAILURES = 100  # that a report holds one by one; the rest is counted
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One document that could not be indexed, and why. reason: one stable word or two, for counting."""
-
-    document: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -84,11 +76,6 @@ class IndexReport:
             return cls()
 
 
-def content_version(chunk_size: int) -> str:
-    """Return what a document's digest begins with: it changes when the same file would be cut differently."""
-    return f"{READER_VERSION}.{CHUNKER_VERSION}.{chunk_size}:"
-
-
 def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) -> None:
     """Write a plan into the record, as rows that the job has to settle, before any of it is done.
 
@@ -126,32 +113,28 @@ def index(
     """
     so_far = IndexReport.from_json(next(each.report for each in collection.jobs() if each.id == job))
     rows = collection.plan(job)
-    work = _Work(collection, embedder, job, so_far, rows, roots, chunk_size, file_limit, progress)
+    preparation = Preparation(collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit)
+    work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
     return work.report()
 
 
 @dataclass(frozen=True)
-class _Unchanged:
-    """A document whose content is as it was. stat: (size, mtime_ns) that its file has now."""
+class _Write:
+    """A window on its way into the record. future: gives the seconds that writing took.
 
-    document: str
-    stat: tuple[int, int] | None
+    counted: what is true once it is there. embedding: the seconds that were spent on it before.
+    """
 
-
-@dataclass
-class _Window:
-    """Documents that will be written together."""
-
-    documents: list[NewDocument] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    touched: dict[str, tuple[int, int]] = field(default_factory=dict)
-    failed: list[Failure] = field(default_factory=list)
-    chunks: int = 0
+    window: Window
+    vectors: Mapping[str, npt.NDArray[np.float32]]
+    counted: IndexReport
+    embedding: float
+    future: Future[float]
 
 
 class _Work:
-    """The counters of one index job, and its steps."""
+    """The counters of one index job, and its steps. All but reading and writing happens on the caller's thread."""
 
     def __init__(
         self,
@@ -160,15 +143,11 @@ class _Work:
         job: str,
         so_far: IndexReport,
         rows: Sequence[PlanRow],
-        roots: Sequence[Path],
-        chunk_size: int,
-        file_limit: int,
+        preparation: Preparation,
         progress: ReportProgress,
     ) -> None:
         self._collection, self._embedder, self._job, self._progress = collection, embedder, job, progress
-        self._size = min(chunk_size, embedder.static_contract.max_length)
-        self._version = content_version(chunk_size)
-        self._file_limit, self._roots = file_limit, roots
+        self._preparation = preparation
         self._total = len(rows)
         self._done = self._done_before = sum(row.state != "waiting" for row in rows)
         self._started = time.monotonic()
@@ -176,152 +155,131 @@ class _Work:
         self._counted = so_far
         self._tokens_now = 0  # of the window that is being embedded
         self._tokens_run = 0  # in this process
+        self._write: _Write | None = None
 
     def run(self, waiting: Sequence[PlanRow]) -> None:
-        """Do the removals, then every window."""
+        """Do the removals, then every window: while one is embedded, the next is read and the former written."""
         self._tell("reading")
-        remove = [row.document for row in waiting if row.action == "remove"]
-        if remove:
-            self._count(removed=len(remove))
-            self._collection.write(Change(remove=remove, job=self._job, done=remove, report=self.report().to_json()))
-            self._done += len(remove)
-        for window in self._windows([row for row in waiting if row.action == "add"]):
-            self._finish(window)
+        self._remove([row.document for row in waiting if row.action == "remove"])
+        windows = self._preparation.windows(
+            [row for row in waiting if row.action == "add"], lambda: self._window_chunks
+        )
+        # Whatever ends the work, both threads have ended when the `with` is left: no write comes after that.
+        with ThreadPoolExecutor(1, "index-read") as reading, ThreadPoolExecutor(1, "index-write") as writing:
+            try:
+                following = reading.submit(next, windows, None)
+                while (window := self._awaited(following)) is not None:
+                    following = reading.submit(next, windows, None)
+                    began = time.monotonic()
+                    vectors = self._embedded(window)
+                    self._begin_write(writing, window, vectors, time.monotonic() - began)
+                self._acknowledge()
+            finally:
+                self._preparation.stop()
 
     def report(self) -> IndexReport:
         """Return what was done, in former processes and in this one."""
-        return replace(self._counted, seconds=self._counted.seconds + time.monotonic() - self._started)
+        return self._timed(self._counted)
 
-    def _count(self, *, failed: Sequence[Failure] = (), **more: int) -> None:
-        sums = {name: getattr(self._counted, name) + number for name, number in more.items()}
-        shown = (*self._counted.failed, *failed)[:MOST_FAILURES]
-        total = self._counted.failed_total + len(failed)
-        self._counted = replace(self._counted, failed=shown, failed_total=total, **sums)
+    def _timed(self, counted: IndexReport) -> IndexReport:
+        return replace(counted, seconds=counted.seconds + time.monotonic() - self._started)
 
-    def _windows(self, rows: Sequence[PlanRow]) -> Iterator[_Window]:
-        window = _Window()
-        for row in rows:
-            prepared = self._prepared(row)
-            if isinstance(prepared, NewDocument):
-                window.documents.append(prepared)
-                window.chunks += len(prepared.chunks)
-            elif isinstance(prepared, Failure):
-                window.failed.append(prepared)
-            else:
-                window.unchanged.append(prepared.document)
-                if prepared.stat is not None:
-                    window.touched[prepared.document] = prepared.stat
-            if window.chunks >= self._window_chunks:
-                yield window
-                window = _Window()
-        yield window
+    def _remove(self, documents: Sequence[str]) -> None:
+        if not documents:
+            return
+        counted = _plus(self._counted, removed=len(documents))
+        report = self._timed(counted).to_json()
+        self._collection.write(Change(remove=documents, job=self._job, done=documents, report=report))
+        self._counted = counted
+        self._done += len(documents)
 
-    def _prepared(self, row: PlanRow) -> NewDocument | Failure | _Unchanged:
-        """Read, compare and cut one document."""
-        if row.path is None:
-            inline = self._collection.inline(self._job, row.document)
-            # None: a newer call brought this document meanwhile, and its text counts.
-            return _Unchanged(row.document, None) if inline is None else self._cut(document_from_json(inline), None)
-        try:
-            path = allowed(Path(row.path), self._roots)
-            about = os.stat(path)
-            document = read_file(path, document_id=row.document, limit=self._file_limit)
-        except PathNotAllowed as error:
-            return Failure(row.document, "not allowed", str(error))
-        except OSError:
-            return Failure(row.document, "gone", "The file is gone, or cannot be read any more.")
-        except Unreadable as error:
-            return Failure(row.document, error.reason, str(error))
-        return self._cut(document, Found(path, row.document, about.st_size, about.st_mtime_ns))
+    def _awaited(self, following: Future[Window | None]) -> Window | None:
+        """Return the next window once it is read; acknowledges the former one if that is written first."""
+        while not following.done():
+            pending: list[Future[Any]] = [following, self._write.future] if self._write else [following]
+            wait(pending, timeout=LISTENING, return_when=FIRST_COMPLETED)
+            self._between("reading")
+        return following.result()
 
-    def _cut(self, document: Document, found: Found | None) -> NewDocument | Failure | _Unchanged:
-        digest = self._version + content_digest(document)
-        stored = self._collection.stored_state(document.id)
-        # A file's document is named by its source, which has no slash in its name.
-        source = document.id.partition("/")[0] if found else None
-        if stored is not None and stored.source != source:
-            whose = f"the folder source {stored.source!r}" if stored.source else "a document given by its text"
-            return Failure(
-                document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it."
-            )
-        if stored is not None and stored.digest == digest:
-            return _Unchanged(document.id, (found.size, found.mtime_ns) if found else None)
-        chunks = chunk(document, self._embedder.count_tokens, size=self._size)
-        if not chunks:
-            return Failure(document.id, "empty", "It holds no text.")
-        if found is None:
-            return NewDocument(document, chunks, digest)
-        return NewDocument(document, chunks, digest, source, str(found.path), found.size, found.mtime_ns)
+    def _embedded(self, window: Window) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the vectors that the record lacks of a window. The former one is acknowledged then."""
+        coming = self._write.vectors if self._write else {}
+        with self._collection.view() as view:
+            lacking = view.missing([digest for digest in window.texts if digest not in coming])
+        vectors = self._embed(window, lacking)
+        self._acknowledge()
+        # A document that the former window replaced may have been the last that had a text of this one.
+        lost = self._collection.missing(list(window.texts)) - vectors.keys()
+        return vectors | self._embed(window, lost)
 
-    def _finish(self, window: _Window) -> None:
-        """Embed what the record lacks of a window, write it, count it."""
-        began = time.monotonic()
-        texts = self._embedded_texts(window)
-        lacking = self._collection.missing(list(texts))
-        vectors = self._embed({digest: texts[digest] for digest in texts if digest in lacking})
+    def _embed(self, window: Window, lacking: Container[str]) -> dict[str, npt.NDArray[np.float32]]:
+        wanted = {digest: text for digest, text in window.texts.items() if digest in lacking}
+        return embed_packed(self._embedder, wanted, before=lambda: self._between("embedding"), after=self._count_tokens)
+
+    def _begin_write(
+        self,
+        writing: ThreadPoolExecutor,
+        window: Window,
+        vectors: Mapping[str, npt.NDArray[np.float32]],
+        seconds: float,
+    ) -> None:
         done = [new.document.id for new in window.documents] + window.unchanged
-        before = self._counted
-        self._count(
+        counted = _plus(
+            self._counted,
             failed=window.failed,
             indexed=len(window.documents),
             unchanged=len(window.unchanged),
             chunks=window.chunks,
             embedded=len(vectors),
-            reused=len(texts) - len(vectors),
+            reused=len(window.texts) - len(vectors),
             tokens=self._tokens_now,
-            **self._unread([texts[digest] for digest in vectors]),
+            **self._unread([window.texts[digest] for digest in vectors]),
         )
-        if done or window.failed:
-            change = Change(
-                add=window.documents,
-                vectors=vectors,
-                touched=window.touched,
-                job=self._job,
-                done=done,
-                failed={each.document: f"{each.reason}: {each.message}" for each in window.failed},
-                report=self.report().to_json(),
-            )
-            try:
-                self._collection.write(change)
-            except BaseException:
-                self._counted = before  # nothing of it is true
-                raise
+        change = Change(
+            add=window.documents,
+            vectors=vectors,
+            touched=window.touched,
+            job=self._job,
+            done=done,
+            failed={each.document: f"{each.reason}: {each.message}" for each in window.failed},
+            report=self._timed(counted).to_json(),
+        )
         self._tokens_now = 0
-        self._done += len(done) + len(window.failed)
-        self._tell("indexing")
-        rate = window.chunks / max(time.monotonic() - began, 1e-3)
+        self._write = _Write(window, vectors, counted, seconds, writing.submit(self._written, change))
+
+    def _written(self, change: Change) -> float:
+        began = time.monotonic()
+        self._collection.write(change)
+        return time.monotonic() - began
+
+    def _acknowledge(self) -> None:
+        """Wait until the window that is being written is in the record, and only then count it."""
+        if self._write is None:
+            return
+        write, self._write = self._write, None
+        seconds = write.embedding + write.future.result()
+        self._counted = write.counted
+        self._done += write.window.settled
+        rate = write.window.chunks / max(seconds, 1e-3)
         self._window_chunks = int(np.clip(rate * WINDOW_SECONDS, FIRST_WINDOW, LARGEST_WINDOW))
+        self._tell("indexing")
 
     def _unread(self, texts: Sequence[tuple[str, str]]) -> dict[str, int]:
         """Count what the model did not read of embedded texts: the chunker leaves a quarter of the room to a title."""
-        long = [(text, title) for text, title in texts if len(title.encode("utf-8", "replace")) > self._size // 4]
+        room = self._preparation.size // 4
+        long = [(text, title) for text, title in texts if len(title.encode("utf-8", "replace")) > room]
         unread = cut(self._embedder, [text for text, _ in long], Task.DOCUMENT, [title for _, title in long])
         return {"cut": unread.texts, "cut_tokens": unread.tokens}
 
-    def _embedded_texts(self, window: _Window) -> dict[str, tuple[str, str]]:
-        """Return text and title of every chunk, by the digest of what is embedded."""
-        contract = self._embedder.static_contract
-        texts: dict[str, tuple[str, str]] = {}
-        for new in window.documents:
-            for part in new.chunks:
-                title = part.title(new.document.title)
-                texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
-        return texts
+    def _count_tokens(self, tokens: int) -> None:
+        self._tokens_now += tokens
+        self._tokens_run += tokens
 
-    def _embed(self, texts: Mapping[str, tuple[str, str]]) -> dict[str, npt.NDArray[np.float32]]:
-        digests = list(texts)
-        lengths = self._embedder.count_tokens([texts[digest][0] for digest in digests])
-        vectors: dict[str, npt.NDArray[np.float32]] = {}
-        for batch in pack(lengths):
-            self._tell("embedding")
-            chosen = [digests[i] for i in batch]
-            made = self._embedder.embed(
-                [texts[digest][0] for digest in chosen], Task.DOCUMENT, [texts[digest][1] for digest in chosen]
-            )
-            vectors.update(zip(chosen, made, strict=True))
-            self._tokens_now += sum(lengths[i] for i in batch)
-            self._tokens_run += sum(lengths[i] for i in batch)
-        return vectors
+    def _between(self, doing: str) -> None:
+        """Acknowledge what was written meanwhile, and tell how far the work is; raises what ends it."""
+        if self._write is not None and self._write.future.done():
+            self._acknowledge()
+        self._tell(doing)
 
     def _tell(self, doing: str) -> None:
         elapsed = max(time.monotonic() - self._started, 1e-3)
@@ -340,26 +298,8 @@ class _Work:
         )
 
 
-def content_digest(document: Document) -> str:
-    """Return the SHA-256 (hex) of all that a document's chunks are made from, and of what is shown of it."""
-    parts = [document.title, document.uri, document.media_type, json.dumps(document.metadata, sort_keys=True)]
-    return hashlib.sha256("\0".join([*parts, document.text]).encode()).hexdigest()
-
-
-def document_as_json(document: Document) -> str:
-    """Return a document that was given by its text, as a plan keeps it until it is settled."""
-    return json.dumps(
-        {
-            "id": document.id,
-            "text": document.text,
-            "title": document.title,
-            "uri": document.uri,
-            "metadata": dict(document.metadata),
-            "media_type": document.media_type,
-        }
-    )
-
-
-def document_from_json(text: str) -> Document:
-    """Return what `document_as_json` wrote."""
-    return Document(**json.loads(text))
+def _plus(report: IndexReport, *, failed: Sequence[Failure] = (), **more: int) -> IndexReport:
+    """Return a report with these numbers added to its own."""
+    sums = {name: getattr(report, name) + number for name, number in more.items()}
+    shown = (*report.failed, *failed)[:MOST_FAILURES]
+    return replace(report, failed=shown, failed_total=report.failed_total + len(failed), **sums)

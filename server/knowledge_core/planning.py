@@ -66,8 +66,8 @@ def survey(
         NothingToIndex: nothing below any of the paths can be indexed; says what was skipped, and why.
     """
     surveys: list[Survey] = []
-    resolved = [(path, allowed(Path(path), roots)) for path in dict.fromkeys(paths)]
-    for given, path in sorted(resolved, key=lambda pair: (len(pair[1].parts), pair[1])):
+    resolved = {allowed(Path(path), roots): path for path in reversed(paths)}  # one file may be given in two spellings
+    for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
         if any(path.is_relative_to(done.folder) and not done.single_file for done in surveys):
             continue
         if path.is_dir():

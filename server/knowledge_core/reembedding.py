@@ -10,14 +10,11 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import StorageFull
 from knowledge_core.ingestion.chunking import chunk
@@ -140,23 +137,13 @@ class _Work:
                 title = part.title(waiting.document.title)
                 texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
         lacking = self._made.missing(list(texts))
-        vectors = self._embed({digest: text for digest, text in texts.items() if digest in lacking})
+        wanted = {digest: text for digest, text in texts.items() if digest in lacking}
+        vectors = embed_packed(self._embedder, wanted, before=self._tell, after=self._count)
         self._made.write(contract, cut, vectors)
         self.embedded += len(vectors)
 
-    def _embed(self, texts: Mapping[str, tuple[str, str]]) -> dict[str, npt.NDArray[np.float32]]:
-        digests = list(texts)
-        lengths = self._embedder.count_tokens([texts[digest][0] for digest in digests])
-        vectors: dict[str, npt.NDArray[np.float32]] = {}
-        for batch in pack(lengths):
-            self._tell()
-            chosen = [digests[i] for i in batch]
-            rows = self._embedder.embed(
-                [texts[digest][0] for digest in chosen], Task.DOCUMENT, [texts[digest][1] for digest in chosen]
-            )
-            vectors.update(zip(chosen, rows, strict=True))
-            self._tokens += sum(lengths[i] for i in batch)
-        return vectors
+    def _count(self, tokens: int) -> None:
+        self._tokens += tokens
 
     def _tell(self) -> None:
         elapsed = max(time.monotonic() - self._started, 1e-3)

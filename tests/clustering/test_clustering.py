@@ -38,17 +38,22 @@ def notes(seed: int = 0, each: int = 12) -> list:
 
 def filled(folder: Path, seed: int = 0):
     shelf = new_collection(folder)
-    for new in notes(seed):
-        put(shelf, new)
+    put(shelf, *notes(seed))  # one write: chunks and keys are numbered in the order of the documents all the same
     return shelf
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory):
+    made = filled(tmp_path_factory.mktemp("clustering"))
+    yield made
+    made.close()
 
 
 def groups(clustering) -> list[tuple[str, list[str]]]:
     return [(each.id, sorted(member.document for member in each.members)) for each in clustering.clusters]
 
 
-def test_topics_are_found_without_being_told_how_many(tmp_path):
-    shelf = filled(tmp_path)
+def test_topics_are_found_without_being_told_how_many(shelf):
     with shelf.view() as view:
         found = cluster(view)
     assert len(found.clusters) == 3
@@ -59,7 +64,6 @@ def test_topics_are_found_without_being_told_how_many(tmp_path):
         topic = each.members[0].title
         assert set(each.keywords) & set(TOPICS[topic].split())
         assert len(each.representatives) == 3
-    shelf.close()
 
 
 def test_the_order_of_insertion_changes_nothing(tmp_path):
@@ -98,13 +102,11 @@ def test_process_and_number_of_threads_change_nothing():
     assert len(set(json.loads(printed[0])[0])) == 9
 
 
-def test_exactly_k_groups_are_made_and_none_is_empty(tmp_path):
-    shelf = filled(tmp_path)
+def test_exactly_k_groups_are_made_and_none_is_empty(shelf):
     with shelf.view() as view:
         assert [each.size for each in cluster(view, k=3).clusters] == [12, 12, 12]
         assert len(cluster(view, k=36, limit=100).clusters) == 36
         assert len(cluster(view, k=1).clusters) == 1
-    shelf.close()
 
 
 def test_near_duplicates_are_grouped_and_others_left_alone(tmp_path):
@@ -119,14 +121,12 @@ def test_near_duplicates_are_grouped_and_others_left_alone(tmp_path):
     shelf.close()
 
 
-def test_a_filter_and_chosen_chunks_limit_what_is_grouped(tmp_path):
-    shelf = filled(tmp_path)
+def test_a_filter_and_chosen_chunks_limit_what_is_grouped(shelf):
     with shelf.view() as view:
         assert cluster(view, filter={"title": "bread"}).considered == 12
         assert cluster(view, chunks=[1, 2, 3, 4]).considered == 4
         with pytest.raises(InvalidInput, match="nothing to group"):
             cluster(view, filter={"title": "nowhere"})
-    shelf.close()
 
 
 def test_texts_of_a_call_are_grouped_with_copies_counted():

@@ -10,6 +10,7 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.index_job import IndexRequest, accept, view_of
+from knowledge_core.serving.private import PrivateRequests
 from knowledge_core.serving.tools.writing import index_result
 from knowledge_core.types import Document
 
@@ -35,3 +36,10 @@ def test_a_title_that_leaves_no_room_is_told(home, words, told):
         assert (done.cut > 0, done.cut_tokens > 0) == (told, told)
         notices = index_result(view_of(job), "").notices
         assert any("longer, with their titles" in notice for notice in notices) == told
+
+
+@pytest.mark.parametrize(("words", "cut"), [(60, 2), (10, 0)])
+def test_vectors_to_a_file_count_a_title_in_what_was_not_read(home, words, cut):
+    with Engine(home, Config(), make_embedder=lambda model, dimensions: Short()) as engine:
+        asked = PrivateRequests(engine, {})._vectors(["a text of some words"] * 2, "document", "title " * words)
+        assert asked["cut_texts"] == cut

@@ -79,8 +79,9 @@ async def test_an_interrupted_job_goes_on_under_its_id_with_its_counts_and_embed
             job = (await asked(client, paths=[str(folder)]))["job"]
             for _ in range(2):
                 await anyio.to_thread.run_sync(gated.entered.acquire)
-                gated.gate.release()  # one window is acknowledged, the next one is under way
+                gated.gate.release()  # one window is acknowledged, another one is being written or under way
             await anyio.to_thread.run_sync(gated.entered.acquire)
+            engine.jobs.find(job).interrupt()  # before the gate opens: it would be done too soon
             gated.open()
             engine.jobs.stop()
         assert engine.jobs.find(job).state == "interrupted"

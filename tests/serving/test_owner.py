@@ -258,7 +258,8 @@ def test_the_owner_ends_when_its_data_directory_is_removed(home):
 def installation(tmp_path: Path) -> Path:
     """A copy of the package, so that a test can install another version over it."""
     place = tmp_path / "installed" / "knowledge_core"
-    shutil.copytree(Path(knowledge_core.__file__).parent, place, ignore=shutil.ignore_patterns("__pycache__"))
+    # With what was compiled: each process of the copy would compile the whole package anew.
+    shutil.copytree(Path(knowledge_core.__file__).parent, place)
     return place
 
 

@@ -56,8 +56,7 @@ def _pull(arguments: argparse.Namespace) -> int:
         )
         print(f"kcore: interrupted; what was fetched stays, and `{again}` goes on from there", file=sys.stderr)
         return 130
-    home, folder = data_directory(arguments.home), config.embedding.models_folder
-    models_folder = Path(folder).expanduser() if folder else home / "models"
+    models_folder = config.embedding.folder_of_models(data_directory(arguments.home))
     notices, following = _outlook(pulled, config.embedding.model, models_folder)
     show_as(arguments, _structure(pulled, notices, following), _text(pulled, notices, following))
     return 0

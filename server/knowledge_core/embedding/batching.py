@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
+from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import ModelUnavailable
-from knowledge_core.types import Vectors
+from knowledge_core.types import Task, Vectors
 
 _T = TypeVar("_T")
 
@@ -33,6 +35,33 @@ def pack(lengths: Sequence[int], budget: int = 8192, most: int = 64) -> list[lis
         batches[-1].append(index)
         room -= 1
     return batches
+
+
+def embed_packed(
+    embedder: Embedder,
+    texts: Mapping[str, tuple[str, str]],
+    *,
+    before: Callable[[], None],
+    after: Callable[[int], None],
+) -> dict[str, npt.NDArray[np.float32]]:
+    """Embed documents' texts, those of like length together, and return their vectors by the texts' own keys.
+
+    texts: key -> (text, title). before: called before every batch; what it raises ends the work. after: told every
+    batch's tokens, titles not counted, once it is embedded.
+
+    Raises:
+        ModelUnavailable: the model cannot be used.
+    """
+    keys = list(texts)
+    lengths = embedder.count_tokens([texts[key][0] for key in keys])
+    vectors: dict[str, npt.NDArray[np.float32]] = {}
+    for batch in pack(lengths):
+        before()
+        chosen = [keys[i] for i in batch]
+        made = embedder.embed([texts[key][0] for key in chosen], Task.DOCUMENT, [texts[key][1] for key in chosen])
+        vectors.update(zip(chosen, made, strict=True))
+        after(sum(lengths[i] for i in batch))
+    return vectors
 
 
 def halving(work: Callable[[list[_T]], Vectors], batch: list[_T]) -> Vectors:

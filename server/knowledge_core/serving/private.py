@@ -99,7 +99,6 @@ class PrivateRequests(Extension):
                 used.setdefault(engine.collection(name).contract.model, []).append(name)
         running = engine.engines_in_memory()
         settings = engine.config.embedding
-        folder = Path(settings.models_folder).expanduser() if settings.models_folder else engine.home / "models"
         listed = [
             {
                 "name": model.name, "folder": str(model.folder), "bytes": model.bytes, "dimensions": model.dimensions,
@@ -107,7 +106,7 @@ class PrivateRequests(Extension):
                 "packaged": model.packaged, "licence": licence(model.name), "engine": running.get(model.name),
                 "collections": used.pop(model.name, []),
             }
-            for model in installed(models_folder=folder)
+            for model in installed(models_folder=settings.folder_of_models(engine.home))
         ]  # fmt: skip
         return {
             "configured": settings.model, "precision": settings.precision, "engine": settings.engine, "resolved": resolved,
@@ -145,7 +144,7 @@ class PrivateRequests(Extension):
         titles = [clean_text(title)] * len(read) if title else None
         made = embedder.embed(read, Task(task), titles)
         vectors = made if dimensions is None else shortened(made, dimensions)
-        unread = cut(embedder, read, Task(task))
+        unread = cut(embedder, read, Task(task), titles)
         return {
             "model": embedder.static_contract.model, "dimensions": int(vectors.shape[1]),
             "vectors": [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors],

@@ -187,9 +187,9 @@ class Collection:
             return self._store.missing(digests)
 
     def stored_state(self, id: str) -> FileState | None:
-        """Return what is remembered of one document; None if it is not there."""
-        with self._writing:
-            return self._store.state(id)
+        """Return what is remembered of one document; None if it is not there. Does not wait for a write."""
+        with self.view() as view:
+            return view.state(id)
 
     def states(self, source: str) -> dict[str, FileState]:
         """Return what is remembered of a source's documents, by id."""

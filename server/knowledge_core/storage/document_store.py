@@ -157,14 +157,6 @@ class DocumentStore:
                     there.add(digest)
         return set(digests) - there
 
-    def state(self, id: str) -> FileState | None:
-        """Return what is remembered of one document."""
-        with translated(self._name):
-            row = self._connection.execute(
-                "SELECT digest, source, path, size, mtime_ns FROM documents WHERE id = ?", (id,)
-            ).fetchone()
-        return None if row is None else FileState(*row)
-
     def states(self, source: str) -> dict[str, FileState]:
         """Return what is remembered of a source's documents, by id."""
         with translated(self._name):

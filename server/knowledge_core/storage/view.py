@@ -29,6 +29,7 @@ from knowledge_core.storage.values import (
     Allowed,
     Calibration,
     Counts,
+    FileState,
     Keys,
     Place,
     StoredChunk,
@@ -238,6 +239,16 @@ class View:
             (json.dumps(list(ids)),),
         )
         return {id: (path, size, mtime_ns) for id, path, size, mtime_ns in rows}
+
+    def state(self, id: str) -> FileState | None:
+        """Return what is remembered of one document, to see whether it changed; None if it is not there."""
+        rows = self._all("SELECT digest, source, path, size, mtime_ns FROM documents WHERE id = ?", (id,))
+        return FileState(*rows[0]) if rows else None
+
+    def missing(self, digests: Iterable[str]) -> set[str]:
+        """Return which of these embedded texts (`text_digest`) have no vector."""
+        known = "SELECT 1 FROM vectors WHERE digest = ?"
+        return {digest for digest in digests if not self._all(known, (bytes.fromhex(digest),))}
 
     def all_chunk_numbers(self) -> Keys:
         """Return the numbers of all chunks, ascending."""

@@ -15,9 +15,10 @@ from knowledge_core.clustering import Clustering
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.index_job import IndexRequest, JobView, accept, cancel_job, find_job, known_jobs, view_of
-from knowledge_core.indexing import Failure, IndexReport
+from knowledge_core.indexing import IndexReport
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
+from knowledge_core.preparing import Failure
 from knowledge_core.reembedding import ReembedReport
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (

@@ -1,0 +1,187 @@
+"""Documents made ready to be embedded: read, compared by identity and content, cut, and gathered into windows.
+
+It runs beside the embedding of the window before, so it writes nothing, and it compares with the published view, which
+makes nobody wait for a write. What that view does not show yet are other documents: a job takes a document once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.errors import PathNotAllowed
+from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
+from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
+from knowledge_core.ingestion.walker import Found, allowed
+from knowledge_core.storage.collection import Collection, NewDocument, PlanRow, text_digest
+from knowledge_core.types import Document, Task
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One document that could not be indexed, and why. reason: one stable word or two, for counting."""
+
+    document: str
+    reason: str
+    message: str
+
+
+@dataclass
+class Window:
+    """Documents that will be written together. texts: text and title of every chunk, by the digest of what is embedded."""
+
+    documents: list[NewDocument] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    touched: dict[str, tuple[int, int]] = field(default_factory=dict)
+    failed: list[Failure] = field(default_factory=list)
+    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    chunks: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Return how many rows of the plan it settles."""
+        return len(self.documents) + len(self.unchanged) + len(self.failed)
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    """A document whose content is as it was. stat: (size, mtime_ns) that its file has now."""
+
+    document: str
+    stat: tuple[int, int] | None
+
+
+class Preparation:
+    """How the documents of one job are read and cut. roots: what may be read now. file_limit: bytes."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        embedder: Embedder,
+        *,
+        job: str,
+        roots: Sequence[Path],
+        chunk_size: int,
+        file_limit: int,
+    ) -> None:
+        self._collection, self._embedder, self._job = collection, embedder, job
+        self._roots, self._file_limit = roots, file_limit
+        self._version = content_version(chunk_size)
+        self._stopped = threading.Event()
+        self.size = min(chunk_size, embedder.static_contract.max_length)
+
+    def stop(self) -> None:
+        """End `windows` after the present document: nobody wants more."""
+        self._stopped.set()
+
+    def windows(self, rows: Sequence[PlanRow], room: Callable[[], int]) -> Iterator[Window]:
+        """Yield the rows' documents in their order, in windows of at least `room()` chunks, the last one excepted.
+
+        room: asked again for each document, as the pace becomes known.
+        """
+        window = Window()
+        taken: set[str] = set()
+        for row in rows:
+            if self._stopped.is_set():
+                return
+            self._take(window, _twice(row.document) if row.document in taken else self._prepared(row))
+            taken.add(row.document)
+            if window.chunks >= room():
+                yield window
+                window = Window()
+        if window.settled:
+            yield window
+
+    def _take(self, window: Window, prepared: NewDocument | Failure | _Unchanged) -> None:
+        if isinstance(prepared, NewDocument):
+            window.documents.append(prepared)
+            window.chunks += len(prepared.chunks)
+            contract = self._embedder.static_contract
+            for part in prepared.chunks:
+                title = part.title(prepared.document.title)
+                window.texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+        elif isinstance(prepared, Failure):
+            window.failed.append(prepared)
+        else:
+            window.unchanged.append(prepared.document)
+            if prepared.stat is not None:
+                window.touched[prepared.document] = prepared.stat
+
+    def _prepared(self, row: PlanRow) -> NewDocument | Failure | _Unchanged:
+        """Read, compare and cut one document."""
+        if row.path is None:
+            inline = self._collection.inline(self._job, row.document)
+            # None: a newer call brought this document meanwhile, and its text counts.
+            return _Unchanged(row.document, None) if inline is None else self._cut(document_from_json(inline), None)
+        try:
+            path = allowed(Path(row.path), self._roots)
+            about = os.stat(path)
+            document = read_file(path, document_id=row.document, limit=self._file_limit)
+        except PathNotAllowed as error:
+            return Failure(row.document, "not allowed", str(error))
+        except OSError:
+            return Failure(row.document, "gone", "The file is gone, or cannot be read any more.")
+        except Unreadable as error:
+            return Failure(row.document, error.reason, str(error))
+        return self._cut(document, Found(path, row.document, about.st_size, about.st_mtime_ns))
+
+    def _cut(self, document: Document, found: Found | None) -> NewDocument | Failure | _Unchanged:
+        digest = self._version + content_digest(document)
+        stored = self._collection.stored_state(document.id)
+        # A file's document is named by its source, which has no slash in its name.
+        source = document.id.partition("/")[0] if found else None
+        if stored is not None and stored.source != source:
+            whose = f"the folder source {stored.source!r}" if stored.source else "a document given by its text"
+            return Failure(
+                document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it."
+            )
+        if stored is not None and stored.digest == digest:
+            return _Unchanged(document.id, (found.size, found.mtime_ns) if found else None)
+        chunks = chunk(document, self._embedder.count_tokens, size=self.size)
+        if not chunks:
+            return Failure(document.id, "empty", "It holds no text.")
+        if found is None:
+            return NewDocument(document, chunks, digest)
+        return NewDocument(document, chunks, digest, source, str(found.path), found.size, found.mtime_ns)
+
+
+def _twice(id: str) -> Failure:
+    return Failure(
+        id, "twice", f"The id {id!r} comes twice in this call, as a text and as a file; the first one counts."
+    )
+
+
+def content_version(chunk_size: int) -> str:
+    """Return what a document's digest begins with: it changes when the same file would be cut differently."""
+    return f"{READER_VERSION}.{CHUNKER_VERSION}.{chunk_size}:"
+
+
+def content_digest(document: Document) -> str:
+    """Return the SHA-256 (hex) of all that a document's chunks are made from, and of what is shown of it."""
+    parts = [document.title, document.uri, document.media_type, json.dumps(document.metadata, sort_keys=True)]
+    return hashlib.sha256("\0".join([*parts, document.text]).encode()).hexdigest()
+
+
+def document_as_json(document: Document) -> str:
+    """Return a document that was given by its text, as a plan keeps it until it is settled."""
+    return json.dumps(
+        {
+            "id": document.id,
+            "text": document.text,
+            "title": document.title,
+            "uri": document.uri,
+            "metadata": dict(document.metadata),
+            "media_type": document.media_type,
+        }
+    )
+
+
+def document_from_json(text: str) -> Document:
+    """Return what `document_as_json` wrote."""
+    return Document(**json.loads(text))
