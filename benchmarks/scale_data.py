@@ -28,7 +28,7 @@ from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.models import resolve
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.evaluation import Judged, load_beir
-from knowledge_core.indexing import content_digest
+from knowledge_core.preparing import content_digest
 from knowledge_core.storage.collection import Change, NewDocument, text_digest
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
 

@@ -92,7 +92,7 @@ class _Timed(Asked):
 
 
 def _nearest(view: View, query: Vectors) -> list[int]:
-    return [key for key, _ in view.nearest(query[np.newaxis], TOP)[0]]
+    return [key for key, _ in view.nearest(query[np.newaxis], TOP)[0].found]
 
 
 def _words(view: View, question: str) -> list[int]:

@@ -182,7 +182,7 @@ def recalls(view: View, corpus: Corpus, filters: Mapping[str, Filter | None], tr
             began = time.perf_counter()
             nearest = view.nearest(query[np.newaxis], TOP, allowed)[0]
             seconds.append(time.perf_counter() - began)
-            rows.append(rows_of(view, [key for key, _ in nearest]))
+            rows.append(rows_of(view, [key for key, _ in nearest.found]))
         found[name] = (recall(rows, truth[name]), *(1e3 * np.percentile(seconds, (50, 99))).tolist(), first)
     return found
 
