@@ -178,7 +178,7 @@ def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float |
     exact = True
     for tier in tiers(groups):
         exact = exact and tier.exact
-        cosines += [each.dense for each in tier.ranked if each.dense is not None]
+        cosines += [] if tier.best is None else [tier.best]
         ranked += islice(fold(tier.ranked), enough - len(ranked))
         if len(ranked) >= enough:
             break

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, zip_longest
+from heapq import merge
+from itertools import zip_longest
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.retrieval.folding import Ranked, order
@@ -25,6 +26,7 @@ from knowledge_core.types import Vectors
 FUSED_DEPTH = 100  # candidates of each side in the first tier; what min-max is measured over
 PLAIN_DEPTH = 40  # of the only side: nothing is measured over it, and fewer are read faster
 DEEPER = 4  # times as deep, each further tier
+READ_AT_ONCE = 48  # candidates; eight hits and the neighbours that may join them are seldom many more
 
 Ref = tuple[int, int]  # which of the group's targets, and the key
 Scores = dict[Ref, float]
@@ -71,17 +73,22 @@ class Group:
 
 @dataclass(frozen=True)
 class Tier:
-    """Ranked chunks, best first. exact: every allowed vector was compared for it."""
+    """Ranked chunks, best first, read from the record as far as they are asked for.
 
-    ranked: list[Ranked]
+    best: the largest cosine among them, if one was taken. exact: every allowed vector was compared.
+    """
+
+    ranked: Iterator[Ranked]
+    best: float | None
     exact: bool
 
 
 def tiers(groups: Sequence[Group]) -> Iterator[Tier]:
     """Yield tiers until nothing is left. Groups are merged by score."""
-    for parts in zip_longest(*(_tiers(group) for group in groups), fillvalue=Tier([], exact=True)):
-        ranked = sorted(chain.from_iterable(part.ranked for part in parts), key=order)
-        yield Tier(ranked, all(part.exact for part in parts))
+    for parts in zip_longest(*(_tiers(group) for group in groups)):
+        there = [part for part in parts if part is not None]
+        best = max((part.best for part in there if part.best is not None), default=None)
+        yield Tier(merge(*(part.ranked for part in there), key=order), best, all(part.exact for part in there))
 
 
 def _tiers(group: Group) -> Iterator[Tier]:
@@ -106,7 +113,8 @@ def _tiers(group: Group) -> Iterator[Tier]:
                 words.after(lexical.values(), more=more_lexical),
             )
             fused = fuse(dense, lexical, sides)
-        yield Tier(_ranked(group.targets, dense, lexical, fused), exact)
+        best = max(dense.values(), default=None)
+        yield Tier(_ranked(group.targets, dense, lexical, fused), best, exact)
         depth *= DEEPER
 
 
@@ -150,8 +158,9 @@ def _worded(group: Group, query: LexicalQuery | None, depth: int) -> tuple[Score
     for at, target in enumerate(group.targets):
         found = target.view.words(query, depth, target.allowed)
         more = more or len(found) >= depth
-        for chunk, (_, score) in zip(target.read([number for number, _ in found]), found, strict=True):
-            ref = (at, chunk.key)
+        keys = target.view.keys_of_chunks([number for number, _ in found])
+        for number, score in found:
+            ref = (at, keys[number])
             scores[ref] = max(score, scores.get(ref, 0.0))
     return _best(scores, depth), more or len(scores) > depth
 
@@ -164,21 +173,33 @@ def _best(scores: Scores, depth: int) -> Scores:
 
 def _ranked(
     targets: Sequence[Target], dense: Scores, lexical: Scores, fused: Mapping[Ref, Fused] | None
-) -> list[Ranked]:
-    """Return one ranked chunk a candidate, the first of its copies; in no order."""
-    ranked = []
-    refs = dict.fromkeys([*dense, *lexical])
+) -> Iterator[Ranked]:
+    """Yield one ranked chunk a candidate, the first of its copies, best first; read a few at a time."""
+    scores = {**lexical, **dense} if fused is None else {ref: each.score for ref, each in fused.items()}
+    refs = sorted(scores, key=lambda ref: -scores[ref])
+    begin = 0
+    while begin < len(refs):
+        end = begin + READ_AT_ONCE
+        while end < len(refs) and scores[refs[end]] == scores[refs[end - 1]]:
+            end += 1  # equals are ordered by what is about to be read
+        some = refs[begin:end]
+        yield from sorted(_read(targets, some, dense, lexical, fused), key=order)
+        begin = end
+
+
+def _read(
+    targets: Sequence[Target], refs: Sequence[Ref], dense: Scores, lexical: Scores, fused: Mapping[Ref, Fused] | None
+) -> Iterator[Ranked]:
     for at, target in enumerate(targets):
         keys = [key for its, key in refs if its == at]
-        copies = target.view.chunks_of_keys(keys, target.allowed)
+        copies = target.view.chunks_of_keys(keys, target.allowed) if keys else {}
         target.read([number for numbers in copies.values() for number in numbers])
         for key in keys:
             chunks = [target.places[number] for number in copies.get(key, ()) if number not in target.excluded]
             if chunks:
                 ref = (at, key)
                 parts = None if fused is None else fused[ref]
-                ranked.append(_one(target.name, chunks, dense.get(ref), lexical.get(ref), parts))
-    return ranked
+                yield _one(target.name, chunks, dense.get(ref), lexical.get(ref), parts)
 
 
 def _one(

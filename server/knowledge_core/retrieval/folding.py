@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from knowledge_core.storage.values import Place
@@ -38,21 +40,38 @@ def order(ranked: Ranked) -> tuple[float, str, int, str]:
     return -ranked.score, ranked.place.document, ranked.place.position, ranked.collection
 
 
-def fold(ranked: Sequence[Ranked]) -> Iterator[Ranked]:
+def fold(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
     """Yield the hits among ranked chunks, best first: each with the neighbours that it took in, which are gone.
 
-    ranked: best first, no copies of one another.
+    ranked: best first, no copies of one another; read only as far as what follows may still join a hit.
     """
-    free = {(each.collection, each.place.document, each.place.position): each for each in ranked}
-    for each in ranked:
+    source = iter(ranked)
+    queue: deque[Ranked] = deque()
+    free: dict[tuple[str, str, int], Ranked] = {}
+    while _read_down_to(math.inf, source, queue, free):
+        each = queue.popleft()
         document, position = each.place.document, each.place.position
         if free.pop((each.collection, document, position), None) is None:
             continue  # taken in by a better one
+        _read_down_to(NEIGHBOUR_SHARE * each.score, source, queue, free)
         taken = []
         for beside in ((each.collection, document, position - 1), (each.collection, document, position + 1)):
             if beside in free and free[beside].score >= NEIGHBOUR_SHARE * each.score > 0.0:
                 taken.append(free.pop(beside).lines)
         yield replace(each, lines=_joined([each.lines, *taken])) if taken else each
+
+
+def _read_down_to(
+    least: float, source: Iterator[Ranked], queue: deque[Ranked], free: dict[tuple[str, str, int], Ranked]
+) -> bool:
+    """Read until the last one scores less than this, one at least; say whether there is any."""
+    while not queue or queue[-1].score >= least:
+        each = next(source, None)
+        if each is None:
+            break
+        queue.append(each)
+        free[each.collection, each.place.document, each.place.position] = each
+    return bool(queue)
 
 
 def _joined(lines: Sequence[Lines]) -> Lines:

@@ -27,6 +27,20 @@ def quantise(vectors: Vectors) -> Rows:
     was found. It is a Hadamard transform under random signs; that wants a power of two, so for other d (384, 768) one
     turns the first and then one the last 2**k dimensions, 2**k being the largest below d.
     """
+    if len(vectors) == 1:
+        return _query(np.ascontiguousarray(vectors, dtype=np.float32).tobytes())
+    return _quantised(vectors)
+
+
+@lru_cache(64)
+def _query(vector: bytes) -> Rows:
+    """Return what `quantise` does of one vector, remembered: a search asks it for its query several times."""
+    rows = _quantised(np.frombuffer(vector, np.float32)[np.newaxis])
+    rows.setflags(write=False)
+    return rows
+
+
+def _quantised(vectors: Vectors) -> Rows:
     vectors = np.ascontiguousarray(vectors, dtype=np.float32)
     rows = np.empty(vectors.shape, dtype=np.int8)
     for start in range(0, len(vectors), TURNED_AT_ONCE):

@@ -183,6 +183,13 @@ class View:
         """Return where a document's chunks lie, in text order; none if there is no such document. Reads no text."""
         return [_place(row) for row in self._all(_PLACE + "WHERE d.id = ? ORDER BY c.position", (id,))]
 
+    def keys_of_chunks(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Return the key of each of these chunks, by their numbers."""
+        rows = self._all(
+            "SELECT number, key FROM chunks WHERE number IN (SELECT value FROM json_each(?))", (_json(numbers),)
+        )
+        return dict(rows)
+
     def chunks_of_keys(self, keys: Iterable[int], allowed: Allowed | None = None) -> dict[int, list[int]]:
         """Return which chunks (numbers, ascending) have each of these keys."""
         rows = self._all(
