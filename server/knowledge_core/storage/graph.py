@@ -228,7 +228,7 @@ class GraphFile:
         try:
             if checksum_of(path, facts["bytes"]) != facts["checksum"]:
                 raise UnusableFileError("damaged (its checksum differs)")
-            return Graph(
+            graph = Graph(
                 path,
                 GraphFacts(**facts["graph"]),
                 copies.reshape(-1, 2),
@@ -237,6 +237,8 @@ class GraphFile:
             )
         except (UnusableFileError, StorageError) as reason:
             raise UnusableFileError(f"{path.name}: {reason}") from reason
+        self.sweep(path)
+        return graph
 
     def beside(self) -> Path:
         """Return where the next graph is written before it is published."""

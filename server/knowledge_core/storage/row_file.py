@@ -69,6 +69,7 @@ class RowFile:
             raise UnusableFileError(f"{path.name}: {reason}") from reason
         if not good:
             raise UnusableFileError(f"{path.name}: damaged (its checksum differs)")
+        self._sweep(path)
         self._number, self._size, self._checksum = facts["number"], size, checksum
         return SavedRows(facts["generation"], _spread(starts, lengths), dead, self._map(path, size))
 
