@@ -61,7 +61,7 @@ class Growing:
     def _nearest(self, question: str) -> None:
         with self.collection.view() as view:
             wanted = min(TOP, view.counts().chunks)
-            found = view.nearest(self._vector[question][np.newaxis], TOP)[0]
+            found = view.nearest(self._vector[question][np.newaxis], TOP)[0].found
             if len(found) < wanted:
                 raise AssertionError(f"{len(found)} chunks were found instead of {wanted}")
 
