@@ -224,7 +224,7 @@ class GraphFile:
             raise UnusableFileError(f"{HEAD}: {reason}") from reason
         if facts["seal"] != self._seal or facts["dimensions"] != self._dimensions:
             raise UnusableFileError(f"{HEAD}: made for another record or under another contract")
-        path = self._folder / facts["file"]
+        path = self._folder / Path(facts["file"]).name
         try:
             if checksum_of(path, facts["bytes"]) != facts["checksum"]:
                 raise UnusableFileError("damaged (its checksum differs)")

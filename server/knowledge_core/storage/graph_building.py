@@ -85,7 +85,8 @@ class GraphBuilder:
         """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
         self._looked = time.monotonic()
         snapshot = self._index.snapshot()
-        if self._thread is None and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
+        busy = self._thread is not None and self._thread.is_alive()
+        if not busy and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
             self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
             self._thread.start()
         elif due(snapshot):
@@ -130,7 +131,7 @@ class GraphBuilder:
     def _try(self, snapshot: VectorSnapshot) -> None:
         try:
             self._build(snapshot)
-        except (StorageError, UnusableFileError, MemoryError, RuntimeError) as error:
+        except (StorageError, UnusableFileError, OSError, MemoryError, RuntimeError) as error:
             self._not_before = time.monotonic() + REST
             log.warning("a graph was not built, searches compare more instead: %s", error)
 
@@ -171,8 +172,9 @@ class GraphBuilder:
             if self._stopped.is_set():
                 return None
             new_ones = (keys > known) & ~among(repeats, keys)[1]
-            draft.add(keys[new_ones], rows[new_ones])
-            added += int(new_ones.sum())
+            if new_ones.any():
+                draft.add(keys[new_ones], rows[new_ones])
+                added += int(new_ones.sum())
         return draft, copies, added
 
     def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> tuple[int, int] | None:
@@ -251,12 +253,10 @@ def _copies(snapshot: VectorSnapshot) -> tuple[Keys, Keys]:
 def _sums(rows: Rows) -> npt.NDArray[np.uint64]:
     """Return a number for each row that differs, nearly always, where rows differ: (n, d) int8 to (n,)."""
     width = -(-rows.shape[1] // 8) * 8
-    draw = np.random.default_rng(20_261_128).integers(1, 2**63, width // 8, dtype=np.uint64) * np.uint64(2) + np.uint64(
-        1
-    )
+    odd = np.random.default_rng(20_261_128).integers(1, 2**63, width // 8, dtype=np.uint64) * 2 + 1
     words = np.zeros((len(rows), width), np.int8)
     words[:, : rows.shape[1]] = rows
-    mixed = words.view(np.uint64) * draw  # wraps around
+    mixed = words.view(np.uint64) * odd  # wraps around
     return np.asarray((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64))
 
 

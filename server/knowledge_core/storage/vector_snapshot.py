@@ -9,7 +9,6 @@ Rules it keeps:
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -50,20 +49,21 @@ class Asked:
     """The latest questions, as int8 rows: in memory only, and only those that are not stored texts."""
 
     def __init__(self, dimensions: int) -> None:
-        self._rows: deque[Rows] = deque(maxlen=ASKED_KEPT)
+        self._rows: dict[bytes, Rows] = {}
         self._dimensions = dimensions
         self._guard = threading.Lock()
 
     def note(self, row: Rows) -> None:
         """Remember a question (d,), once."""
         with self._guard:
-            if not any(np.array_equal(row, each) for each in self._rows):
-                self._rows.append(row)
+            self._rows.setdefault(row.tobytes(), row)
+            if len(self._rows) > ASKED_KEPT:
+                del self._rows[next(iter(self._rows))]
 
     def rows(self) -> Rows:
         """Return what is remembered, oldest first: (n, d)."""
         with self._guard:
-            return np.array(self._rows, np.int8).reshape(len(self._rows), self._dimensions)
+            return np.array(list(self._rows.values()), np.int8).reshape(len(self._rows), self._dimensions)
 
 
 @dataclass(frozen=True)
