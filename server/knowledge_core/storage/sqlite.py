@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from knowledge_core.types import Vectors
 
 FILE = "documents.db"
 WAL_KEPT = 16 * 2**20  # bytes of the write-ahead log; beyond, it is checkpointed, and cut to this when it starts anew
-MAPPED = 2**31 - 2**16  # bytes of the record that readers map, SQLite's most: 200 rows at random take 3 ms instead of 6
 PAGE_SIZE = 8192  # bytes; a float16 vector of 768 takes 1.5 KB, and pages of 4 KB would hold two
 NORM_TOLERANCE = 1e-3
 VECTOR_TYPE = "<f2"
@@ -58,8 +56,6 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
-        if os.name != "nt":  # there a mapped file cannot be cut
-            connection.execute(f"PRAGMA mmap_size = {MAPPED}")
     else:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")

@@ -23,14 +23,10 @@ from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
 GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
-# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of twice as many:
-# what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away from the query: then
-# all that it allows is compared, or, of very many, four times as much is asked for, as long as that costs less. Of
-# 100,000 vectors, recall of half of them .993, .995, .997 at once, twice, three times; of a field away from most
-# questions .947, .971, .980, and 1 by comparing.
-ASKED_LEAST, ASKED_BEYOND, ASKED_MORE, ASKED_MOST = 100, 1.5, 4, 6_400
-CARE = 2
-COMPARED_RATHER = 100_000  # rows; 20 to 80 ms
+# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of three times as
+# many: what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away from the
+# query: then all that it allows is compared. docs/decisions/graph.md has the measurements.
+ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE = 100, 1.5, 6_400, 3
 ASKED_KEPT = 128  # questions that are remembered, to tune a graph by
 NOT_STORED = (
     0.95  # cosine of the best; what is nearer than that was asked with a stored text and would flatter the graph
@@ -157,18 +153,16 @@ class VectorSnapshot:
         count, care = limit, 1
         if inside < graph.covered:
             count, care = max(ASKED_LEAST, int(ASKED_BEYOND * limit * graph.covered / max(inside, 1))), CARE
-        while count <= ASKED_MOST:
-            keys, products = graph.nearest(query, count, care=care)
-            kept = self._places(keys)[1]
-            if allowed is not None:
-                kept &= among(allowed, keys)[1]
-            if kept.sum() >= min(limit, inside):
-                since = self._compared(query, limit, self._first_since_graph(), allowed)
-                return _best([(keys[kept], products[kept]), since], limit)
-            if inside <= COMPARED_RATHER:
-                return None
-            count *= ASKED_MORE
-        return None
+        if count > ASKED_MOST:
+            return None
+        keys, products = graph.nearest(query, count, care=care)
+        kept = self._places(keys)[1]
+        if allowed is not None:
+            kept &= among(allowed, keys)[1]
+        if kept.sum() < min(limit, inside):
+            return None
+        since = self._compared(query, limit, self._first_since_graph(), allowed)
+        return _best([(keys[kept], products[kept]), since], limit)
 
     def _compared(self, query: Rows, limit: int, first: int, allowed: Keys | None) -> tuple[Keys, Products]:
         """Return the best `limit` of the rows from a place on, by comparing all of them."""
@@ -242,4 +236,4 @@ def _largest(matrix: Rows, query: Rows, limit: int, dead: Keys) -> tuple[Keys, P
         if complete or (len(places) >= limit and products[limit - 1] > lowest):
             order = np.lexsort((places, -products))[:limit]
             return places[order], products[order]
-        asked *= ASKED_MORE
+        asked *= 4
