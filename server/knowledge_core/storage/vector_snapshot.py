@@ -23,10 +23,10 @@ from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
 GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
-# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of three times as
+# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of four times as
 # many: what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away from the
 # query: then all that it allows is compared. docs/decisions/graph.md has the measurements.
-ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE = 100, 1.5, 6_400, 3
+ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE = 100, 1.5, 6_400, 4
 ASKED_KEPT = 128  # questions that are remembered, to tune a graph by
 NOT_STORED = (
     0.95  # cosine of the best; what is nearer than that was asked with a stored text and would flatter the graph
