@@ -66,9 +66,7 @@ class Growing:
                 raise AssertionError(f"{len(found)} chunks were found instead of {wanted}")
 
     def _look(self) -> None:
-        work = graph_work(self.collection)
-        if work is not None:
-            self.history.append(work)
+        self.history.append(graph_work(self.collection))
 
     def grow(self, count: int) -> list[dict[str, Any]]:
         """Fill it, and return a row a slice."""
@@ -103,10 +101,10 @@ Work = tuple[int, float, int]
 """Builds, their seconds, and the entries that they added, since the collection was opened."""
 
 
-def graph_work(collection: Collection) -> Work | None:
-    """Return what the graphs have cost so far; None where the collection has none."""
-    work = getattr(collection, "graph_work", None)
-    return None if work is None else tuple(work())
+def graph_work(collection: Collection) -> Work:
+    """Return what the graphs have cost so far: builds, seconds, entries added."""
+    work = collection.graph_work()
+    return work.builds, work.seconds, work.added
 
 
 def graphs(history: Sequence[Work], chunks: int) -> dict[str, float]:

@@ -95,10 +95,8 @@ def fill(collection: Collection, corpus: Corpus, count: int) -> float:
 
 
 def settle(collection: Collection) -> None:
-    """Wait for a graph that is built in the background, if the collection has such a thing."""
-    wait = getattr(collection, "wait_for_graph", None)
-    if wait is not None:
-        wait()
+    """Wait for the graph that is built in the background."""
+    collection.wait_for_graph()
 
 
 def disk(folder: Path) -> dict[str, int]:

@@ -83,13 +83,13 @@ class Graph:
         """Return how many keys it finds, those included that were removed since it was built."""
         return self.facts.entries + len(self.copies)
 
-    def nearest(self, query: Rows, count: int, *, care: int = 1) -> tuple[Keys, Products]:
+    def nearest(self, query: Rows, count: int, *, least: int = 0) -> tuple[Keys, Products]:
         """Return keys and inner products of nearly the best `count` rows, best first, keys of equal rows included.
 
-        query: (1, d). care: the expansion is at least so many times the count. Keys may have been removed since.
+        query: (1, d). least: of the expansion. Keys may have been removed since.
         """
         with self._one_view() as view:
-            view.expansion_search = max(self.facts.expansion, care * count)  # type: ignore[misc]  # its stubs lack the setter
+            view.expansion_search = max(self.facts.expansion, count, least)  # type: ignore[misc]  # its stubs lack the setter
             found = view.search(query, count, threads=ONE_THREAD)
         return self._with_copies(found.keys.reshape(-1).astype(np.int64), 1 - found.distances.reshape(-1))
 

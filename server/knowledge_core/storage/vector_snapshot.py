@@ -23,10 +23,10 @@ from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
 GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
-# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of four times as
-# many: what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away from the
-# query: then all that it allows is compared. docs/decisions/graph.md has the measurements.
-ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE = 100, 1.5, 6_400, 4
+# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of four times what
+# the first forty need: what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away
+# from the query: then all that it allows is compared. docs/decisions/graph.md has the measurements.
+ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE, FRONT = 100, 1.5, 6_400, 4, 40
 ASKED_KEPT = 128  # questions that are remembered, to tune a graph by
 NOT_STORED = (
     0.95  # cosine of the best; what is nearer than that was asked with a stored text and would flatter the graph
@@ -150,12 +150,13 @@ class VectorSnapshot:
         inside = self.size - self.since_graph
         if allowed is not None:
             inside = int(np.searchsorted(allowed, graph.facts.last, "right"))
-        count, care = limit, 1
+        count, least = limit, 0
         if inside < graph.covered:
-            count, care = max(ASKED_LEAST, int(ASKED_BEYOND * limit * graph.covered / max(inside, 1))), CARE
+            beyond = ASKED_BEYOND * graph.covered / max(inside, 1)
+            count, least = max(ASKED_LEAST, int(limit * beyond)), CARE * int(min(limit, FRONT) * beyond)
         if count > ASKED_MOST:
             return None
-        keys, products = graph.nearest(query, count, care=care)
+        keys, products = graph.nearest(query, count, least=least)
         kept = self._places(keys)[1]
         if allowed is not None:
             kept &= among(allowed, keys)[1]
