@@ -302,7 +302,6 @@ def test_a_refusing_disk_leaves_the_old_graph_and_is_tried_again(opened, caplog,
         new = drawn(1_000, seed=24)
         fill(collection, new, first=3_000)
     everything = named(np.concatenate([vectors, new]))
-    monkeypatch.setattr(graph_building, "REST", 0.0)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # as a full disk: writes beyond that fail
     try:
@@ -313,6 +312,7 @@ def test_a_refusing_disk_leaves_the_old_graph_and_is_tried_again(opened, caplog,
     assert graph_files(collection) == files
     assert any("a graph was not built" in record.getMessage() for record in caplog.records)
     assert recall(collection, everything, QUERIES) >= 0.99
+    collection._derived.builder._not_before = 0.0  # as if a minute had passed
     collection.write(placed([one("d4000")], drawn(1, seed=25)))
     settled(collection)
     assert graph_files(collection) != files

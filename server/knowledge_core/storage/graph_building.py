@@ -132,8 +132,8 @@ class GraphBuilder:
         try:
             self._build(snapshot)
         except (StorageError, UnusableFileError, OSError, MemoryError, RuntimeError) as error:
-            self._not_before = time.monotonic() + REST
             log.warning("a graph was not built, searches compare more instead: %s", error)
+            self._not_before = time.monotonic() + REST
 
     def _build(self, snapshot: VectorSnapshot) -> None:
         began = time.monotonic()
