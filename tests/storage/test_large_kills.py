@@ -17,16 +17,18 @@ WRITER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from knowledge_core.storage import derived, graph, graph_building, row_file, vector_index, vector_snapshot
+from knowledge_core.storage import derived, graph_building, published, row_file, vector_index, vector_snapshot
 from storage.large import Collection, Change, drawn, fill, settled
 
 vector_snapshot.EXACT_UP_TO = graph_building.EXACT_UP_TO = 300
 graph_building.LEAST_GROWN = 50
 derived.SAVE_EVERY = 200
 
-def killed(owner, name, *, after, time):
+def killed(owner, name, *, after, time, of):
     done, calls = getattr(owner, name), []
     def call(*given, **named):
+        if of and given[0]._name != of:
+            return done(*given, **named)
         calls.append(name)
         if len(calls) == time and not after:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -36,9 +38,10 @@ def killed(owner, name, *, after, time):
         return result
     setattr(owner, name, call)
 
-owner = {"Draft": graph_building.Draft, "GraphFile": graph.GraphFile, "graph": graph, "VectorIndex": vector_index.VectorIndex,
-         "RowFile": row_file.RowFile, "row_file": row_file}[sys.argv[3]]
-killed(owner, sys.argv[4], after=sys.argv[5] == "after", time=int(sys.argv[6]))
+owner = {"Draft": graph_building.Draft, "VectorIndex": vector_index.VectorIndex, "RowFile": row_file.RowFile,
+         "graph": published.Published, "vectors": published.Published}[sys.argv[3]]
+of = sys.argv[3] if owner is published.Published else ""
+killed(owner, sys.argv[4], after=sys.argv[5] == "after", time=int(sys.argv[6]), of=of)
 shelf = Collection.open(Path(sys.argv[2]))
 vectors = drawn(3_000, seed=1)
 for begin in range(0, 3_000, 100):
@@ -55,16 +58,16 @@ POINTS = {
     "while a graph is built": ("Draft", "add", "before", 4),
     "before a graph is written": ("Draft", "write", "before", 2),
     "when a graph was written beside": ("Draft", "write", "after", 2),
-    "when a graph was renamed": ("graph", "write_sealed", "before", 2),
-    "when a graph was published": ("graph", "write_sealed", "after", 2),
-    "when old graphs were removed": ("GraphFile", "sweep", "after", 2),
+    "when a graph was renamed": ("graph", "write_head", "before", 2),
+    "when a graph was published": ("graph", "write_head", "after", 2),
+    "when old graphs were removed": ("graph", "sweep", "after", 2),
     "when a graph was published and not taken": ("VectorIndex", "take", "before", 2),
-    "when a first graph was published": ("graph", "write_sealed", "after", 1),
+    "when a first graph was published": ("graph", "write_head", "after", 1),
     "when a graph was built from nothing": ("Draft", "write", "after", 9),
-    "when rows were written and not counted": ("row_file", "write_sealed", "before", 3),
-    "when rows were counted": ("row_file", "write_sealed", "after", 3),
+    "when rows were written and not counted": ("vectors", "write_head", "before", 3),
+    "when rows were counted": ("vectors", "write_head", "after", 3),
     "when rows are written anew": ("RowFile", "rewrite", "before", 2),
-    "when rows were written anew": ("RowFile", "_sweep", "after", 5),
+    "when rows were written anew": ("vectors", "sweep", "after", 5),
 }
 BY_DEFAULT = (
     "when a graph was renamed",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,16 +26,14 @@ from usearch.index import Index
 from usearch.index import search as exact_search
 
 from knowledge_core.errors import StorageError
-from knowledge_core.storage.atomic import TEMPORARY, refusal, remove_file
+from knowledge_core.storage.atomic import TEMPORARY, refusal
+from knowledge_core.storage.published import Published
 from knowledge_core.storage.quantising import Rows
-from knowledge_core.storage.sealed import UnusableFileError, checksum_of, read_sealed, seal, write_sealed
+from knowledge_core.storage.sealed import UnusableFileError, checksum_of
 from knowledge_core.storage.values import Keys
 
 Products = npt.NDArray[np.float32]
 
-HEAD = "graph.head"
-NAME = "graph-{number}.usearch"
-PATTERN = "graph-*.usearch*"
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 ONE_THREAD = 1  # 10,000 x 768: 1.14 ms (p95 1.17); two threads on 2 cores 1.35 (p95 2.0), and other searches wait
@@ -206,7 +204,7 @@ class GraphFile:
     """The published graph of one collection: at most one counts."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._folder, self._dimensions, self._seal = folder, dimensions, seal(tag)
+        self._files = Published(folder, "graph", "usearch", dimensions=dimensions, tag=tag)
 
     def read(self) -> Graph | None:
         """Open what is published, every byte checked; None where there is nothing.
@@ -214,17 +212,11 @@ class GraphFile:
         Raises:
             UnusableFileError: something is missing, damaged, or made for another record or contract.
         """
-        try:
-            facts, (copies,) = read_sealed(self._folder / HEAD)
-        except FileNotFoundError:
-            if any(self._folder.glob(PATTERN)):
-                raise UnusableFileError(f"{HEAD} is missing") from None
+        head = self._files.read_head()
+        if head is None:
             return None
-        except UnusableFileError as reason:
-            raise UnusableFileError(f"{HEAD}: {reason}") from reason
-        if facts["seal"] != self._seal or facts["dimensions"] != self._dimensions:
-            raise UnusableFileError(f"{HEAD}: made for another record or under another contract")
-        path = self._folder / Path(facts["file"]).name
+        facts, (copies,) = head
+        path = self._files.path(facts["number"])
         try:
             if checksum_of(path, facts["bytes"]) != facts["checksum"]:
                 raise UnusableFileError("damaged (its checksum differs)")
@@ -237,12 +229,13 @@ class GraphFile:
             )
         except (UnusableFileError, StorageError) as reason:
             raise UnusableFileError(f"{path.name}: {reason}") from reason
-        self.sweep(path)
+        self._files.sweep(path)
         return graph
 
     def beside(self) -> Path:
         """Return where the next graph is written before it is published."""
-        return self._folder / (NAME.format(number=self._next_number()) + TEMPORARY)
+        path = self._files.path(self._files.next_number())
+        return path.with_name(path.name + TEMPORARY)
 
     def publish(self, written: Path, checksum: int, facts: GraphFacts, copies: Keys) -> Graph:
         """Let a written graph be the one that counts, and return it open; older ones go.
@@ -251,39 +244,24 @@ class GraphFile:
             StorageFull, StorageError: the one before counts still.
         """
         path = written.with_name(written.name.removesuffix(TEMPORARY))
-        size = written.stat().st_size
+        number, size = int(path.stem.rpartition("-")[2]), written.stat().st_size
         try:
             written.rename(path)
         except OSError as error:
             raise refusal(error, path.name) from error
-        about = {
-            "seal": self._seal, "dimensions": self._dimensions, "file": path.name, "bytes": size, "checksum": checksum,
-            "graph": asdict(facts),
-        }  # fmt: skip
         graph = Graph(path, facts, copies, size=size, checksum=checksum)
-        write_sealed(self._folder / HEAD, about, [copies.reshape(-1)])
-        self.sweep(path)
+        about = {"number": number, "bytes": size, "checksum": checksum, "graph": asdict(facts)}
+        self._files.write_head(about, [copies.reshape(-1)])
+        self._files.sweep(path)
         return graph
 
     def remove(self) -> None:
-        """Forget the graph; the head first, without which the rest counts for nothing.
+        """Forget the graph.
 
         Raises:
             StorageError: the disk refused.
         """
-        remove_file(self._folder / HEAD)
-        self.sweep(None)
-
-    def sweep(self, but: Path | None) -> None:
-        """Remove every other file. What the system holds fast (a mapped file on Windows) goes the next time."""
-        for path in [*self._folder.glob(PATTERN), self._folder / (HEAD + TEMPORARY)]:
-            if path != but:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
-
-    def _next_number(self) -> int:
-        taken = [path.name.removeprefix("graph-").partition(".")[0] for path in self._folder.glob(PATTERN)]
-        return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
+        self._files.remove()
 
 
 def _view(path: Path) -> Index:

@@ -11,20 +11,16 @@ from __future__ import annotations
 
 import os
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from knowledge_core.storage.atomic import TEMPORARY, refusal, remove_file
+from knowledge_core.storage.atomic import refusal
+from knowledge_core.storage.published import Published
 from knowledge_core.storage.quantising import Rows
-from knowledge_core.storage.sealed import UnusableFileError, checksum_of, read_sealed, seal, write_sealed
+from knowledge_core.storage.sealed import UnusableFileError, checksum_of
 from knowledge_core.storage.values import Keys
-
-HEAD = "vectors.head"
-NAME = "vectors-{number}.int8"
-PATTERN = "vectors-*.int8*"
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,8 @@ class RowFile:
     """The published rows of one collection. One thread calls it."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._folder, self._dimensions, self._seal = folder, dimensions, seal(tag)
+        self._files = Published(folder, "vectors", "int8", dimensions=dimensions, tag=tag)
+        self._dimensions = dimensions
         self._number = 0
         self._size = self._checksum = 0
 
@@ -51,17 +48,11 @@ class RowFile:
         Raises:
             UnusableFileError: something is missing, damaged, or made for another record or contract.
         """
-        try:
-            facts, (starts, lengths, dead) = read_sealed(self._folder / HEAD)
-        except FileNotFoundError:
-            if any(self._folder.glob(PATTERN)):
-                raise UnusableFileError(f"{HEAD} is missing") from None
+        head = self._files.read_head()
+        if head is None:
             return None
-        except UnusableFileError as reason:
-            raise UnusableFileError(f"{HEAD}: {reason}") from reason
-        if facts["seal"] != self._seal or facts["dimensions"] != self._dimensions:
-            raise UnusableFileError(f"{HEAD}: made for another record or under another contract")
-        path = self._folder / NAME.format(number=facts["number"])
+        facts, (starts, lengths, dead) = head
+        path = self._files.path(facts["number"])
         size, checksum = facts["size"], facts["checksum"]
         try:
             good = checksum_of(path, size * self._dimensions) == checksum
@@ -69,7 +60,7 @@ class RowFile:
             raise UnusableFileError(f"{path.name}: {reason}") from reason
         if not good:
             raise UnusableFileError(f"{path.name}: damaged (its checksum differs)")
-        self._sweep(path)
+        self._files.sweep(path)
         self._number, self._size, self._checksum = facts["number"], size, checksum
         return SavedRows(facts["generation"], _spread(starts, lengths), dead, self._map(path, size))
 
@@ -79,17 +70,18 @@ class RowFile:
         Raises:
             StorageFull, StorageError: what was published before stays.
         """
-        self._number = self._number or self._next_number()
-        path = self._folder / NAME.format(number=self._number)
+        self._number = self._number or self._files.next_number()
+        path = self._files.path(self._number)
         size = self._size + len(more)
         checksum = self._checksum
         if len(more):
             checksum = self._write(path, more)
         elif not size:
             self._write(path, more)
-        self._publish(generation, keys, dead, size, checksum)
+        facts = {"generation": generation, "number": self._number, "size": size, "checksum": checksum}
+        self._files.write_head(facts, [*_runs(keys), dead])
         self._size, self._checksum = size, checksum
-        self._sweep(path)
+        self._files.sweep(path)
         return self._map(path, size)
 
     def rewrite(self, generation: int, keys: Keys, rows: Rows) -> Rows:
@@ -99,7 +91,7 @@ class RowFile:
             StorageFull, StorageError: what was published before stays.
         """
         before = self._number, self._size, self._checksum
-        self._number, self._size, self._checksum = self._next_number(), 0, 0
+        self._number, self._size, self._checksum = self._files.next_number(), 0, 0
         try:
             return self.append(generation, keys, np.empty(0, np.int64), rows)
         except BaseException:
@@ -107,13 +99,12 @@ class RowFile:
             raise
 
     def remove(self) -> None:
-        """Forget everything; the head first, without which the rest counts for nothing.
+        """Forget everything.
 
         Raises:
             StorageError: the disk refused.
         """
-        remove_file(self._folder / HEAD)
-        self._sweep(None)
+        self._files.remove()
         self._number = self._size = self._checksum = 0
 
     def _write(self, path: Path, more: Rows) -> int:
@@ -130,13 +121,6 @@ class RowFile:
             raise refusal(error, path.name) from error
         return zlib.crc32(content, self._checksum)
 
-    def _publish(self, generation: int, keys: Keys, dead: Keys, size: int, checksum: int) -> None:
-        facts = {
-            "seal": self._seal, "dimensions": self._dimensions, "generation": generation, "number": self._number,
-            "size": size, "checksum": checksum,
-        }  # fmt: skip
-        write_sealed(self._folder / HEAD, facts, [*_runs(keys), dead])
-
     def _map(self, path: Path, size: int) -> Rows:
         if not size:
             return np.empty((0, self._dimensions), np.int8)
@@ -144,17 +128,6 @@ class RowFile:
             return np.asarray(np.memmap(path, np.int8, "r", shape=(size, self._dimensions)))
         except OSError as error:
             raise refusal(error, path.name) from error
-
-    def _next_number(self) -> int:
-        taken = [path.name.removeprefix("vectors-").partition(".")[0] for path in self._folder.glob(PATTERN)]
-        return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
-
-    def _sweep(self, but: Path | None) -> None:
-        """Remove every other file. What the system holds fast (a mapped file on Windows) goes the next time."""
-        for path in [*self._folder.glob(PATTERN), self._folder / (HEAD + TEMPORARY)]:
-            if path != but:
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
 
 
 def _runs(keys: Keys) -> tuple[Keys, Keys]:
