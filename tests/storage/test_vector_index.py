@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from knowledge_core.errors import StorageError
+from knowledge_core.storage import published as published_files
 from knowledge_core.storage.quantising import quantise, scale
 from knowledge_core.storage.vector_index import VectorIndex
 from knowledge_core.types import Vectors
@@ -291,6 +292,9 @@ def test_rows_of_another_record_or_contract_are_discarded(index: VectorIndex, tm
     index.save()
     assert "another record" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="two").discarded or "")
     assert "another record" in (VectorIndex.load(tmp_path, dimensions=64, tag="one").discarded or "")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(published_files, "LAYOUT", 2)
+        assert "another version" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
     (tmp_path / "vectors.head").write_bytes(b"something else, and long enough to have a header of its own" * 9)
     assert "not a file of this program" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
 

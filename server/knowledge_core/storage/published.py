@@ -14,6 +14,8 @@ from knowledge_core.storage.atomic import TEMPORARY, remove_file
 from knowledge_core.storage.sealed import UnusableFileError, read_sealed, seal, write_sealed
 from knowledge_core.storage.values import Keys
 
+LAYOUT = 1  # of what heads say and files hold; another one is made anew
+
 
 class Published:
     """The files `NAME-1.SUFFIX`, `NAME-2.SUFFIX` ... and `NAME.head` of one folder, for one record and contract."""
@@ -22,7 +24,7 @@ class Published:
         """Tag: whatever must not have changed for the content to be of use."""
         self._folder, self._name, self._suffix = folder, name, suffix
         self.head = folder / f"{name}.head"
-        self._owner = {"seal": seal(tag), "dimensions": dimensions}
+        self._owner = {"layout": LAYOUT, "seal": seal(tag), "dimensions": dimensions}
 
     def path(self, number: int) -> Path:
         """Return where the file of this number lies."""
@@ -47,8 +49,10 @@ class Published:
             return None
         except UnusableFileError as reason:
             raise UnusableFileError(f"{self.head.name}: {reason}") from reason
-        if any(facts[name] != value for name, value in self._owner.items()):
-            raise UnusableFileError(f"{self.head.name}: made for another record or under another contract")
+        if any(facts.get(name) != value for name, value in self._owner.items()):
+            raise UnusableFileError(
+                f"{self.head.name}: made for another record, under another contract or by another version"
+            )
         return facts, arrays
 
     def write_head(self, facts: Mapping[str, Any], arrays: Sequence[Keys]) -> None:
