@@ -19,7 +19,7 @@ from knowledge_core.storage.filters import Condition, parse
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Allowed
 
-KEPT_BYTES = 128 * 2**20  # of evaluated filters, the latest used; one that allows a million chunks takes 40 MB
+KEPT_BYTES = 128 * 2**20  # of evaluated filters, the latest made; one that allows a million chunks takes 40 MB
 SMALL = 20_000  # chunks; among so few, the fields that there are are asked anew after a removal: 0.1 s
 
 Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]

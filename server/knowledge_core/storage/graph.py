@@ -12,6 +12,7 @@ It knows nothing of what is alive or allowed, and nothing of threads that build.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from knowledge_core.storage.values import Keys
 
 Products = npt.NDArray[np.float32]
 
+REMEDY = "Run `kcore doctor --repair`: graphs are made from the record."
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 ONE_THREAD = 1  # 10,000 x 768: 1.14 ms (p95 1.17); two threads on 2 cores 1.35 (p95 2.0), and other searches wait
@@ -187,9 +189,9 @@ class Draft:
             try:
                 self._index.save(os.fspath(path))
             except RuntimeError as error:  # all that USearch says of a refusing disk
-                raise OSError(28 if _full(path) else 5, str(error)) from error
+                raise OSError(errno.ENOSPC if _full(path) else errno.EIO, str(error)) from error
             if path.stat().st_size < self._index.serialized_length:
-                raise OSError(28, "the file is too short")
+                raise OSError(errno.ENOSPC, "the file is too short")
             descriptor = os.open(path, os.O_RDWR)
             try:
                 os.fsync(descriptor)
@@ -277,9 +279,9 @@ def _opened(path: Path, *, view: bool) -> Index:
     try:
         index = Index.restore(os.fspath(path), view=view)  # of a missing file: None
     except (RuntimeError, ValueError, OSError) as error:
-        raise StorageError(f"{path.name} cannot be opened: {error}") from error
+        raise StorageError(f"{path.name} cannot be opened: {error}. {REMEDY}") from error
     if index is None or index.metric_kind != MetricKind.IP or index.dtype != ScalarKind.I8:
-        raise StorageError(f"{path.name} is not there, or not a graph of this program")
+        raise StorageError(f"{path.name} is not there, or not a graph of this program. {REMEDY}")
     return index
 
 

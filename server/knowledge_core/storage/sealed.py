@@ -27,7 +27,7 @@ class UnusableFileError(Exception):
     """A derived file is not what it should be; the text says why in a few words."""
 
 
-def write_sealed(path: Path, facts: Mapping[str, Any], arrays: Sequence[Keys] = ()) -> None:
+def write_sealed(path: Path, facts: Mapping[str, Any], arrays: Sequence[Keys]) -> None:
     """Make `path` hold these facts (JSON) and arrays (int64), or leave it as it was.
 
     Raises:
@@ -65,17 +65,15 @@ def read_sealed(path: Path) -> tuple[dict[str, Any], list[Keys]]:
     return facts, arrays
 
 
-def checksum_of(path: Path, size: int, checksum: int = 0, *, start: int = 0) -> int:
-    """Return the CRC-32 of a file's bytes from `start` to `size`, going on from `checksum`.
+def checksum_of(path: Path, size: int) -> int:
+    """Return the CRC-32 of a file's first `size` bytes.
 
     Raises:
         UnusableFileError: it is shorter, or cannot be read.
     """
-    buffer = memoryview(bytearray(min(READ_AT_ONCE, max(size - start, 1))))
+    buffer, checksum, left = memoryview(bytearray(min(READ_AT_ONCE, max(size, 1)))), 0, size
     try:
         with path.open("rb", buffering=0) as file:
-            file.seek(start)
-            left = size - start
             while left > 0:
                 read = file.readinto(buffer[: min(left, len(buffer))])
                 if not read:

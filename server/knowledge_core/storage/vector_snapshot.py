@@ -28,9 +28,7 @@ GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be com
 # from the query: then all that it allows is compared. docs/decisions/graph.md has the measurements.
 ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE, FRONT = 100, 1.5, 6_400, 4, 40
 ASKED_KEPT = 128  # questions that are remembered, to tune a graph by
-NOT_STORED = (
-    0.95  # cosine of the best; what is nearer than that was asked with a stored text and would flatter the graph
-)
+NOT_STORED = 0.95  # cosine of the best; nearer than that, a stored text was asked, which would flatter the graph
 
 
 @dataclass(frozen=True)
