@@ -1,4 +1,4 @@
-"""USearch: the exact scan of rows, and the graph (HNSW) that finds nearly the same among many. The only file that imports it.
+"""USearch: the graph (HNSW) that finds nearly what comparing all rows finds. The only file that imports it.
 
 Rules it keeps:
 - rows are int8 of `quantising`, the metric is their inner product, and only products leave: higher is better;
@@ -21,36 +21,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from usearch.compiled import MetricKind, ScalarKind
 from usearch.index import Index
-from usearch.index import search as exact_search
 
 from knowledge_core.errors import StorageError
 from knowledge_core.storage.atomic import TEMPORARY, refusal
 from knowledge_core.storage.published import Published
 from knowledge_core.storage.quantising import Rows
+from knowledge_core.storage.scanning import Products
 from knowledge_core.storage.sealed import UnusableFileError, checksum_of
 from knowledge_core.storage.values import Keys
-
-Products = npt.NDArray[np.float32]
 
 REMEDY = "Run `kcore doctor --repair`: graphs are made from the record."
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
-ONE_THREAD = 1  # 10,000 x 768: 1.14 ms (p95 1.17); two threads on 2 cores 1.35 (p95 2.0), and other searches wait
+ONE_THREAD = 1  # of a search: others wait for none of them
 VIEWS = max(2, os.cpu_count() or 1)  # of one graph; each takes about 40 bytes a vector, and more could not run at once
-
-
-def scan(matrix: Rows, query: Rows, count: int) -> tuple[Keys, Products]:
-    """Return places and inner products of the best `count` rows, best first, ties in any order.
-
-    matrix: (n, d). query: (1, d). The products are exact integers: USearch gives 1 - product as float32, and |product|
-    stays far below 2**24.
-    """
-    count = min(count, len(matrix))  # it refuses to be asked for more
-    found = exact_search(matrix, query, count, MetricKind.IP, exact=True, threads=ONE_THREAD)
-    return found.keys.reshape(count).astype(np.int64), 1 - found.distances.reshape(count)
 
 
 @dataclass(frozen=True)
@@ -91,7 +77,8 @@ class Graph:
         with self._one_view() as view:
             view.expansion_search = max(self.facts.expansion, count, least)  # type: ignore[misc]  # its stubs lack the setter
             found = view.search(query, count, threads=ONE_THREAD)
-        return self._with_copies(found.keys.reshape(-1).astype(np.int64), 1 - found.distances.reshape(-1))
+        products = (1 - found.distances.reshape(-1)).astype(np.int32)  # as float32 they were exact: far below 2**24
+        return self._with_copies(found.keys.reshape(-1).astype(np.int64), products)
 
     def lacking(self, keys: Keys, rows: Rows) -> int:
         """Return how many of these keys the graph does not hold, or with another row; those of equal rows are known."""

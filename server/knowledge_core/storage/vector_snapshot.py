@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.storage.graph import Graph, Products, scan
+from knowledge_core.storage.graph import Graph
 from knowledge_core.storage.quantising import Rows, quantise, scale
+from knowledge_core.storage.scanning import Products, largest
 from knowledge_core.storage.sorted_keys import NO_KEYS, among
 from knowledge_core.storage.values import Keys
 from knowledge_core.types import Vectors
@@ -169,7 +170,7 @@ class VectorSnapshot:
             found = []
             for begin, matrix in self._slices(first):
                 dead = self.dead[slice(*np.searchsorted(self.dead, (begin, begin + len(matrix))))]
-                places, products = _largest(matrix, query, limit, dead - begin)
+                places, products = largest(matrix, query, limit, dead - begin)
                 found.append((self.all_keys[places + begin], products))
             return _best(found, limit)
         if first:
@@ -178,7 +179,7 @@ class VectorSnapshot:
         places, found = places[there], []
         for begin in range(0, len(places), GATHERED_AT_ONCE):
             some = places[begin : begin + GATHERED_AT_ONCE]
-            best, products = _largest(self._gathered(some), query, limit, NO_KEYS)
+            best, products = largest(self._gathered(some), query, limit, NO_KEYS)
             found.append((self.all_keys[some[best]], products))
         return _best(found, limit)
 
@@ -214,25 +215,6 @@ class VectorSnapshot:
 def _best(found: Sequence[tuple[Keys, Products]], limit: int) -> tuple[Keys, Products]:
     """Return the best `limit` of several lists together: largest products first, ties by key."""
     keys = np.concatenate([each for each, _ in found]) if found else NO_KEYS
-    products = np.concatenate([each for _, each in found]) if found else np.empty(0, np.float32)
+    products = np.concatenate([each for _, each in found]) if found else np.empty(0, np.int32)
     order = np.lexsort((keys, -products))[:limit]
     return keys[order], products[order]
-
-
-def _largest(matrix: Rows, query: Rows, limit: int, dead: Keys) -> tuple[Keys, Products]:
-    """Return the places of the `limit` largest inner products and these; ties in the order of places.
-
-    dead: places that are passed over, ascending.
-    """
-    asked = limit + 1
-    while True:
-        # USearch leaves open which of several equal rows it finds, so ask until the cut is not among equals.
-        places, products = scan(matrix, query, asked)
-        lowest, complete = products[-1], asked >= len(matrix)
-        if len(dead):
-            kept = ~among(dead, places)[1]
-            places, products = places[kept], products[kept]
-        if complete or (len(places) >= limit and products[limit - 1] > lowest):
-            order = np.lexsort((places, -products))[:limit]
-            return places[order], products[order]
-        asked *= 4
