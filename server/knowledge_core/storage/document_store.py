@@ -19,6 +19,7 @@ import numpy as np
 
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput, StorageDamaged
+from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.job_table import JobTable
 from knowledge_core.storage.migrations import migrate
 from knowledge_core.storage.record_log import Log
@@ -134,7 +135,7 @@ class DocumentStore:
             orphans: set[int] = set()
             removed = self._remove([*change.remove, *(new.document.id for new in change.add)], orphans)
             inserted = self._insert_vectors(stored)
-            chunks = [row for new in change.add for row in self._insert(new, contract)]
+            chunks = [row for new in giving_way(change.add) for row in self._insert(new, contract)]
             gone = self._drop_orphans(orphans | set(inserted))
             self._touch(change)
             self.jobs.settle(change)
@@ -151,7 +152,7 @@ class DocumentStore:
         """Return which of these embedded texts have no vector yet."""
         with translated(self._name):
             there = set()
-            for digest in digests:
+            for digest in giving_way(digests):
                 found = self._connection.execute("SELECT 1 FROM vectors WHERE digest = ?", (bytes.fromhex(digest),))
                 if found.fetchone():
                     there.add(digest)
@@ -227,7 +228,7 @@ class DocumentStore:
     def _remove(self, ids: Iterable[str], orphans: set[int]) -> list[int]:
         """Delete documents with their chunks; note the keys that may be orphaned. Returns the chunks' numbers."""
         removed: list[int] = []
-        for id in dict.fromkeys(ids):
+        for id in giving_way(dict.fromkeys(ids)):
             row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (id,)).fetchone()
             if row is None:
                 continue
@@ -241,7 +242,7 @@ class DocumentStore:
     def _insert_vectors(self, stored: Mapping[str, bytes]) -> dict[int, bytes]:
         """Insert those that are not there; return them by key, ascending. The first vector of a text stays its vector."""
         inserted = {}
-        for digest, blob in stored.items():
+        for digest, blob in giving_way(stored.items()):
             cursor = self._connection.execute(
                 "INSERT INTO vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
                 (bytes.fromhex(digest), blob),
@@ -263,7 +264,7 @@ class DocumentStore:
             ),
         ).lastrowid  # fmt: skip
         rows = []
-        for part in new.chunks:
+        for part in giving_way(new.chunks):
             title = titled(document.title, part.heading)
             key = self._key_of(text_digest_of(contract, part.text, title), document.id)
             cursor = self._connection.execute(
@@ -286,10 +287,10 @@ class DocumentStore:
     def _drop_orphans(self, candidates: set[int]) -> set[int]:
         gone = {
             key
-            for key in candidates
+            for key in giving_way(candidates)
             if self._connection.execute("SELECT 1 FROM chunks WHERE key = ? LIMIT 1", (key,)).fetchone() is None
         }
-        self._connection.executemany("DELETE FROM vectors WHERE key = ?", ((key,) for key in gone))
+        self._connection.executemany("DELETE FROM vectors WHERE key = ?", ((key,) for key in giving_way(gone)))
         return gone
 
     def _touch(self, change: Change) -> None:
@@ -297,7 +298,9 @@ class DocumentStore:
             self._connection.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, id))
 
     def _log(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
-        self._connection.executemany("INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in numbers))
+        self._connection.executemany(
+            "INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in giving_way(numbers))
+        )
 
 
 def _metadata(document: Document) -> str:

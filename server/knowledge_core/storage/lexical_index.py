@@ -26,6 +26,7 @@ import tantivy
 
 from knowledge_core.errors import StorageError, StorageFull
 from knowledge_core.storage.atomic import refusal, remove_file, replace_file
+from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.lexical_query import Field, LexicalQuery, rarity
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.wording import WORDING_VERSION, trigrams, words
@@ -215,9 +216,9 @@ class LexicalIndex:
             return
         writer = self._index.writer(WRITER_BYTES, num_threads=1)  # more threads would leave a segment each
         try:
-            for number in gone:
+            for number in giving_way(gone):
                 writer.delete_documents_by_term("number", number)
-            for number, text in chain([first] if first else [], entries):
+            for number, text in giving_way(chain([first] if first else [], entries)):
                 writer.delete_documents_by_term("number", number)
                 entry = tantivy.Document()
                 entry.add_integer("number", number)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import ContractMismatch, InvalidInput
+from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.sqlite import stored_form, transaction, translated
 from knowledge_core.storage.values import Waiting, text_digest
 from knowledge_core.types import Chunk, Document, Span, Task, titled
@@ -118,7 +119,7 @@ class Reembedding:
         with self._lock, translated(self._name):
             there = {
                 digest
-                for digest in digests
+                for digest in giving_way(digests)
                 if self._connection.execute(
                     "SELECT 1 FROM next_vectors WHERE digest = ?", (bytes.fromhex(digest),)
                 ).fetchone()
@@ -141,9 +142,9 @@ class Reembedding:
         with self._lock, transaction(self._connection, self._name):
             self._connection.executemany(
                 "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
-                stored.items(),
+                giving_way(stored.items()),
             )
-            for waiting, chunks in made:
+            for waiting, chunks in giving_way(made):
                 there = self._connection.execute(
                     "SELECT 1 FROM documents WHERE number = ?", (waiting.number,)
                 ).fetchone()
