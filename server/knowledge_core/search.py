@@ -26,6 +26,7 @@ from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, chec
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from knowledge_core.retrieval.telling import telling_words
 from knowledge_core.storage.lexical_query import weighed
+from knowledge_core.storage.turns import Turns
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
 from knowledge_core.storage.wording import spans_among
@@ -33,6 +34,7 @@ from knowledge_core.types import Lines
 
 __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
 
+TURNS = Turns((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
 MOST_COPIES = 10  # documents named beside a hit that hold the same text
 BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
 HIT_OVERHEAD = 120  # bytes of a hit's names, numbers and punctuation, as text or as JSON
@@ -114,15 +116,16 @@ def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
     resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, generations)
     targets, coverage, notices = _targets(over, request.filter)
     groups, notices_of_groups = aimed(targets, request)
-    ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
-    hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request)
-    end = resumed.offset + len(hits)
-    notices += [
-        *notices_of_groups,
-        *_about_relevance(groups, request, ranked, best),
-        *_about_copies(ranked[resumed.offset : end]),
-        *_moved(resumed.generations, generations),
-    ]
+    with TURNS.one():
+        ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
+        hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request)
+        end = resumed.offset + len(hits)
+        notices += [
+            *notices_of_groups,
+            *_about_relevance(groups, request, ranked, best),
+            *_about_copies(ranked[resumed.offset : end]),
+            *_moved(resumed.generations, generations),
+        ]
     return SearchResponse(
         hits=tuple(hits),
         total=sum(target.considered for target in targets),
