@@ -11,7 +11,7 @@ tiers follow only when a reader pages past it. Rules it keeps:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import merge
 from itertools import zip_longest
 
@@ -36,7 +36,7 @@ Scores = dict[Ref, float]
 class Target:
     """One collection: its view, its contract's embedder, and what may be found: `allowed` less `excluded`.
 
-    excluded: chunk numbers. places: those read so far, by chunk number.
+    excluded: chunk numbers.
     """
 
     name: str
@@ -44,19 +44,11 @@ class Target:
     embedder: Embedder
     allowed: Allowed | None
     excluded: frozenset[int] = frozenset()
-    places: dict[int, Place] = field(default_factory=dict, compare=False)
 
     @property
     def considered(self) -> int:
         """Return how many chunks may be found."""
         return self.view.counts().chunks if self.allowed is None else len(self.allowed.chunks)
-
-    def read(self, numbers: Sequence[int]) -> list[Place]:
-        """Return where the chunks of these numbers lie, each read once, in the order given."""
-        missing = [number for number in numbers if number not in self.places]
-        if missing:
-            self.places.update(self.view.places(missing))
-        return [self.places[number] for number in numbers]
 
 
 @dataclass(frozen=True)
@@ -192,10 +184,9 @@ def _read(
 ) -> Iterator[Ranked]:
     for at, target in enumerate(targets):
         keys = [key for its, key in refs if its == at]
-        copies = target.view.chunks_of_keys(keys, target.allowed) if keys else {}
-        target.read([number for numbers in copies.values() for number in numbers])
+        places = target.view.places_of_keys(keys, target.allowed) if keys else {}
         for key in keys:
-            chunks = [target.places[number] for number in copies.get(key, ()) if number not in target.excluded]
+            chunks = [place for place in places.get(key, ()) if place.number not in target.excluded]
             if chunks:
                 ref = (at, key)
                 parts = None if fused is None else fused[ref]

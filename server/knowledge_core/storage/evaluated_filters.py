@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.storage.filters import Condition, parse
+from knowledge_core.storage.record_snapshot import RecordSnapshot
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Allowed
 
 KEPT_BYTES = 128 * 2**20  # of evaluated filters, the latest made; one that allows a million chunks takes 40 MB
 SMALL = 20_000  # chunks; among so few, the fields that there are are asked anew after a removal: 0.1 s
-
-Ask = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
-"""Runs SQL on one generation of the record."""
 
 _SINCE = "SELECT number FROM log WHERE generation > ? AND kind = '+c'"
 _FIELDS = "SELECT DISTINCT j.key, j.type FROM documents d, json_each(d.metadata) AS j"
@@ -46,40 +44,42 @@ class EvaluatedFilters:
         self._kept: dict[str, _Evaluated] = {}
         self._fields: tuple[int, dict[str, set[str]]] | None = None
 
-    def fields(self, ask: Ask, generation: int) -> dict[str, str]:
+    def fields(self, record: RecordSnapshot) -> dict[str, str]:
         """Return the metadata fields there are and the JSON types of their values ("text", "integer|real").
 
         In a large collection a field stays known when its last document goes, until the collection is opened again.
         """
-        known = self._fields
-        if known is None or known[0] > generation or not _reaches(ask, known[0]) or _shrunk(ask, known[0]):
-            types = _types(ask(_FIELDS, ()))
+        known, generation = self._fields, record.generation
+        if known is None or known[0] > generation or not _reaches(record, known[0]) or _shrunk(record, known[0]):
+            types = _types(record.rows(_FIELDS))
         elif known[0] == generation:
             types = known[1]
         else:
             new = _types(
-                ask(f"{_FIELDS} WHERE d.number IN (SELECT document FROM chunks WHERE number IN ({_SINCE}))", known[:1])
+                record.rows(
+                    f"{_FIELDS} WHERE d.number IN (SELECT document FROM chunks WHERE number IN ({_SINCE}))", known[:1]
+                )
             )
             types = {name: known[1].get(name, set()) | new.get(name, set()) for name in {**known[1], **new}}
         if known is None or known[0] < generation:
             self._fields = generation, types
         return {name: "|".join(sorted(types[name])) for name in sorted(types)}
 
-    def allowed(self, ask: Ask, generation: int, filter: Mapping[str, Any]) -> Allowed:
+    def allowed(self, record: RecordSnapshot, filter: Mapping[str, Any]) -> Allowed:
         """Return what a filter allows in a generation.
 
         Raises:
             InvalidFilter: see `filters.parse`.
         """
         name = json.dumps(filter, sort_keys=True, default=repr)
-        known = self._kept.get(name)
+        known, generation = self._kept.get(name), record.generation
         if known is not None and known.generation == generation:
             return known.allowed
-        condition = parse(filter, list(self.fields(ask, generation)))
-        if known is None or known.generation > generation or not _reaches(ask, known.generation):
-            made = _evaluated(generation, _rows(ask, condition))
+        condition = parse(filter, list(self.fields(record)))
+        if known is None or known.generation > generation or not _reaches(record, known.generation):
+            made = _evaluated(generation, _rows(record, condition))
         else:
-            made = _carried(ask, known, generation, condition)
+            made = _carried(record, known, condition)
         self._keep(name, made)
         return made.allowed
 
@@ -94,34 +94,31 @@ class EvaluatedFilters:
                     del self._kept[each]
 
 
-def _carried(ask: Ask, known: _Evaluated, generation: int, condition: Condition) -> _Evaluated:
+def _carried(record: RecordSnapshot, known: _Evaluated, condition: Condition) -> _Evaluated:
     """Return an evaluated filter for a later generation."""
-    gone = ask("SELECT number FROM log WHERE generation > ? AND kind = '-c'", (known.generation,))
-    new = _rows(ask, condition, known.generation)
-    if not gone and not len(new):
-        return _Evaluated(generation, known.table, known.allowed)
-    lost = np.unique(np.array(gone, np.int64).reshape(-1))
+    gone = record.table(["number"], "log WHERE generation > ? AND kind = '-c'", (known.generation,))
+    new = _rows(record, condition, known.generation)
+    if not len(gone) and not len(new):
+        return _Evaluated(record.generation, known.table, known.allowed)
+    lost = np.unique(gone)
     kept = known.table[~among(lost, known.table[:, 0])[1]]
     # A row that was carried already is asked for again where the log says it came since: it counts once.
     kept = kept[~among(np.sort(new[:, 0]), kept[:, 0])[1]]
-    return _evaluated(generation, np.concatenate([kept, new]))
+    return _evaluated(record.generation, np.concatenate([kept, new]))
 
 
-def _rows(ask: Ask, condition: Condition, since: int | None = None) -> npt.NDArray[np.int64]:
+def _rows(record: RecordSnapshot, condition: Condition, since: int | None = None) -> npt.NDArray[np.int64]:
     """Return number, key and document of the chunks that a condition allows; since: only of those that came later."""
     if since is None:
-        rows = ask(
-            "SELECT number, key, document FROM chunks WHERE document IN "
-            f"(SELECT d.number FROM documents d WHERE {condition.sql})",
-            condition.parameters,
-        )
+        allowed = f"SELECT d.number FROM documents d WHERE {condition.sql}"
+        source, parameters = f"chunks c WHERE c.document IN ({allowed})", condition.parameters
     else:
-        rows = ask(
-            "SELECT c.number, c.key, c.document FROM chunks c JOIN documents d ON d.number = c.document "
-            f"WHERE c.number IN ({_SINCE}) AND ({condition.sql})",
+        joined = "chunks c JOIN documents d ON d.number = c.document"
+        source, parameters = (
+            f"{joined} WHERE c.number IN ({_SINCE}) AND ({condition.sql})",
             (since, *condition.parameters),
         )
-    return np.array(rows, np.int64).reshape(len(rows), 3)
+    return record.table(["c.number", "c.key", "c.document"], source, parameters)
 
 
 def _evaluated(generation: int, table: npt.NDArray[np.int64]) -> _Evaluated:
@@ -137,13 +134,13 @@ def _types(rows: Sequence[tuple[Any, ...]]) -> dict[str, set[str]]:
     return types
 
 
-def _reaches(ask: Ask, generation: int) -> bool:
+def _reaches(record: RecordSnapshot, generation: int) -> bool:
     """Say whether the log tells all that changed since a generation: chunks that came and went, and no id since."""
-    rows = ask("SELECT max(CAST(value AS INTEGER)) FROM meta WHERE name IN ('log_from', 'renamed')", ())
+    rows = record.rows("SELECT max(CAST(value AS INTEGER)) FROM meta WHERE name IN ('log_from', 'renamed')")
     return rows[0][0] is None or int(rows[0][0]) <= generation
 
 
-def _shrunk(ask: Ask, generation: int) -> bool:
+def _shrunk(record: RecordSnapshot, generation: int) -> bool:
     """Say whether a small collection lost chunks since."""
-    ((lost,),) = ask("SELECT EXISTS (SELECT 1 FROM log WHERE generation > ? AND kind = '-c')", (generation,))
-    return bool(lost) and len(ask(f"SELECT 1 FROM chunks LIMIT {SMALL + 1}", ())) <= SMALL
+    ((lost,),) = record.rows("SELECT EXISTS (SELECT 1 FROM log WHERE generation > ? AND kind = '-c')", (generation,))
+    return bool(lost) and len(record.rows(f"SELECT 1 FROM chunks LIMIT {SMALL + 1}")) <= SMALL

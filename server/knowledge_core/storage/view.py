@@ -1,14 +1,13 @@
 """One generation of a collection, to read from: nothing in it changes, whatever is written meanwhile.
 
-A view pins three things that belong together: a read transaction of the record, a snapshot of the vectors, a searcher
-of the words. Several threads may use one view; its SQL is one thread's at a time.
+A view pins three things that belong together: a snapshot of the record, one of the vectors, a searcher of the words.
+Several threads may use one view.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ from knowledge_core.storage.filters import parse
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.lexical_query import Counting, LexicalQuery
 from knowledge_core.storage.quantising import quantise, scale
+from knowledge_core.storage.record_snapshot import NUMBERS, RecordSnapshot, json_list
 from knowledge_core.storage.sorted_keys import among
-from knowledge_core.storage.sqlite import connect, translated, unit
+from knowledge_core.storage.sqlite import unit
 from knowledge_core.storage.values import (
     Allowed,
     Calibration,
@@ -45,13 +45,11 @@ SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
 _CHUNK = (
-    "SELECT c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
-    "c.heading, c.page, c.document FROM chunks c JOIN documents d ON d.number = c.document "
+    "c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
+    "c.heading, c.page, c.document"
 )
-_PLACE = (
-    "SELECT c.number, c.key, d.id, c.position, c.first_line, c.last_line FROM chunks c JOIN documents d "
-    "ON d.number = c.document "
-)
+_PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
+_JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
 _DOCUMENT = (
     "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.digest, d.source, d.path, d.size, d.mtime_ns, "
     "d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
@@ -72,21 +70,17 @@ class View:
     ) -> None:
         self.name, self.contract, self._filters = name, contract, filters
         self._vectors, self._words = vectors, words
-        self._sql = threading.Lock()
+        self._record = RecordSnapshot(path, name)
+        self.generation = self._record.generation
         self._counts: Counts | None = None
         self._sample: npt.NDArray[np.float32] | None = None
+        stored = self._record.rows("SELECT value FROM meta WHERE name = 'calibration'")
+        self._calibration = Calibration.from_json(stored[0][0]) if stored else None
         self.users = 0
-        with translated(name):
-            self._connection = connect(path, read_only=True)
-            self._connection.execute("BEGIN")
-            # The first read pins the snapshot.
-            (generation,) = self._connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
-        self.generation = int(generation)
 
     def close(self) -> None:
         """Let go of the snapshot, so that SQLite can reuse what only it needed."""
-        with self._sql:
-            self._connection.close()
+        self._record.close()
 
     # -- what there is ---------------------------------------------------------------------------------------------
 
@@ -103,11 +97,11 @@ class View:
 
     def fields(self) -> dict[str, str]:
         """Return the metadata fields there are and the JSON types of their values ("text", "integer|real")."""
-        return self._filters.fields(self._all, self.generation)
+        return self._filters.fields(self._record)
 
     def last_indexed(self) -> str | None:
         """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
-        (when,) = self._all("SELECT max(indexed_at) FROM documents")[0]
+        (when,) = self._record.rows("SELECT max(indexed_at) FROM documents")[0]
         return None if when is None else str(when)
 
     def allowed(self, filter: Mapping[str, Any] | None) -> Allowed | None:
@@ -118,7 +112,7 @@ class View:
         """
         if not filter:
             return None
-        return self._filters.allowed(self._all, self.generation, filter)
+        return self._filters.allowed(self._record, filter)
 
     # -- search ----------------------------------------------------------------------------------------------------
 
@@ -157,8 +151,7 @@ class View:
 
     def calibration(self) -> Calibration | None:
         """Return what is known of how well the model reads this collection; None before that was measured."""
-        rows = self._all("SELECT value FROM meta WHERE name = 'calibration'")
-        return Calibration.from_json(rows[0][0]) if rows else None
+        return self._calibration
 
     def _rescored(self, query: npt.NDArray[np.float32], keys: Sequence[int], limit: int) -> list[tuple[int, float]]:
         if not keys:
@@ -171,42 +164,46 @@ class View:
 
     def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
         """Return chunks by their numbers; those that are not there are left out."""
-        found = self._chunks("WHERE c.number IN (SELECT value FROM json_each(?))", _json(numbers))
-        return {chunk.number: chunk for chunk in found}
+        rows = self._record.packed(_CHUNK, f"{_JOINED} c.number IN {NUMBERS}", numbers)
+        return {chunk.number: chunk for chunk in self._chunks(rows)}
 
     def places(self, numbers: Iterable[int]) -> dict[int, Place]:
         """Return where chunks lie, by their numbers; those that are not there are left out. Reads no text."""
-        rows = self._all(_PLACE + "WHERE c.number IN (SELECT value FROM json_each(?))", (_json(numbers),))
+        rows = self._record.packed(_PLACE, f"{_JOINED} c.number IN {NUMBERS}", numbers)
         return {row[0]: _place(row) for row in rows}
 
     def places_of_document(self, id: str) -> list[Place]:
         """Return where a document's chunks lie, in text order; none if there is no such document. Reads no text."""
-        return [_place(row) for row in self._all(_PLACE + "WHERE d.id = ? ORDER BY c.position", (id,))]
+        return [
+            _place(row)
+            for row in self._record.rows(f"SELECT {_PLACE} FROM {_JOINED} d.id = ? ORDER BY c.position", (id,))
+        ]
+
+    def places_of_keys(self, keys: Iterable[int], allowed: Allowed | None = None) -> dict[int, list[Place]]:
+        """Return where the chunks lie that have each of these keys, ascending by number. Reads no text."""
+        rows = sorted(self._record.packed(_PLACE, f"{_JOINED} c.key IN {NUMBERS}", keys))
+        if allowed is not None and rows:
+            inside = among(allowed.chunks, np.array([row[0] for row in rows], np.int64))[1]
+            rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
+        found: dict[int, list[Place]] = {}
+        for row in rows:
+            found.setdefault(row[1], []).append(_place(row))
+        return found
 
     def keys_of_chunks(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return the key of each of these chunks, by their numbers."""
-        rows = self._all(
-            "SELECT number, key FROM chunks WHERE number IN (SELECT value FROM json_each(?))", (_json(numbers),)
-        )
-        return dict(rows)
+        return dict(self._record.packed("number, key", f"chunks WHERE number IN {NUMBERS}", numbers))
 
-    def chunks_of_keys(self, keys: Iterable[int], allowed: Allowed | None = None) -> dict[int, list[int]]:
+    def chunks_of_keys(self, keys: Iterable[int]) -> dict[int, list[int]]:
         """Return which chunks (numbers, ascending) have each of these keys."""
-        rows = self._all(
-            "SELECT key, number FROM chunks WHERE key IN (SELECT value FROM json_each(?)) ORDER BY number",
-            (_json(keys),),
-        )
-        if allowed is not None and rows:
-            inside = among(allowed.chunks, np.array([number for _, number in rows], np.int64))[1]
-            rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
         found: dict[int, list[int]] = {}
-        for key, number in rows:
+        for number, key in sorted(self._record.packed("number, key", f"chunks WHERE key IN {NUMBERS}", keys)):
             found.setdefault(key, []).append(number)
         return found
 
     def chunks_of_document(self, id: str) -> list[StoredChunk]:
         """Return a document's chunks in text order; none if there is no such document."""
-        return self._chunks("WHERE d.id = ? ORDER BY c.position", id)
+        return self._chunks(self._record.rows(f"SELECT {_CHUNK} FROM {_JOINED} d.id = ? ORDER BY c.position", (id,)))
 
     # -- documents -------------------------------------------------------------------------------------------------
 
@@ -216,7 +213,7 @@ class View:
         Raises:
             DocumentNotFound: names the nearest ids there are.
         """
-        rows = self._all(f"SELECT {_DOCUMENT.format(text='d.text')} FROM documents d WHERE d.id = ?", (id,))
+        rows = self._record.rows(f"SELECT {_DOCUMENT.format(text='d.text')} FROM documents d WHERE d.id = ?", (id,))
         if not rows:
             raise DocumentNotFound(self._not_found(id))
         return _document(rows[0])
@@ -227,7 +224,7 @@ class View:
         """Return documents without their text, in the order of their ids, from the first id above `after`."""
         condition = parse(filter, list(self.fields()) if filter else [])
         fields = _DOCUMENT.format(text="''")
-        rows = self._all(
+        rows = self._record.rows(
             f"SELECT {fields} FROM documents d WHERE d.id > ? AND ({condition.sql}) ORDER BY d.id LIMIT ?",
             (after or "", *condition.parameters, limit),
         )
@@ -236,12 +233,14 @@ class View:
     def document_ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
         """Return the ids of all documents that a filter allows, in order."""
         condition = parse(filter, list(self.fields()) if filter else [])
-        rows = self._all(f"SELECT d.id FROM documents d WHERE {condition.sql} ORDER BY d.id", condition.parameters)
+        rows = self._record.rows(
+            f"SELECT d.id FROM documents d WHERE {condition.sql} ORDER BY d.id", condition.parameters
+        )
         return [row[0] for row in rows]
 
     def files(self, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
         """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
-        rows = self._all(
+        rows = self._record.rows(
             "SELECT id, path, size, mtime_ns FROM documents WHERE path IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
             (json.dumps(list(ids)),),
         )
@@ -249,22 +248,22 @@ class View:
 
     def state(self, id: str) -> FileState | None:
         """Return what is remembered of one document, to see whether it changed; None if it is not there."""
-        rows = self._all("SELECT digest, source, path, size, mtime_ns FROM documents WHERE id = ?", (id,))
+        rows = self._record.rows("SELECT digest, source, path, size, mtime_ns FROM documents WHERE id = ?", (id,))
         return FileState(*rows[0]) if rows else None
 
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Return which of these embedded texts (`text_digest`) have no vector."""
         known = "SELECT 1 FROM vectors WHERE digest = ?"
-        return {digest for digest in digests if not self._all(known, (bytes.fromhex(digest),))}
+        return {digest for digest in digests if not self._record.rows(known, (bytes.fromhex(digest),))}
 
     def all_chunk_numbers(self) -> Keys:
         """Return the numbers of all chunks, ascending."""
-        return np.array([row[0] for row in self._all("SELECT number FROM chunks ORDER BY number")], np.int64)
+        return np.array([row[0] for row in self._record.rows("SELECT number FROM chunks ORDER BY number")], np.int64)
 
     def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
         """Return for each document that a filter allows, in the order of the ids, the keys of its chunks."""
         condition = parse(filter, list(self.fields()) if filter else [])
-        rows = self._all(
+        rows = self._record.rows(
             f"SELECT d.id, c.key FROM documents d JOIN chunks c ON c.document = d.number WHERE {condition.sql} "
             "ORDER BY d.id, c.position",
             condition.parameters,
@@ -278,10 +277,7 @@ class View:
 
     def vectors(self, keys: Sequence[int] | Keys) -> Vectors:
         """Return (n, dim) float32, norm 1, in the order of the keys, which must all be there."""
-        rows = dict(
-            self._all("SELECT key, vector FROM vectors WHERE key IN (SELECT value FROM json_each(?))", (_json(keys),))
-        )
-        return unit([rows[int(key)] for key in keys], self.contract.dimensions)
+        return unit(self._record.vectors(keys), self.contract.dimensions)
 
     def all_keys(self) -> Keys:
         """Return the keys of all vectors, ascending."""
@@ -294,38 +290,30 @@ class View:
 
     def keys_by_digest(self, limit: int) -> Keys:
         """Return up to `limit` keys: those whose texts have the smallest hashes, a sample that insertion cannot change."""
-        rows = self._all("SELECT key FROM vectors ORDER BY digest LIMIT ?", (limit,))
+        rows = self._record.rows("SELECT key FROM vectors ORDER BY digest LIMIT ?", (limit,))
         return np.array([row[0] for row in rows], np.int64)
 
     def key_digests(self, keys: Sequence[int] | Keys) -> dict[int, str]:
         """Return the SHA-256 (hex) of the text that each key stands for: an order that insertion does not change."""
-        rows = self._all(
-            "SELECT key, digest FROM vectors WHERE key IN (SELECT value FROM json_each(?))", (_json(keys),)
-        )
-        return {key: digest.hex() for key, digest in rows}
+        rows = self._record.packed("key, hex(digest)", f"vectors WHERE key IN {NUMBERS}", keys)
+        return {key: digest.lower() for key, digest in rows}
 
-    def _chunks(self, where: str, parameter: str) -> list[StoredChunk]:
-        rows = self._all(_CHUNK + where, (parameter,))
+    def _chunks(self, rows: Sequence[Sequence[Any]]) -> list[StoredChunk]:
         # Each document's text once, and cut here: SQLite's substr would read a document anew for each of its chunks.
         texts = dict(
-            self._all(
-                "SELECT number, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
-                (_json({row[-1] for row in rows}),),
+            self._record.rows(
+                f"SELECT number, text FROM documents WHERE number IN {NUMBERS}", (json_list({row[-1] for row in rows}),)
             )
         )
         return [_chunk(row, texts[row[-1]]) for row in rows]
 
     # -- within ----------------------------------------------------------------------------------------------------
 
-    def _all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._sql, translated(self.name):
-            return self._connection.execute(sql, parameters).fetchall()
-
     def _one(self, sql: str) -> int:
-        return int(self._all(sql)[0][0])
+        return int(self._record.rows(sql)[0][0])
 
     def _not_found(self, id: str) -> str:
-        ids = [row[0] for row in self._all("SELECT id FROM documents ORDER BY id LIMIT ?", (IDS_FOR_HINTS,))]
+        ids = [row[0] for row in self._record.rows("SELECT id FROM documents ORDER BY id LIMIT ?", (IDS_FOR_HINTS,))]
         close = difflib.get_close_matches(id, ids, n=3)
         hint = (
             f" Did you mean {' or '.join(map(repr, close))}?" if close else " `list_documents` shows those there are."
@@ -333,16 +321,12 @@ class View:
         return f"Collection {self.name!r} has no document {id[:200]!r}.{hint}"
 
 
-def _json(numbers: Iterable[int]) -> str:
-    return json.dumps([int(number) for number in numbers])
-
-
-def _place(row: tuple[Any, ...]) -> Place:
+def _place(row: Sequence[Any]) -> Place:
     number, key, document, position, first, last = row
     return Place(number, key, document, position, Lines(first, last))
 
 
-def _chunk(row: tuple[Any, ...], text: str) -> StoredChunk:
+def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
     (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, _) = row
     return StoredChunk(
         number, key, document, title, uri, json.loads(metadata), position, Span(start, end), Lines(first, last),
