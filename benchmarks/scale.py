@@ -76,7 +76,7 @@ def show(text: str) -> None:
 def whole_table(whole: Mapping[str, float]) -> str:
     """Return two columns, what and how much, with the sum of the disk's."""
     total = sum(size for name, size in whole.items() if name.startswith("disk"))
-    shares = [(name, f"{value:,.1f}") for name, value in whole.items()]
+    shares = [(name, f"{value:,.1f}" if value >= 10 else f"{value:.2f}") for name, value in whole.items()]
     return table(["the whole", ""], [*shares, ("disk MB, all", f"{total:,.1f}")])
 
 

@@ -104,11 +104,14 @@ def disk(folder: Path) -> dict[str, int]:
     sizes: dict[str, int] = defaultdict(int)
     for path in folder.rglob("*"):
         if path.is_file():
-            top = path.relative_to(folder).parts[0]
-            sizes[next((kind for start, kind in KINDS.items() if top.startswith(start)), "other")] += (
-                path.stat().st_size
-            )
+            sizes[kind_of(path, folder)] += path.stat().st_size
     return dict(sizes)
+
+
+def kind_of(path: Path, folder: Path) -> str:
+    """Return which of `KINDS` a file is, or "other"."""
+    top = path.relative_to(folder).parts[0] if path.is_relative_to(folder) else ""
+    return next((kind for start, kind in KINDS.items() if top.startswith(start)), "other")
 
 
 # -- a process of its own ----------------------------------------------------------------------------------------------
@@ -124,29 +127,58 @@ def fresh(at: Filled, corpus: Corpus) -> dict[str, float]:
 
 
 def first_searches(folder: Path, asked: Path) -> dict[str, float]:
-    """Open a collection and search; return milliseconds, and megabytes of anonymous and of file-backed memory."""
+    """Open a collection and search; return milliseconds, and megabytes of memory by what they are.
+
+    The last is what the vectors take: their files as far as they are mapped and in memory, and all that is anonymous.
+    """
     with np.load(asked) as stored:
         questions, vectors = [str(each) for each in stored["questions"]], stored["asked"]
-    seen = {f"{name} before": value for name, value in resident().items()}
+    seen: dict[str, float] = {}
+
+    def note(when: str) -> dict[str, float]:
+        now = resident(folder)
+        seen.update({f"MB, {kind}, {when}": value for kind, value in now.items()})
+        return now
+
+    before = note("before")
     began = time.perf_counter()
     collection = Collection.open(folder)
     seen["open ms"] = 1e3 * (time.perf_counter() - began)
-    seen |= {f"{name} open": value for name, value in resident().items()}
+    note("open")
     embedder = Precomputed(collection.contract, questions, vectors)
     for at, question in enumerate(questions[:51]):
         began = time.perf_counter()
         once(collection, embedder, question)
         if at == 0:
             seen["first search ms"] = 1e3 * (time.perf_counter() - began)
-    seen |= {f"{name} after 50": value for name, value in resident().items()}
+    note("after 50")
+    for filter in FILTERS.values():
+        for question in questions[:50]:
+            once(collection, embedder, question, filter=filter)
+    after = note("after 50 with each filter")
+    with collection.view() as view:
+        size = view.counts().chunks * collection.contract.dimensions
+    taken = after["vectors"] + after["graph"] + after["anonymous"] - before["anonymous"]
+    seen["bytes a dimension a chunk"] = 1e6 * taken / size
     collection.close()
     return seen
 
 
-def resident() -> dict[str, float]:
-    """Return this process's resident memory in MB, anonymous and file-backed (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return {line.split(":")[0]: int(line.split()[1]) / 1e3 for line in lines if line.startswith(("RssAnon", "RssFile"))}
+def resident(folder: Path) -> dict[str, float]:
+    """Return this process's resident memory in MB, by `KINDS` of a collection's files, "other" files and "anonymous".
+
+    Linux's proportional set size: a page that is mapped several times, as a graph by each of its views, counts once.
+    """
+    sizes = dict.fromkeys((*KINDS.values(), "other", "anonymous"), 0.0)
+    kind = "anonymous"
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *rest = line.split(maxsplit=5)
+        if not first.endswith(":"):  # begins a mapping: addresses, permissions, offset, device, inode, file
+            path = rest[4] if len(rest) == 5 else ""
+            kind = kind_of(Path(path), folder) if path.startswith("/") else "anonymous"
+        elif first == "Pss:":
+            sizes[kind] += int(rest[0]) * 1024 / 1e6
+    return sizes
 
 
 def once(
@@ -318,4 +350,4 @@ class Searching:
 
 
 if __name__ == "__main__":
-    print(json.dumps(first_searches(Path(sys.argv[1]), Path(sys.argv[2]))))
+    print(json.dumps(first_searches(Path(sys.argv[1]).resolve(), Path(sys.argv[2]))))

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from knowledge_core.storage import graph_building
+from knowledge_core.storage import graph, graph_building
 from knowledge_core.storage.collection import Change, Collection
 from storage.large import (
     CONTRACT,
@@ -142,8 +142,8 @@ def test_growing_adds_each_row_to_the_graph_once(tmp_path):
         settled(collection)
     work = collection.graph_work()
     with collection.view() as view:
-        graph = view._vectors.graph
-    assert work.added == graph.facts.entries > 3_500
+        entries = view._vectors.graph.facts.entries
+    assert work.added == entries > 3_500
     assert 8 <= work.builds <= 25
     assert len(graph_files(collection)) == 2
     assert recall(collection, named(vectors), QUERIES) >= 0.99
@@ -210,21 +210,30 @@ def test_a_collection_that_was_emptied_and_filled_again_finds_what_is_there_now(
     assert damaged(collection) == []
 
 
-HARMS = ("missing", "truncated", "flipped", "head missing", "head flipped", "of another collection", "all missing")
+HARMS = (
+    "missing",
+    "truncated",
+    "flipped",
+    "head missing",
+    "head flipped",
+    "of another collection",
+    "all missing",
+    "of another layout",
+)
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_a_graph_that_does_not_check_out_is_built_anew(copied, tmp_path, harm, caplog):
+def test_a_graph_that_does_not_check_out_is_built_anew(copied, tmp_path, harm, caplog, monkeypatch):
     folder, vectors = copied
-    graph, head = graph_file(folder), folder / "graph.head"
-    content = bytearray(graph.read_bytes())
+    file, head = graph_file(folder), folder / "graph.head"
+    content = bytearray(file.read_bytes())
     if harm == "missing":
-        graph.unlink()
+        file.unlink()
     elif harm == "truncated":
-        graph.write_bytes(content[: len(content) // 2])
+        file.write_bytes(content[: len(content) // 2])
     elif harm == "flipped":
         content[len(content) // 2] ^= 4
-        graph.write_bytes(content)
+        file.write_bytes(content)
     elif harm == "head missing":
         head.unlink()
     elif harm == "head flipped":
@@ -232,12 +241,14 @@ def test_a_graph_that_does_not_check_out_is_built_anew(copied, tmp_path, harm, c
         changed[30] ^= 1
         head.write_bytes(changed)
     elif harm == "all missing":
-        graph.unlink()
+        file.unlink()
         head.unlink()
+    elif harm == "of another layout":
+        monkeypatch.setattr(graph, "LAYOUT", graph.LAYOUT + 1)
     else:
         other = large(tmp_path / "other", drawn(1_000, seed=20))
         other.close()
-        graph.unlink()
+        file.unlink()
         for path in other.folder.glob("graph*"):
             shutil.copy(path, folder)
     collection = Collection.open(folder)
@@ -367,6 +378,18 @@ def test_the_doctor_verifies_the_graph(opened):
     assert damaged(collection) == []
 
 
+def test_the_doctor_verifies_the_rows_that_searches_do_not_read(opened):
+    collection, _ = opened
+    (path,) = collection.folder.glob("vectors-*")
+    with path.open("r+b") as file:  # what is mapped changes, too
+        file.seek(64 * 100)
+        file.write(bytes(64))
+    assert any("2 vectors differ from the record's" in what for what in damaged(collection))
+    assert any(finding.level == "repaired" for finding in collection.check(repair=True))
+    settled(collection)
+    assert damaged(collection) == []
+
+
 def test_a_graph_is_tuned_by_what_was_asked(opened):
     collection, vectors = opened
     for query in (*QUERIES, *vectors[:20]):
@@ -376,19 +399,21 @@ def test_a_graph_is_tuned_by_what_was_asked(opened):
     assert len(asked) == len(QUERIES)  # a stored vector is no question
 
 
-def test_closing_does_not_wait_for_a_whole_graph(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", ["add", "truth", "found"])
+def test_closing_does_not_wait_for_a_whole_graph(tmp_path, monkeypatch, step):
     collection = Collection.create(tmp_path / "shelf", "shelf", CONTRACT)
-    begun = threading.Event()
+    begun, calls, original = threading.Event(), [], getattr(graph_building.Draft, step)
     monkeypatch.setattr(graph_building, "ADDED_AT_ONCE", 10)
-    add = graph_building.Draft.add
 
-    def slow(self, keys, rows):
-        add(self, keys, rows)
+    def held_up(self, *arguments):
+        calls.append(step)
         begun.set()
-        threading.Event().wait(0.02)
+        collection._derived.builder._stopped.wait(10)
+        return original(self, *arguments)
 
-    monkeypatch.setattr(graph_building.Draft, "add", slow)
-    fill(collection, drawn(3_000, seed=31))
+    monkeypatch.setattr(graph_building.Draft, step, held_up)
+    fill(collection, drawn(1_000, seed=31), at_once=1_000)
     assert begun.wait(10)
     collection.close()
+    assert len(calls) == 1
     assert graph_files(collection) == []

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from knowledge_core.errors import StorageError
-from knowledge_core.storage import published as published_files
+from knowledge_core.storage import row_file, vector_snapshot
+from knowledge_core.storage.graph import Draft, GraphFacts
 from knowledge_core.storage.quantising import quantise, scale
+from knowledge_core.storage.sealed import checksum_of
 from knowledge_core.storage.vector_index import VectorIndex
 from knowledge_core.types import Vectors
 
@@ -293,7 +295,7 @@ def test_rows_of_another_record_or_contract_are_discarded(index: VectorIndex, tm
     assert "another record" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="two").discarded or "")
     assert "another record" in (VectorIndex.load(tmp_path, dimensions=64, tag="one").discarded or "")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(published_files, "LAYOUT", 2)
+        patched.setattr(row_file, "LAYOUT", row_file.LAYOUT + 1)
         assert "another version" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
     (tmp_path / "vectors.head").write_bytes(b"something else, and long enough to have a header of its own" * 9)
     assert "not a file of this program" in (VectorIndex.load(tmp_path, dimensions=DIM, tag="one").discarded or "")
@@ -366,3 +368,181 @@ def test_a_refusing_disk_leaves_what_was_published(index: VectorIndex, tmp_path:
     index.save()
     again = VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
     assert (again.generation, again.snapshot().size) == (4, 400)
+
+
+def take_graph(index: VectorIndex, *, at_once: int = 300, copies: tuple[tuple[int, int], ...] = ()) -> None:
+    """Let the index be searched by a graph of what it holds, which took that in step by step, each from the last file."""
+    snapshot, graph = index.snapshot(), index.snapshot().graph
+    left_out = [copy for _, copy in copies]
+    draft = Draft(DIM, graph)
+    for keys, rows in snapshot.blocks(at_once):
+        new = ~np.isin(keys, [*draft.keys, *left_out])
+        draft.add(keys[new], rows[new])
+    publish(index, draft, draft.keys, copies)
+
+
+def publish(index: VectorIndex, draft: Draft, held: np.ndarray, copies: tuple[tuple[int, int], ...] = ()) -> None:
+    path = index.graphs.beside()
+    draft.write(path)
+    facts = GraphFacts(index.generation, int(index.snapshot().all_keys[-1]), len(draft), expansion=128)
+    pairs = np.array(copies, np.int64).reshape(-1, 2)
+    index.take(index.graphs.publish(path, checksum_of(path, path.stat().st_size), facts, held, pairs))
+
+
+def again(tmp_path: Path) -> VectorIndex:
+    return VectorIndex.load(tmp_path, dimensions=DIM, tag="one")
+
+
+def spoil(tmp_path: Path) -> None:
+    """Let the row file hold nothing but zeros, also for those who mapped it: what still reads it gives itself away."""
+    (path,) = tmp_path.glob("vectors-*.int8")
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+
+
+def is_in_graph(index: VectorIndex, keys: np.ndarray) -> bool:
+    """Say whether these neighbouring rows are given as they lie in the graph's file."""
+    graph = index.snapshot().graph
+    return (
+        graph is not None and graph.matrix is not None and np.shares_memory(index.snapshot().rows(keys), graph.matrix)
+    )
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector_snapshot, "EXACT_UP_TO", 100)
+
+
+def test_what_the_graph_holds_is_read_from_its_file_alone(index: VectorIndex, tmp_path: Path, few: None) -> None:
+    vectors, queries = clustered(1_000), clustered(20, seed=4)
+    keys = np.arange(1, 1_001)
+    index.apply(1, keys, vectors, [])
+    index.save()
+    filters = (None, keys[::11], keys[::3])
+    expected = [index.snapshot().nearest(queries, 10, allowed) for allowed in filters]
+    take_graph(index)
+    spoil(tmp_path)
+    snapshot = index.snapshot()
+    for allowed, answers in zip(filters, expected, strict=True):
+        found = snapshot.nearest(queries, 10, allowed)
+        hits = sum(len(set(one.found) & set(other.found)) for one, other in zip(found, answers, strict=True))
+        assert hits >= 0.99 * sum(len(each.found) for each in answers)
+    assert snapshot.nearest(queries, 10, keys[::11]) == expected[1]  # few enough to compare all
+    assert np.array_equal(snapshot.rows(keys), quantise(vectors))
+    assert not snapshot.without_slots().rows(keys).any()
+    assert is_in_graph(index, keys[200:900])
+
+
+def test_rows_stay_what_they_are_while_keys_go_and_come_and_graphs_follow(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(3_000)
+    alive: set[int] = set()
+    draw = np.random.default_rng(3)
+    for step in range(10):
+        new = np.arange(step * 300 + 1, step * 300 + 301)[draw.random(300) < 0.9]
+        gone = [key for key in sorted(alive) if draw.random() < 0.2]
+        index.apply(step + 1, new, vectors[new - 1], gone)
+        alive = alive - set(gone) | set(new.tolist())
+        if step % 3 == 0:
+            take_graph(index)
+        if step % 2:
+            index.save()  # half of them dead at times: rows are written anew
+        for each in (index, again(tmp_path)) if step % 2 else (index,):
+            keys = each.snapshot().keys
+            assert keys.tolist() == sorted(alive)
+            mixed = draw.permutation(keys)
+            assert np.array_equal(each.snapshot().rows(mixed), quantise(vectors[mixed - 1]))
+            by_block = [rows for _, rows in each.snapshot().blocks(128)]
+            assert np.array_equal(np.concatenate(by_block), quantise(vectors[keys - 1]))
+
+
+def test_rows_written_anew_are_found_in_the_graph_by_their_new_places(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(400)
+    index.apply(1, np.arange(1, 401), vectors, [])
+    index.save()
+    take_graph(index)
+    held = index.snapshot()
+    index.apply(2, *NOTHING, [2, *range(1, 400, 2)])
+    index.save()
+    assert published(tmp_path)[-2:] == ["vectors-2.int8", "vectors.head"]
+    reopened = again(tmp_path)
+    spoil(tmp_path)
+    for snapshot in (index.snapshot(), reopened.snapshot()):
+        assert np.array_equal(snapshot.rows(snapshot.keys), quantise(vectors[snapshot.keys - 1]))
+        assert snapshot.nearest(vectors[9:10], 1)[0].found[0][0] == 10
+    assert np.array_equal(held.rows(np.arange(1, 401)), quantise(vectors))
+
+
+def test_equal_rows_of_which_the_graph_holds_one_are_all_read_there(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(300)
+    vectors[[49, 199, 299]] = vectors[9]
+    index.apply(1, np.arange(1, 301), vectors, [])
+    index.save()
+    take_graph(index, copies=((10, 50), (10, 200), (10, 300)))
+    index.apply(2, *NOTHING, [10])  # what stands for the others is gone
+    reopened = again(tmp_path)
+    spoil(tmp_path)
+    for each in (index, reopened):
+        keys = np.setdiff1d(np.arange(1, 301), [10])
+        assert np.array_equal(each.snapshot().rows(keys), quantise(vectors[keys - 1]))
+    assert found(index, vectors[9], 3) == [50, 200, 300]
+
+
+def test_a_key_that_was_gone_when_the_graph_was_built_is_read_from_the_rows(index: VectorIndex) -> None:
+    vectors = clustered(200)
+    index.apply(1, np.arange(1, 201), vectors, [])
+    index.save()
+    index.apply(2, *NOTHING, [7, 8])
+    take_graph(index)
+    index.apply(3, numbers(7), vectors[6:7], [])
+    keys = numbers(7, 6, 200)
+    assert np.array_equal(index.snapshot().rows(keys), quantise(vectors[keys - 1]))
+
+
+def test_a_graph_that_outlives_its_rows_serves_them_as_they_come_back(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(600)
+    index.apply(1, np.arange(1, 601), vectors, [])
+    take_graph(index)
+    index.clear(keep_graph=True)
+    for begin in range(0, 600, 200):  # as they are read again from the record
+        index.apply(begin + 1, np.arange(begin + 1, begin + 201), vectors[begin : begin + 200], [])
+        keys = index.snapshot().keys
+        assert np.array_equal(index.snapshot().rows(keys), quantise(vectors[: begin + 200]))
+    index.save()
+    spoil(tmp_path)
+    assert np.array_equal(index.snapshot().rows(np.arange(1, 601)), quantise(vectors))
+
+
+def test_a_snapshot_reads_on_from_a_graph_that_was_replaced(index: VectorIndex, tmp_path: Path) -> None:
+    vectors = clustered(700)
+    index.apply(1, np.arange(1, 501), vectors[:500], [])
+    index.save()
+    take_graph(index)
+    held = index.snapshot()
+    index.apply(2, np.arange(501, 701), vectors[500:], [])
+    take_graph(index)
+    assert [name for name in published(tmp_path) if name.endswith("usearch")] == ["graph-2.usearch"]
+    index.save()
+    spoil(tmp_path)
+    assert np.array_equal(held.rows(np.arange(1, 501)), quantise(vectors[:500]))
+    assert np.array_equal(index.snapshot().rows(np.arange(1, 701)), quantise(vectors))
+
+
+def test_a_graph_whose_file_orders_rows_otherwise_is_searched_and_its_rows_read_elsewhere(
+    index: VectorIndex, tmp_path: Path, few: None
+) -> None:
+    vectors, queries = clustered(1_000), clustered(20, seed=4)
+    keys = np.arange(1, 1_001)
+    index.apply(1, keys, vectors, [])
+    index.save()
+    expected = index.snapshot().nearest(queries, 10, keys[::11])
+    draft = Draft(DIM, None)
+    draft.add(keys[::-1].copy(), quantise(vectors)[::-1].copy())
+    publish(index, draft, keys)
+    for each in (index, again(tmp_path)):
+        snapshot = each.snapshot()
+        assert snapshot.graph is not None
+        assert snapshot.graph.matrix is None
+        assert snapshot.nearest(vectors[4:5], 1)[0].exact is False
+        assert snapshot.nearest(vectors[4:5], 1)[0].found[0][0] == 5
+        assert snapshot.nearest(queries, 10, keys[::11]) == expected
+        assert np.array_equal(snapshot.rows(keys), quantise(vectors))

@@ -22,7 +22,7 @@ def check(view: View, log: Log, vectors: VectorIndex, words: LexicalIndex) -> li
     """Return what was found, in words; "damaged" where something is wrong."""
     return [
         *_record(view, log),
-        *_vectors(view, log),
+        *_vectors(view, log, vectors.snapshot().without_slots()),
         *_graph(vectors.snapshot()),
         *_words(view, log, words, vectors),
     ]
@@ -46,7 +46,8 @@ def _record(view: View, log: Log) -> Iterator[Finding]:
     )
 
 
-def _vectors(view: View, log: Log) -> Iterator[Finding]:
+def _vectors(view: View, log: Log, row_file: VectorSnapshot) -> Iterator[Finding]:
+    """Compare with the record what searches read, and what a graph would be made of."""
     keys = log.keys_since(0)
     held = view.all_keys()
     if not np.array_equal(keys, held):
@@ -61,8 +62,8 @@ def _vectors(view: View, log: Log) -> Iterator[Finding]:
         broken += int((~good).sum())
         sound = np.where(good[:, None], batch, 0) / np.where(good, norms, 1)[:, None]
         expected = quantise(sound.astype(np.float32))
-        rows = view.quantised(keys[begin : begin + BATCH])[1]
-        different += int(((expected != rows).any(axis=1) & good).sum())
+        rows = view.quantised(keys[begin : begin + BATCH])[1], row_file.rows(keys[begin : begin + BATCH])
+        different += int((np.logical_or(*((expected != each).any(axis=1) for each in rows)) & good).sum())
     if broken:
         yield Finding(
             "damaged", f"Record: {broken} vectors are not finite or not of norm 1; index their documents again."
@@ -77,10 +78,8 @@ def _graph(vectors: VectorSnapshot) -> Iterator[Finding]:
     graph = vectors.graph
     if graph is None:
         return
-    lacking = 0
-    for keys, rows in vectors.blocks(BATCH):
-        covered = keys <= graph.facts.last
-        lacking += graph.lacking(keys[covered], rows[covered])
+    last, blocks = graph.facts.last, vectors.without_slots().blocks(BATCH)
+    lacking = graph.lacking((keys[keys <= last], rows[keys <= last]) for keys, rows in blocks)
     if not graph.is_sound():
         yield Finding("damaged", "VectorIndex: the graph's file differs from its checksum.")
     elif lacking:

@@ -4,8 +4,10 @@ Rules it keeps:
 - rows are int8 of `quantising`, the metric is their inner product, and only products leave: higher is better;
 - a published graph is never changed; its file is opened only after its checksum, for USearch follows a damaged one off
   the memory (a flipped bit ended the process in 18 of 40 trials);
-- USearch serves one call at a time, so each searching thread has a view of its own; they share the file's pages;
-- equal rows hollow a graph out (5 % copies of one row: recall 0.585): it holds one of them, and knows the others.
+- USearch serves one call at a time, so each searching thread has a view of its own, all of one mapping of the file;
+- equal rows hollow a graph out (5 % copies of one row: recall 0.585): it holds one of them, and knows the others;
+- its file begins with the rows themselves, in the order in which they were added: they are read from there, so that a
+  search need not touch a second copy of them. Where a file does not look like that, it is only searched.
 
 It knows nothing of what is alive or allowed, and nothing of threads that build.
 """
@@ -15,12 +17,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from usearch.compiled import MetricKind, ScalarKind
 from usearch.index import Index
 
@@ -30,44 +34,69 @@ from knowledge_core.storage.published import Published
 from knowledge_core.storage.quantising import Rows
 from knowledge_core.storage.scanning import Products
 from knowledge_core.storage.sealed import UnusableFileError, checksum_of
+from knowledge_core.storage.sorted_keys import NO_KEYS, among, runs, spread
 from knowledge_core.storage.values import Keys
+
+Slots = npt.NDArray[np.int32]
+
+LAYOUT = 2  # of the head; another one is made anew
 
 REMEDY = "Run `kcore doctor --repair`: graphs are made from the record."
 CONNECTIVITY = 16
 EXPANSION_ADD = 128
 ONE_THREAD = 1  # of a search: others wait for none of them
-VIEWS = max(2, os.cpu_count() or 1)  # of one graph; each takes about 40 bytes a vector, and more could not run at once
+VIEWS = max(2, os.cpu_count() or 1)  # of one graph; each takes about 17 bytes a vector, and more could not run at once
+BEFORE_ROWS = 8  # bytes in a graph's file: two u32, how many rows, and bytes a row (USearch 2)
+ROWS_TRIED = 64  # whether they lie where they are expected
 
 
 @dataclass(frozen=True)
 class GraphFacts:
     """What is known of a graph. last: it covers every key up to this. entries: how many distinct rows it holds.
 
-    generation: of the record, when it was built. expansion: of a search, as it was tuned when there were `tuned` entries.
+    generation: of the record, when it was built. expansion: of a search, as it was tuned then.
     """
 
     generation: int
     last: int
     entries: int
     expansion: int
-    tuned: int
 
 
 class Graph:
-    """A published graph, open to be searched by several threads at once."""
+    """A published graph, open to be searched by several threads at once.
 
-    def __init__(self, path: Path, facts: GraphFacts, copies: Keys, *, size: int, checksum: int) -> None:
-        """Use `GraphFile`. copies: (m, 2), a key in the graph and one with the same row, ascending."""
+    matrix: (n, d) int8, its rows as they lie in its file, mapped; None where the file looks otherwise than expected.
+    Whoever holds a part of it keeps the mapping alive, after the graph was replaced and its file deleted, too.
+    """
+
+    def __init__(
+        self, path: Path, facts: GraphFacts, held: tuple[Keys, Keys], copies: Keys, *, size: int, checksum: int
+    ) -> None:
+        """Use `GraphFile`. held: runs of the keys in it. copies: (m, 2), one of these and one with the same row, ascending."""
         self.path, self.facts, self.copies = path, facts, copies
-        self._bytes, self._checksum = size, checksum
-        self._free = [_view(path)]
+        self._held, self._bytes, self._checksum = held, size, checksum
+        self._mapped = _mapped(path)
+        self._free = [self._view()]
         self._opened = 1
         self._turn = threading.Condition()
+        self.matrix = self._rows_in_file()
 
     @property
     def covered(self) -> int:
         """Return how many keys it finds, those included that were removed since it was built."""
         return self.facts.entries + len(self.copies)
+
+    @property
+    def held(self) -> Keys:
+        """Return the keys in it, ascending: (n,)."""
+        return spread(*self._held)
+
+    def slots(self, keys: Keys) -> Slots:
+        """Return in which row of `matrix` each key's lies: (n,); -1 where in none."""
+        slots, there = among(self.held, self._standing_for(keys))
+        there &= self.matrix is not None
+        return np.where(there, slots, -1).astype(np.int32)
 
     def nearest(self, query: Rows, count: int, *, least: int = 0) -> tuple[Keys, Products]:
         """Return keys and inner products of nearly the best `count` rows, best first, keys of equal rows included.
@@ -80,16 +109,17 @@ class Graph:
         products = (1 - found.distances.reshape(-1)).astype(np.int32)  # as float32 they were exact: far below 2**24
         return self._with_copies(found.keys.reshape(-1).astype(np.int64), products)
 
-    def lacking(self, keys: Keys, rows: Rows) -> int:
+    def lacking(self, blocks: Iterable[tuple[Keys, Rows]]) -> int:
         """Return how many of these keys the graph does not hold, or with another row; those of equal rows are known."""
-        stands_for = dict(self.copies[:, ::-1].tolist())
-        held = np.array([stands_for.get(key, key) for key in keys.tolist()], np.int64)
-        with self._one_view() as view:
+        view, lacking = self._view(lookups=True), 0
+        for keys, rows in blocks:
+            held = self._standing_for(keys)
             there = np.asarray(view.contains(held), bool) if len(held) else np.empty(0, bool)
             same = np.zeros(len(held), bool)
             if there.any():
                 same[there] = (np.array(view.get(held[there])) == rows[there]).all(axis=1)
-        return int((~same).sum())
+            lacking += int((~same).sum())
+        return lacking
 
     def is_sound(self) -> bool:
         """Say whether every byte of the file is still as it was published."""
@@ -97,6 +127,29 @@ class Graph:
             return checksum_of(self.path, self._bytes) == self._checksum
         except UnusableFileError:
             return False
+
+    def _standing_for(self, keys: Keys) -> Keys:
+        """Return for each key the one that is in the graph, if any is: of keys with equal rows only one."""
+        if not len(self.copies):
+            return keys
+        pairs = self.copies[np.argsort(self.copies[:, 1])]
+        places, is_copy = among(pairs[:, 1], keys)
+        return np.where(is_copy, pairs[np.minimum(places, len(pairs) - 1), 0], keys)
+
+    def _rows_in_file(self) -> Rows | None:
+        """Return the rows in the mapped file, after a look whether they are there: another USearch may write otherwise."""
+        held, view = self.held, self._view(lookups=True)
+        count, dimensions = len(held), view.ndim
+        end = BEFORE_ROWS + count * dimensions
+        if end > len(self._mapped) or self._mapped[:BEFORE_ROWS].view("<u4").tolist() != [count, dimensions]:
+            return None
+        matrix = self._mapped[BEFORE_ROWS:end].view(np.int8).reshape(count, dimensions)
+        tried = np.linspace(0, count - 1, ROWS_TRIED).astype(np.int64)
+        there = bool(np.all(view.contains(held[tried])))
+        return matrix if there and np.array_equal(np.array(view.get(held[tried])), matrix[tried]) else None
+
+    def _view(self, *, lookups: bool = False) -> Index:
+        return _opened(self.path, self._mapped, view=True, lookups=lookups)
 
     def _with_copies(self, keys: Keys, products: Products) -> tuple[Keys, Products]:
         if not len(self.copies):
@@ -119,7 +172,7 @@ class Graph:
             self._opened += view is None
         try:
             if view is None:
-                view = _view(self.path)
+                view = self._view()
             yield view
         finally:
             with self._turn:
@@ -140,18 +193,26 @@ class Draft:
             StorageError: the copy cannot be read.
         """
         if base is None:
+            self._held: list[Keys] = []
             self._index = Index(
                 ndim=dimensions, metric=MetricKind.IP, dtype=ScalarKind.I8, connectivity=CONNECTIVITY,
                 expansion_add=EXPANSION_ADD,
             )  # fmt: skip
         else:
-            self._index = _opened(base.path, view=False)
+            self._held = [base.held]
+            self._index = _opened(base.path, os.fspath(base.path), view=False, lookups=True)
             self._index.expansion_add = EXPANSION_ADD  # type: ignore[misc]  # its stubs lack the setter; is not restored
 
     def add(self, keys: Keys, rows: Rows) -> None:
-        """Add rows that are not there yet. keys: (n,), from 1 on, new. rows: (n, d)."""
+        """Add rows that are not there yet. keys: (n,), from 1 on, ascending, above all that are there. rows: (n, d)."""
         assert rows.dtype == np.int8, "USearch would convert anything else, and silently"
         self._index.add(keys, rows, copy=True, threads=ONE_THREAD)
+        self._held.append(keys)
+
+    @property
+    def keys(self) -> Keys:
+        """Return what was added, ascending: the order in which the file has the rows."""
+        return np.concatenate([NO_KEYS, *self._held])
 
     def __len__(self) -> int:
         return len(self._index)
@@ -193,7 +254,7 @@ class GraphFile:
     """The published graph of one collection: at most one counts."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._files = Published(folder, "graph", "usearch", dimensions=dimensions, tag=tag)
+        self._files = Published(folder, "graph", "usearch", layout=LAYOUT, dimensions=dimensions, tag=tag)
 
     def read(self) -> Graph | None:
         """Open what is published, every byte checked; None where there is nothing.
@@ -204,7 +265,7 @@ class GraphFile:
         head = self._files.read_head()
         if head is None:
             return None
-        facts, (copies,) = head
+        facts, (starts, lengths, copies) = head
         path = self._files.path(facts["number"])
         try:
             if checksum_of(path, facts["bytes"]) != facts["checksum"]:
@@ -212,6 +273,7 @@ class GraphFile:
             graph = Graph(
                 path,
                 GraphFacts(**facts["graph"]),
+                (starts, lengths),
                 copies.reshape(-1, 2),
                 size=facts["bytes"],
                 checksum=facts["checksum"],
@@ -226,8 +288,8 @@ class GraphFile:
         path = self._files.path(self._files.next_number())
         return path.with_name(path.name + TEMPORARY)
 
-    def publish(self, written: Path, checksum: int, facts: GraphFacts, copies: Keys) -> Graph:
-        """Let a written graph be the one that counts, and return it open; older ones go.
+    def publish(self, written: Path, checksum: int, facts: GraphFacts, held: Keys, copies: Keys) -> Graph:
+        """Let a written graph be the one that counts, and return it open; older ones go. held, copies: as in `Graph`.
 
         Raises:
             StorageFull, StorageError: the one before counts still.
@@ -238,9 +300,9 @@ class GraphFile:
             written.rename(path)
         except OSError as error:
             raise refusal(error, path.name) from error
-        graph = Graph(path, facts, copies, size=size, checksum=checksum)
+        graph = Graph(path, facts, runs(held), copies, size=size, checksum=checksum)
         about = {"number": number, "bytes": size, "checksum": checksum, "graph": asdict(facts)}
-        self._files.write_head(about, [copies.reshape(-1)])
+        self._files.write_head(about, [*runs(held), copies.reshape(-1)])
         self._files.sweep(path)
         return graph
 
@@ -253,18 +315,26 @@ class GraphFile:
         self._files.remove()
 
 
-def _view(path: Path) -> Index:
-    return _opened(path, view=True)
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    """Map a graph's file into memory. It stays as it is for as long as someone holds that, deleted or not.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return np.asarray(np.memmap(path, np.uint8, "r"))
+    except (ValueError, OSError) as error:
+        raise StorageError(f"{path.name} cannot be opened: {error}. {REMEDY}") from error
 
 
-def _opened(path: Path, *, view: bool) -> Index:
-    """Open a graph's file, which was checked.
+def _opened(path: Path, source: Any, *, view: bool, lookups: bool) -> Index:
+    """Open a graph that was checked, from its file or from a mapping of it. lookups: by keys, at 34 bytes a vector.
 
     Raises:
         StorageError: it is not a graph of ours.
     """
     try:
-        index = Index.restore(os.fspath(path), view=view)  # of a missing file: None
+        index = Index.restore(source, view=view, enable_key_lookups=lookups)  # of a missing file: None
     except (RuntimeError, ValueError, OSError) as error:
         raise StorageError(f"{path.name} cannot be opened: {error}. {REMEDY}") from error
     if index is None or index.metric_kind != MetricKind.IP or index.dtype != ScalarKind.I8:

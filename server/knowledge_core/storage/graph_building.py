@@ -41,7 +41,6 @@ GROWN = 1 / 8  # of the graph: 125,000 of a million rows are compared one by one
 LEAST_GROWN = 5_000  # rows; 0.2 to 1 ms
 BEHIND = 1 / 64  # of the graph, when nothing is written for a while
 QUIET = 10.0  # seconds
-TUNED_AGAIN = 1.25  # times the size that it was tuned at: the expansion that is needed grows slowly
 GONE = 1 / 3
 BLOCK = 16_384  # rows that are read together: 768 dimensions take 12 MB
 ADDED_AT_ONCE = 1_000  # rows between two looks whether to stop: 0.1 to 0.3 s
@@ -138,11 +137,11 @@ class GraphBuilder:
     def _build(self, snapshot: VectorSnapshot) -> None:
         began = time.monotonic()
         made = self._drafted(snapshot)
-        tuned = made and self._tuned(made[0], snapshot)
-        if made is None or tuned is None:
+        expansion = made and self._tuned(made[0], snapshot)
+        if made is None or expansion is None:
             return
         draft, copies, added = made
-        facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), *tuned)
+        facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), expansion)
         path = self._index.graphs.beside()
         draft.write(path)
         checksum = checksum_of(path, path.stat().st_size)
@@ -150,7 +149,7 @@ class GraphBuilder:
             if self._stopped.is_set():
                 path.unlink(missing_ok=True)
                 return
-            self._index.take(self._index.graphs.publish(path, checksum, facts, copies))
+            self._index.take(self._index.graphs.publish(path, checksum, facts, draft.keys, copies))
             self._published()
         seconds = time.monotonic() - began
         work = self.work
@@ -177,16 +176,11 @@ class GraphBuilder:
                 added += int(new_ones.sum())
         return draft, copies, added
 
-    def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> tuple[int, int] | None:
+    def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> int | None:
         """Return the smallest expansion at which questions find the best ten that comparing all finds; None: stopped.
 
-        And the size that it was found at. The questions are what was asked lately, and pseudo-questions where that is
-        too little.
+        The questions are what was asked lately, and pseudo-questions where that is too little.
         """
-        if snapshot.graph is not None and not worn(snapshot):
-            known = snapshot.graph.facts
-            if len(draft) < TUNED_AGAIN * known.tuned:
-                return known.expansion, known.tuned
         asked = snapshot.asked.rows()
         questions = np.concatenate([asked, pseudo_questions(snapshot, QUESTIONS - len(asked))])
         truth = []
@@ -195,12 +189,14 @@ class GraphBuilder:
                 return None
             truth.append(draft.truth(question, TUNED_FOR))
         for expansion in EXPANSIONS:
-            if self._stopped.is_set():
-                return None
-            found = [draft.found(each, AMONG, expansion) & best for each, best in zip(questions, truth, strict=True)]
-            if sum(map(len, found)) >= AGREEMENT * sum(map(len, truth)):
-                return expansion, len(draft)
-        return EXPANSIONS[-1], len(draft)
+            found = 0
+            for question, best in zip(questions, truth, strict=True):
+                if self._stopped.is_set():
+                    return None
+                found += len(draft.found(question, AMONG, expansion) & best)
+            if found >= AGREEMENT * sum(map(len, truth)):
+                return expansion
+        return EXPANSIONS[-1]
 
 
 def due(snapshot: VectorSnapshot) -> bool:

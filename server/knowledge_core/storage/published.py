@@ -14,17 +14,15 @@ from knowledge_core.storage.atomic import TEMPORARY, remove_file
 from knowledge_core.storage.sealed import UnusableFileError, read_sealed, seal, write_sealed
 from knowledge_core.storage.values import Keys
 
-LAYOUT = 1  # of what heads say and files hold; another one is made anew
-
 
 class Published:
     """The files `NAME-1.SUFFIX`, `NAME-2.SUFFIX` ... and `NAME.head` of one folder, for one record and contract."""
 
-    def __init__(self, folder: Path, name: str, suffix: str, *, dimensions: int, tag: str) -> None:
-        """Tag: whatever must not have changed for the content to be of use."""
+    def __init__(self, folder: Path, name: str, suffix: str, *, layout: int, dimensions: int, tag: str) -> None:
+        """Tag: whatever must not have changed for the content to be of use. layout: of what head and file hold."""
         self._folder, self._name, self._suffix = folder, name, suffix
         self.head = folder / f"{name}.head"
-        self._owner = {"layout": LAYOUT, "seal": seal(tag), "dimensions": dimensions}
+        self._owner = {"layout": layout, "seal": seal(tag), "dimensions": dimensions}
 
     def path(self, number: int) -> Path:
         """Return where the file of this number lies."""

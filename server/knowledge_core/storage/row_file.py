@@ -20,7 +20,10 @@ from knowledge_core.storage.atomic import refusal
 from knowledge_core.storage.published import Published
 from knowledge_core.storage.quantising import Rows
 from knowledge_core.storage.sealed import UnusableFileError, checksum_of
+from knowledge_core.storage.sorted_keys import runs, spread
 from knowledge_core.storage.values import Keys
+
+LAYOUT = 1  # of the head and of the rows; another one is made anew
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class RowFile:
     """The published rows of one collection. One thread calls it."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._files = Published(folder, "vectors", "int8", dimensions=dimensions, tag=tag)
+        self._files = Published(folder, "vectors", "int8", layout=LAYOUT, dimensions=dimensions, tag=tag)
         self._dimensions = dimensions
         self._number = 0
         self._size = self._checksum = 0
@@ -62,7 +65,7 @@ class RowFile:
             raise UnusableFileError(f"{path.name}: damaged (its checksum differs)")
         self._files.sweep(path)
         self._number, self._size, self._checksum = facts["number"], size, checksum
-        return SavedRows(facts["generation"], _spread(starts, lengths), dead, self._map(path, size))
+        return SavedRows(facts["generation"], spread(starts, lengths), dead, self._map(path, size))
 
     def append(self, generation: int, keys: Keys, dead: Keys, more: Rows) -> Rows:
         """Publish `more` behind what there is, and that all of it now has these keys and dead; return all, mapped.
@@ -79,7 +82,7 @@ class RowFile:
         elif not size:
             self._write(path, more)
         facts = {"generation": generation, "number": self._number, "size": size, "checksum": checksum}
-        self._files.write_head(facts, [*_runs(keys), dead])
+        self._files.write_head(facts, [*runs(keys), dead])
         self._size, self._checksum = size, checksum
         self._files.sweep(path)
         return self._map(path, size)
@@ -128,25 +131,3 @@ class RowFile:
             return np.asarray(np.memmap(path, np.int8, "r", shape=(size, self._dimensions)))
         except OSError as error:
             raise refusal(error, path.name) from error
-
-
-def _runs(keys: Keys) -> tuple[Keys, Keys]:
-    """Return where runs of consecutive keys start, and their lengths: a few numbers, as keys are counted upwards.
-
-    >>> [each.tolist() for each in _runs(np.array([1, 2, 3, 7, 8]))]
-    [[1, 7], [3, 2]]
-    """
-    if not len(keys):
-        return keys, keys
-    begins = np.flatnonzero(np.diff(keys, prepend=keys[0] - 2) != 1)
-    return keys[begins], np.diff(begins, append=len(keys)).astype(np.int64)
-
-
-def _spread(starts: Keys, lengths: Keys) -> Keys:
-    """Return the keys of runs.
-
-    >>> _spread(np.array([1, 7]), np.array([3, 2])).tolist()
-    [1, 2, 3, 7, 8]
-    """
-    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return np.repeat(starts, lengths) + within

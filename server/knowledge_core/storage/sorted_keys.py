@@ -1,4 +1,4 @@
-"""Ascending keys, and where others lie among them: n log m, where NumPy's own `isin` would sort both each time."""
+"""Ascending keys: where others lie among them (n log m; NumPy's `isin` would sort both each time), and as runs."""
 
 from __future__ import annotations
 
@@ -20,3 +20,25 @@ def among(ascending: Keys, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
     if not len(ascending):
         return places, np.zeros(len(keys), bool)
     return places, ascending[np.minimum(places, len(ascending) - 1)] == keys
+
+
+def runs(keys: Keys) -> tuple[Keys, Keys]:
+    """Return where runs of consecutive keys start, and their lengths: a few numbers, as keys are counted upwards.
+
+    >>> [each.tolist() for each in runs(np.array([1, 2, 3, 7, 8]))]
+    [[1, 7], [3, 2]]
+    """
+    if not len(keys):
+        return keys, keys
+    begins = np.flatnonzero(np.diff(keys, prepend=keys[0] - 2) != 1)
+    return keys[begins], np.diff(begins, append=len(keys)).astype(np.int64)
+
+
+def spread(starts: Keys, lengths: Keys) -> Keys:
+    """Return the keys of runs.
+
+    >>> spread(np.array([1, 7]), np.array([3, 2])).tolist()
+    [1, 2, 3, 7, 8]
+    """
+    within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return np.repeat(starts, lengths) + within

@@ -24,7 +24,7 @@ from knowledge_core.storage.row_file import RowFile
 from knowledge_core.storage.sealed import UnusableFileError
 from knowledge_core.storage.sorted_keys import NO_KEYS, among
 from knowledge_core.storage.values import Keys
-from knowledge_core.storage.vector_snapshot import Asked, VectorSnapshot
+from knowledge_core.storage.vector_snapshot import NO_SLOTS, Asked, VectorSnapshot
 from knowledge_core.types import Vectors
 
 SMALLEST_CAPACITY = 256  # rows; below it doubling is only churn
@@ -45,7 +45,7 @@ class VectorIndex:
         self._file = RowFile(folder, dimensions=dimensions, tag=tag)
         nothing = np.empty((0, dimensions), np.int8)
         self._keys, self._tail = NO_KEYS, nothing  # with room behind what counts
-        self._current = VectorSnapshot(0, NO_KEYS, NO_KEYS, nothing, nothing, None, Asked(dimensions))
+        self._current = VectorSnapshot(0, NO_KEYS, NO_KEYS, nothing, nothing, None, NO_SLOTS, Asked(dimensions))
         self._published = -1  # the generation on the disk
         self.discarded: str | None = None
 
@@ -71,7 +71,7 @@ class VectorIndex:
         except UnusableFileError as reason:
             reasons.append(str(reason))
         try:
-            index._current = replace(index._current, graph=index.graphs.read())
+            index._current = index._current.with_graph(index.graphs.read())
         except UnusableFileError as reason:
             reasons.append(str(reason))
         index.discarded = "; ".join(reasons) or None
@@ -131,12 +131,12 @@ class VectorIndex:
         else:
             matrix = self._file.append(now.generation, now.all_keys, now.dead, now.tail)
         self._tail = np.empty((0, now.dimensions), np.int8)
-        self._current = replace(now, saved=matrix, tail=self._tail)
+        self._current = replace(now, saved=matrix, tail=self._tail).with_graph(now.graph)  # places may be others
         self._published = now.generation
 
     def take(self, graph: Graph) -> None:
         """Search by this graph from now on."""
-        self._current = replace(self._current, graph=graph)
+        self._current = self._current.with_graph(graph)
 
     def clear(self, *, keep_graph: bool = False) -> None:
         """Forget everything, the files too, and be at generation 0. keep_graph: but for the graph.
@@ -150,7 +150,7 @@ class VectorIndex:
         nothing = np.empty((0, self._current.dimensions), np.int8)
         self._keys, self._tail, self._published = NO_KEYS, nothing, -1
         graph = self._current.graph if keep_graph else None
-        self._current = VectorSnapshot(0, NO_KEYS, NO_KEYS, nothing, nothing, graph, self._current.asked)
+        self._current = VectorSnapshot(0, NO_KEYS, NO_KEYS, nothing, nothing, graph, NO_SLOTS, self._current.asked)
 
     def _append(self, generation: int, added: Keys, rows: Rows, dead: Keys) -> None:
         """Write behind the last row, where no snapshot looks; copy to twice the room when there is none."""
@@ -169,13 +169,13 @@ class VectorIndex:
 
     def _insert(self, generation: int, added: Keys, rows: Rows, dead: Keys) -> None:
         """Put keys below the last, which the record never does: all rows to memory, and no graph."""
-        now = replace(self._current, dead=dead)
+        now = replace(self._current, dead=dead).with_graph(None)
         keys = np.concatenate([now.keys, added])
         order = np.argsort(keys, kind="stable")
         matrix = np.concatenate([now.rows(now.keys), rows])[order]
         self._keys, self._tail = keys[order], matrix
         self._current = replace(
-            now, generation=generation, all_keys=self._keys, dead=NO_KEYS, saved=matrix[:0], tail=matrix, graph=None
+            now, generation=generation, all_keys=self._keys, dead=NO_KEYS, saved=matrix[:0], tail=matrix
         )
 
 
