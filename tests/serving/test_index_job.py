@@ -291,7 +291,7 @@ async def test_progress_has_its_numbers(home):
             assert item["done"] < item["total"] == 200
             assert item["chunks"] > 0
             assert item["tokens_per_second"] > 0
-            assert item["seconds_left"] > 0
+            assert item["seconds_left"] >= 0
             gated.open()
 
 
