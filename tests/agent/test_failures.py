@@ -84,6 +84,7 @@ async def test_an_answer_cut_at_the_most_tokens_is_shown_and_said_to_be_cut(agen
     assert (answer.text, "cut at 4096 tokens" in answer.stopped) == ("Power is", True)
 
 
+@pytest.mark.slow
 async def test_when_the_time_is_over_what_has_come_is_the_answer(agent, endpoint, api):
     answer = await asked(agent, api, endpoint, Slow("Power, and", 5), pipeline=True, budget=Budget(seconds=1.5))
     assert (answer.text, "1.5 seconds" in answer.stopped) == ("Power, and", True)

@@ -85,6 +85,7 @@ def test_logs_follow_what_is_added(home):
         follower.communicate()
 
 
+@pytest.mark.slow
 def test_uninstall_says_what_would_go_asks_and_leaves_what_is_not_ours(home):
     kcore(home, "list")
     pid = owner_pid(home)

@@ -139,6 +139,7 @@ def test_a_taken_port_is_named_and_options_without_http_are_wrong_usage(tmp_path
         assert kcore(home, "serve", "--port", "1").returncode == 2
 
 
+@pytest.mark.slow
 async def test_subscribers_hear_which_documents_changed_whoever_changed_them(home, door):
     heard = []
     async with connected(door, "2026-07-28") as client:
@@ -171,6 +172,7 @@ def index_over_a_pipe(home: Path) -> None:
         pipe.call("index", documents=documents, collection="news", wait_seconds=60)
 
 
+@pytest.mark.slow
 async def test_the_door_of_a_killed_owner_is_opened_anew_at_the_same_address_and_closes_with_its_command(home, door):
     os.kill(owner_pid(home), signal.SIGKILL)
     assert await anyio.to_thread.run_sync(door.opened) == door.url

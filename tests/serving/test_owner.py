@@ -176,6 +176,7 @@ def test_on_loopback_nobody_comes_in_without_the_secret(home):
                 assert said.readline() == b""
 
 
+@pytest.mark.slow
 def test_a_program_that_took_a_dead_owners_port_learns_nothing_and_an_owner_starts(home):
     kcore(home, "list", **{TRANSPORT: "tcp"})
     address = address_of(home)
@@ -227,6 +228,7 @@ def test_roots_that_a_clients_configuration_names_are_allowed_and_wrong_ones_tol
 # -- ending ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_owner_ends_when_nobody_has_needed_it_for_the_configured_time(tmp_path):
     with own_home(tmp_path, owner={"idle_minutes": 0.01}) as home:
         with RawPipe(home) as pipe:
@@ -239,6 +241,7 @@ def test_the_owner_ends_when_nobody_has_needed_it_for_the_configured_time(tmp_pa
         assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/cmdline").read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_the_owner_ends_when_its_data_directory_is_removed(home):
     kcore(home, "list")
     pid = owner_pid(home)
@@ -268,6 +271,7 @@ def upgrade(installation: Path, version: str) -> None:
     file.write_text(file.read_text().replace(f'"{knowledge_core.__version__}"', f'"{version}"'))
 
 
+@pytest.mark.slow
 def test_a_newer_client_replaces_the_owner_and_an_older_one_uses_the_newer(home, installation):
     with RawPipe(home) as old:
         old.initialize()

@@ -226,6 +226,7 @@ def test_after_an_orderly_stop_the_next_call_starts_the_next_owner_and_none_befo
     assert owner_pid(home) != first
 
 
+@pytest.mark.slow
 def test_an_owner_that_does_not_answer_is_named_with_the_way_out(home, pipe):
     pid = owner_pid(home)
     os.kill(pid, signal.SIGSTOP)

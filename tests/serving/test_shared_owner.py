@@ -116,6 +116,7 @@ def test_kill_9_of_the_owner_in_the_middle_of_a_job_with_three_clients(home):
     assert "All is well" in kcore(home, "doctor", "--collection", "killed").stdout
 
 
+@pytest.mark.slow
 def test_a_client_that_vanishes_stops_nothing_and_one_that_withdraws_its_call_cancels_the_job(home):
     long = [{"id": f"v{n}", "text": f"Vanishing entry {n}. " + f"token{n} beside token. " * 60} for n in range(90)]
     with RawPipe(home) as watcher:

@@ -331,6 +331,7 @@ def test_a_refusing_disk_leaves_the_old_graph_and_is_tried_again(opened, caplog,
     assert damaged(collection) == []
 
 
+@pytest.mark.slow
 def test_searches_go_on_while_a_collection_grows_and_its_graphs_are_exchanged(tmp_path):
     vectors = drawn(4_000, seed=30)
     collection = large(tmp_path, vectors[:500])
