@@ -138,6 +138,16 @@ def test_a_filter_is_exact_and_before_the_cut(index: VectorIndex) -> None:
         assert found(index, query, 10, np.append(allowed, 5_000)) == expected
 
 
+@pytest.mark.parametrize("step", [1, 3], ids=["keys without gaps", "keys with gaps"])
+def test_keys_of_a_filter_that_are_not_there_are_passed_over(index: VectorIndex, step: int) -> None:
+    vectors, keys = clustered(200), np.arange(100, 100 + 200 * step, step)
+    index.apply(1, keys, vectors, [105 + step])
+    allowed = np.arange(1, 2_000, 2)
+    alive = np.isin(keys, allowed) & (keys != 105 + step)
+    for query in clustered(20, seed=2):
+        assert set(found(index, query, 500, allowed)) == set(keys[alive].tolist())
+
+
 def test_many_queries_give_what_each_gives_alone(index: VectorIndex) -> None:
     vectors, queries = clustered(400), clustered(150, seed=5)
     index.apply(1, np.arange(1, 401), vectors, [])

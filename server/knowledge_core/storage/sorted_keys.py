@@ -11,14 +11,17 @@ NO_KEYS: Keys = np.empty(0, np.int64)
 
 
 def among(ascending: Keys, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
-    """Return where each key lies among ascending ones, and whether it does.
+    """Return where each key lies among ascending ones, or would be put in, and whether it does.
 
     >>> [each.tolist() for each in among(np.array([2, 5, 9]), np.array([9, 1]))]
     [[2, 0], [True, False]]
     """
-    places = np.searchsorted(ascending, keys)
     if not len(ascending):
-        return places, np.zeros(len(keys), bool)
+        return np.zeros(len(keys), np.int64), np.zeros(len(keys), bool)
+    if ascending[-1] - ascending[0] == len(ascending) - 1:  # without a gap, as keys mostly are: nothing to look for
+        places = np.clip(keys - ascending[0], 0, len(ascending))
+    else:
+        places = np.searchsorted(ascending, keys)
     return places, ascending[np.minimum(places, len(ascending) - 1)] == keys
 
 

@@ -25,6 +25,9 @@ from knowledge_core.storage.values import Keys
 from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
+# So many rows of a filter are compared too if they are so small a share of all: the graph would be asked for so much that
+# it takes longer (a tenth of a million: docs/decisions/graph.md), and what is found is exact.
+COMPARED_UP_TO, COMPARED_SHARE = 100_000, 1 / 8
 GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
 # A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of four times what
 # the first forty need: what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away
@@ -165,7 +168,7 @@ class VectorSnapshot:
     def _by_graph(self, query: Rows, limit: int, allowed: Keys | None) -> tuple[Keys, Products] | None:
         """Return nearly the best `limit`, by the graph and what came since; None where all are to be compared."""
         graph = self.graph
-        if graph is None or (self.size if allowed is None else len(allowed)) <= EXACT_UP_TO:
+        if graph is None or self._few(self.size if allowed is None else len(allowed)):
             return None
         inside = self.size - self.since_graph
         if allowed is not None:
@@ -184,6 +187,10 @@ class VectorSnapshot:
             return None
         since = self._compared(query, limit, self.first_since_graph, allowed)
         return _best([(keys[kept], products[kept]), since], limit)
+
+    def _few(self, count: int) -> bool:
+        """Say whether so many of the rows are compared faster than a graph is asked for them."""
+        return count <= EXACT_UP_TO or count <= min(COMPARED_UP_TO, COMPARED_SHARE * self.size)
 
     def _compared(self, query: Rows, limit: int, first: int, allowed: Keys | None) -> tuple[Keys, Products]:
         """Return the best `limit` of the rows from a place on, by comparing all of them."""
