@@ -26,7 +26,7 @@ from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
 # So many rows of a filter are compared too if they are so small a share of all: the graph would be asked for so much that
-# it takes longer (a tenth of a million: docs/decisions/graph.md), and what is found is exact.
+# it takes hardly less (a tenth of a million: 6.6 instead of 9.3 ms), and what is found is exact (recall .9935 then).
 COMPARED_UP_TO, COMPARED_SHARE = 100_000, 1 / 8
 GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
 # A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of four times what
@@ -189,7 +189,7 @@ class VectorSnapshot:
         return _best([(keys[kept], products[kept]), since], limit)
 
     def _few(self, count: int) -> bool:
-        """Say whether so many of the rows are compared faster than a graph is asked for them."""
+        """Say whether so many of the rows are compared about as fast as a graph is asked for them."""
         return count <= EXACT_UP_TO or count <= min(COMPARED_UP_TO, COMPARED_SHARE * self.size)
 
     def _compared(self, query: Rows, limit: int, first: int, allowed: Keys | None) -> tuple[Keys, Products]:
