@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 from itertools import zip_longest
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.retrieval.folding import Ranked, order
 from knowledge_core.retrieval.fusion import Fused, Sides, calibrated, convex, earned, fuse, pooled
+from knowledge_core.retrieval.side_by_side import at_once
 from knowledge_core.storage.lexical_query import LexicalQuery, weighed
 from knowledge_core.storage.values import Allowed, Place
 from knowledge_core.storage.view import View
@@ -91,8 +93,9 @@ def _tiers(group: Group) -> Iterator[Tier]:
     depth = FUSED_DEPTH if both else PLAIN_DEPTH
     more = True
     while more:
-        dense, more_dense, exact = _nearest(group, depth)
-        lexical, more_lexical = _worded(group, query, depth)
+        (dense, more_dense, exact), (lexical, more_lexical) = at_once(
+            partial(_nearest, group, depth), partial(_worded, group, query, depth), worth_it=both
+        )
         more = more_dense or more_lexical
         dense = {ref: score for ref, score in dense.items() if ref not in seen}
         lexical = {ref: score for ref, score in lexical.items() if ref not in seen}
