@@ -28,7 +28,6 @@ from benchmarks.scale_data import CACHE, TOP, Corpus, Precomputed, say
 from benchmarks.scale_product import NAME, WINDOW, Searching, once, settle
 from knowledge_core.calibration import VERSION as CALIBRATION
 from knowledge_core.storage.collection import Calibration, Collection
-from knowledge_core.storage.giving_way import hand_over_often
 
 SLICES = 10
 
@@ -40,7 +39,6 @@ class Growing:
     """
 
     def __init__(self, folder: Path, corpus: Corpus, *, alone: bool) -> None:
-        hand_over_often()  # as the engine does
         self.collection = Collection.create(folder, NAME, corpus.contract)
         self._corpus = corpus
         self._embedder = Precomputed(corpus.contract, corpus.questions, corpus.asked)

@@ -114,9 +114,8 @@ def recall(view, numbers: list[int]) -> tuple[float, bool]:
         true = {f"d{numbers[place]}" for place in np.argsort(-(vectors @ question))[:10]}
         nearest = view.nearest(question[np.newaxis], 10)[0]
         by_graph = by_graph or not nearest.exact
-        chunks = view.chunks_of_keys([key for key, _ in nearest.found])
-        stored = view.chunks(number for found in chunks.values() for number in found)
-        shares.append(len(true & {each.document for each in stored.values()}) / 10)
+        places = view.places_of_keys([key for key, _ in nearest.found])
+        shares.append(len(true & {place.document for found in places.values() for place in found}) / 10)
     return float(np.mean(shares)), by_graph
 
 

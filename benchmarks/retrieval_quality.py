@@ -174,7 +174,7 @@ def _rankings(view: View, query: str, vector: Vectors) -> Iterator[Mapping[int, 
     yield words
     yield dict(view.words(_all_trigrams(view, telling_part(query)), DEPTH))
     nearest = dict(view.nearest(vector, DEPTH)[0].found)
-    cosines = {number: nearest[key] for key, numbers in view.chunks_of_keys(nearest).items() for number in numbers}
+    cosines = {place.number: nearest[key] for key, places in view.places_of_keys(nearest).items() for place in places}
     fused = dict.fromkeys([*words, *cosines], 0.0)
     for side in (words, cosines):
         for rank, number in enumerate(sorted(side, key=lambda number: -side[number]), 1):
@@ -193,9 +193,9 @@ def _all_trigrams(view: View, query: str) -> LexicalQuery:
 
 
 def _documents(view: View, ranked: Mapping[int, float]) -> list[str]:
-    places = view.places(ranked)
-    best_first = sorted(ranked, key=lambda number: (-ranked[number], places[number].document))
-    return list(dict.fromkeys(places[number].document for number in best_first))
+    chunks = view.chunks(ranked)
+    best_first = sorted(ranked, key=lambda number: (-ranked[number], chunks[number].document))
+    return list(dict.fromkeys(chunks[number].document for number in best_first))
 
 
 def refused(over: Sequence[Searched], queries: Sequence[str]) -> float:

@@ -195,9 +195,8 @@ def once(
 
 def rows_of(view: View, keys: Sequence[int]) -> list[int]:
     """Return the corpus's numbers of the documents that have these keys, in their order."""
-    numbers = view.chunks_of_keys(keys)
-    places = view.places(number for each in numbers.values() for number in each)
-    return [int(places[number].document[1:]) for key in keys for number in numbers[key]]
+    places = view.places_of_keys(keys)
+    return [int(place.document[1:]) for key in keys for place in places[key]]
 
 
 def recalls(view: View, corpus: Corpus, filters: Mapping[str, Filter | None], truth: Mapping[str, Rows]) -> Any:

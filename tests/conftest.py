@@ -24,6 +24,8 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each file to one process, and all files of the agent to one: they share a directory that takes long to fill."""
+    if config.getoption("dist") != "loadfile":
+        return None
     from xdist.scheduler import LoadFileScheduling
 
     class ByFile(LoadFileScheduling):

@@ -34,7 +34,7 @@ AT_ONCE = 16  # snippets embedded together, in the lane of bulk work: a search w
 def due(view: View) -> bool:
     """Say whether a collection is large enough, and not measured yet, or grew by half since."""
     chunks = view.counts().chunks
-    known = view.calibration()
+    known = view.calibration
     return chunks >= FEWEST and (known is None or known.version != VERSION or chunks >= GROWTH * known.chunks)
 
 
@@ -73,8 +73,7 @@ class _Question:
 def _questions(view: View) -> list[_Question]:
     keys = view.keys_by_digest(QUESTIONS)
     digests = view.key_digests(keys)
-    numbers = view.chunks_of_keys(keys)
-    chunks = view.chunks(min(numbers[int(key)]) for key in keys)
+    chunks = view.chunks(places[0].number for places in view.places_of_keys(keys).values())
     questions = []
     for chunk in sorted(chunks.values(), key=lambda chunk: digests[chunk.key]):
         # A title that many chunks share tells nothing of which one it is.

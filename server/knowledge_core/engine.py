@@ -27,7 +27,6 @@ from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
 from knowledge_core.roots import Roots
 from knowledge_core.storage.collection import Collection, collection_names, drop, sweep, valid_name
-from knowledge_core.storage.giving_way import hand_over_often
 from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
@@ -78,7 +77,6 @@ class Engine:
         self._folder = home / "collections"
         self._folder.mkdir(exist_ok=True, mode=0o700)
         sweep(self._folder)
-        hand_over_often()
 
     # -- collections ---------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class BlindEmbedder(HashEmbedder):
 
 def calibration_of(collection: Collection) -> Calibration | None:
     with collection.view() as view:
-        return view.calibration()
+        return view.calibration
 
 
 def is_due(collection: Collection) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hash_embedder import HashEmbedder
+from knowledge_core import search as search_verb
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.search import SearchRequest
 from knowledge_core.storage.collection import Change, JobRecord, NewDocument, PlanRow
+from knowledge_core.storage.turns import Turns
 from knowledge_core.types import Document, Lines
 from search.library import Library, paragraphs
 
@@ -260,3 +263,14 @@ def test_no_query_can_fail(notes: Library, query: str) -> None:
 def test_a_wrong_request_is_refused_with_what_is_right(notes: Library, request_: SearchRequest, said: str) -> None:
     with pytest.raises(InvalidInput, match=said):
         notes.ask(request_)
+
+
+def test_a_search_beyond_what_runs_at_once_waits_for_its_turn(notes: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns(1)
+    monkeypatch.setattr(search_verb, "TURNS", turns)
+    with ThreadPoolExecutor(1) as beside:
+        with turns.one():
+            waiting = beside.submit(found, notes, "turbine", mode="lexical")
+            while not turns._waiting:
+                assert not waiting.done()
+        assert waiting.result() == ["wind"]

@@ -70,9 +70,8 @@ def nearest(collection: Collection, query: np.ndarray, limit: int = 10, filter=N
     """Return the ids of the nearest documents, and whether the answer is exact."""
     with collection.view() as view:
         answer = view.nearest(query[np.newaxis], limit, view.allowed(filter))[0]
-        chunks = view.chunks_of_keys([key for key, _ in answer.found])
-        stored = view.chunks(number for numbers in chunks.values() for number in numbers)
-        return [stored[number].document for key, _ in answer.found for number in chunks[key]], answer.exact
+        places = view.places_of_keys([key for key, _ in answer.found])
+        return [place.document for key, _ in answer.found for place in places[key]], answer.exact
 
 
 def truly(vectors: dict[str, np.ndarray], query: np.ndarray, limit: int = 10) -> set[str]:

@@ -60,9 +60,8 @@ def found_by_vector(collection: Collection, text: str, title: str = "") -> list[
         query = EMBEDDER.embed([text], Task.DOCUMENT, [title])
         # Few dimensions: other texts may have the very same vector, however many.
         keys = [key for key, score in view.nearest(query, 500)[0].found if score > 0.999]
-        numbers = view.chunks_of_keys(keys)
-        chunks = view.chunks([number for key in keys for number in numbers[key]])
-        return [chunk.document for chunk in chunks.values()]
+        places = view.places_of_keys(keys)
+        return [place.document for key in keys for place in places[key]]
 
 
 def damaged(collection: Collection) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from knowledge_core.storage import giving_way
 from knowledge_core.storage.record_snapshot import CONNECTIONS, VECTORS_AT_ONCE, RecordSnapshot
 from knowledge_core.storage.scanning import inner_products, largest
 from knowledge_core.storage.turns import Turns
@@ -113,3 +116,41 @@ def test_the_largest_products_are_found_ties_by_place_and_the_dead_passed_over(d
     best = sorted(alive, key=lambda place: (-products[place], place))[:limit]
     places, found = largest(rows, query, limit, dead)
     assert (places.tolist(), found.tolist()) == (best, products[best].tolist())
+
+
+def test_a_loop_pauses_where_it_has_worked_long_enough_and_yields_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pauses = [0.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    seen = []
+    for item in giving_way.giving_way(range(100)):
+        seen.append(item)
+        now[0] += giving_way.EVERY / 9.5
+    assert seen == list(range(100))
+    assert pauses == [giving_way.PAUSE] * 9
+
+
+def test_threads_hand_over_often_wherever_a_collection_is_open(tmp_path: Path) -> None:
+    usual = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        new_collection(tmp_path).close()
+        assert sys.getswitchinterval() == pytest.approx(giving_way.INTERVAL)
+        sys.setswitchinterval(giving_way.INTERVAL / 2)
+        new_collection(tmp_path, "other").close()
+        assert sys.getswitchinterval() == pytest.approx(giving_way.INTERVAL / 2)  # whoever wants it shorter still
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def test_a_connection_that_is_refused_lets_readers_wait_and_fails_none(folder: Path) -> None:
+    record = RecordSnapshot(folder / "documents.db", "shelf")
+    (folder / "documents.db").rename(folder / "moved.db")
+    (folder / "documents.db").mkdir()  # as little to be opened as a file beyond the limit of open ones
+    with ThreadPoolExecutor(4) as readers:
+        found = list(readers.map(lambda _: record.rows("SELECT count(*) FROM documents"), range(50)))
+        long = readers.submit(record.rows, HALF_A_SECOND)
+        assert record.rows("SELECT count(*) FROM documents") == [(20,)]
+        assert long.result() == [(3_000_000,)]
+    assert found == [[(20,)]] * 50
+    record.close()

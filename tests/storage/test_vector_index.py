@@ -517,7 +517,7 @@ def test_a_graph_that_outlives_its_rows_serves_them_as_they_come_back(index: Vec
         index.apply(begin + 1, np.arange(begin + 1, begin + 201), vectors[begin : begin + 200], [])
         keys = index.snapshot().keys
         assert np.array_equal(index.snapshot().rows(keys), quantise(vectors[: begin + 200]))
-    index.save()
+        index.save()
     spoil(tmp_path)
     assert np.array_equal(index.snapshot().rows(np.arange(1, 601)), quantise(vectors))
 

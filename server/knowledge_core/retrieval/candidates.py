@@ -121,7 +121,7 @@ def _sides(group: Group, dense: Scores, lexical: Scores) -> Sides:
     assert group.vector is not None
     views = [target.view for target in group.targets]
     chunks = [view.counts().chunks for view in views]
-    known = [(view.calibration(), count) for view, count in zip(views, chunks, strict=True)]
+    known = [(view.calibration, count) for view, count in zip(views, chunks, strict=True)]
     weights = [(earned(measured.found), count) for measured, count in known if measured is not None]
     counted = sum(count for _, count in weights)
     if not counted or 2 * counted < sum(chunks):

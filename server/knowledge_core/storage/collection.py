@@ -27,6 +27,7 @@ from knowledge_core.storage.checking import check
 from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.document_store import DocumentStore
 from knowledge_core.storage.evaluated_filters import EvaluatedFilters
+from knowledge_core.storage.giving_way import hand_over_often
 from knowledge_core.storage.graph_building import GraphWork
 from knowledge_core.storage.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
@@ -104,6 +105,7 @@ class Collection:
         self.contract = EmbeddingContract.from_json(store.meta("contract"))
         self._store = store
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []  # told which documents a write changed
+        hand_over_often()  # here readers and the writer meet
         self._writing = threading.RLock()
         self._guard = threading.Lock()
         self._filters = EvaluatedFilters()

@@ -300,9 +300,10 @@ class GraphFile:
             written.rename(path)
         except OSError as error:
             raise refusal(error, path.name) from error
-        graph = Graph(path, facts, runs(held), copies, size=size, checksum=checksum)
+        in_runs = runs(held)
+        graph = Graph(path, facts, in_runs, copies, size=size, checksum=checksum)
         about = {"number": number, "bytes": size, "checksum": checksum, "graph": asdict(facts)}
-        self._files.write_head(about, [*runs(held), copies.reshape(-1)])
+        self._files.write_head(about, [*in_runs, copies.reshape(-1)])
         self._files.sweep(path)
         return graph
 

@@ -84,8 +84,7 @@ class GraphBuilder:
         """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
         self._looked = time.monotonic()
         snapshot = self._index.snapshot()
-        busy = self._thread is not None and self._thread.is_alive()
-        if not busy and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
+        if not self._is_busy() and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
             self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
             self._thread.start()
         elif due(snapshot):
@@ -93,10 +92,14 @@ class GraphBuilder:
 
     def wait(self) -> None:
         """Wait until no graph is due. Call it without the lock."""
-        while self._thread is not None and due(self._index.snapshot()) and self._looked >= self._not_before:
+        while self._is_busy() and due(self._index.snapshot()) and self._looked >= self._not_before:
             time.sleep(0.005)
         with self._lock:
             pass  # until readers see it, too
+
+    def _is_busy(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     def stop(self) -> None:
         """Publish nothing any more, and end what is being built; it is begun again at the next opening."""

@@ -8,6 +8,7 @@ search reads many rows of comes in one row, packed by SQLite as JSON, while othe
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,15 +21,21 @@ import numpy as np
 from knowledge_core.storage.sqlite import connect, translated
 from knowledge_core.storage.values import Keys
 
+log = logging.getLogger(__name__)
+
 CONNECTIONS = 4  # a filter that takes a second to evaluate, or three, must not keep other searches waiting
 VECTORS_AT_ONCE = 1_000  # in one value of SQLite, which holds 1 GB at most
 
-NUMBERS = "(SELECT value FROM json_each(?))"
-"""SQL: the numbers given to `packed`, as a table to compare with by IN."""
+GIVEN = "(SELECT value FROM json_each(?))"
+"""SQL: what was given as a JSON list in a parameter, to compare with by IN."""
 
 
 class RecordSnapshot:
-    """What was committed when it was made. Several threads may read."""
+    """Documents, chunks and vectors as they were when it was made. Several threads may read.
+
+    Connections that are opened later are to the same generation, which writes of these end. Jobs are recorded without one:
+    what is read of them may be newer.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         """Pin what is committed now. name: of the collection, for messages."""
@@ -47,7 +54,7 @@ class RecordSnapshot:
     def packed(self, columns: str, source: str, numbers: Iterable[int]) -> list[list[Any]]:
         """Return rows of texts and numbers, in any order.
 
-        source: what stands after FROM, `NUMBERS` in it, once.
+        source: what stands after FROM, `GIVEN` in it, once.
         """
         sql = f"SELECT json_group_array(json_array({columns})) FROM {source}"
         ((found,),) = self.rows(sql, (json_list(numbers),))
@@ -69,7 +76,7 @@ class RecordSnapshot:
         found: dict[int, bytes] = {}
         for begin in range(0, len(keys), VECTORS_AT_ONCE):
             ((some, digits),) = self.rows(
-                f"SELECT json_group_array(key), group_concat(hex(vector), '') FROM vectors WHERE key IN {NUMBERS}",
+                f"SELECT json_group_array(key), group_concat(hex(vector), '') FROM vectors WHERE key IN {GIVEN}",
                 (json_list(keys[begin : begin + VECTORS_AT_ONCE]),),
             )
             there, together = json.loads(some), bytes.fromhex(digits or "")
@@ -102,8 +109,12 @@ class RecordSnapshot:
 
     def _open_another(self) -> None:
         """Open one more connection, if the record has not changed since the first one."""
-        with translated(self._name):
+        try:
             connection, generation = _pinned(self._path)
+        except sqlite3.Error as error:
+            log.info("a further connection was refused, readers wait for each other: %s", error)
+            self._more = 0
+            return
         if generation == self.generation:
             self._more -= 1
             self._free.append(connection)
@@ -113,14 +124,18 @@ class RecordSnapshot:
 
 
 def json_list(numbers: Iterable[int]) -> str:
-    """Return numbers as JSON, for `NUMBERS`."""
+    """Return numbers as JSON, for `GIVEN`."""
     return json.dumps([int(number) for number in numbers])
 
 
 def _pinned(path: Path) -> tuple[sqlite3.Connection, int]:
     """Return a connection to what is committed now, and its generation."""
     connection = connect(path, read_only=True)
-    connection.execute("BEGIN")
-    # The first read pins it.
-    (generation,) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+    try:
+        connection.execute("BEGIN")
+        # The first read pins it.
+        (generation,) = connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection, int(generation)

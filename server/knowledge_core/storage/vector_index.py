@@ -123,7 +123,8 @@ class VectorIndex:
         now = self._current
         if self._published == now.generation:
             return
-        if not len(now.saved) or len(now.dead) * MOSTLY_DEAD > len(now.all_keys):
+        anew = not len(now.saved) or len(now.dead) * MOSTLY_DEAD > len(now.all_keys)
+        if anew:
             keys = now.keys
             matrix = self._file.rewrite(now.generation, keys, now.rows(keys))
             self._keys = keys
@@ -131,7 +132,9 @@ class VectorIndex:
         else:
             matrix = self._file.append(now.generation, now.all_keys, now.dead, now.tail)
         self._tail = np.empty((0, now.dimensions), np.int8)
-        self._current = replace(now, saved=matrix, tail=self._tail).with_graph(now.graph)  # places may be others
+        now = replace(now, saved=matrix, tail=self._tail)
+        # Where places are others, or rows that the graph holds came back since it was taken.
+        self._current = now.with_graph(now.graph) if anew or len(now.slots) <= now.first_since_graph else now
         self._published = now.generation
 
     def take(self, graph: Graph) -> None:

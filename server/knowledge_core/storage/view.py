@@ -19,10 +19,11 @@ from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import DocumentNotFound
 from knowledge_core.storage.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.filters import parse
+from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.lexical_query import Counting, LexicalQuery
 from knowledge_core.storage.quantising import Rows, quantise, scale
-from knowledge_core.storage.record_snapshot import NUMBERS, RecordSnapshot, json_list
+from knowledge_core.storage.record_snapshot import GIVEN, RecordSnapshot, json_list
 from knowledge_core.storage.scanning import inner_products
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.sqlite import unit
@@ -58,7 +59,10 @@ _DOCUMENT = (
 
 
 class View:
-    """What one generation holds. Made by `Collection`; closed by it when nobody uses it any more."""
+    """What one generation holds. Made by `Collection`; closed by it when nobody uses it any more.
+
+    calibration: how well the model reads this collection; None before that was measured.
+    """
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class View:
         self._counts: Counts | None = None
         self._sample: Rows | None = None
         stored = self._record.rows("SELECT value FROM meta WHERE name = 'calibration'")
-        self._calibration = Calibration.from_json(stored[0][0]) if stored else None
+        self.calibration = Calibration.from_json(stored[0][0]) if stored else None
         self.users = 0
 
     def close(self) -> None:
@@ -148,10 +152,6 @@ class View:
         cosines = inner_products(self._sample, quantise(vector)) / scale(self.contract.dimensions) ** 2
         return (float(cosines.mean()), float((cosines * cosines).mean())) if len(cosines) else (0.0, 0.0)
 
-    def calibration(self) -> Calibration | None:
-        """Return what is known of how well the model reads this collection; None before that was measured."""
-        return self._calibration
-
     def _rescored(self, query: npt.NDArray[np.float32], keys: Sequence[int], limit: int) -> list[tuple[int, float]]:
         if not keys:
             return []
@@ -163,13 +163,8 @@ class View:
 
     def chunks(self, numbers: Iterable[int]) -> dict[int, StoredChunk]:
         """Return chunks by their numbers; those that are not there are left out."""
-        rows = self._record.packed(_CHUNK, f"{_JOINED} c.number IN {NUMBERS}", numbers)
+        rows = self._record.packed(_CHUNK, f"{_JOINED} c.number IN {GIVEN}", numbers)
         return {chunk.number: chunk for chunk in self._chunks(rows)}
-
-    def places(self, numbers: Iterable[int]) -> dict[int, Place]:
-        """Return where chunks lie, by their numbers; those that are not there are left out. Reads no text."""
-        rows = self._record.packed(_PLACE, f"{_JOINED} c.number IN {NUMBERS}", numbers)
-        return {row[0]: _place(row) for row in rows}
 
     def places_of_document(self, id: str) -> list[Place]:
         """Return where a document's chunks lie, in text order; none if there is no such document. Reads no text."""
@@ -180,7 +175,7 @@ class View:
 
     def places_of_keys(self, keys: Iterable[int], allowed: Allowed | None = None) -> dict[int, list[Place]]:
         """Return where the chunks lie that have each of these keys, ascending by number. Reads no text."""
-        rows = sorted(self._record.packed(_PLACE, f"{_JOINED} c.key IN {NUMBERS}", keys))
+        rows = sorted(self._record.packed(_PLACE, f"{_JOINED} c.key IN {GIVEN}", keys))
         if allowed is not None and rows:
             inside = among(allowed.chunks, np.array([row[0] for row in rows], np.int64))[1]
             rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
@@ -191,14 +186,7 @@ class View:
 
     def keys_of_chunks(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return the key of each of these chunks, by their numbers."""
-        return dict(self._record.packed("number, key", f"chunks WHERE number IN {NUMBERS}", numbers))
-
-    def chunks_of_keys(self, keys: Iterable[int]) -> dict[int, list[int]]:
-        """Return which chunks (numbers, ascending) have each of these keys."""
-        found: dict[int, list[int]] = {}
-        for number, key in sorted(self._record.packed("number, key", f"chunks WHERE key IN {NUMBERS}", keys)):
-            found.setdefault(key, []).append(number)
-        return found
+        return dict(self._record.packed("number, key", f"chunks WHERE number IN {GIVEN}", numbers))
 
     def chunks_of_document(self, id: str) -> list[StoredChunk]:
         """Return a document's chunks in text order; none if there is no such document."""
@@ -240,7 +228,7 @@ class View:
     def files(self, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
         """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
         rows = self._record.rows(
-            "SELECT id, path, size, mtime_ns FROM documents WHERE path IS NOT NULL AND id IN (SELECT value FROM json_each(?))",
+            f"SELECT id, path, size, mtime_ns FROM documents WHERE path IS NOT NULL AND id IN {GIVEN}",
             (json.dumps(list(ids)),),
         )
         return {id: (path, size, mtime_ns) for id, path, size, mtime_ns in rows}
@@ -253,7 +241,7 @@ class View:
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Return which of these embedded texts (`text_digest`) have no vector."""
         known = "SELECT 1 FROM vectors WHERE digest = ?"
-        return {digest for digest in digests if not self._record.rows(known, (bytes.fromhex(digest),))}
+        return {digest for digest in giving_way(digests) if not self._record.rows(known, (bytes.fromhex(digest),))}
 
     def all_chunk_numbers(self) -> Keys:
         """Return the numbers of all chunks, ascending."""
@@ -294,14 +282,14 @@ class View:
 
     def key_digests(self, keys: Sequence[int] | Keys) -> dict[int, str]:
         """Return the SHA-256 (hex) of the text that each key stands for: an order that insertion does not change."""
-        rows = self._record.packed("key, hex(digest)", f"vectors WHERE key IN {NUMBERS}", keys)
+        rows = self._record.packed("key, hex(digest)", f"vectors WHERE key IN {GIVEN}", keys)
         return {key: digest.lower() for key, digest in rows}
 
     def _chunks(self, rows: Sequence[Sequence[Any]]) -> list[StoredChunk]:
         # Each document's text once, and cut here: SQLite's substr would read a document anew for each of its chunks.
         texts = dict(
             self._record.rows(
-                f"SELECT number, text FROM documents WHERE number IN {NUMBERS}", (json_list({row[-1] for row in rows}),)
+                f"SELECT number, text FROM documents WHERE number IN {GIVEN}", (json_list({row[-1] for row in rows}),)
             )
         )
         return [_chunk(row, texts[row[-1]]) for row in rows]
