@@ -2,8 +2,9 @@
 
 Hybrid search leans on the model as far as it earned that here (`retrieval.fusion.earned`). No labels are needed: the
 model is asked for about 200 snippets of the collection, and what counts is where the texts that they are from come out
-among fifty. Deterministic: the same collection gives the same, whatever the order of insertion. Snippets are embedded
-with no lock and no view held, a few at a time, so that searches go between.
+among fifty; in a collection of fewer chunks, the share of the others that are farther off. Deterministic: the same
+collection gives the same, whatever the order of insertion. Snippets are embedded with no lock and no view held, a few
+at a time, so that searches go between.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import ContractMismatch
-from knowledge_core.retrieval.pseudo_questions import expected_reciprocal_rank, snippet
+from knowledge_core.retrieval.pseudo_questions import AMONG, expected_reciprocal_rank, snippet
 from knowledge_core.storage.collection import Calibration, Collection
 from knowledge_core.storage.quantising import quantise
 from knowledge_core.storage.view import View
 from knowledge_core.types import Progress, ReportProgress, Task, Vectors, titled
 
 VERSION = 1  # of the questions and of how they are counted; another one is measured anew
-FEWEST = 50  # chunks; among fewer, anything is found
+FEWEST = 4  # chunks; among fewer, anything is found
 GROWTH = 1.5  # times the chunks of the last time
 QUESTIONS = 200  # 1 to 2 s of MiniLM's time on two cores
 COMPARED = 2_000  # texts among which a question's own must come out
@@ -32,10 +33,17 @@ AT_ONCE = 16  # snippets embedded together, in the lane of bulk work: a search w
 
 
 def due(view: View) -> bool:
-    """Say whether a collection is large enough, and not measured yet, or grew by half since."""
+    """Say whether a collection is large enough, and not measured yet, or grew by half or beyond few chunks since."""
     chunks = view.counts().chunks
     known = view.calibration
-    return chunks >= FEWEST and (known is None or known.version != VERSION or chunks >= GROWTH * known.chunks)
+    if chunks < FEWEST or known is None or known.version != VERSION:
+        return chunks >= FEWEST
+    return chunks >= GROWTH * known.chunks or known.chunks < AMONG <= chunks
+
+
+def quick(view: View) -> bool:
+    """Say whether measuring takes no longer than a call may wait: fifty snippets, 0.1 s of MiniLM, at most."""
+    return view.counts().chunks < AMONG
 
 
 def calibrate(collection: Collection, embedder: Embedder, progress: ReportProgress) -> Calibration:
@@ -56,10 +64,16 @@ def calibrate(collection: Collection, embedder: Embedder, progress: ReportProgre
         keys = np.unique(np.concatenate([view.keys_by_digest(COMPARED), *(each.own for each in questions)]))
         rows = view.quantised(keys)[1].astype(np.float32)
     asked = _embedded([each.text for each in questions], embedder, progress)
-    found = [_found(rows, keys, vector, each.own) for vector, each in zip(asked, questions, strict=True)]
-    known = Calibration(math.fsum(found) / len(found), chunks, VERSION)
+    better = [_better(rows, keys, vector, each.own) for vector, each in zip(asked, questions, strict=True)]
+    found = [expected_reciprocal_rank(before, others) for before, others in better]
+    farther = [1.0 - before / others for before, others in better if others]
+    known = Calibration(_mean(found), chunks, VERSION, _mean(farther))
     collection.set_calibration(known, contract)
     return known
+
+
+def _mean(shares: Sequence[float]) -> float:
+    return math.fsum(shares) / len(shares) if shares else 0.0
 
 
 @dataclass(frozen=True)
@@ -96,12 +110,14 @@ def _embedded(texts: Sequence[str], embedder: Embedder, progress: ReportProgress
     return np.concatenate(made)
 
 
-def _found(
+def _better(
     rows: npt.NDArray[np.float32], keys: npt.NDArray[np.int64], vector: npt.NDArray[np.float32],
     own: npt.NDArray[np.int64],
-) -> float:  # fmt: skip
-    """Return how far in front the best of the own texts is. rows: int8 as float32, so that sums are exact."""
+) -> tuple[int, int]:  # fmt: skip
+    """Return how many other texts are nearer than the best of the own ones, and how many others there are.
+
+    rows: int8 as float32, so that sums are exact.
+    """
     products = np.einsum("ij,j->i", rows, quantise(vector[np.newaxis])[0].astype(np.float32))
     is_own = np.isin(keys, own)
-    better = int((products[~is_own] > products[is_own].max()).sum())
-    return expected_reciprocal_rank(better, int((~is_own).sum()))
+    return int((products[~is_own] > products[is_own].max()).sum()), int((~is_own).sum())

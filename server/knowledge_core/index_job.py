@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from knowledge_core.calibration import calibrate, due
+from knowledge_core.calibration import calibrate, due, quick
 from knowledge_core.engine import Engine
 from knowledge_core.errors import (
     Cancelled,
@@ -32,7 +32,7 @@ from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.planning import plan, survey
 from knowledge_core.preparing import Failure, content_version, document_as_json
 from knowledge_core.storage.collection import Calibration, Collection, JobRecord, PlanRow
-from knowledge_core.types import Document, Progress, ReportProgress
+from knowledge_core.types import Document, Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
 
@@ -140,16 +140,21 @@ def settled(
 
 
 def calibrate_when_due(engine: Engine, name: str) -> None:
-    """Begin to measure how well the model reads a collection that grew, as a job of its own: nobody waits for it.
+    """Measure how well the model reads a collection that grew: a small one at once, any other as a job of its own.
 
-    It is not recorded: what ends before its time is due again after the next index call.
+    So the first search of a newcomer's dozen notes is as good as the next, and nobody waits where it takes long. The job
+    is not recorded: what ends before its time is due again after the next index call.
     """
     try:
         with engine.collection(name).view() as view:
-            wanted = due(view)
-        if wanted and not any(job.kind == CALIBRATE and job.collection == name for job in engine.jobs.running()):
+            wanted, at_once = due(view), quick(view)
+        if wanted and at_once:
+            _calibrated(engine, name, no_progress)
+        elif wanted and not any(job.kind == CALIBRATE and job.collection == name for job in engine.jobs.running()):
             engine.jobs.start(CALIBRATE, name, lambda job, report: _calibrated(engine, name, report))
-    except KnowledgeCoreError as error:  # the process is ending, or the collection was deleted meanwhile
+    except (
+        KnowledgeCoreError
+    ) as error:  # the model is busy, the process is ending, the collection was deleted meanwhile
         log.info("%s is not calibrated for now: %s", name, error)
 
 

@@ -22,7 +22,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, Cancelled, CollectionNotFound
 from knowledge_core.index_job import CALIBRATE, IndexRequest, accept
 from knowledge_core.jobs import Job
-from knowledge_core.retrieval.fusion import earned
+from knowledge_core.retrieval.fusion import earned, earned_among_few
 from knowledge_core.retrieval.pseudo_questions import AMONG, expected_reciprocal_rank, snippet
 from knowledge_core.search import SearchRequest, SearchResponse
 from knowledge_core.storage.collection import Calibration, Change, Collection
@@ -182,13 +182,32 @@ def test_it_survives_closing_and_an_unreadable_one_is_measured_anew(library: Lib
 def test_it_is_due_from_some_chunks_on_and_again_after_growing_by_half(library: Library) -> None:
     library.put(articles(FEWEST - 1))
     assert not is_due(library.collections["notes"])
-    library.put(articles(11, FEWEST - 1))
+    library.put(articles(57, FEWEST - 1))
     assert is_due(library.collections["notes"])
-    assert measured(library).chunks == FEWEST + 10
+    assert measured(library).chunks == FEWEST + 56
     library.put(articles(29, 100))
     assert not is_due(library.collections["notes"])
     library.put(articles(1, 200))
     assert is_due(library.collections["notes"])
+
+
+def test_what_few_texts_said_is_measured_anew_once_there_are_many(library: Library) -> None:
+    library.put(articles(AMONG - 1))
+    measured(library)
+    assert not is_due(library.collections["notes"])
+    library.put(articles(1, 100))
+    assert is_due(library.collections["notes"])
+
+
+def test_among_few_texts_too_a_model_that_reads_is_told_from_one_that_does_not(library: Library) -> None:
+    """And a record of the first version, which lacks what few texts are judged by, is read."""
+    library.make("read", HashEmbedder(dimensions=512))
+    library.make("blind", BlindEmbedder(dimensions=512))
+    for name in ("read", "blind"):
+        library.put(articles(12), name)
+    read, blind = measured(library, "read").farther, measured(library, "blind").farther
+    assert (earned_among_few(read), earned_among_few(blind)) == (0.1, 0.0)
+    assert Calibration.from_json('{"found": 0.9, "chunks": 80, "version": 1}') == Calibration(0.9, 80, 1)
 
 
 def test_a_search_of_before_keeps_its_order_and_a_cursor_says_that_the_collection_changed(library: Library) -> None:
@@ -326,10 +345,30 @@ def test_indexing_is_acknowledged_before_the_collection_is_measured_and_searches
         assert calibration_of(engine.collection("default")) is not None
 
 
-def test_a_small_collection_is_never_measured(home: Path) -> None:
-    with engine_at(home, HashEmbedder()) as engine:
+def test_a_small_collection_is_measured_before_its_indexing_is_acknowledged(home: Path) -> None:
+    with engine_at(home, HashEmbedder(dimensions=256)) as engine:
         indexed(engine, articles(20))
         assert measuring(engine) is None
+        known = calibration_of(engine.collection("default"))
+        assert known is not None
+        assert known.chunks == 20
+
+
+def test_a_small_collection_whose_model_is_busy_is_indexed_all_the_same_and_measured_next_time(home: Path) -> None:
+    class BusyOnce(HashEmbedder):
+        refused = 0
+
+        def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
+            if task is Task.QUERY and not self.refused:
+                self.refused += 1
+                raise Busy("The model is busy.")
+            return super().embed(texts, task, titles)
+
+    with engine_at(home, BusyOnce(dimensions=256)) as engine:
+        indexed(engine, articles(20))
+        assert calibration_of(engine.collection("default")) is None
+        indexed(engine, articles(20))
+        assert calibration_of(engine.collection("default")) is not None
 
 
 def test_a_collection_of_before_is_measured_after_its_next_indexing_even_if_nothing_changed(home: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from knowledge_core import evaluation
 from knowledge_core.retrieval import fusion, pseudo_questions, relevance, snippets, telling
-from knowledge_core.retrieval.fusion import Sides, calibrated, convex, fuse
+from knowledge_core.retrieval.fusion import Sides, calibrated, fuse
 from knowledge_core.storage import lexical_query, wording
 
 SCORES = st.dictionaries(st.integers(0, 30), st.floats(-1, 1, allow_nan=False), max_size=20)
@@ -27,27 +27,14 @@ def test_the_examples_in_the_documentation_hold(module: object) -> None:
     assert result.failed == 0
 
 
-@given(dense=SCORES, lexical=SHARES, mean=st.floats(-1, 1), deviation=st.floats(0, 1), weight=st.floats(0, 0.05))
+@given(dense=SCORES, lexical=SHARES, mean=st.floats(-1, 1), deviation=st.floats(0, 1), weight=st.floats(0, 0.1))
 def test_a_fused_score_lies_between_0_and_1_and_every_candidate_has_one(
     dense: dict[int, float], lexical: dict[int, float], mean: float, deviation: float, weight: float
 ) -> None:
-    for sides in (convex(dense.values(), lexical.values()), calibrated(mean, deviation, weight)):
-        fused = fuse(dense, lexical, sides)
-        assert set(fused) == {*dense, *lexical}
-        assert all(-1e-9 <= each.score <= 1.0 + 1e-9 for each in fused.values())
-        assert all(each.score == each.dense + each.lexical for each in fused.values())
-
-
-@given(dense=SCORES, lexical=SHARES, factor=st.sampled_from([0.5, 2.0, 8.0]))
-def test_the_order_of_a_convex_sum_does_not_depend_on_the_unit_of_a_side(
-    dense: dict[int, float], lexical: dict[int, float], factor: float
-) -> None:
-    scaled = {key: factor * score for key, score in lexical.items()}
-    one = fuse(dense, lexical, convex(dense.values(), lexical.values()))
-    other = fuse(dense, scaled, convex(dense.values(), scaled.values()))
-    assert {key: round(each.score, 6) for key, each in one.items()} == {
-        key: round(each.score, 6) for key, each in other.items()
-    }
+    fused = fuse(dense, lexical, calibrated(mean, deviation, weight))
+    assert set(fused) == {*dense, *lexical}
+    assert all(-1e-9 <= each.score <= 1.0 + 1e-9 for each in fused.values())
+    assert all(each.score == each.dense + each.lexical for each in fused.values())
 
 
 def test_where_the_model_earned_nothing_the_order_is_the_words() -> None:
@@ -70,10 +57,10 @@ def test_a_collection_of_copies_has_no_spread_and_no_error() -> None:
     dense=st.lists(st.floats(-0.2, 1), min_size=1, max_size=30),
     lexical=st.lists(st.floats(0.01, 1), max_size=20),
     depth=st.integers(1, 5),
-    scales=st.sampled_from(["convex", "calibrated"]),
+    weight=st.sampled_from([0.0, 0.03, 0.1]),
 )
 def test_no_tier_rises_above_the_one_before(
-    data: st.DataObject, dense: list[float], lexical: list[float], depth: int, scales: str
+    data: st.DataObject, dense: list[float], lexical: list[float], depth: int, weight: float
 ) -> None:
     """As candidates come: each side's best `depth`, then deeper, without what was seen."""
     by_meaning = dict(sorted(enumerate(dense), key=lambda pair: -pair[1]))
@@ -87,9 +74,7 @@ def test_no_tier_rises_above_the_one_before(
         some = [dict(list(each.items())[:depth]) for each in (by_meaning, by_words)]
         more = [len(found) >= depth for found in some]
         left, right = ({key: score for key, score in each.items() if key not in seen} for each in some)
-        meaning, words = sides or (
-            convex(left.values(), right.values()) if scales == "convex" else calibrated(0.1, 0.2, 0.05)
-        )
+        meaning, words = sides or calibrated(0.1, 0.2, weight)
         sides = meaning.after(left.values(), more=more[0]), words.after(right.values(), more=more[1])
         tiers.append([each.score for each in fuse(left, right, sides).values()])
         seen.update(left, right)

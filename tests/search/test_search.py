@@ -70,7 +70,7 @@ def test_a_query_of_such_words_alone_still_finds_them(notes: Library) -> None:
 def test_a_hybrid_score_is_the_sum_of_its_parts(notes: Library) -> None:
     hits = notes.ask(SearchRequest(query="wind turbine air", explain=True)).hits
     assert hits[0].document == "wind"
-    assert hits[0].score == pytest.approx(1.0)  # best on both sides
+    assert 0.3 < hits[0].score < 1.0  # best on both sides, and yet not all that there could be
     for hit in hits:
         assert hit.parts is not None
         assert hit.score == pytest.approx(hit.parts["dense_part"] + hit.parts["lexical_part"])

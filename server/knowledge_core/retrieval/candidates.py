@@ -18,14 +18,15 @@ from itertools import zip_longest
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.retrieval.folding import Ranked, order
-from knowledge_core.retrieval.fusion import Fused, Sides, calibrated, convex, earned, fuse, pooled
+from knowledge_core.retrieval.fusion import UNMEASURED, Fused, Sides, calibrated, earned, earned_among_few, fuse, pooled
+from knowledge_core.retrieval.pseudo_questions import AMONG
 from knowledge_core.retrieval.side_by_side import at_once
 from knowledge_core.storage.lexical_query import LexicalQuery, weighed
-from knowledge_core.storage.values import Allowed, Place
+from knowledge_core.storage.values import Allowed, Calibration, Place
 from knowledge_core.storage.view import View
 from knowledge_core.types import Vectors
 
-FUSED_DEPTH = 100  # candidates of each side in the first tier; what min-max is measured over
+FUSED_DEPTH = 100  # candidates of each side in the first tier
 PLAIN_DEPTH = 40  # of the only side: nothing is measured over it, and fewer are read faster
 DEEPER = 4  # times as deep, each further tier
 READ_AT_ONCE = 48  # candidates; eight hits and the neighbours that may join them are seldom many more
@@ -102,7 +103,7 @@ def _tiers(group: Group) -> Iterator[Tier]:
         seen.update(dense, lexical)
         fused = None
         if both:
-            meaning, words = sides or _sides(group, dense, lexical)
+            meaning, words = sides or _sides(group)
             sides = (
                 meaning.after(dense.values(), more=more_dense),
                 words.after(lexical.values(), more=more_lexical),
@@ -113,21 +114,22 @@ def _tiers(group: Group) -> Iterator[Tier]:
         depth *= DEEPER
 
 
-def _sides(group: Group, dense: Scores, lexical: Scores) -> Sides:
-    """Return how the two sides are fused: by what is known of the collections, chunk by chunk, else by min-max.
-
-    Where less than half of the chunks lie in collections of which it is known, the rest decides.
-    """
+def _sides(group: Group) -> Sides:
+    """Return how the two sides are fused: by the mean of what the collections earned, chunk by chunk."""
     assert group.vector is not None
     views = [target.view for target in group.targets]
     chunks = [view.counts().chunks for view in views]
-    known = [(view.calibration, count) for view, count in zip(views, chunks, strict=True)]
-    weights = [(earned(measured.found), count) for measured, count in known if measured is not None]
-    counted = sum(count for _, count in weights)
-    if not counted or 2 * counted < sum(chunks):
-        return convex(dense.values(), lexical.values())
+    weights = [_earned(view.calibration) for view in views]
     spreads = [(*view.spread(group.vector), count) for view, count in zip(views, chunks, strict=True)]
-    return calibrated(*pooled(spreads), sum(weight * count for weight, count in weights) / counted)
+    weight = sum(weight * count for weight, count in zip(weights, chunks, strict=True)) / max(sum(chunks), 1)
+    return calibrated(*pooled(spreads), weight)
+
+
+def _earned(known: Calibration | None) -> float:
+    """Return what a deviation of the cosine weighs in a collection."""
+    if known is None:
+        return UNMEASURED
+    return earned(known.found) if known.chunks >= AMONG else earned_among_few(known.farther)
 
 
 def _nearest(group: Group, depth: int) -> tuple[Scores, bool, bool]:

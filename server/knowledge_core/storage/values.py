@@ -127,13 +127,17 @@ class Counts:
 class Calibration:
     """How well the model reads a collection, measured by questions made of its own texts.
 
-    found: mean reciprocal rank, 0..1, of a text among fifty for a snippet of itself. chunks: how many there were then.
+    found: mean reciprocal rank, 0..1, of a text among fifty for a snippet of itself.
+    chunks: how many there were then.
     version: of the questions and of what is done with them.
+    farther: mean share, 0..1, of the other texts that are farther from the snippet than its own text; what counts where
+        there are fewer than fifty chunks. Records of the first version lack it, and have more.
     """
 
     found: float
     chunks: int
     version: int
+    farther: float = 0.0
 
     def to_json(self) -> str:
         """Return it as the record keeps it."""
@@ -144,10 +148,15 @@ class Calibration:
         """Return what `to_json` wrote; None for anything else: then it is measured anew."""
         try:
             content = json.loads(text)
-            known = cls(float(content["found"]), int(content["chunks"]), int(content["version"]))
+            known = cls(
+                float(content["found"]),
+                int(content["chunks"]),
+                int(content["version"]),
+                float(content.get("farther", 0.0)),
+            )
         except (ValueError, TypeError, KeyError):
             return None
-        return known if 0.0 <= known.found <= 1.0 else None
+        return known if 0.0 <= known.found <= 1.0 and 0.0 <= known.farther <= 1.0 else None
 
 
 @dataclass(frozen=True)
