@@ -21,6 +21,7 @@ from knowledge_agent.mcp_client import KnowledgeServer, connected
 from knowledge_agent.prompting import (
     AGENT,
     CLOSING,
+    DOUBT,
     NOTHING,
     PIPELINE,
     REWRITE,
@@ -29,7 +30,7 @@ from knowledge_agent.prompting import (
     trimmed,
     within,
 )
-from knowledge_agent.retrieval import Shelf, finds_nothing, passages_of_hits, tool_result
+from knowledge_agent.retrieval import Shelf, finds_nothing, is_doubtful, passages_of_hits, tool_result
 from knowledge_agent.summarising import gathered, summarised
 from knowledge_agent.turn import Turn
 from knowledge_agent.types import (
@@ -175,15 +176,16 @@ class Agent:
         asked: dict[str, Any] = {"query": query, "limit": self._limit, **self._where()}
         found = (await self._server.call("search", asked)).structure
         turn.searches.append(query)
-        if finds_nothing(found):
-            turn.nothing_found += 1
+        turn.nothing_found += finds_nothing(found)
+        if not found.get("hits"):
             turn.hear(TextPiece(NOTHING))
             return NOTHING
         every = await passages_of_hits(self._server, self.shelf, list(found["hits"]))
         passages = within(every, self._budget.context_tokens)
         turn.hear(ToolUsed("search", asked, len(passages), failed=False))
+        told = f"{DOUBT}\n\n{question}" if is_doubtful(found) else question
         reply = await self._model.reply(
-            PIPELINE, [*self._past(), UserMessage(question, passages)], [], turn.hear,
+            PIPELINE, [*self._past(), UserMessage(told, passages)], [], turn.hear,
             max_tokens=self._budget.answer_tokens,
         )  # fmt: skip
         return turn.add(reply).text

@@ -53,9 +53,13 @@ async def _chunk(server: KnowledgeServer, shelf: Shelf, hit: Mapping[str, Any]) 
 
 
 def finds_nothing(structure: Mapping[str, Any]) -> bool:
-    """Say whether a search's result itself says that nothing in it answers the query."""
-    notices = structure.get("notices") or []
-    return not structure.get("hits") or any(each.startswith(NOTHING_RELEVANT) for each in notices)
+    """Say whether a search's result is empty, or doubtful."""
+    return not structure.get("hits") or is_doubtful(structure)
+
+
+def is_doubtful(structure: Mapping[str, Any]) -> bool:
+    """Say whether a search's result itself says that nothing in it seems to answer the query. It may be wrong."""
+    return any(each.startswith(NOTHING_RELEVANT) for each in structure.get("notices") or [])
 
 
 def facts(structure: Mapping[str, Any]) -> str:

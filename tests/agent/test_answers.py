@@ -8,6 +8,7 @@ import re
 import pytest
 
 from knowledge_agent import Budget, Notice, Prices, TextPiece
+from owner_processes import RawPipe
 from scripted_endpoint import Call, Fail, Say, search_results
 
 pytestmark = pytest.mark.anyio
@@ -103,10 +104,32 @@ async def test_a_marker_of_no_passage_is_marked(agent, endpoint):
     assert (answer.doubtful, answer.sources) == (("[77]",), ())
 
 
-async def test_when_retrieval_finds_nothing_the_pipeline_says_so_and_asks_no_model(agent, endpoint):
-    async with agent(pipeline=True) as made:
-        answer = await made.ask("Quels trains partent vers Bordeaux demain?")
+async def test_when_retrieval_finds_nothing_the_pipeline_says_so_and_asks_no_model(agent, endpoint, library):
+    with RawPipe(library) as pipe:
+        pipe.initialize()
+        pipe.call("index", collection="emptied", documents=[{"id": "a", "text": "Gone soon."}], wait_seconds=60)
+        pipe.call("delete", collection="emptied", ids=["a"])
+        async with agent(pipeline=True, collections=["emptied"]) as made:
+            answer = await made.ask("Quels trains partent vers Bordeaux demain?")
+        pipe.call("delete", collection="emptied", all=True, confirm=True)
     assert (answer.text, answer.steps, endpoint.requests) == ("The documents do not say.", 0, [])
+
+
+async def test_hits_that_search_doubts_reach_the_model_with_the_doubt_said(agent, endpoint, api):
+    """A misspelt word whose right passage comes first looks like nothing relevant: the model is to judge."""
+    endpoint.script = [Say("From sunlight [1]." if api == "openai" else "From sunlight.", cites="turns sunlight")]
+    async with agent(api, pipeline=True, collections=["notes"]) as made:
+        answer = await made.ask("elecricity?")
+    sent = text_of(endpoint.requests[0])
+    assert sent.index("turns sunlight") < sent.index("doubts that any of these passages") < sent.index("elecricity?")
+    assert (answer.grounded, answer.sources[0].title) == (True, "Solar panels")
+
+
+async def test_hits_that_search_does_not_doubt_are_put_before_the_model_without_a_word(agent, endpoint):
+    endpoint.script = [Say(QUOTED)]
+    async with agent(pipeline=True) as made:
+        await made.ask(QUESTION)
+    assert "doubts" not in text_of(endpoint.requests[0])
 
 
 async def test_an_answer_that_rests_on_nothing_is_marked(agent, endpoint):
