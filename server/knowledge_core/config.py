@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_core.errors import ConfigurationError
 from knowledge_core.paths import config_path
+
+
+def _full_path(text: str) -> str:
+    if not Path(text).expanduser().is_absolute():
+        raise ValueError("a root is a full path, like /home/ada/notes or ~/notes")
+    return text
 
 
 class _Section(BaseModel):
@@ -70,7 +76,7 @@ class Config(_Section):
     embedding: EmbeddingConfig = EmbeddingConfig()
     indexing: IndexingConfig = IndexingConfig()
     owner: OwnerConfig = OwnerConfig()
-    roots: tuple[str, ...] = Field((), strict=False)
+    roots: tuple[Annotated[str, AfterValidator(_full_path)], ...] = Field((), strict=False)
 
 
 def load_config(home: Path, explicit: str | None = None) -> Config:

@@ -46,9 +46,14 @@ class Roots:
         """Allow a folder (or one file), and return it resolved. Nothing changes if a root above it is there.
 
         Raises:
-            InvalidInput: there is no such path, or it is the file system's own root.
+            InvalidInput: there is no such path, or it is the file system's own root, or empty or relative.
         """
-        resolved = Path(os.path.realpath(path.expanduser()))
+        expanded = path.expanduser()
+        if not expanded.is_absolute():
+            raise InvalidInput(
+                f"The path {str(path)!r} is empty or relative. Give the full path of the folder to allow."
+            )
+        resolved = Path(os.path.realpath(expanded))
         if not resolved.exists():
             raise InvalidInput(f"{path} does not exist, so it cannot be allowed.")
         if resolved == Path(resolved.anchor):

@@ -192,3 +192,15 @@ def test_help_is_instant_because_nothing_heavy_is_imported():
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert printed.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["index", ""], ["index", "  "], ["roots", "add", ""], ["roots", "remove", ""], ["serve", "--root", ""],
+     ["setup", "claude-desktop", "--root", ""], ["status", "--home", ""], ["status", "--config", ""]],
+)  # fmt: skip
+def test_an_empty_path_is_an_error_and_never_the_current_folder(capsys, argv):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert "the path is empty" in capsys.readouterr().err

@@ -38,6 +38,8 @@ def test_a_named_file_comes_before_the_variable_and_the_data_directory(tmp_path,
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("roots: ['']\n", ["roots.0", "full path"]),
+        ("roots: [notes]\n", ["roots.0", "full path", "'notes'"]),
         ("indexing:\n  chunk_sise: 3\n", ["chunk_sise", "Did you mean 'chunk_size'"]),
         ("embeding: {}\n", ["embeding", "Did you mean 'embedding'"]),
         ("indexing:\n  chunk_size: 3\n", ["indexing.chunk_size", "32"]),

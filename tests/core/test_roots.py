@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from knowledge_core.errors import InvalidInput, StorageDamaged
@@ -33,6 +35,15 @@ def test_a_configured_root_is_allowed_without_being_recorded(tmp_path):
     roots = Roots(tmp_path / "roots.json", (str(tmp_path),))
     assert roots.all() == [tmp_path.resolve()]
     assert roots.recorded() == []
+
+
+@pytest.mark.parametrize("path", ["", ".", "notes"])
+def test_an_empty_or_relative_path_is_refused_wherever_the_process_works(roots, tmp_path, monkeypatch, path):
+    (tmp_path / "notes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput, match="empty or relative"):
+        roots.add(Path(path))
+    assert roots.all() == []
 
 
 def test_the_whole_file_system_and_a_missing_path_are_refused(roots, tmp_path):

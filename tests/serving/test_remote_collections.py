@@ -9,6 +9,7 @@ from embedding_endpoint import embedding_endpoint, hashed
 from knowledge_core.config import Config
 from knowledge_core.embedding import endpoint as http
 from knowledge_core.engine import Engine
+from knowledge_core.errors import ContractMismatch
 from knowledge_core.serving.application import application
 from knowledge_core.serving.private import PrivateRequests
 
@@ -76,6 +77,27 @@ async def test_another_model_behind_the_name_stores_nothing_and_finds_nothing_wr
         error, text, _ = await call(engine, "search", query="harbour")
         assert error
         assert "another contract" in text
+
+
+@pytest.mark.parametrize("door", ["tool", "command"])
+async def test_the_first_embedding_with_a_collections_model_is_compared_too(home, endpoint, door):
+    """By a process that has not loaded that model yet: nothing has compared it before."""
+    with opened(home, endpoint) as engine:
+        await call(engine, "index", documents=DOCUMENTS)
+    endpoint.model = hashed(8, salt="another")
+    with opened(home, endpoint) as engine:
+        if door == "tool":
+            error, text, _ = await call(engine, "embed", texts=["harbour", "museum"], collection="default")
+            assert error
+            assert "another contract" in text
+        else:
+            with pytest.raises(ContractMismatch, match="another contract"):
+                PrivateRequests(engine, {})._vectors(["harbour"], collection="default")
+    endpoint.model = hashed(8)
+    with opened(home, endpoint) as engine:
+        error, text, found = await call(engine, "embed", texts=["harbour", "harbour"], collection="default")
+        assert not error, text
+        assert found["similarity"][0][1] == 1.0
 
 
 async def test_without_the_endpoint_words_still_find_and_the_error_says_so(home):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import ProgressLine, Usage, command, connected, show
+from knowledge_core.cli.output import ProgressLine, Usage, command, connected, full_path, show
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Answer, Connection
@@ -43,7 +42,9 @@ def _add_index(commands: Any) -> None:
         "kcore index ~/notes ~/papers\nkcore index ~/src --include '*.py' --collection code\n"
         "kcore index --jsonl corpus.jsonl --collection corpus", connected(_index),
     )  # fmt: skip
-    made.add_argument("paths", nargs="*", metavar="PATH", help="file or folder; becomes an allowed root")
+    made.add_argument(
+        "paths", nargs="*", type=full_path, metavar="PATH", help="file or folder; becomes an allowed root"
+    )
     made.add_argument("--collection", default="default", metavar="NAME", help="collection (default: default)")
     made.add_argument("--include", action="append", metavar="PATTERN", help="only files that match, like '*.md'")
     made.add_argument("--exclude", action="append", metavar="PATTERN", help="no files that match")
@@ -53,14 +54,13 @@ def _add_index(commands: Any) -> None:
 async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.jsonl:
         raise Usage("give at least one PATH, or --jsonl FILE.")
-    paths = [os.path.abspath(os.path.expanduser(path)) for path in arguments.paths]
-    if paths:
+    if arguments.paths:
         # A person typed these paths into a shell of theirs: that allows them, for agents too.
-        await connection.ask("roots", add=paths)
+        await connection.ask("roots", add=arguments.paths)
     answer = await index_and_wait(
         connection,
         {
-            "paths": paths or None,
+            "paths": arguments.paths or None,
             "documents": _documents(arguments.jsonl) if arguments.jsonl else None,
             "collection": arguments.collection,
             "include": arguments.include,

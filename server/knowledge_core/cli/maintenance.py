@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli import demo
-from knowledge_core.cli.output import command, connected, show_as
+from knowledge_core.cli.output import command, connected, full_path, show_as
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -20,7 +19,7 @@ def add(commands: Any) -> None:
         "kcore roots\nkcore roots add ~/notes\nkcore roots remove ~/notes", connected(_roots),
     )  # fmt: skip
     roots.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
-    roots.add_argument("paths", nargs="*", metavar="PATH")
+    roots.add_argument("paths", nargs="*", type=full_path, metavar="PATH")
     doctor = command(
         commands, "doctor", "verify everything that is stored",
         "kcore doctor\nkcore doctor --repair", connected(_doctor),
@@ -31,8 +30,7 @@ def add(commands: Any) -> None:
 
 
 async def _roots(connection: Connection, arguments: argparse.Namespace) -> int:
-    paths = [os.path.abspath(os.path.expanduser(path)) for path in arguments.paths]
-    given = {} if arguments.action == "list" else {arguments.action: paths}
+    given = {} if arguments.action == "list" else {arguments.action: arguments.paths}
     result = await connection.ask("roots", **given)
     listed = "\n".join(result["roots"])
     none = "No folder may be indexed yet. Allow one with: kcore roots add PATH"

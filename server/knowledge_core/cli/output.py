@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,18 @@ class Usage(Exception):
     """The command was called wrongly in a way that the parser cannot see: exit code 2."""
 
 
+def full_path(text: str) -> str:
+    """Return a path that was given on the command line, made absolute: the owner works in another folder.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty, as an unset variable of a script is. It would mean the current folder,
+            which nobody asked to read.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty (an unset variable?); write . for the current folder")
+    return os.path.abspath(os.path.expanduser(text))
+
+
 def command(
     commands: Any, name: str, help: str, example: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
@@ -36,10 +49,16 @@ def command(
     )
     common = made.add_argument_group("common options")
     common.add_argument(
-        "--home", metavar="DIR", help="data directory (default: $KNOWLEDGE_CORE_HOME, ~/.knowledge-core)"
+        "--home",
+        type=full_path,
+        metavar="DIR",
+        help="data directory (default: $KNOWLEDGE_CORE_HOME, ~/.knowledge-core)",
     )
     common.add_argument(
-        "--config", metavar="FILE", help="configuration file (default: config.yaml in the data directory)"
+        "--config",
+        type=full_path,
+        metavar="FILE",
+        help="configuration file (default: config.yaml in the data directory)",
     )
     common.add_argument(
         "--in-process", action="store_true", help="do the work in this process instead of the shared owner process"

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import Usage, command, connected, show_as, unwrapped
+from knowledge_core.cli.output import Usage, command, connected, full_path, show_as, unwrapped
 from knowledge_core.cli.setup import undo_everywhere
 from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
 from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
@@ -33,7 +33,12 @@ def add(commands: Any) -> None:
         _serve,
     )  # fmt: skip
     serve.add_argument(
-        "--root", nargs="*", default=[], metavar="PATH", help="folders that the client's agent may index"
+        "--root",
+        nargs="*",
+        type=full_path,
+        default=[],
+        metavar="PATH",
+        help="folders that the client's agent may index",
     )
     serve.add_argument("--http", action="store_true", help="open the HTTP door of the owner instead, until Ctrl-C")
     serve.add_argument("--port", type=int, metavar="N", help="of the HTTP door (default 8321; 0: a free one)")
@@ -76,15 +81,11 @@ def _serve(arguments: argparse.Namespace) -> int:
     from knowledge_core.serving.pipe import serve
 
     try:
-        serve(home, arguments.config, _roots(arguments))
+        serve(home, arguments.config, arguments.root)
     except OwnerImpossible as impossible:
         print(f"kcore serve: {impossible}; serving in this process.", file=sys.stderr)
         return _serve_alone(arguments, home, str(impossible))
     return 0
-
-
-def _roots(arguments: argparse.Namespace) -> list[str]:
-    return [os.path.abspath(os.path.expanduser(root)) for root in arguments.root]
 
 
 def _serve_alone(arguments: argparse.Namespace, home: Path, why: str) -> int:
@@ -92,7 +93,7 @@ def _serve_alone(arguments: argparse.Namespace, home: Path, why: str) -> int:
     from knowledge_core.serving.stdio import serve_stdio
 
     def run() -> int:
-        serve_stdio(home, load_config(home, arguments.config), why, _roots(arguments))
+        serve_stdio(home, load_config(home, arguments.config), why, arguments.root)
         return 0
 
     return unwrapped(run)

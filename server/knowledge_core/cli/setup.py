@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import Usage, command, connection_of, show_as, unwrapped
+from knowledge_core.cli.output import Usage, command, connection_of, full_path, show_as, unwrapped
 from knowledge_core.clients_config import CLIENTS, ClientKind, find, snippet, with_entry, without_entry
 from knowledge_core.errors import InvalidInput, StorageError
 
@@ -25,7 +25,9 @@ def add(commands: Any) -> None:
         "kcore setup claude-desktop --root ~/notes\nkcore setup cursor --print\nkcore setup claude-code --undo", _setup,
     )  # fmt: skip
     made.add_argument("client", choices=list(CLIENTS), metavar="CLIENT", help=", ".join(CLIENTS))
-    made.add_argument("--root", action="append", metavar="PATH", help="a folder that the client's agent may index")
+    made.add_argument(
+        "--root", action="append", type=full_path, metavar="PATH", help="a folder that the client's agent may index"
+    )
     made.add_argument("--print", action="store_true", help="only print the lines, change nothing")
     made.add_argument("--undo", action="store_true", help="take our entry out again")
     made.add_argument("--yes", action="store_true", help="do not ask")
@@ -39,7 +41,7 @@ def launch_command(arguments: argparse.Namespace) -> list[str]:
     for option in ("home", "config"):
         value = getattr(arguments, option)
         if value is not None:
-            made += [f"--{option}", os.path.abspath(os.path.expanduser(value))]
+            made += [f"--{option}", value]
     return made
 
 
@@ -155,11 +157,9 @@ def undo_everywhere() -> list[str]:
 def _allow(arguments: argparse.Namespace) -> None:
     import anyio
 
-    paths = [os.path.abspath(os.path.expanduser(path)) for path in arguments.root]
-
     async def record() -> int:
         async with connection_of(arguments) as connection:
-            await connection.ask("roots", add=paths)
+            await connection.ask("roots", add=arguments.root)
         return 0
 
     unwrapped(anyio.run, record)

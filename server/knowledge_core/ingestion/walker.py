@@ -59,10 +59,13 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
 
     Raises:
         PathNotAllowed: says which command allows it.
-        InvalidInput: it is no path at all.
+        InvalidInput: it is no path at all, or a relative one: whose folder would it be relative to?
     """
     try:
-        resolved = Path(os.path.realpath(path.expanduser()))
+        expanded = path.expanduser()
+        if not expanded.is_absolute():
+            raise InvalidInput(f"The path {str(path)!r} is empty or relative. Give the full path of a file or folder.")
+        resolved = Path(os.path.realpath(expanded))
         inside = _inside(resolved, [Path(os.path.realpath(root)) for root in roots])
     except (ValueError, RuntimeError) as error:  # a NUL in it; "~name" of nobody
         raise InvalidInput(f"{str(path)!r} is no path: {error}.") from error

@@ -139,7 +139,10 @@ class PrivateRequests(Extension):
         if title and task != Task.DOCUMENT.value:
             raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
         engine = self._engine
-        embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
+        of = engine.collection(collection) if collection is not None else None
+        embedder = engine.default_embedder() if of is None else engine.embedder_for(of)
+        if of is not None:
+            engine.check_contract(of, embedder)
         read = [clean_text(text) for text in texts]
         titles = [clean_text(title)] * len(read) if title else None
         made = embedder.embed(read, Task(task), titles)

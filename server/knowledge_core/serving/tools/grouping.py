@@ -101,9 +101,12 @@ def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
     ) -> Annotated[CallToolResult, EmbedResult]:
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
-        embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
+        of = engine.collection(collection) if collection is not None else None
+        embedder = engine.default_embedder() if of is None else engine.embedder_for(of)
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
+        if of is not None:
+            engine.check_contract(of, embedder)
         read = [clean_text(text) for text in texts]
         made = embedder.embed(read, Task(task))
         unread = str(cut(embedder, read, Task(task)))
