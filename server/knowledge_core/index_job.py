@@ -160,7 +160,9 @@ def calibrate_when_due(engine: Engine, name: str) -> None:
 
 def _calibrated(engine: Engine, name: str, report: ReportProgress) -> Calibration:
     collection = engine.collection(name)
-    return calibrate(collection, engine.embedder_for(collection), report)
+    embedder = engine.embedder_for(collection)
+    engine.check_contract(collection, embedder)
+    return calibrate(collection, embedder, report)
 
 
 def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:
