@@ -32,7 +32,11 @@ def slip(number: int) -> dict[str, Any]:
         "id": f"slip-{number:03d}" + ("/係留場" * 90 if large else ""),
         "title": "係留" * 240 if large else f"Slip {number}",
         "uri": "file:///" + "x" * 1900 if large else "",
-        "metadata": {"log": "係" * 4000, **{f"field {n} " + "x" * 80: "y" * 40 for n in range(20)}} if large else {},
+        "metadata": {"log": "係" * 4000, **{f"field {n} " + "x" * 80: "y" * 40 for n in range(20)}}
+        if large
+        else {f"field{n}": n for n in range(8)} | {"log": "x" * 15_000}  # of which the text of a list shows nothing
+        if number % 10 in (5, 6, 7)
+        else {},
         "text": f"Boathouse slip {number:03d}: the key for berth {number:03d} at the {PLACES[number % 6]} was handed back on "
         f"day {number % 28 + 1} of the month together with two lanterns, a coil of rope and the list that the night watch "
         f"signed; whoever borrows that key next asks the harbour office at slip {number:03d} first.",
@@ -40,6 +44,7 @@ def slip(number: int) -> dict[str, Any]:
 
 
 IDS = [slip(number)["id"] for number in range(COUNT)]
+ALL = ["ledger", *IDS, "tape"]
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +55,18 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         async def fill() -> None:
             async with Client(application(engine)) as client:
                 documents = [slip(number) for number in range(COUNT)]
-                documents.append({"id": "ledger", "text": "\n".join(ledger())})
+                documents.append({"id": "ledger", "title": "係留" * 240, "text": "\n".join(ledger())})
+                documents.append({"id": "tape", "text": "\n".join(TAPE)})
                 result = await client.call_tool("index", {"documents": documents, "wait_seconds": 300})
-                assert result.structured_content["indexed"] == COUNT + 1, text_of(result)
+                assert result.structured_content["indexed"] == len(ALL), text_of(result)
                 await client.call_tool("index", {"documents": [{"id": "a", "text": "Fish."}], "collection": "nets"})
 
         with anyio.from_thread.start_blocking_portal() as portal:
             portal.call(fill)
         yield engine
+
+
+TAPE = ["\x01" * 70] * 700  # six times as long as JSON
 
 
 def ledger() -> list[str]:
@@ -115,15 +124,18 @@ async def test_all_pages_of_a_search_for_a_hundred_show_every_hit_once_as_text_a
 @pytest.mark.parametrize("limit", [7, 50, 100])
 async def test_documents_of_any_size_are_listed_once_and_in_order(client: Client, limit: int) -> None:
     read = await pages(client, "list_documents", {"limit": limit})
-    assert [item["id"] for structure, _ in read for item in structure["documents"]] == ["ledger", *IDS]
+    assert [item["id"] for structure, _ in read for item in structure["documents"]] == ALL
     for structure, text in read:
         assert [line.split(" ")[0] for line in text.splitlines() if " chunks" in line] == [
             item["id"] for item in structure["documents"]
         ]
 
 
-async def test_a_document_is_read_to_its_end_without_losing_a_line_or_a_part_of_one(client: Client) -> None:
-    read = await pages(client, "get_document", {"id": "ledger", "max_tokens": 6_500})
+@pytest.mark.parametrize(("id", "whole"), [("ledger", ledger()), ("tape", TAPE)])
+async def test_a_document_is_read_to_its_end_without_losing_a_line_or_a_part_of_one(
+    client: Client, id: str, whole: list[str]
+) -> None:
+    read = await pages(client, "get_document", {"id": id, "max_tokens": 6_500})
     lines: list[str] = []
     last = 0
     for structure, text in read:
@@ -134,7 +146,7 @@ async def test_a_document_is_read_to_its_end_without_losing_a_line_or_a_part_of_
             lines[-1] += shown.pop(0)
         lines += shown
         last = int(end or first)
-    assert lines == ledger()
+    assert lines == whole
 
 
 async def test_a_document_with_all_that_it_may_have_is_read_within_the_bounds(client: Client) -> None:
@@ -156,15 +168,15 @@ async def test_the_cursor_of_a_document_that_changed_is_refused(connect) -> None
 
 async def test_classify_labels_a_whole_collection_in_pages_whose_counts_cover_all(client: Client) -> None:
     read = await pages(client, "classify", {"collection": "default", "labels": LABELS})
-    assert [item["item"] for structure, _ in read for item in structure["items"]] == ["ledger", *IDS]
+    assert [item["item"] for structure, _ in read for item in structure["items"]] == ALL
     assert len({json.dumps(structure["counts"]) for structure, _ in read}) == 1
-    assert sum(read[0][0]["counts"].values()) == read[0][0]["total"] == COUNT + 1
+    assert sum(read[0][0]["counts"].values()) == read[0][0]["total"] == len(ALL)
     for structure, text in read:
         assert all(f"\n{item['item']}: " in text for item in structure["items"])
 
 
 async def test_classify_pages_given_texts_with_many_labels_too(client: Client) -> None:
-    labels = [{"name": "係" * 190 + f" {n}", "description": "key"} for n in range(100)]
+    labels = [{"name": "𠮷" * 190 + f" {n}", "examples": ["key"]} for n in range(100)]
     arguments = {"texts": [f"key {n}" for n in range(12)], "labels": labels, "multiple": True}
     read = await pages(client, "classify", arguments)
     assert [item["item"] for structure, _ in read for item in structure["items"]] == [f"#{n}" for n in range(12)]
