@@ -40,6 +40,10 @@ async def gathered(
     asked = {"collection": collection, "limit": 100, "wait_seconds": budget.seconds or 600}
     found = (await server.call("cluster", asked)).structure
     clusters = list(found.get("clusters") or [])
+    more = found
+    while more.get("cursor"):
+        more = (await server.call("cluster", {**asked, "cursor": more["cursor"]})).structure
+        clusters += more.get("clusters") or []
     if found.get("state") != "done":
         raise ToolFailed("Grouping the collection did not end within the time budget: raise --max-seconds.")
     if kind == "collection":

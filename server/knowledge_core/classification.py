@@ -23,6 +23,7 @@ from knowledge_core.types import Task, Vectors
 
 MOST_TEXTS = 10_000
 MOST_LABELS = 100
+LONGEST_NAME = 200  # characters; an answer repeats a label's name with every item that gets it
 SHARPNESS = 20.0  # of the softmax over cosines: .05 more cosine is e times the score
 # Cosine below which a label does not fit at all, chosen with MiniLM on sib200 English, whose broad labels are the hardest
 # case: 95 % of the texts that get their right label have .079 and more by name, .122 and more by ten examples. Of bank
@@ -105,6 +106,12 @@ def _check(labels: Sequence[Label]) -> None:
     names = [label.name.strip() for label in labels]
     if not all(names):
         raise InvalidInput("A label has no name; give every label one.")
+    longest = max(names, key=len)
+    if len(longest) > LONGEST_NAME:
+        raise InvalidInput(
+            f"The label {longest[:40]!r}... has a name of {len(longest)} characters; at most {LONGEST_NAME}. Say what it "
+            "means in its description."
+        )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InvalidInput(f"The label {twice[0]!r} is given twice; put its examples together.")

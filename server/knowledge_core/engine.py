@@ -27,6 +27,7 @@ from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
 from knowledge_core.roots import Roots
 from knowledge_core.storage.collection import Collection, collection_names, drop, sweep, valid_name
+from knowledge_core.storage.overview import Overview, Overviews
 from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Engine:
         self.jobs = Jobs()
         self._folder = home / "collections"
         self._folder.mkdir(exist_ok=True, mode=0o700)
+        self._overviews = Overviews()
         sweep(self._folder)
 
     # -- collections ---------------------------------------------------------------------------------------------
@@ -83,6 +85,14 @@ class Engine:
     def names(self) -> list[str]:
         """Return the names of all collections, sorted."""
         return collection_names(self._folder)
+
+    def overview(self, name: str) -> Overview:
+        """Return what a collection holds at a glance, without opening it.
+
+        Raises:
+            CollectionNotFound, StorageError: see `Overviews.of`.
+        """
+        return self._overviews.of(self._folder / valid_name(name))
 
     def collection(self, name: str) -> Collection:
         """Return the open collection of this name.

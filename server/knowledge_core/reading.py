@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
 from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.retrieval.cursor import pack, request_digest, unpack
 from knowledge_core.storage.view import StoredDocument, View
 from knowledge_core.types import Lines, Span
 
 BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
 DEFAULT_TOKENS = 2_500
-MOST_TOKENS = 6_500  # 19.5 KB: below the hard cap of 20 KB for a tool's text
+MOST_TOKENS = 6_500
+MOST_BYTES = 19_500  # of text, title and id: below the hard cap of 20 KB for a tool's text
+LEAST_BYTES = 1_000  # of text, however long title and id are
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def read(
     text = stored.document.text
     starts = _line_starts(text)
     span, page_shown = _wanted(view, stored, starts, lines=lines, chunk=chunk, around=around, page=page, cursor=cursor)
-    end = _cut(text, span, budget)
-    shown = text[span.start : end].rstrip("\n")
+    named = len(f"{stored.document.title}{id}".encode("utf-8", "replace"))
+    end = _cut(text, span, min(budget * BYTES_PER_TOKEN, max(MOST_BYTES - named, LEAST_BYTES)))
+    shown = text[span.start : end].removesuffix("\n")
     return Passage(
         stored=stored,
         text=shown,
@@ -67,7 +69,7 @@ def read(
         total_lines=len(starts),
         page=page_shown,
         truncated=end < span.end,
-        cursor=_cursor(id, Span(end, span.end)) if end < span.end else None,
+        cursor=pack([_version(stored), end, span.end]) if end < span.end else None,
     )
 
 
@@ -96,7 +98,7 @@ def _wanted(
             raise InvalidInput(f"page is {page}; {stored.document.id!r} has pages 1 to {len(pages)}.")
         return pages[page - 1], page
     if cursor is not None:
-        return _from_cursor(stored.document.id, cursor, length), None
+        return _from_cursor(stored, cursor), None
     return Span(0, length), None
 
 
@@ -122,9 +124,8 @@ def _span_of_chunks(view: View, id: str, chunk: int, around: int) -> Span:
     return Span(near[0].span.start, near[-1].span.end)
 
 
-def _cut(text: str, span: Span, budget: int) -> int:
-    """Return where the budget ends: after a whole line where one fits, else within the first."""
-    room = budget * BYTES_PER_TOKEN
+def _cut(text: str, span: Span, room: int) -> int:
+    """Return where the page ends that holds `room` bytes: after a whole line where one fits, else within the first."""
     if len(text[span.start : span.end].encode()) <= room:
         return span.end
     whole = text[span.start : span.start + room].encode()[:room].decode(errors="ignore")
@@ -143,15 +144,14 @@ def _line_of(starts: list[int], offset: int) -> int:
     return bisect_right(starts, offset)
 
 
-def _cursor(id: str, rest: Span) -> str:
-    return base64.urlsafe_b64encode(json.dumps([id, rest.start, rest.end]).encode()).decode().rstrip("=")
+def _version(stored: StoredDocument) -> str:
+    """Return a digest of a document as it is now: of its id and its content."""
+    return request_digest([stored.document.id, stored.digest])
 
 
-def _from_cursor(id: str, cursor: str, length: int) -> Span:
-    try:
-        owner, start, end = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if owner == id and 0 <= start < end <= length:
-            return Span(start, end)
-    except (ValueError, TypeError):
-        pass
-    raise CursorExpired(f"This cursor does not belong to {id!r} as it is now. Call again without it.")
+def _from_cursor(stored: StoredDocument, cursor: str) -> Span:
+    match unpack(cursor):
+        case [version, int(start), int(end)] if version == _version(stored):
+            if 0 <= start < end <= len(stored.document.text):
+                return Span(start, end)
+    raise CursorExpired(f"This cursor does not belong to {stored.document.id!r} as it is now. Call again without it.")

@@ -10,16 +10,16 @@ meaning and by words tier after tier, fold them, cut the page, say what was cove
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.retrieval.aiming import aimed
 from knowledge_core.retrieval.candidates import Group, Target, tiers
-from knowledge_core.retrieval.cursor import Cursor, decode, encode, request_digest
+from knowledge_core.retrieval.cursor import Cursor, decode, encode, moved, request_digest
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
@@ -36,6 +36,7 @@ __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchRespon
 
 TURNS = Turns((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
 MOST_COPIES = 10  # documents named beside a hit that hold the same text
+ROOM_OF_COPIES = 1_000  # bytes of their ids at most: a hit must not fill an answer
 BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
 HIT_OVERHEAD = 120  # bytes of a hit's names, numbers and punctuation, as text or as JSON
 
@@ -86,8 +87,8 @@ class SearchResponse:
     """Hits, best first, and what they are out of.
 
     total: chunks considered. exact: the vector of every one was compared, if vectors were asked for at all.
-    stale: ids among the hits whose file changed or went since it was indexed. truncated: the token budget cut the
-    page. cursor: asks for what follows, if anything.
+    stale: ids among the hits whose file changed or went since it was indexed. truncated: there are fewer than asked for,
+    because no more fit. cursor: asks for what follows, if anything.
     """
 
     hits: tuple[Hit, ...]
@@ -100,8 +101,12 @@ class SearchResponse:
     notices: tuple[str, ...]
 
 
-def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
-    """Return the page of hits that the request asks for.
+Fits = Callable[[Hit], bool]
+"""Asked once for each hit of a page, in order: whether it still fits into the answer that is made of them."""
+
+
+def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True) -> SearchResponse:
+    """Return the page of hits that the request asks for, as far as they fit; the cursor goes on after the last of them.
 
     Raises:
         InvalidInput: a value of the request is wrong. InvalidFilter: no collection knows the filter's fields.
@@ -112,19 +117,19 @@ def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
     if not over:
         raise InvalidInput("No collection was given to search in. Name one, or leave `collections` out for all.")
     digest = _digest(over, request)
-    generations: Mapping[str, int] = {each.name: each.view.generation for each in over}
-    resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, generations)
+    state = request_digest({each.name: each.view.generation for each in over})
+    resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, state)
     targets, coverage, notices = _targets(over, request.filter)
     groups, notices_of_groups = aimed(targets, request)
     with TURNS.one():
         ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
-        hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request)
+        hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
         end = resumed.offset + len(hits)
         notices += [
             *notices_of_groups,
             *_about_relevance(groups, request, ranked, best),
             *_about_copies(ranked[resumed.offset : end]),
-            *_moved(resumed.generations, generations),
+            *moved([each.name for each in over], resumed.state, state),
         ]
     return SearchResponse(
         hits=tuple(hits),
@@ -133,7 +138,7 @@ def search(over: Sequence[Searched], request: SearchRequest) -> SearchResponse:
         coverage=coverage,
         stale=_stale(over, hits),
         truncated=end < min(len(ranked), resumed.offset + request.limit),
-        cursor=encode(Cursor(digest, end, resumed.generations)) if end < len(ranked) else None,
+        cursor=encode(Cursor(digest, end, resumed.state)) if end < len(ranked) else None,
         notices=tuple(dict.fromkeys(notices)),
     )
 
@@ -191,8 +196,8 @@ def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float |
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest) -> list[Hit]:
-    """Return as many hits as the token budget holds, and one even if it does not."""
+def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
+    """Return as many hits as the token budget and the answer hold, and one even if they do not."""
     chunks: dict[str, dict[int, StoredChunk]] = {}
     for one in over:
         numbers = [each.place.number for each in ranked if each.collection == one.name]
@@ -203,8 +208,8 @@ def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchReq
     for each in ranked:
         hit = _hit(each, chunks[each.collection][each.place.number], telling, explain=request.explain)
         left -= _tokens(hit)
-        if hits and left < 0:
-            break
+        if not fits(hit) or left < 0:
+            return hits or [hit]
         hits.append(hit)
     return hits
 
@@ -222,8 +227,13 @@ def _hit(ranked: Ranked, chunk: StoredChunk, telling: set[str], *, explain: bool
         snippet=_snippet(chunk.text, telling),
         score=ranked.score,
         parts=_parts(ranked) if explain else None,
-        also=ranked.copies[:MOST_COPIES],
+        also=_also(ranked.copies),
     )
+
+
+def _also(copies: Sequence[str]) -> tuple[str, ...]:
+    sizes = accumulate(len(each.encode("utf-8", "replace")) for each in copies[:MOST_COPIES])
+    return tuple(each for each, size in zip(copies, sizes, strict=False) if size <= ROOM_OF_COPIES)
 
 
 def _snippet(text: str, wanted: set[str]) -> str:
@@ -270,18 +280,11 @@ def _best_by_words(groups: Sequence[Group], query: str) -> Iterator[str]:
 
 
 def _about_copies(ranked: Sequence[Ranked]) -> list[str]:
-    most = max((len(each.copies) for each in ranked), default=0)
-    if most <= MOST_COPIES:
+    most = max(ranked, key=lambda each: len(each.copies), default=None)
+    if most is None or len(_also(most.copies)) == len(most.copies):
         return []
-    return [f"A hit's text stands in {most + 1} documents; `also` names {MOST_COPIES} of them."]
-
-
-def _moved(then: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
     return [
-        f"Collection {name!r} changed since the first page: hits may be missing or come twice. Search again without "
-        "the cursor for a whole list."
-        for name, generation in now.items()
-        if then.get(name) != generation
+        f"A hit's text stands in {len(most.copies) + 1} documents; `also` names {len(_also(most.copies))} of the others."
     ]
 
 

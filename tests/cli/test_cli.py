@@ -106,6 +106,15 @@ def test_the_texts_of_a_shell_are_embedded_clustered_and_classified(capsys, tmp_
     )
     assert (code, json.loads(out)["items"][0]["label"]) == (0, "animals")
 
+    many = tmp_path / "many.txt"
+    many.write_text("".join(f"the kitten purrs {number}\n" for number in range(101)))
+    labelling = ["classify", "--label", "animals", "--label", "food", "--texts", str(many)]
+    code, out, _ = run(capsys, *labelling, "--json")
+    made = json.loads(out)
+    assert (code, len(made["items"]), made["total"], made["truncated"], "cursor" in made) == (0, 101, 101, False, False)
+    code, out, _ = run(capsys, *labelling)
+    assert [line.split(":")[0] for line in out.splitlines()[1:]] == [f"#{number}" for number in range(101)]
+
 
 @pytest.mark.parametrize(
     ("argv", "words"),

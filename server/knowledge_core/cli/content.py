@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import ProgressLine, Usage, command, connected, full_path, show
+from knowledge_core.cli.output import ProgressLine, Usage, all_pages, command, connected, full_path, show
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Answer, Connection
@@ -190,7 +190,7 @@ def _add_list(commands: Any) -> None:
 
 async def _list(connection: Connection, arguments: argparse.Namespace) -> int:
     if arguments.collection is None:
-        return show(arguments, await connection.call("list_collections", {}))
+        return show(arguments, await all_pages(connection, "list_collections", {}, "collections", heads=0))
     given = {
         "collection": arguments.collection,
         "filter": parsed_filter(arguments.filter),

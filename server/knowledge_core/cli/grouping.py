@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.content import parsed_filter
-from knowledge_core.cli.output import ProgressLine, Usage, command, connected, show
+from knowledge_core.cli.output import ProgressLine, Usage, all_pages, command, connected, show
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -64,7 +64,7 @@ async def _cluster(connection: Connection, arguments: argparse.Namespace) -> int
     else:
         given["collection"] = arguments.collection
     with ProgressLine() as line:
-        answer = await connection.call("cluster", given, line)
+        answer = await all_pages(connection, "cluster", given, "clusters", heads=1, line=line)
     return show(arguments, answer)
 
 
@@ -99,7 +99,7 @@ async def _classify(connection: Connection, arguments: argparse.Namespace) -> in
         "labels": labels,
         "multiple": arguments.multiple or None,
     }
-    return show(arguments, await connection.call("classify", given))
+    return show(arguments, await all_pages(connection, "classify", given, "items", heads=1))
 
 
 def _label(text: str) -> dict[str, Any]:

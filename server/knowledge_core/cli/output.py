@@ -117,6 +117,35 @@ def show(arguments: argparse.Namespace, answer: Answer) -> int:
     return 0
 
 
+async def all_pages(
+    connection: Connection,
+    tool: str,
+    given: dict[str, Any],
+    items: str,
+    *,
+    heads: int,
+    line: ProgressLine | None = None,
+) -> Answer:
+    """Call a tool until its cursor ends, and return all as one answer: a shell has room for it.
+
+    items: what the structure calls the list that goes on from page to page. heads: lines that each page's text begins
+    with, and that are shown once.
+    """
+    from knowledge_core.serving.client import Answer
+
+    answer = await connection.call(tool, given, line)
+    structure, text = answer.structure, _without_cursor(answer.text)
+    while cursor := answer.structure.get("cursor"):
+        answer = await connection.call(tool, {**given, "cursor": cursor}, line)
+        structure = {**answer.structure, items: [*structure[items], *answer.structure[items]]}
+        text = "\n".join([text, *_without_cursor(answer.text).splitlines()[heads:]])
+    return Answer(text, structure)
+
+
+def _without_cursor(text: str) -> str:
+    return text[: text.rindex("\n[more:")] if text.rpartition("\n")[2].startswith("[more:") else text
+
+
 def show_as(arguments: argparse.Namespace, structure: Any, text: str) -> None:
     """Print `structure` as JSON or `text`, whichever was asked for."""
     print(json.dumps(structure, ensure_ascii=False, indent=2) if arguments.json else text)

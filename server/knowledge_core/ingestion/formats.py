@@ -130,6 +130,9 @@ BINARY = _words(
     ".blend .fbx .glb .stl .swf .pdb .idb .lnk .p12 .pfx .jks .keystore .gpg .der"
 )
 
+KNOWN_SUFFIXES = frozenset({".pdf", *MARKDOWN, *HTML, *LINES, *PROSE, *LANGUAGE_OF_SUFFIX, *UNSUPPORTED})
+"""Those that say what kind of document it is; any other end of a name may be just a part of the name."""
+
 
 def refusal(path: PurePath) -> Literal["binary", "unsupported"] | None:
     """Say why a file of this name is not worth opening; None where it may be."""

@@ -1,7 +1,8 @@
-"""Where a search goes on: which request, how many hits were shown, and the generation of each collection then. Pure.
+"""Where an answer goes on: which request, how many items were shown, and what they were answered from. Pure.
 
 A cursor is opaque to its holder and carries no text of the request, only a digest: whoever sends it repeats the
-request, and a cursor of another request is refused.
+request, and a cursor of another request is refused. It is short, whatever was asked and however many collections were:
+it has to fit at the end of an answer that is full.
 """
 
 from __future__ import annotations
@@ -10,36 +11,51 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from knowledge_core.errors import CursorExpired
 
-VERSION = 1
-FURTHEST = 1_000_000  # hits; beyond it nobody wrote this cursor but a fuzzer
-LONGEST = 100_000  # characters; room for the generations of a thousand collections
+VERSION = 2
+FURTHEST = 1_000_000  # items; beyond it nobody wrote this cursor but a fuzzer
+LONGEST = 20_000  # characters; a document's id, which a cursor may hold, has 4 KB at most on any file system
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The place after `offset` hits of the request with this digest. generations: collection name to generation."""
+    """The place after `offset` items of the request with this digest. state: digest of what it was answered from."""
 
     request: str
     offset: int
-    generations: Mapping[str, int]
+    state: str
 
 
 def request_digest(request: object) -> str:
-    """Return a short digest of a request's JSON form: equal requests, whatever the order of their keys, share it."""
+    """Return a short digest of a value's JSON form: equal values, whatever the order of their keys, share it."""
     canonical = json.dumps(request, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()[:16]
 
 
+def pack(content: object) -> str:
+    """Return a JSON value as URL-safe text."""
+    packed = json.dumps(content, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    return base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+
+
+def unpack(text: str) -> object:
+    """Return what `pack` was given; None where it was given nothing of the kind."""
+    try:
+        if len(text) > LONGEST:
+            return None
+        made: object = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (ValueError, RecursionError, binascii.Error):
+        return None
+    return made
+
+
 def encode(cursor: Cursor) -> str:
     """Return the cursor as URL-safe text."""
-    content = {"v": VERSION, "r": cursor.request, "o": cursor.offset, "g": dict(cursor.generations)}
-    packed = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    return base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
+    return pack({"v": VERSION, "r": cursor.request, "o": cursor.offset, "s": cursor.state})
 
 
 def decode(text: str, request: str) -> Cursor:
@@ -48,30 +64,33 @@ def decode(text: str, request: str) -> Cursor:
     Raises:
         CursorExpired: it is no cursor of this program, or one of another request.
     """
-    try:
-        if len(text) > LONGEST:
-            raise ValueError
-        content = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        cursor = Cursor(content["r"], content["o"], content["g"])
-        if content["v"] != VERSION or not _well_formed(cursor):
-            raise ValueError
-    except (ValueError, TypeError, KeyError, RecursionError, binascii.Error):
-        raise CursorExpired(
-            "The cursor cannot be read. Pass it exactly as given, or search again without it."
-        ) from None
+    content = unpack(text)
+    cursor = _cursor(content) if isinstance(content, dict) and content.get("v") == VERSION else None
+    if cursor is None:
+        raise CursorExpired("The cursor cannot be read. Pass it exactly as given, or ask again without it.")
     if cursor.request != request:
         raise CursorExpired(
-            "The cursor belongs to another search. Repeat its query, mode, filter and collections exactly, "
-            "or search again without the cursor."
+            "The cursor belongs to another request. Repeat the other arguments exactly, or ask again without the cursor."
         )
     return cursor
 
 
-def _well_formed(cursor: Cursor) -> bool:
-    return (
-        isinstance(cursor.request, str)
-        and type(cursor.offset) is int
-        and 0 <= cursor.offset <= FURTHEST
-        and isinstance(cursor.generations, dict)
-        and all(type(generation) is int for generation in cursor.generations.values())
-    )
+def moved(collections: Sequence[str], then: str, now: str) -> list[str]:
+    """Return what the holder of a cursor must know where what it was answered from is another now.
+
+    collections: their names. then, now: states.
+    """
+    if then == now:
+        return []
+    what = f"Collection {collections[0]!r}" if len(collections) == 1 else "A collection"
+    return [
+        f"{what} changed since the first page: what is listed may have gaps, or come twice. Ask again without the cursor "
+        "for a whole list."
+    ]
+
+
+def _cursor(content: dict[str, object]) -> Cursor | None:
+    request, offset, state = content.get("r"), content.get("o"), content.get("s")
+    if not isinstance(request, str) or not isinstance(state, str) or type(offset) is not int:
+        return None
+    return Cursor(request, offset, state) if 0 <= offset <= FURTHEST else None

@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup
 from knowledge_core import __version__
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.serving.application import application, instructions
+from knowledge_core.serving.application import application
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.lines import OURS, own_line
 from knowledge_core.serving.local_socket import nonce, proof, same
@@ -176,7 +176,6 @@ class Connections:
             self._first = False
             self._engine.preload()
         server = self._servers[role].low_level()
-        server.instructions = await anyio.to_thread.run_sync(instructions, self._engine)
         try:
             async with messages.streams() as (incoming, outgoing):
                 await server.run(incoming, outgoing, server.create_initialization_options())

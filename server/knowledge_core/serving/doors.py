@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
-from knowledge_core.serving.application import application, instructions
+from knowledge_core.serving.application import application
 from knowledge_core.serving.resources import telling_of_changes
 
 if TYPE_CHECKING:
@@ -68,7 +68,6 @@ class Doors:
 
         listener = loopback_socket(host, port)
         server = application(self._engine)
-        server.low_level().instructions = await anyio.to_thread.run_sync(instructions, self._engine)
         changed = telling_of_changes(server, asyncio.get_running_loop())
         self._engine.listeners.append(changed)
         self._door = door = HttpDoor(

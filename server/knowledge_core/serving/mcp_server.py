@@ -1,59 +1,78 @@
 """The MCP server class: the SDK's, with what the specification asks and the SDK leaves out.
 
 - an unknown tool is a protocol error (-32602), an unknown argument an error with "did you mean";
-- wrong arguments give one clean line each, not a dump;
+- arguments are taken as hosts send them (`arguments.py`), and wrong ones give one clean line each, not a dump;
 - a `KnowledgeCoreError` reaches the model as its own text; anything else as a generic line, with the log saying more;
-- input schemas say `additionalProperties: false` and carry no `title` noise.
+- schemas are such that every host can read them (`schemas.py`), and input schemas say `additionalProperties: false`.
 
 `low_level` and `events` are the places that reach into the SDK's private parts; tests watch over them.
 """
 
 from __future__ import annotations
 
-import difflib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, InputRequiredResult
-from mcp_types import Tool as ListedTool
+from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, Icon, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.serving.arguments import as_meant, did_you_mean, unknown_argument, wrong_arguments
 from knowledge_core.serving.logs import current_request
+from knowledge_core.serving.schemas import outline, plain
 
 log = logging.getLogger(__name__)
 
-SYNONYMS: Mapping[str, str] = {
-    # What models carry over from other search tools; each is tried only where the tool has the right-hand name.
-    "top_k": "limit", "k": "limit", "n": "limit", "n_results": "limit", "max_results": "limit", "num_results": "limit",
-    "count": "limit", "size": "limit", "text": "query", "q": "query", "question": "query", "input": "texts",
-    "collection_name": "collection", "namespace": "collection", "index": "collection", "index_name": "collection",
-    "document": "id", "document_id": "id", "doc_id": "id", "path": "paths", "file": "paths", "folder": "paths",
-    "where": "filter", "filters": "filter", "content": "documents", "job_id": "id", "timeout": "wait_seconds",
-    "num_clusters": "k", "n_clusters": "k", "threshold": "similarity", "min_similarity": "similarity",
-    "categories": "labels", "classes": "labels", "page_token": "cursor", "offset": "cursor",
-}  # fmt: skip
+LONGEST_ERROR = 2_000  # characters; what is longer repeats a value of the caller's
+
+
+class _AsSent(FuncMetadata):
+    """A tool's arguments by our rules instead of the SDK's, which parses every text that looks like JSON."""
+
+    def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
+        return as_meant(data, self._schema)
+
+    @cached_property
+    def _schema(self) -> dict[str, Any]:
+        return plain(self.arg_model.model_json_schema(by_alias=True))
 
 
 class KnowledgeServer(MCPServer[dict[str, Any]]):
     """An MCP server that teaches: every refusal says what, which value, and what to do next."""
 
-    async def list_tools(self) -> list[ListedTool]:
-        """List the tools with clean schemas."""
-        tools = await super().list_tools()
-        for tool in tools:
-            tool.input_schema = {**compact(tool.input_schema), "additionalProperties": False}
-            if tool.output_schema is not None:
-                tool.output_schema = outline(tool.output_schema)
-        return tools
+    def add_tool(
+        self,
+        fn: Callable[..., Any],
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: list[Icon] | None = None,
+        meta: dict[str, Any] | None = None,
+        structured_output: bool | None = None,
+    ) -> None:
+        """Add a tool, with schemas that every host can read and arguments as hosts send them."""
+        super().add_tool(fn, name, title, description, annotations, icons, meta, structured_output)
+        tool = self._tool_manager.get_tool(name or fn.__name__)
+        assert tool is not None
+        tool.parameters = {**plain(tool.parameters), "additionalProperties": False}
+        made = tool.fn_metadata
+        tool.fn_metadata = _AsSent(
+            arg_model=made.arg_model,
+            output_schema=None if made.output_schema is None else outline(made.output_schema),
+            output_model=made.output_model,
+            wrap_output=made.wrap_output,
+        )
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None = None
@@ -68,9 +87,10 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         if tool is None:
             known = [each.name for each in self._tool_manager.list_tools()]
             raise MCPError(
-                INVALID_PARAMS, f"Unknown tool {name!r}.{_did_you_mean(name, known)} There are: {', '.join(known)}."
+                INVALID_PARAMS, f"Unknown tool {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
             )
-        refuse_unknown_arguments(name, arguments, list(tool.parameters.get("properties", {})))
+        if unknown := unknown_argument(name, arguments, list(tool.parameters.get("properties", {}))):
+            raise ToolError(unknown)
         began = time.perf_counter()
         if context is not None:
             current_request.set(context.request_id)
@@ -78,12 +98,12 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
             return await super().call_tool(name, arguments, context)
         except UnexpectedToolError as error:
             if isinstance(error.__cause__, KnowledgeCoreError):
-                raise ToolError(str(error.__cause__)) from error
+                raise ToolError(_bounded(str(error.__cause__))) from error
             raise
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
-                raise ToolError(_first_wrong_argument(name, error.__cause__)) from None
-            raise ToolError(str(error).removeprefix(f"Error executing tool {name}: ")) from error
+                raise ToolError(_bounded(wrong_arguments(name, error.__cause__))) from None
+            raise ToolError(_bounded(str(error).removeprefix(f"Error executing tool {name}: "))) from error
         finally:
             log.info("%s in %.0f ms", name, 1e3 * (time.perf_counter() - began))
 
@@ -99,7 +119,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         if prompt is None:
             known = [each.name for each in await self.list_prompts()]
             raise MCPError(
-                INVALID_PARAMS, f"Unknown prompt {name!r}.{_did_you_mean(name, known)} There are: {', '.join(known)}."
+                INVALID_PARAMS, f"Unknown prompt {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
             )
         given, declared = arguments or {}, prompt.arguments or []
         for argument in declared:
@@ -108,7 +128,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         names = [argument.name for argument in declared]
         for wrong in given:
             if wrong not in names:
-                hint = f"{_did_you_mean(wrong, names)} Its arguments: {', '.join(names)}."
+                hint = f"{did_you_mean(wrong, names)} Its arguments: {', '.join(names)}."
                 raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {wrong!r}.{hint}")
         return await super().get_prompt(name, arguments, context)
 
@@ -122,58 +142,8 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         return self._lowlevel_server
 
 
-def refuse_unknown_arguments(tool: str, given: Mapping[str, object], known: list[str]) -> None:
-    """Raise for the first argument that the tool does not have, naming the likeliest that it has."""
-    for name in given:
-        if name not in known:
-            meant = SYNONYMS.get(name, "")
-            hint = f" Did you mean {meant!r}?" if meant in known else _did_you_mean(name, known)
-            there_are = ", ".join(known) or "none"
-            raise ToolError(f"{tool} has no argument {name!r}.{hint} Its arguments: {there_are}.")
-
-
-def outline(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a client may rely on in a result: the names of its parts, and of what type each is.
-
-    No more, because it is in every model's context: what is inside of `hits` and `clusters` a model sees in the result.
-    """
-    parts = compact(schema)["properties"]
-    types = {name: part.get("type", "object") for name, part in parts.items()}
-    return {"type": "object", "properties": {name: {"type": type} for name, type in types.items()}}
-
-
-def compact(schema: Any) -> Any:
-    """Return a JSON schema without what pydantic adds and no client needs: it is in every model's context.
-
-    Titles go; "a value or null, by default null" becomes the value's own schema (left out means null).
-    """
-    if isinstance(schema, list):
-        return [compact(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = dict(schema)
-    options = kept.get("anyOf")
-    if isinstance(options, list) and {"type": "null"} in options and len(options) == 2:
-        del kept["anyOf"]
-        kept = next(option for option in options if option != {"type": "null"}) | kept
-    if kept.get("additionalProperties") is True:  # which is what leaving it out means
-        del kept["additionalProperties"]
-    if "default" in kept and kept["default"] in (None, "", [], {}):
-        del kept["default"]
-    # A property may itself be called "title": only a string under that key is noise.
-    return {key: compact(value) for key, value in kept.items() if key != "title" or not isinstance(value, str)}
-
-
-def _did_you_mean(wrong: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(wrong, known, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
-
-
-def _first_wrong_argument(tool: str, error: ValidationError) -> str:
-    problems = []
-    for each in error.errors()[:3]:
-        # A union's member names are noise: "documents.0.id", not "documents.list[...].0.id".
-        where = ".".join(str(part) for part in each["loc"] if isinstance(part, int) or str(part).isidentifier())
-        found = "" if each["type"] == "missing" else f" (found {str(each['input'])[:60]!r})"
-        problems.append(f"{where}: {each['msg']}{found}")
-    return f"{tool} was called with wrong arguments. {'; '.join(dict.fromkeys(problems))}."
+def _bounded(message: str) -> str:
+    """Return an error's text, without its middle where it is too long for a model's context."""
+    if len(message) <= LONGEST_ERROR:
+        return message
+    return f"{message[: LONGEST_ERROR // 2]} … {message[-LONGEST_ERROR // 2 :]}"

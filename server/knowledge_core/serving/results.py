@@ -75,6 +75,7 @@ class RepresentativeResult(BaseModel):
 
 
 class ClusterItem(BaseModel):
+    place: int
     id: str
     label: str
     keywords: list[str]
@@ -93,6 +94,8 @@ class ClusterResult(BaseModel):
     considered: int = 0
     outliers: int = 0
     outlier_examples: list[RepresentativeResult] = []
+    truncated: bool = False
+    cursor: str | None = None
     progress: str | None = None
     notices: list[str] = []
 
@@ -114,6 +117,7 @@ class ClassifyResult(BaseModel):
     counts: dict[str, int]
     total: int
     truncated: bool
+    cursor: str | None = None
     notices: list[str]
 
 
@@ -151,12 +155,17 @@ class CollectionItem(BaseModel):
     model: str
     dimensions: int
     sources: list[str]
+    sources_left_out: int | None = None
     fields: dict[str, str]
+    fields_left_out: int | None = None
     indexed_at: str | None = None
 
 
 class CollectionsResult(BaseModel):
     collections: list[CollectionItem]
+    total: int
+    truncated: bool
+    cursor: str | None = None
     notices: list[str]
 
 
@@ -182,6 +191,7 @@ class DeleteResult(BaseModel):
     collection: str
     deleted: int
     documents: list[str]
+    truncated: bool
     dry_run: bool
     collection_deleted: bool
     notices: list[str]
@@ -204,3 +214,6 @@ class JobItem(BaseModel):
 
 class JobsResult(BaseModel):
     jobs: list[JobItem]
+    total: int
+    truncated: bool
+    cursor: str | None = None

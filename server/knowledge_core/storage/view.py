@@ -22,6 +22,7 @@ from knowledge_core.storage.filters import parse
 from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.lexical_query import Counting, LexicalQuery
+from knowledge_core.storage.overview import NEWEST
 from knowledge_core.storage.quantising import Rows, quantise, scale
 from knowledge_core.storage.record_snapshot import GIVEN, RecordSnapshot, json_list
 from knowledge_core.storage.scanning import inner_products
@@ -106,8 +107,8 @@ class View:
 
     def last_indexed(self) -> str | None:
         """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
-        (when,) = self._record.rows("SELECT max(indexed_at) FROM documents")[0]
-        return None if when is None else str(when)
+        found = self._record.rows(NEWEST)
+        return str(found[0][0]) if found else None
 
     def allowed(self, filter: Mapping[str, Any] | None) -> Allowed | None:
         """Return what a filter allows; None: everything.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from knowledge_core.engine import Engine
 from knowledge_core.serving.mcp_server import KnowledgeServer
-from knowledge_core.serving.tools import deleting, documents, grouping, searching, writing
+from knowledge_core.serving.tools import deleting, documents, grouping, labelling, searching, writing
 
 
 def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float) -> None:
@@ -15,6 +15,7 @@ def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float) -> No
     searching.add(server, engine, patience)
     writing.add_index(server, engine)
     grouping.add(server, engine)
+    labelling.add(server, engine)
     documents.add(server, engine)
     deleting.add(server, engine)
     writing.add_job(server, engine)

@@ -18,8 +18,10 @@ from knowledge_core.errors import CollectionNotFound
 from knowledge_core.jobs import Job
 from knowledge_core.search import Searched
 from knowledge_core.serving.connection_state import current_connection
+from knowledge_core.serving.tools.pages import TEXT_CAP
 
-TEXT_CAP = 20_000  # bytes of a tool's text block; the least of the limits that clients are known to have
+ALWAYS_LOADED = {"anthropic/alwaysLoad": True}
+"""What a tool says of itself so that hosts that load tools on demand show it to the model from the start."""
 
 ToolContext = Context[dict[str, Any], Any]
 
@@ -38,9 +40,13 @@ WaitSeconds = Annotated[float, Field(ge=0, le=3600, description="Then returns a 
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:
-    """Return a tool's result: compact text for the model, and the complete structure."""
-    if len(text.encode()) > TEXT_CAP:
-        text = text.encode()[: TEXT_CAP - 80].decode(errors="ignore") + "\n[cut: ask for less, or use the cursor]"
+    """Return a tool's result: compact text for the model, and the structure, both of the same items."""
+    data = text.encode("utf-8", "replace")
+    if len(data) > TEXT_CAP:
+        # No item is this long, by the bounds of its fields; were one, what must not go is at the end.
+        head, tail = data[: TEXT_CAP // 2], data[-TEXT_CAP // 4 :]
+        mark = f"\n[... {len(data) - len(head) - len(tail)} bytes left out ...]\n"
+        text = head.decode(errors="ignore") + mark + tail.decode(errors="ignore")
     structure = _without_nulls(model.model_dump(mode="json"))
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure)
 

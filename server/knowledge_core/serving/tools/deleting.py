@@ -7,6 +7,7 @@ the client can ask (elicitation), else by `confirm: true`.
 from __future__ import annotations
 
 import time
+from itertools import accumulate
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -20,11 +21,13 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import DeleteResult
 from knowledge_core.serving.tools.common import CollectionName, Filter, answer
+from knowledge_core.serving.tools.pages import ending
 from knowledge_core.storage.collection import Change
 from knowledge_core.types import Progress, ReportProgress
 
 PATIENCE = 5.0  # seconds that a deletion waits for another writer; a window of documents is about four
 SHOWN = 20  # ids listed in an answer; the rest is counted
+ROOM_OF_IDS = 5_000  # bytes of them
 
 DESCRIPTION = (
     "Delete documents by `ids` or by `filter`, or with all=true the whole collection. `filter` and `all` need "
@@ -78,10 +81,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
             raise InvalidInput(_not_sure(asked, collection, len(doomed), whole=all))
         if not dry_run:
             _delete(engine, collection, doomed, whole=all)
-        result = DeleteResult(
-            collection=collection, deleted=len(doomed), documents=doomed[:SHOWN], dry_run=dry_run,
-            collection_deleted=all and not dry_run, notices=[],
-        )  # fmt: skip
+        result = _result(collection, doomed, dry_run=dry_run, whole=all)
         return answer(result, _render(result))
 
     # Not written in the signature: annotations there are strings, which cannot name a function of this scope.
@@ -136,8 +136,22 @@ def _impatient(engine: Engine, collection: str) -> ReportProgress:
     return report
 
 
+def _result(collection: str, doomed: list[str], *, dry_run: bool, whole: bool) -> DeleteResult:
+    sizes = accumulate(len(id.encode("utf-8", "replace")) for id in doomed[:SHOWN])
+    shown = [id for id, size in zip(doomed, sizes, strict=False) if size <= ROOM_OF_IDS]
+    notices = []
+    if len(shown) < len(doomed):
+        more = " `list_documents` with the same filter lists them in pages." if dry_run else ""
+        notices.append(f"{len(doomed) - len(shown)} more ids are not listed here.{more}")
+    return DeleteResult(
+        collection=collection, deleted=len(doomed), documents=shown, truncated=len(shown) < len(doomed),
+        dry_run=dry_run, collection_deleted=whole and not dry_run, notices=notices,
+    )  # fmt: skip
+
+
 def _render(result: DeleteResult) -> str:
     verb = "Would delete" if result.dry_run else "Deleted"
-    listed = ", ".join(result.documents) + (" ..." if result.deleted > len(result.documents) else "")
+    listed = ", ".join(result.documents) + (" ..." if result.truncated else "")
     whole = " The collection is gone." if result.collection_deleted else ""
-    return f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
+    said = f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
+    return "\n".join([said, *ending(result.notices, None)])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Annotated
 
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import CursorExpired
+from knowledge_core.errors import CursorExpired, KnowledgeCoreError
 from knowledge_core.reading import Passage, read
+from knowledge_core.retrieval.cursor import pack, unpack
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (
     CollectionItem,
@@ -20,11 +19,22 @@ from knowledge_core.serving.results import (
     DocumentResult,
     DocumentsResult,
 )
-from knowledge_core.serving.tools.common import CollectionName, Cursor, Filter, MaxTokens, answer
+from knowledge_core.serving.tools.common import (
+    ALWAYS_LOADED,
+    CollectionName,
+    Cursor,
+    Filter,
+    MaxTokens,
+    answer,
+)
+from knowledge_core.serving.tools.pages import STRUCTURE_CAP, Room, brief, ending, listed, told, whole
 from knowledge_core.storage.view import StoredDocument
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 LIST_BYTES = 7_000  # of the text block of a list: the default answer stays under 8 KB
+ROOM_OF_SOURCES = 2_000  # characters of the folders named of one collection
+MOST_FIELDS = 30  # metadata fields named of one collection
+LEAST_TOKENS = 100  # of a passage, however large the rest of its document's answer is
 
 GET = (
     "Read a stored document's text: from its start, or by `lines`, by `page`, or by a hit's `chunk` with its "
@@ -48,21 +58,26 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, DocumentResult]:
+        def passage(budget: int | None) -> Passage:
+            return read(view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=budget, cursor=cursor)
+
         with engine.collection(collection).view() as view:
-            passage = read(
-                view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=max_tokens, cursor=cursor
-            )
-        result = _document(collection, passage)
+            result = _document(collection, passage(max_tokens))
+            while len(result.model_dump_json()) > STRUCTURE_CAP and len(result.text.encode()) > 3 * LEAST_TOKENS:
+                # As JSON, with its metadata, it takes more than its bytes told: half of it, with a cursor for the rest.
+                result = _document(collection, passage(max(len(result.text.encode()) // 6, LEAST_TOKENS)))
         return answer(result, _render_document(result))
 
-    @server.tool(name="list_collections", title="List collections", description=LIST_COLLECTIONS, annotations=READ_ONLY)
-    def list_collections_tool() -> Annotated[CallToolResult, CollectionsResult]:
-        result = CollectionsResult(
-            collections=[collection_item(engine, name) for name in engine.names()], notices=engine.notices
-        )
-        text = "\n".join(map(_render_collection, result.collections))
-        text = text or "No collection yet. Index a folder or documents first, with the `index` tool."
-        return answer(result, "\n".join([text, *engine.notices]))
+    @server.tool(
+        name="list_collections", title="List collections", description=LIST_COLLECTIONS, annotations=READ_ONLY,
+        meta=ALWAYS_LOADED,
+    )  # fmt: skip
+    def list_collections_tool(cursor: Cursor = None) -> Annotated[CallToolResult, CollectionsResult]:
+        result = _collections(engine, _after(cursor, "list_collections"))
+        lines = [*map(_render_collection, result.collections), *ending(result.notices, result.cursor)]
+        if not result.total:
+            lines.insert(0, "No collection yet. Index a folder or documents first, with the `index` tool.")
+        return answer(result, "\n".join(lines))
 
     @server.tool(name="list_documents", title="List documents", description=LIST_DOCUMENTS, annotations=READ_ONLY)
     def list_documents_tool(
@@ -74,7 +89,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         with engine.collection(collection).view() as view:
             allowed = view.allowed(filter)
             total = view.counts().documents if allowed is None else allowed.documents
-            after = _after(cursor)
+            after = _after(cursor, "list_documents")
             stored = view.documents(filter, limit + 1, after)
         result = _page(collection, stored, limit, total)
         return answer(result, _render_documents(result))
@@ -93,8 +108,48 @@ def _document(collection: str, passage: Passage) -> DocumentResult:
 def _render_document(result: DocumentResult) -> str:
     page = f", page {result.page} of {result.pages}" if result.page else ""
     head = f"{result.title or result.id} ({result.id}), lines {result.lines} of {result.total_lines}{page}:"
-    more = f'\n[more follows: cursor="{result.cursor}"]' if result.cursor else ""
-    return f"{head}\n{result.text}{more}"
+    return "\n".join([head, result.text, *ending(result.notices, result.cursor)])
+
+
+def _collections(engine: Engine, after: str | None) -> CollectionsResult:
+    """Return the collections from the first name above `after`; one that cannot be read hides none of the others."""
+    names = engine.names()
+    rest = [name for name in names if after is None or name > after]
+    room, shown, notices = Room(), list[CollectionItem](), list(engine.notices)
+    seen = 0
+    for name in rest:
+        try:
+            item = _bounded(collection_item(engine, name))
+        except KnowledgeCoreError as error:
+            notices.append(f"{name} cannot be read: {error}")
+        else:
+            if not room.takes(_render_collection(item), item):
+                break
+            shown.append(item)
+        seen += 1
+    cursor = pack(["after", rest[seen - 1]]) if seen < len(rest) else None
+    return CollectionsResult(
+        collections=shown, total=len(names), truncated=cursor is not None, cursor=cursor, notices=told(notices)
+    )
+
+
+def _bounded(item: CollectionItem) -> CollectionItem:
+    """Return a collection's item with as many folders and fields as an answer should hold of one, and how many not."""
+    room, sources = ROOM_OF_SOURCES, list[str]()
+    for source in item.sources:
+        room -= len(source)
+        if sources and room < 0:
+            break
+        sources.append(source)
+    fields = dict(list(item.fields.items())[:MOST_FIELDS])
+    return item.model_copy(
+        update={
+            "sources": sources,
+            "sources_left_out": len(item.sources) - len(sources) or None,
+            "fields": fields,
+            "fields_left_out": len(item.fields) - len(fields) or None,
+        }
+    )
 
 
 def collection_item(engine: Engine, name: str) -> CollectionItem:
@@ -105,15 +160,15 @@ def collection_item(engine: Engine, name: str) -> CollectionItem:
     return CollectionItem(
         name=name, documents=counts.documents, known=counts.known, chunks=counts.chunks,
         model=collection.contract.model, dimensions=collection.contract.dimensions,
-        sources=[source.path for source in collection.sources()], fields=dict(list(fields.items())[:30]),
-        indexed_at=indexed_at,
+        sources=[source.path for source in collection.sources()], fields=fields, indexed_at=indexed_at,
     )  # fmt: skip
 
 
 def _render_collection(item: CollectionItem) -> str:
     waiting = f" ({item.known - item.documents} more not embedded yet)" if item.known > item.documents else ""
-    sources = f"; from {', '.join(item.sources)}" if item.sources else ""
-    fields = f"; metadata: {', '.join(item.fields)}" if item.fields else ""
+    sources = f"; from {', '.join(item.sources)}{_and_more(item.sources_left_out)}" if item.sources else ""
+    names = listed(list(item.fields), ROOM_OF_SOURCES)
+    fields = f"; metadata: {names}{_and_more(item.fields_left_out)}" if item.fields else ""
     when = f"; last indexed {item.indexed_at}" if item.indexed_at else ""
     return (
         f"{item.name}: {item.documents} documents{waiting}, {item.chunks} chunks, "
@@ -121,49 +176,42 @@ def _render_collection(item: CollectionItem) -> str:
     )
 
 
+def _and_more(left_out: int | None) -> str:
+    return f" and {left_out} more" if left_out else ""
+
+
 def _page(collection: str, stored: list[StoredDocument], limit: int, total: int) -> DocumentsResult:
-    documents: list[DocumentItem] = []
-    size = 0
-    for each in stored[:limit]:
-        document = each.document
-        item = DocumentItem(
-            id=document.id, title=document.title, uri=document.uri, chunks=each.chunks,
-            metadata=dict(document.metadata), indexed_at=each.indexed_at,
-        )  # fmt: skip
-        size += len(_render_item(item).encode()) + 1
-        if documents and size > LIST_BYTES:
-            break
-        documents.append(item)
+    items = (
+        DocumentItem(
+            id=each.document.id, title=each.document.title, uri=each.document.uri, chunks=each.chunks,
+            metadata=dict(each.document.metadata), indexed_at=each.indexed_at,
+        )
+        for each in stored[:limit]
+    )  # fmt: skip
+    documents = whole(items, _render_item, Room(text=LIST_BYTES))
     truncated = len(documents) < len(stored)
-    cursor = _cursor(documents[-1].id) if truncated else None
+    cursor = pack(["after", documents[-1].id]) if truncated else None
     return DocumentsResult(
         collection=collection, documents=documents, total=total, truncated=truncated, cursor=cursor, notices=[]
     )
 
 
 def _render_item(item: DocumentItem) -> str:
-    metadata = "".join(f"; {name}={str(value)[:60]}" for name, value in list(item.metadata.items())[:8])
+    metadata = "".join(f"; {name}={brief(str(value), 60)}" for name, value in list(item.metadata.items())[:8])
     title = f" — {item.title}" if item.title and item.title != item.id else ""
     return f"{item.id}{title} ({item.chunks} chunks{metadata})"
 
 
 def _render_documents(result: DocumentsResult) -> str:
     head = f"{len(result.documents)} of {result.total} documents of {result.collection!r}:"
-    more = [f'[more follow: cursor="{result.cursor}"]'] if result.cursor else []
-    return "\n".join([head, *map(_render_item, result.documents), *more])
+    return "\n".join([head, *map(_render_item, result.documents), *ending(result.notices, result.cursor)])
 
 
-def _cursor(id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps(["after", id]).encode()).decode().rstrip("=")
-
-
-def _after(cursor: str | None) -> str | None:
+def _after(cursor: str | None, tool: str) -> str | None:
+    """Return what the page before ended with."""
     if cursor is None:
         return None
-    try:
-        kind, id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if kind == "after" and isinstance(id, str):
-            return id
-    except (ValueError, TypeError):
-        pass
-    raise CursorExpired("This cursor is not one of list_documents. Call again without it.")
+    match unpack(cursor):
+        case ["after", str(last)]:
+            return last
+    raise CursorExpired(f"This cursor is not one of {tool}. Call again without it.")

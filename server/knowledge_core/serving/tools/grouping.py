@@ -1,35 +1,35 @@
-"""The tools that compare, group and label: `embed`, `cluster`, `classify`."""
+"""The tools that compare and group: `embed`, `cluster`."""
 
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypedDict
 
 import numpy as np
 from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from knowledge_core.classification import Assignment, Label, classify_documents, classify_texts
-from knowledge_core.clustering import Cluster, Clustering, Member, cluster, cluster_texts, head
+from knowledge_core.clustering import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.index_job import JobView, view_of
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
+from knowledge_core.retrieval.cursor import Cursor as PageEnd
+from knowledge_core.retrieval.cursor import decode, encode, moved, request_digest
 from knowledge_core.search import Searched, SearchRequest, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (
-    Classified,
-    ClassifyResult,
     ClusterItem,
     ClusterResult,
     EmbedResult,
-    LabelScore,
     RepresentativeResult,
 )
 from knowledge_core.serving.tools.common import (
     CollectionName,
+    Cursor,
     Filter,
     ToolContext,
     WaitSeconds,
@@ -39,11 +39,12 @@ from knowledge_core.serving.tools.common import (
     opened,
     wait_for,
 )
+from knowledge_core.serving.tools.pages import Room, brief, ending, told, whole
 from knowledge_core.types import ReportProgress, Task, Vectors
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-LARGEST_BUDGET = 20_000  # tokens of a search whose hits are grouped, not shown
 MOST_COMPARED = 60  # texts; their similarity matrix is 60 * 60 * 5 bytes = 18 KB, below the cap of an answer
+MOST_IN_FULL = 50  # texts up to which it is shown with three digits: 50 * 50 * 7 bytes
 MOST_FLOATS = 2_000  # numbers in one answer, at about 8 bytes each
 MOST_BASE64 = 3_600  # numbers in one answer, at 16/3 bytes each
 
@@ -58,26 +59,31 @@ CLUSTER = (
     "and their number, or exactly `k`; mode=duplicates finds near-identical passages above `similarity`. Returns "
     "clusters by size with label, keywords, cohesion and representatives; what fits nowhere is counted as outliers."
 )
-CLASSIFY = (
-    "Label texts, or the documents of a collection, without training: by label names and descriptions, or by "
-    "examples. Each gets the best label with a score 0..1, or null for none of these."
-)
-CLASSIFIED_SHOWN = 100  # items in one answer; the counts cover all
+LONGEST_NAME = 200  # characters of a title, a keyword or a label in a cluster
 
 
-class LabelInput(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class Options(TypedDict):
+    """How to group; see `clustering.cluster`."""
 
-    name: str
-    description: str = ""
-    examples: list[str] = []
+    mode: Mode
+    k: int | None
+    similarity: float | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """What a cluster job comes to. request: digest of what was asked; state: of what it was answered from."""
+
+    clustering: Clustering
+    request: str
+    state: str
 
 
 def add(server: KnowledgeServer, engine: Engine) -> None:
-    """Register the three tools."""
+    """Register the two tools."""
     _add_embed(server, engine)
     _add_cluster(server, engine)
-    _add_classify(server, engine)
 
 
 def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
@@ -154,8 +160,13 @@ def _render_embed(result: EmbedResult, count: int) -> str:
     head = f"{count} texts, {result.model}, task {result.task}, {result.dimensions} dimensions."
     if result.similarity is None:
         return head + " The vectors are in the structured result."
-    rows = [f"{i}: " + " ".join(f"{value:.3f}" for value in row) for i, row in enumerate(result.similarity)]
+    rows = [f"{i}: " + " ".join(_short(value, count) for value in row) for i, row in enumerate(result.similarity)]
     return "\n".join([head + " Cosine similarity, in the order given:", *rows])
+
+
+def _short(value: float, count: int) -> str:
+    """Return a similarity as text, so short that those of `count` texts fit into an answer, also where all are negative."""
+    return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)
 
 
 def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
@@ -171,42 +182,46 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
         similarity: Annotated[float | None, Field(description="Least cosine of duplicates; default 0.95.")] = None,
         limit: Annotated[int, Field(ge=1, le=100, description="Clusters at most.")] = 20,
         wait_seconds: WaitSeconds = 20,
+        cursor: Cursor = None,
     ) -> Annotated[CallToolResult, ClusterResult]:
         if texts is not None and (query is not None or filter is not None):
             raise InvalidInput("query and filter choose from a collection; with texts give neither.")
+        asked = request_digest(["cluster", collection, texts, query, filter, mode, k, similarity, limit])
+        after = None if cursor is None else decode(cursor, asked)
+        options: Options = {"mode": mode, "k": k, "similarity": similarity, "limit": limit}
 
-        def work(job: Job, report: ReportProgress) -> Clustering:
+        def work(job: Job, report: ReportProgress) -> Grouped:
             if texts is not None:
                 cleaned = [clean_text(text) for text in texts]
-                return cluster_texts(
-                    cleaned,
-                    engine.default_embedder(),
-                    mode=mode,
-                    k=k,
-                    similarity=similarity,
-                    limit=limit,
-                    progress=report,
-                )
+                made = cluster_texts(cleaned, engine.default_embedder(), progress=report, **options)
+                return Grouped(made, asked, "")
             with opened(engine, [collection]) as over:
                 if query is not None:
                     check_models(engine, over)
                 chosen = None if query is None else _found(over, query, filter)
-                return cluster(
-                    over[0].view, chunks=chosen, filter=filter, mode=mode, k=k, similarity=similarity, limit=limit,
-                    progress=report,
-                )  # fmt: skip
+                made = cluster(over[0].view, chunks=chosen, filter=filter, progress=report, **options)
+                return Grouped(made, asked, request_digest(over[0].view.generation))
 
-        job = engine.jobs.start("cluster", collection, work)
+        job = _remembered(engine, after) or engine.jobs.start("cluster", collection, work)
         await wait_for(job, wait_seconds, context)
         if job.state == "failed":
             raise InvalidInput(job.error)
-        result = cluster_result(view_of(job), mode)
+        result = cluster_result(view_of(job), mode, Room(), after)
         return answer(result, render_clusters(result))
+
+
+def _remembered(engine: Engine, after: PageEnd | None) -> Job | None:
+    """Return the job whose clusters a cursor goes on with; None where there is none any more: then they are made again."""
+    if after is None:
+        return None
+    made = ((job, job.outcome) for job in engine.jobs.all() if isinstance(job.outcome, Grouped))
+    wanted = (after.request, after.state)
+    return next((job for job, outcome in made if (outcome.request, outcome.state) == wanted), None)
 
 
 def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> list[int]:
     """Return the numbers of the chunks that a search finds."""
-    request = SearchRequest(query=query, limit=100, filter=filter, max_tokens=LARGEST_BUDGET)
+    request = SearchRequest(query=query, limit=100, filter=filter)
     numbers: list[int] = []
     for hit in search(over, request).hits:
         places = over[0].view.places_of_document(hit.document)
@@ -214,33 +229,43 @@ def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> l
     return numbers
 
 
-def cluster_result(job: JobView, mode: str) -> ClusterResult:
-    """Return the wire's form of a cluster job, ended or not."""
+def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = None) -> ClusterResult:
+    """Return the wire's form of a cluster job, ended or not: the clusters after a page's end, as many as there is room for."""
     done = job.outcome
-    if not isinstance(done, Clustering):
+    if not isinstance(done, Grouped):
         return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.message)
+    made, begin = done.clustering, 0 if after is None else after.offset
+    items = (_cluster_item(each, place) for place, each in enumerate(made.clusters[begin:], start=begin + 1))
+    clusters = whole(items, _render_cluster, room)
+    end = begin + len(clusters)
+    more = end < len(made.clusters)
+    changed = moved([job.collection], after.state, done.state) if after is not None else []
     return ClusterResult(
         job=job.id,
-        mode=done.mode,
-        clusters=[_cluster_item(each) for each in done.clusters],
-        clusters_total=done.total,
-        considered=done.considered,
-        outliers=done.outliers,
-        outlier_examples=[_representative(each) for each in done.outlier_examples],
-        notices=list(done.notices),
+        mode=made.mode,
+        clusters=clusters,
+        clusters_total=made.total,
+        considered=made.considered,
+        outliers=made.outliers,
+        outlier_examples=[_representative(each) for each in made.outlier_examples] if begin == 0 else [],
+        truncated=more,
+        cursor=encode(PageEnd(done.request, end, done.state)) if more else None,
+        notices=told([*made.notices, *changed]),
     )
 
 
-def _cluster_item(each: Cluster) -> ClusterItem:
+def _cluster_item(each: Cluster, place: int) -> ClusterItem:
     return ClusterItem(
-        id=each.id, label=each.label, keywords=list(each.keywords), size=each.size, documents=each.documents,
-        cohesion=round(each.cohesion, 3), representatives=[_representative(member) for member in each.representatives],
+        place=place, id=each.id, label=brief(each.label, LONGEST_NAME),
+        keywords=[brief(word, LONGEST_NAME) for word in each.keywords],
+        size=each.size, documents=each.documents, cohesion=round(each.cohesion, 3),
+        representatives=[_representative(member) for member in each.representatives],
     )  # fmt: skip
 
 
 def _representative(member: Member) -> RepresentativeResult:
     return RepresentativeResult(
-        document=member.document, chunk=member.position, title=member.title, lines=str(member.lines),
+        document=member.document, chunk=member.position, title=brief(member.title, LONGEST_NAME), lines=str(member.lines),
         text=head(member.text),
     )  # fmt: skip
 
@@ -253,60 +278,16 @@ def render_clusters(result: ClusterResult) -> str:
         return f"Grouping was {result.state}. Call cluster again; nothing of it is kept."
     kind = "topics" if result.mode == "topics" else "groups of near-duplicates"
     lines = [f"{result.clusters_total} {kind} in {result.considered} passages; {result.outliers} fit nowhere."]
-    for number, each in enumerate(result.clusters, start=1):
-        lines.append(
-            f"{number}. {each.label} ({each.size} passages, {each.documents} documents, cohesion {each.cohesion:.2f})"
-        )
-        lines.append(f"   keywords: {', '.join(each.keywords)}; id {each.id}")
-        lines += [
+    return "\n".join([*lines, *map(_render_cluster, result.clusters), *ending(result.notices, result.cursor)])
+
+
+def _render_cluster(each: ClusterItem) -> str:
+    lines = [
+        f"{each.place}. {each.label} ({each.size} passages, {each.documents} documents, cohesion {each.cohesion:.2f})",
+        f"   keywords: {', '.join(each.keywords)}; id {each.id}",
+        *(
             f"   - {shown.title or shown.document} ({shown.document}, {line_word(shown.lines)} {shown.lines})"
             for shown in each.representatives[:2]
-        ]
-    return "\n".join([*lines, *result.notices])
-
-
-def _add_classify(server: KnowledgeServer, engine: Engine) -> None:
-    @server.tool(name="classify", title="Classify", description=CLASSIFY, annotations=READ_ONLY)
-    def classify_tool(
-        labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
-        texts: Annotated[list[str] | None, Field(description="To label.")] = None,
-        collection: Annotated[str | None, Field(description="Or the documents of this collection.")] = None,
-        filter: Filter = None,
-        multiple: Annotated[bool, Field(description="All that fit, not only the best.")] = False,
-    ) -> Annotated[CallToolResult, ClassifyResult]:
-        if (texts is None) == (collection is None):
-            raise InvalidInput("Give texts, or a collection whose documents to label: one of them.")
-        wanted = [Label(each.name, each.description, tuple(each.examples)) for each in labels]
-        if collection is None:
-            cleaned = [clean_text(text) for text in texts or []]
-            made = classify_texts(cleaned, wanted, engine.default_embedder(), multiple=multiple)
-        else:
-            with opened(engine, [collection]) as over:
-                check_models(engine, over)
-                made = classify_documents(over[0].view, wanted, over[0].embedder, filter=filter, multiple=multiple)
-        result = _classified(made, wanted)
-        return answer(result, _render_classified(result))
-
-
-def _classified(made: list[Assignment], labels: list[Label]) -> ClassifyResult:
-    counts = {label.name: 0 for label in labels} | {"(none of these)": 0}
-    for each in made:
-        counts["(none of these)" if each.label is None else each.label] += 1
-    items = [
-        Classified(
-            item=each.item, label=each.label, score=round(each.score, 3),
-            labels=[LabelScore(label=name, score=round(score, 3)) for name, score in each.labels] or None,
-        )
-        for each in made[:CLASSIFIED_SHOWN]
-    ]  # fmt: skip
-    truncated = len(made) > len(items)
-    notices = [f"The first {len(items)} of {len(made)} are listed; filter to see others."] if truncated else []
-    return ClassifyResult(items=items, counts=counts, total=len(made), truncated=truncated, notices=notices)
-
-
-def _render_classified(result: ClassifyResult) -> str:
-    lines = ["; ".join(f"{name}: {count}" for name, count in result.counts.items())]
-    for each in result.items:
-        several = " (" + ", ".join(f"{one.label} {one.score:.2f}" for one in each.labels) + ")" if each.labels else ""
-        lines.append(f"{each.item}: {each.label or 'none of these'} {each.score:.2f}{several}")
-    return "\n".join([*lines, *result.notices])
+        ),
+    ]
+    return "\n".join(lines)

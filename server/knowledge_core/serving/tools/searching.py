@@ -5,22 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from mcp_types import CallToolResult, ToolAnnotations
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
+from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.serving.tools.common import Cursor, FullFilter, MaxTokens, answer, check_models, line_word, opened
+from knowledge_core.serving.tools.common import (
+    ALWAYS_LOADED,
+    Cursor,
+    FullFilter,
+    MaxTokens,
+    answer,
+    check_models,
+    line_word,
+    opened,
+)
+from knowledge_core.serving.tools.pages import Room, ending, listed, told
 
 DESCRIPTION = (
     "Find passages by meaning and by words in the indexed collections. Returns hits, best first: document id, title, "
     "lines, a snippet around the match, score; and what was covered. Give `query`, or `like` to find more of the same "
     "(recommendation). Read around a hit with get_document(id, chunk)."
 )
+
+ROOM_OF_STALE = 300  # characters in the text; the structure names all
 
 BY_WORDS = (
     "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
@@ -35,13 +48,6 @@ class ExamplesInput(BaseModel):
     texts: list[str] = []
 
 
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Collections = Annotated[list[str] | None, BeforeValidator(_as_list), Field(description="All if left out.")]
-
-
 def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
     """Register `search`. patience: seconds that it waits for a model that is loading."""
 
@@ -50,12 +56,13 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
         title="Search",
         description=DESCRIPTION,
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        meta=ALWAYS_LOADED,
     )
     def search_tool(
         query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
         like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
         unlike: Annotated[ExamplesInput | None, Field(description="And to be far from.")] = None,
-        collections: Collections = None,
+        collections: Annotated[list[str] | None, Field(description="All if left out.")] = None,
         limit: Annotated[int, Field(ge=1, le=100, description="Hits at most.")] = 8,
         mode: Literal["hybrid", "semantic", "lexical"] = "hybrid",
         filter: FullFilter = None,
@@ -68,14 +75,19 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
             max_tokens=max_tokens, cursor=cursor, explain=explain,
         )  # fmt: skip
         with opened(engine, collections) as over:
+            several, room = len(over) > 1, Room()
+
+            def fits(hit: Hit) -> bool:
+                return room.takes(_paragraph(LARGEST_LIMIT, hit, several), _hit(hit))
+
             if _needs_no_wait(request) or all_ready(engine, over, patience):
                 if _embeds(request):
                     check_models(engine, over)
-                response = search(over, request)
+                response = search(over, request, fits)
             else:
-                found = search(over, replace(request, mode="lexical"))
+                found = search(over, replace(request, mode="lexical"), fits)
                 response = replace(found, cursor=None, notices=(BY_WORDS, *found.notices))
-        return answer(structured(response), rendered(response, several=len(over) > 1))
+        return answer(structured(response), rendered(response, several=several))
 
 
 def _needs_no_wait(request: SearchRequest) -> bool:
@@ -109,7 +121,7 @@ def structured(response: SearchResponse) -> SearchResult:
         stale=list(response.stale),
         truncated=response.truncated,
         cursor=response.cursor,
-        notices=list(response.notices),
+        notices=told(response.notices),
     )
 
 
@@ -134,11 +146,11 @@ def rendered(response: SearchResponse, *, several: bool) -> str:
     parts = [_paragraph(number, hit, several) for number, hit in enumerate(response.hits, start=1)]
     coverage = response.coverage
     facts = f"{len(response.hits)} hits of {response.total} chunks; {coverage.documents} of {coverage.known} documents embedded."
+    if response.truncated:
+        facts += " No more of those asked for have room in one answer."
     if response.stale:
-        facts += f" Changed on disk since indexing: {', '.join(response.stale)}."
-    if response.cursor:
-        facts += f' More: cursor="{response.cursor}".'
-    return "\n\n".join([*parts, "\n".join([facts, *response.notices])])
+        facts += f" Changed on disk since indexing: {listed(response.stale, ROOM_OF_STALE)}."
+    return "\n\n".join([*parts, "\n".join([facts, *ending(told(response.notices), response.cursor)])])
 
 
 def _paragraph(number: int, hit: Hit, several: bool) -> str:

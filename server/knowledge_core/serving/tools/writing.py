@@ -11,15 +11,15 @@ import anyio.to_thread
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
-from knowledge_core.clustering import Clustering
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.index_job import IndexRequest, JobView, accept, cancel_job, find_job, known_jobs, view_of
 from knowledge_core.indexing import IndexReport
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
 from knowledge_core.preparing import Failure
 from knowledge_core.reembedding import ReembedReport
+from knowledge_core.retrieval.cursor import pack, unpack
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (
     ClusterResult,
@@ -30,16 +30,20 @@ from knowledge_core.serving.results import (
 )
 from knowledge_core.serving.tools.common import (
     CollectionName,
+    Cursor,
     ToolContext,
     WaitSeconds,
     answer,
     wait_for,
     watch,
 )
-from knowledge_core.serving.tools.grouping import cluster_result, render_clusters
+from knowledge_core.serving.tools.grouping import Grouped, cluster_result, render_clusters
+from knowledge_core.serving.tools.pages import Room, brief, ending, whole
 from knowledge_core.types import Document
 
-SHOWN = 20  # failures or ids listed in an answer; the rest is counted
+SHOWN = 20  # failures of a report, or jobs, in one answer; the rest is counted
+LONGEST_MESSAGE = 500  # characters of a failure's, or a job's
+ROOM_OF_ONE = 1_000  # bytes of a job's result in a list of jobs
 
 INDEX = (
     "Make documents searchable: files and folders by `paths` (inside the allowed roots; Markdown, text, HTML, PDF, "
@@ -93,7 +97,7 @@ def add_index(server: KnowledgeServer, engine: Engine) -> None:
         await wait_for(job, wait_seconds, context)
         if job.state == "failed":
             raise InvalidInput(job.error)
-        result = index_result(view_of(job), engine.model_notice())
+        result = index_result(view_of(job), engine.model_notice(), Room())
         return answer(result, render_index(result))
 
 
@@ -120,8 +124,8 @@ def _checked(inputs: list[DocumentInput], limit: int, *, alone: bool) -> tuple[l
     return list(documents.values()), failures
 
 
-def index_result(job: JobView, model_notice: str) -> IndexResult:
-    """Return the wire's form of an index job, ended or not."""
+def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
+    """Return the wire's form of an index job, ended or not, with as many failures as there is room for."""
     notices = [model_notice] if model_notice else []
     if not isinstance(job.outcome, IndexReport):
         progress = job.progress
@@ -139,13 +143,23 @@ def index_result(job: JobView, model_notice: str) -> IndexResult:
             f"{done.cut} chunks were longer, with their titles, than the model reads; {done.cut_tokens} tokens at their ends "
             "were not embedded (words there are found all the same). Shorter titles or headings help."
         )
-    failed = [FailureResult(**asdict(failure)) for failure in done.failed[:SHOWN]]
+    failed = whole(map(_failure, done.failed[:SHOWN]), _render_failure, room)
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,
         removed=done.removed, failed=failed, failed_total=done.failed_total, skipped=dict(done.skipped),
         chunks=done.chunks, embedded=done.embedded, reused=done.reused, tokens=done.tokens,
         seconds=round(done.seconds, 2), notices=notices,
     )  # fmt: skip
+
+
+def _failure(failure: Failure) -> FailureResult:
+    return FailureResult(
+        document=failure.document, reason=failure.reason, message=brief(failure.message, LONGEST_MESSAGE)
+    )
+
+
+def _render_failure(failure: FailureResult) -> str:
+    return f"Failed: {failure.document}: {failure.reason}: {failure.message}"
 
 
 def render_index(result: IndexResult) -> str:
@@ -164,7 +178,7 @@ def render_index(result: IndexResult) -> str:
         lines.append(f"{result.embedded} texts embedded ({rate:,.0f} tokens/s), {result.reused} vectors reused.")
     if result.skipped:
         lines.append("Skipped: " + ", ".join(f"{count} {reason}" for reason, count in result.skipped.items()) + ".")
-    lines += [f"Failed: {failure.document}: {failure.reason}: {failure.message}" for failure in result.failed]
+    lines += map(_render_failure, result.failed)
     if result.failed_total > len(result.failed):
         lines.append(f"... and {result.failed_total - len(result.failed)} more failures.")
     return "\n".join([*lines, *result.notices])
@@ -186,6 +200,7 @@ def add_job(server: KnowledgeServer, engine: Engine) -> None:
         id: Annotated[str | None, Field(description="From index or cluster; none: all jobs.")] = None,
         action: Literal["status", "cancel"] = "status",
         wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 0,
+        cursor: Cursor = None,
     ) -> Annotated[CallToolResult, JobsResult]:
         if id is None and action == "cancel":
             raise InvalidInput("Say which job to cancel: give its id.")
@@ -195,25 +210,46 @@ def add_job(server: KnowledgeServer, engine: Engine) -> None:
         if waited_for is not None:
             await watch(waited_for, wait_seconds, context)
         chosen = await anyio.to_thread.run_sync(lambda: known_jobs(engine) if id is None else [find_job(engine, id)])
-        result = JobsResult(jobs=[_job_item(job) for job in chosen[:SHOWN]])
-        return answer(result, "\n".join(map(_render_job, result.jobs)) or "No jobs yet.")
+        result = _jobs(chosen, cursor)
+        lines = [*map(_render_job, result.jobs), *ending([], result.cursor)]
+        return answer(result, "\n".join(lines) or "No jobs yet.")
 
 
-def _job_item(job: JobView) -> JobItem:
+def _jobs(chosen: list[JobView], cursor: str | None) -> JobsResult:
+    """Return the jobs that follow those that a cursor came with, and their cursor."""
+    begin = 0 if cursor is None else _place_after(cursor, [job.id for job in chosen])
+    rest = chosen[begin:]
+    alone = len(chosen) == 1
+    items = (_job_item(job, Room() if alone else Room(ROOM_OF_ONE, 3 * ROOM_OF_ONE)) for job in rest[:SHOWN])
+    shown = whole(items, _render_job, Room())
+    more = len(shown) < len(rest)
+    return JobsResult(
+        jobs=shown, total=len(chosen), truncated=more, cursor=pack(["job", shown[-1].id]) if more else None
+    )
+
+
+def _place_after(cursor: str, ids: list[str]) -> int:
+    match unpack(cursor):
+        case ["job", str(last)] if last in ids:
+            return ids.index(last) + 1
+    raise CursorExpired("This cursor is not one of job, or its jobs are forgotten. Call again without it.")
+
+
+def _job_item(job: JobView, room: Room) -> JobItem:
     progress = job.progress
     return JobItem(
         id=job.id, kind=job.kind, collection=job.collection, state=job.state, done=progress.done, total=progress.total,
         message=progress.message, chunks=progress.chunks, tokens_per_second=round(progress.tokens_per_second, 1),
         seconds_left=None if progress.seconds_left is None else round(progress.seconds_left, 1),
-        error=job.error or None, result=_job_result(job),
+        error=brief(job.error, LONGEST_MESSAGE) or None, result=_job_result(job, room),
     )  # fmt: skip
 
 
-def _job_result(job: JobView) -> dict[str, Any] | None:
+def _job_result(job: JobView, room: Room) -> dict[str, Any] | None:
     if isinstance(job.outcome, IndexReport):
-        return index_result(job, "").model_dump(exclude_none=True)
-    if isinstance(job.outcome, Clustering):
-        return cluster_result(job, job.outcome.mode).model_dump(exclude_none=True)
+        return index_result(job, "", room).model_dump(exclude_none=True)
+    if isinstance(job.outcome, Grouped):
+        return cluster_result(job, job.outcome.clustering.mode, room).model_dump(exclude_none=True)
     if isinstance(job.outcome, ReembedReport):
         return asdict(job.outcome)
     return None
