@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
@@ -16,6 +17,12 @@ from owner_processes import end_owner
 
 if TYPE_CHECKING:
     from knowledge_core.engine import Engine
+
+# The same examples each time, and no clock: a machine that is busy with something else fails nothing.
+settings.register_profile(
+    "deterministic", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("deterministic")
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
