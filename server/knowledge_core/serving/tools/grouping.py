@@ -28,6 +28,7 @@ from knowledge_core.serving.results import (
     LabelScore,
     RepresentativeResult,
 )
+from knowledge_core.serving.tools.bounded import going_on, in_time
 from knowledge_core.serving.tools.common import (
     CollectionName,
     Filter,
@@ -37,7 +38,7 @@ from knowledge_core.serving.tools.common import (
     check_models,
     line_word,
     opened,
-    wait_for,
+    watch,
 )
 from knowledge_core.types import ReportProgress, Task, Vectors
 
@@ -73,15 +74,16 @@ class LabelInput(BaseModel):
     examples: list[str] = []
 
 
-def add(server: KnowledgeServer, engine: Engine) -> None:
-    """Register the three tools."""
-    _add_embed(server, engine)
-    _add_cluster(server, engine)
-    _add_classify(server, engine)
+def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register the three tools. longest: seconds after which a call answers."""
+    _add_embed(server, engine, longest)
+    _add_cluster(server, engine, longest)
+    _add_classify(server, engine, longest)
 
 
-def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
+def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     @server.tool(name="embed", title="Embed", description=EMBED, annotations=READ_ONLY)
+    @in_time(engine, "embed", longest)
     def embed_tool(
         texts: list[str],
         task: Literal[
@@ -155,7 +157,7 @@ def _render_embed(result: EmbedResult, count: int) -> str:
     return "\n".join([head + " Cosine similarity, in the order given:", *rows])
 
 
-def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
+def _add_cluster(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
     async def cluster_tool(
         context: ToolContext,
@@ -194,7 +196,7 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
                 )  # fmt: skip
 
         job = engine.jobs.start("cluster", collection, work)
-        await wait_for(job, wait_seconds, context)
+        await watch(job, min(wait_seconds, longest), context)
         if job.state == "failed":
             raise InvalidInput(job.error)
         result = cluster_result(view_of(job), mode)
@@ -215,7 +217,7 @@ def cluster_result(job: JobView, mode: str) -> ClusterResult:
     """Return the wire's form of a cluster job, ended or not."""
     done = job.outcome
     if not isinstance(done, Clustering):
-        return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.message)
+        return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.told())
     return ClusterResult(
         job=job.id,
         mode=done.mode,
@@ -245,9 +247,9 @@ def _representative(member: Member) -> RepresentativeResult:
 def render_clusters(result: ClusterResult) -> str:
     """Return the text block of a cluster result."""
     if result.state == "running":
-        return f'Still grouping ({result.progress}). Poll with job(id="{result.job}", wait_seconds=20).'
+        return f"Still grouping ({result.progress}). {going_on(result.job or '')}"
     if result.state != "done":
-        return f"Grouping was {result.state}. Call cluster again; nothing of it is kept."
+        return f"Grouping was {result.state}; nothing of it is kept. Call cluster again."
     kind = "topics" if result.mode == "topics" else "groups of near-duplicates"
     lines = [f"{result.clusters_total} {kind} in {result.considered} passages; {result.outliers} fit nowhere."]
     for number, each in enumerate(result.clusters, start=1):
@@ -262,8 +264,9 @@ def render_clusters(result: ClusterResult) -> str:
     return "\n".join([*lines, *result.notices])
 
 
-def _add_classify(server: KnowledgeServer, engine: Engine) -> None:
+def _add_classify(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     @server.tool(name="classify", title="Classify", description=CLASSIFY, annotations=READ_ONLY)
+    @in_time(engine, "classify", longest)
     def classify_tool(
         labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
         texts: Annotated[list[str] | None, Field(description="To label.")] = None,

@@ -14,6 +14,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
+from knowledge_core.serving.tools.bounded import in_time
 from knowledge_core.serving.tools.common import Cursor, FullFilter, MaxTokens, answer, check_models, line_word, opened
 
 DESCRIPTION = (
@@ -42,8 +43,8 @@ def _as_list(value: Any) -> Any:
 Collections = Annotated[list[str] | None, BeforeValidator(_as_list), Field(description="All if left out.")]
 
 
-def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
-    """Register `search`. patience: seconds that it waits for a model that is loading."""
+def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float) -> None:
+    """Register `search`. patience: seconds that it waits for a model that is loading. longest: that a call takes."""
 
     @server.tool(
         name="search",
@@ -51,6 +52,7 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
         description=DESCRIPTION,
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
     )
+    @in_time(engine, "search", longest)
     def search_tool(
         query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
         like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
