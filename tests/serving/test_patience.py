@@ -60,6 +60,14 @@ def slow(home: Path) -> Iterator[tuple[Engine, Slow]]:
 
 
 @pytest.fixture
+def heard() -> Iterator[None]:
+    """Hear Ctrl-C even where whoever runs the tests put them into the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application_module, "LONGEST_CALL", 0.2)
 
@@ -218,7 +226,7 @@ async def test_a_walk_through_many_folders_can_be_cancelled(slow, tmp_path, monk
     assert len(reached) == 1
 
 
-async def test_ctrl_c_at_a_shell_cancels_the_job_and_says_what_was_kept(slow, capfd):
+async def test_ctrl_c_at_a_shell_cancels_the_job_and_says_what_was_kept(slow, capfd, heard):
     engine, embedder = slow
 
     def press() -> None:
@@ -240,7 +248,19 @@ async def test_ctrl_c_at_a_shell_cancels_the_job_and_says_what_was_kept(slow, ca
     assert signal.getsignal(signal.SIGINT) == before
 
 
-async def test_ctrl_c_before_the_job_has_an_id_cancels_it_all_the_same(slow, monkeypatch):
+async def test_a_command_in_the_background_does_not_hear_ctrl_c(slow):
+    engine, embedder = slow
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        async with Client(application(engine, for_cli=True)) as client:
+            threading.Timer(0.2, lambda: (os.kill(os.getpid(), signal.SIGINT), embedder.open.set())).start()
+            answer = await finished(Connection(client), "index", {"documents": notes(3)})
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert answer.structure["state"] == "done"
+
+
+async def test_ctrl_c_before_the_job_has_an_id_cancels_it_all_the_same(slow, monkeypatch, heard):
     engine, embedder = slow
     monkeypatch.setattr(engine, "default_embedder", lambda: os.kill(os.getpid(), signal.SIGINT) or embedder)
     async with Client(application(engine, for_cli=True)) as client:
@@ -260,7 +280,7 @@ async def test_a_job_that_fails_while_a_shell_waits_is_told_in_its_own_words(hom
                 await finished(Connection(client), "index", {"documents": notes(3)})
 
 
-async def test_ctrl_c_cancels_a_move_to_another_model_and_keeps_what_it_made(home, capsys):
+async def test_ctrl_c_cancels_a_move_to_another_model_and_keeps_what_it_made(home, capsys, heard):
     slow = Slow(dimensions=64, model="slow")
     first = HashEmbedder()
     made = {"slow": slow, "auto": first, "hash": first}
@@ -331,7 +351,7 @@ def documents_of(collection: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", [(), ("--in-process",)], ids=["owner", "in-process"])
-def test_ctrl_c_in_a_real_shell_cancels_and_a_second_one_quits_at_once(tmp_path, where):
+def test_ctrl_c_in_a_real_shell_cancels_and_a_second_one_quits_at_once(tmp_path, where, heard):
     corpus = tmp_path / "corpus.jsonl"
     corpus.write_text("\n".join(map(json.dumps, long_notes(600))))
     with own_home(tmp_path) as home:

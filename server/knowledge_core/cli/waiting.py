@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -35,14 +36,15 @@ class Interrupts:
         self.asked = False
         self._waiting: anyio.CancelScope | None = None
         self._loop = asyncio.get_running_loop()
-        try:
-            self._before = signal.signal(signal.SIGINT, self._heard)
-        except ValueError:  # not the main thread: there nobody hears Ctrl-C
-            self._before = None
+        self._before = signal.getsignal(signal.SIGINT)
+        # A command that a script put into the background is not to hear it, and a thread cannot.
+        self._hears = self._before != signal.SIG_IGN and threading.current_thread() is threading.main_thread()
+        if self._hears:
+            signal.signal(signal.SIGINT, self._heard)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
+        if self._hears:
             signal.signal(signal.SIGINT, self._before)
 
     @contextmanager
