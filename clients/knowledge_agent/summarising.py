@@ -5,6 +5,7 @@ A document is read whole. Of a collection and a cluster the passages that stand 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from knowledge_agent.turn import Turn
 from knowledge_agent.types import Budget, Event, Passage, UserMessage
 
 PAGE_TOKENS = 1_500  # of one passage of a document: small enough that a citation points somewhere
+A_WAIT = 40  # seconds of one call; the server answers after 45, whatever it is asked
 MOST_CLUSTERS = 20  # of a collection's summary: the default of the tool `cluster`
 NOTES = "Write notes of what these passages state, each with its citation number. They are part {part} of {parts}."
 WHOLE = "Summarise these passages. Cite each point."
@@ -37,13 +39,8 @@ async def gathered(
     if kind not in ("collection", "cluster"):
         raise WrongSetup(f"--summarise takes document:ID, collection:NAME or cluster:ID, not {kind!r}.")
     collection = name if kind == "collection" else where
-    asked = {"collection": collection, "limit": 100, "wait_seconds": budget.seconds or 600}
-    found = (await server.call("cluster", asked)).structure
-    clusters = list(found.get("clusters") or [])
-    more = found
-    while more.get("cursor"):
-        more = (await server.call("cluster", {**asked, "cursor": more["cursor"]})).structure
-        clusters += more.get("clusters") or []
+    found = await _grouped(server, collection, budget.seconds or 600)
+    clusters: list[Mapping[str, Any]] = found.get("clusters") or []
     if found.get("state") != "done":
         raise ToolFailed("Grouping the collection did not end within the time budget: raise --max-seconds.")
     if kind == "collection":
@@ -59,6 +56,24 @@ async def gathered(
         f"{len(passages)} passages stand for the {total} of {len(chosen)} topics; {found['considered']} were grouped."
     )
     return passages, notice
+
+
+async def _grouped(server: KnowledgeServer, collection: str, seconds: float) -> Mapping[str, Any]:
+    """Return all clusters of a collection; a call that takes long answers with its job, which is waited for here."""
+    deadline = time.monotonic() + seconds
+    asked = {"collection": collection, "limit": 100, "wait_seconds": min(seconds, A_WAIT)}
+    found: Mapping[str, Any] = (await server.call("cluster", asked)).structure
+    while found.get("state") == "running" and (left := deadline - time.monotonic()) > 0:
+        told = await server.call("job", {"id": found["job"], "wait_seconds": min(left, A_WAIT)})
+        job = told.structure["jobs"][0]
+        if job["state"] == "failed":
+            raise ToolFailed(job["error"])
+        found = job.get("result") or {"state": job["state"], "job": job["id"]}
+    clusters, more = list(found.get("clusters") or []), found
+    while more.get("cursor"):
+        more = (await server.call("cluster", {**asked, "cursor": more["cursor"]})).structure
+        clusters += more.get("clusters") or []
+    return {**found, "clusters": clusters}
 
 
 async def _document(server: KnowledgeServer, shelf: Shelf, id: str, collection: str) -> list[Passage]:

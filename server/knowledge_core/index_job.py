@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from knowledge_core.errors import (
     KnowledgeCoreError,
     SourceUnavailable,
 )
-from knowledge_core.indexing import IndexReport, index, schedule
+from knowledge_core.indexing import IndexReport, index, refuse_if_nothing, schedule
 from knowledge_core.ingestion.walker import allowed
 from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.planning import plan, survey
@@ -37,6 +38,7 @@ from knowledge_core.types import Document, Progress, ReportProgress, no_progress
 log = logging.getLogger(__name__)
 
 CALIBRATE = "calibrate"  # the kind of the job that follows an index call
+LOOKING = 0.2  # seconds between two reports of a walk
 MOST_ATTEMPTS = 3  # processes that may die over one job before it is given up: it may be what kills them
 
 
@@ -77,7 +79,7 @@ def accept(engine: Engine, request: IndexRequest, documents: Sequence[Document],
         if not allowed(Path(path), engine.roots.all()).exists():
             raise SourceUnavailable(f"{path} cannot be read: there is no such file or folder. Check the path.")
     now = time.time()
-    report = IndexReport(failed=tuple(failures), failed_total=len(failures))
+    report = IndexReport().failing(failures)
     rows = [PlanRow(document.id, "add", inline=document_as_json(document)) for document in documents]
     id = new_id("index")
     with engine.creating:
@@ -202,28 +204,52 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         collection = engine.collection(name)
         record = _record(collection, job.id)
         so_far = IndexReport.from_json(record.report)
+        request = IndexRequest.from_json(record.request)
         if not so_far.planned:
-            _plan(engine, collection, job.id, IndexRequest.from_json(record.request), so_far, file_limit)
+            _plan(engine, collection, job.id, request, so_far, file_limit, report)
         rows = collection.plan(job.id)
+        if not rows:  # nothing to do, and no need for a model
+            refuse_if_nothing(IndexReport.from_json(_record(collection, job.id).report))
         report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
         embedder = engine.embedder_for(collection)
         engine.check_contract(collection, embedder)
-        return index(
+        done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
-            file_limit=file_limit, progress=report,
+            file_limit=file_limit, named=_resolved(request.paths), progress=report,
         )  # fmt: skip
+        refuse_if_nothing(done)
+        return done
 
 
 def _plan(
-    engine: Engine, collection: Collection, job: str, request: IndexRequest, so_far: IndexReport, file_limit: int
-) -> None:
+    engine: Engine, collection: Collection, job: str, request: IndexRequest, so_far: IndexReport, file_limit: int,
+    report: ReportProgress,
+) -> None:  # fmt: skip
     if not request.paths:
         return
     surveys = survey(
-        request.paths, engine.roots.all(), include=request.include, exclude=request.exclude, limit=file_limit
-    )
+        request.paths, engine.roots.all(), include=request.include, exclude=request.exclude, limit=file_limit,
+        between=_looking(report),
+    )  # fmt: skip
     version = content_version(engine.config.indexing.chunk_size)
-    schedule(collection, job, plan(collection, surveys, version=version), so_far)
+    schedule(collection, job, plan(collection, surveys, version=version, limit=file_limit), so_far)
+
+
+def _looking(report: ReportProgress) -> Callable[[int], None]:
+    """Return what a walk calls before each folder: it tells how far the walk is, now and then, and may end it."""
+    told = 0.0
+
+    def looked(found: int) -> None:
+        nonlocal told
+        if time.monotonic() - told > LOOKING:
+            told = time.monotonic()
+            report(Progress(0, 0, f"looking for files: {found} so far"))
+
+    return looked
+
+
+def _resolved(paths: Sequence[str]) -> frozenset[str]:
+    return frozenset(os.path.realpath(os.path.expanduser(path)) for path in paths)
 
 
 # -- what a former process left ----------------------------------------------------------------------------------------
@@ -276,7 +302,10 @@ def _resume(engine: Engine, collection: Collection, record: JobRecord) -> None:
 
 @dataclass(frozen=True)
 class JobView:
-    """A job, of this process or out of the record. outcome: an `IndexReport`, or what another kind gives."""
+    """A job, of this process or out of the record.
+
+    outcome: of one that is done, what its kind gives; of an index job an `IndexReport`, however it ended.
+    """
 
     id: str
     kind: str
@@ -290,7 +319,10 @@ class JobView:
 
 def view_of(job: Job) -> JobView:
     """Return a job of this process as it is now."""
-    return JobView(job.id, job.kind, job.collection, job.state, job.created, job.progress, job.error, job.outcome)
+    progress = job.progress
+    if job.stopping:
+        progress = replace(progress.ended(), message=f"stopping after its present step: {progress.ended().message}")
+    return JobView(job.id, job.kind, job.collection, job.state, job.created, progress, job.error, job.outcome)
 
 
 def known_jobs(engine: Engine) -> list[JobView]:
@@ -304,6 +336,7 @@ def known_jobs(engine: Engine) -> list[JobView]:
             log.warning("the jobs of %s cannot be read: %s", name, error)
             continue
         recorded.update({record.id: _recorded_view(name, record) for record in records})
+    here = {id: _with_report(job, recorded.get(id)) for id, job in here.items()}
     return sorted((recorded | here).values(), key=lambda job: (job.state != "running", -job.created))
 
 
@@ -314,14 +347,26 @@ def find_job(engine: Engine, id: str) -> JobView:
         JobNotFound: there is none of this id; the message lists the latest.
     """
     job = engine.jobs.find(id)
-    if job is not None:
+    if job is not None and (job.state in ("running", "interrupted") or job.outcome is not None):
         return view_of(job)
     known = known_jobs(engine)
     found = next((each for each in known if each.id == id), None)
     if found is None:
         latest = ", ".join(each.id for each in known[:5]) or "none"
-        raise JobNotFound(f"No job {id!r}. There are: {latest}.")
+        raise JobNotFound(
+            f"No job {id!r}. There are: {latest}. A collection takes its jobs along when it is deleted, also a new one "
+            "that stayed empty; cluster jobs are known until the owner process ends."
+        )
     return found
+
+
+def _with_report(job: JobView, recorded: JobView | None) -> JobView:
+    """Return a job of this process with what the record says that it did: one that was cut off took nothing along."""
+    if job.outcome is not None or job.state == "running":
+        return job
+    if recorded is None:  # an index job whose new collection went with it had done nothing
+        return replace(job, outcome=IndexReport()) if job.kind == "index" else job
+    return replace(job, outcome=recorded.outcome)
 
 
 def cancel_job(engine: Engine, id: str) -> None:
@@ -342,9 +387,10 @@ def _recorded_view(name: str, record: JobRecord) -> JobView:
     report = IndexReport.from_json(record.report)
     content: Mapping[str, object] = json.loads(record.report)
     done = report.indexed + report.unchanged + report.removed + report.failed_total
-    message = f"{done} documents settled" if record.kind == "index" else "as recorded"
-    progress = Progress(done, 0, message, chunks=report.chunks)
-    outcome = OUTCOMES[record.kind](record.report) if record.state == "done" and record.kind in OUTCOMES else None
+    progress = Progress(done, 0, "as recorded", chunks=report.chunks)
+    told = record.state == "done" or record.kind == "index"
+    outcome = OUTCOMES[record.kind](record.report) if told and record.kind in OUTCOMES else None
     return JobView(
-        record.id, record.kind, name, record.state, record.created, progress, str(content.get("error", "")), outcome
-    )
+        record.id, record.kind, name, record.state, record.created,
+        progress.ended() if record.kind == "index" else progress, str(content.get("error", "")), outcome,
+    )  # fmt: skip

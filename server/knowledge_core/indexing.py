@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
@@ -25,8 +26,10 @@ import numpy.typing as npt
 from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import cut
+from knowledge_core.errors import NothingToIndex
+from knowledge_core.ingestion.left_out import EXAMPLES, LeftOut, printable
 from knowledge_core.planning import Plan
-from knowledge_core.preparing import Failure, Preparation, Window
+from knowledge_core.preparing import Failure, NotRead, Preparation, Window
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
 
@@ -34,6 +37,7 @@ WINDOW_SECONDS = 4.0  # a window is acknowledged about this often: what a crash 
 FIRST_WINDOW = 64  # chunks, before the speed is known
 LARGEST_WINDOW = 2048  # chunks; bounds the memory of a fast model's window
 LISTENING = 0.2  # seconds between two looks whether to stop, while nothing is to be embedded yet
+NAMED = 5  # refusals in the error of a call that came to nothing
 MOST_FAILURES = 100  # that a report holds one by one; the rest is counted
 
 
@@ -44,7 +48,8 @@ class IndexReport:
     indexed: documents new or changed, now found by a search. embedded, reused: distinct texts that went through the
     model, and those whose vector the record had. tokens: of the embedded texts. cut, cut_tokens:
     how many of them were longer with their title than the model reads, and by how much. seconds: of work.
-    failed: the first of `failed_total`. planned: the plan is complete, folders included.
+    failed: the first of `failed_total`; failed_reasons: of all of them. skipped, unread, skipped_examples: as of `LeftOut`.
+    planned: the plan is complete, folders included.
     """
 
     indexed: int = 0
@@ -52,7 +57,10 @@ class IndexReport:
     removed: int = 0
     failed: tuple[Failure, ...] = ()
     failed_total: int = 0
+    failed_reasons: Mapping[str, int] = field(default_factory=dict)
     skipped: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = field(default_factory=dict)
+    skipped_examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
     chunks: int = 0
     embedded: int = 0
     reused: int = 0
@@ -61,6 +69,22 @@ class IndexReport:
     cut_tokens: int = 0
     seconds: float = 0.0
     planned: bool = False
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Return what was left out, and is no failure."""
+        return LeftOut(self.skipped, self.unread, self.skipped_examples)
+
+    def failing(self, failed: Sequence[Failure]) -> IndexReport:
+        """Return a report with these failures, too."""
+        reasons = dict(Counter(self.failed_reasons) + Counter(each.reason for each in failed))
+        shown = (*self.failed, *failed)[:MOST_FAILURES]
+        return replace(self, failed=shown, failed_total=self.failed_total + len(failed), failed_reasons=reasons)
+
+    def leaving_out(self, more: LeftOut) -> IndexReport:
+        """Return a report with what else was left out."""
+        both = self.left_out.plus(more)
+        return replace(self, skipped=both.skipped, unread=both.unread, skipped_examples=both.examples)
 
     def to_json(self) -> str:
         """Return it as the record keeps it."""
@@ -76,6 +100,20 @@ class IndexReport:
             return cls()
 
 
+def refuse_if_nothing(report: IndexReport) -> None:
+    """Raise if a call came to nothing and something of it was refused: an empty report would read like success.
+
+    Raises:
+        NothingToIndex: names what was refused, and why.
+    """
+    if report.indexed or report.unchanged or report.removed or not (report.failed_total or report.unread):
+        return
+    said = [each.message for each in report.failed[:NAMED]]
+    if report.failed_total > len(said):
+        said.append(f"So it is with {report.failed_total - len(said)} more.")
+    raise NothingToIndex(" ".join(["Nothing to index:", *map(printable, said), *report.left_out.sentences()]))
+
+
 def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) -> None:
     """Write a plan into the record, as rows that the job has to settle, before any of it is done.
 
@@ -85,7 +123,9 @@ def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) 
         collection.adopt_sources(plan.sources, plan.absorbed, plan.renames)
     rows = [PlanRow(id, "remove") for id in plan.remove]
     rows += [PlanRow(item.document, "add", path=str(item.found.path)) for item in plan.items]
-    planned = replace(report, unchanged=report.unchanged + plan.unchanged, skipped=plan.skipped, planned=True)
+    failed = [Failure(each.name, each.reason, each.message) for each in plan.refused]
+    planned = replace(report, unchanged=report.unchanged + plan.unchanged, planned=True)
+    planned = planned.failing(failed).leaving_out(plan.left_out)
     # What an interrupted job still had to do in these folders is in this plan, or gone from the folder.
     covered = [source.name + "/" for source in plan.sources]
     collection.extend_job(job, rows, planned.to_json(), supersedes=covered)
@@ -99,13 +139,14 @@ def index(
     roots: Sequence[Path],
     chunk_size: int,
     file_limit: int,
+    named: Container[str] = (),
     progress: ReportProgress,
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
 
-    roots: what may be read now. chunk_size: tokens, title included. file_limit: bytes. progress: called after every
-    acknowledged window with documents done and in all, and between batches; what it raises ends the work, and what was
-    acknowledged stays.
+    roots: what may be read now. chunk_size: tokens, title included. file_limit: bytes. named: paths of files that the
+    caller named himself. progress: called after every acknowledged window with documents done and in all, and between
+    batches; what it raises ends the work, and what was acknowledged stays.
 
     Raises:
         Cancelled: from `progress`.
@@ -113,7 +154,9 @@ def index(
     """
     so_far = IndexReport.from_json(next(each.report for each in collection.jobs() if each.id == job))
     rows = collection.plan(job)
-    preparation = Preparation(collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit)
+    preparation = Preparation(
+        collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named
+    )
     work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
     return work.report()
@@ -227,6 +270,7 @@ class _Work:
         counted = _plus(
             self._counted,
             failed=window.failed,
+            unread=window.unread,
             indexed=len(window.documents),
             unchanged=len(window.unchanged),
             chunks=window.chunks,
@@ -241,7 +285,8 @@ class _Work:
             touched=window.touched,
             job=self._job,
             done=done,
-            failed={each.document: f"{each.reason}: {each.message}" for each in window.failed},
+            failed={each.document: f"{each.reason}: {each.message}" for each in window.failed}
+            | {each.document: "binary: its format is not read" for each in window.unread},
             report=self._timed(counted).to_json(),
         )
         self._tokens_now = 0
@@ -289,8 +334,6 @@ class _Work:
         message = f"{doing}: {self._done} of {self._total} documents, {self._counted.chunks} chunks"
         if rate:
             message += f", {rate:,.0f} tokens/s"
-        if left is not None:
-            message += f", about {left:,.0f} s left"
         self._progress(
             Progress(
                 self._done, self._total, message, chunks=self._counted.chunks, tokens_per_second=rate, seconds_left=left
@@ -298,8 +341,12 @@ class _Work:
         )
 
 
-def _plus(report: IndexReport, *, failed: Sequence[Failure] = (), **more: int) -> IndexReport:
+def _plus(
+    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (), **more: int
+) -> IndexReport:
     """Return a report with these numbers added to its own."""
     sums = {name: getattr(report, name) + number for name, number in more.items()}
-    shown = (*report.failed, *failed)[:MOST_FAILURES]
-    return replace(report, failed=shown, failed_total=report.failed_total + len(failed), **sums)
+    kinds = Counter(each.kind for each in unread)
+    examples = {kind: [each.document for each in unread if each.kind == kind][:EXAMPLES] for kind in kinds}
+    left_out = LeftOut({"binary": len(unread)} if unread else {}, kinds, examples).under("")
+    return replace(report, **sums).failing(failed).leaving_out(left_out)

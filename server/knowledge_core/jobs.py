@@ -47,6 +47,11 @@ class Job:
         """Ask the work to stop at its next batch."""
         self._cancel.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Say whether it was asked to stop, and has not come to that yet."""
+        return self.state == "running" and (self._cancel.is_set() or self._interrupt.is_set())
+
     def interrupt(self) -> None:
         """Ask the work to stop at its next batch, because the process is ending."""
         self._interrupt.set()
@@ -83,6 +88,7 @@ class Job:
         """Note the outcome and wake all who wait."""
         with self._changed:
             self.state, self.outcome, self.error, self.finished = state, outcome, error, time.time()
+            self.progress = self.progress.ended()
             self._tell()
             self._changed.notify_all()
 

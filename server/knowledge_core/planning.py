@@ -4,28 +4,36 @@ The rules kept here:
 - a file's document id is `source/relative path`; a source is a folder, named by its last part, made unique;
 - a folder inside a known source belongs to it; a folder above known sources absorbs them;
 - a file of unchanged size, time and reader version costs one stat;
-- a file that vanished from a folder that was walked is removed, unless the folder as a whole is gone or empty.
+- a file that vanished from a folder that was walked is removed, unless the folder as a whole is gone or empty;
+- what the caller named himself, a file or a folder, is never left out without a word: what cannot be read of it is
+  refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from knowledge_core.errors import NothingToIndex, SourceUnavailable
+from knowledge_core.errors import SourceUnavailable
+from knowledge_core.ingestion.left_out import LeftOut
+from knowledge_core.ingestion.readers import refusal
 from knowledge_core.ingestion.walker import Found, Walk, allowed, found_file, walk
 from knowledge_core.storage.collection import Collection, FileState, Source
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What lies at one path that the caller named. walk: of the folder, or of the one file's folder."""
+    """What lies at one path that the caller named. walk: of the folder, or of the one file's folder.
+
+    file: the one file; None for a folder.
+    """
 
     given: str
     folder: Path
     walk: Walk
-    single_file: bool
+    file: Path | None
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,15 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """What the caller named and cannot have. name: of the document that a file would be, or of the folder as given."""
+
+    name: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is to be done, in order.
 
@@ -47,45 +64,53 @@ class Plan:
     items: tuple[Item, ...]
     remove: tuple[str, ...]
     unchanged: int
-    skipped: Mapping[str, int]
+    refused: tuple[Refused, ...]
+    left_out: LeftOut
     sources: tuple[Source, ...]
     absorbed: tuple[str, ...]
     renames: Mapping[str, str]
 
 
 def survey(
-    paths: Sequence[str], roots: Sequence[Path], *, include: Sequence[str], exclude: Sequence[str], limit: int
+    paths: Sequence[str],
+    roots: Sequence[Path],
+    *,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    limit: int,
+    between: Callable[[int], None] = lambda found: None,
 ) -> list[Survey]:
     """Walk every path, before anything is opened or written.
 
-    limit: bytes a file may have. Overlapping paths are walked once, by the outermost.
+    limit: bytes a file may have. Overlapping folders are walked once, by the outermost; a file that was named itself is
+    looked at by itself. between: as of `walk`.
 
     Raises:
         PathNotAllowed: a path lies outside the roots.
         SourceUnavailable: a folder is missing or cannot be read.
-        NothingToIndex: nothing below any of the paths can be indexed; says what was skipped, and why.
     """
     surveys: list[Survey] = []
     resolved = {allowed(Path(path), roots): path for path in reversed(paths)}  # one file may be given in two spellings
+    named = frozenset(str(path) for path in resolved if not path.is_dir())
     for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
-        if any(path.is_relative_to(done.folder) and not done.single_file for done in surveys):
-            continue
-        if path.is_dir():
-            surveys.append(Survey(given, path, walk(path, roots, include=include, exclude=exclude, limit=limit), False))
-        else:
-            surveys.append(Survey(given, path.parent, found_file(path, limit=limit), True))
+        if str(path) in named:
+            surveys.append(Survey(given, path.parent, found_file(path, limit=limit), path))
+        elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
+            found = walk(
+                path, roots, include=include, exclude=exclude, limit=limit, named=named, between=between
+            )  # fmt: skip
+            surveys.append(Survey(given, path, found, None))
     return surveys
 
 
-def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: str) -> Plan:
+def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: str, limit: int) -> Plan:
     """Compare what was found with what the record remembers.
 
     version: what the digests of documents begin with while reader, chunker and their settings are the same.
-    collection: None while it does not exist yet.
+    limit: bytes a file may have. collection: None while it does not exist yet.
 
     Raises:
         SourceUnavailable: a folder that held documents is suddenly empty.
-        NothingToIndex: nothing was found, and nothing was ever indexed there.
     """
     sources = {source.name: source for source in (collection.sources() if collection else ())}
     states: dict[str, FileState] = {}
@@ -93,11 +118,11 @@ def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: s
         states.update(collection.states(name) if collection else {})
     draft = _Draft(sources, states, version)
     for one in surveys:
-        draft.take(one)
-    result = draft.finished()
-    if not (result.items or result.remove or result.unchanged or result.renames):
-        raise NothingToIndex(_nothing(surveys, result.skipped))
-    return result
+        if one.file is not None and not one.walk.files:
+            draft.refuse(one, one.file, limit)
+        else:
+            draft.take(one)
+    return draft.finished()
 
 
 class _Draft:
@@ -108,31 +133,49 @@ class _Draft:
         self._items: list[Item] = []
         self._remove: list[str] = []
         self._unchanged = 0
-        self._skipped: dict[str, int] = {}
+        self._refused: list[Refused] = []
+        self._left_out = LeftOut()
         self._changed: dict[str, Source] = {}
         self._absorbed: list[str] = []
         self._renames: dict[str, str] = {}
 
+    def refuse(self, one: Survey, file: Path, limit: int) -> None:
+        """Add a file that was named and is not worth opening: its reader's words say why."""
+        name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
+        try:
+            why = refusal(file, os.path.getsize(file), document_id=name, limit=limit)
+        except OSError:
+            why = None
+        if why is None:
+            self._refused.append(Refused(name, "gone", f"{name} changed while it was looked at. Call again."))
+        else:
+            self._refused.append(Refused(name, why.reason, str(why)))
+
     def take(self, one: Survey) -> None:
         """Add what one survey found."""
-        source = self._covering(one.folder) or self._absorbing(one.folder)
-        prefix = one.folder.relative_to(source.path).as_posix()
-        prefix = "" if prefix == "." else prefix + "/"
-        whole = not one.single_file
-        self._refuse_sudden_emptiness(one, f"{source.name}/{prefix}")
-        if one.walk.files or whole:
-            self._changed[source.name] = source
-        for reason, count in one.walk.skipped.items():
-            self._skipped[reason] = self._skipped.get(reason, 0) + count
+        found, whole = one.walk, one.file is None
+        nothing = whole and not (found.files or found.passed)
+        if nothing:
+            self._refuse_sudden_emptiness(one)
+            files = "files that can be indexed" if found.skipped else "files"
+            self._refused.append(Refused(one.given, "nothing to index", f"{one.given} holds no {files}."))
+        source = self._covering(one.folder)
+        if source is None and not nothing:
+            source = self._absorbing(one.folder)
+        self._left_out = self._left_out.plus(
+            LeftOut(found.skipped, found.unread, found.skipped_examples).under(self._prefix(one.folder))
+        )
+        if source is None:
+            return  # nothing is known of this folder, and nothing will be
+        self._changed[source.name] = source
+        under = self._prefix(one.folder)
         seen: set[str] = set()
-        for file in one.walk.files:
-            document = f"{source.name}/{prefix}{file.relative}"
-            seen.add(document)
-            self._take_file(document, source.name, file)
+        for file in found.files:
+            seen.add(under + file.relative)
+            self._take_file(under + file.relative, source.name, file)
         if whole:
-            kept = seen | {f"{source.name}/{prefix}{relative}" for relative in one.walk.excluded}
-            under = f"{source.name}/{prefix}"
-            hidden = tuple(under + folder for folder in one.walk.unreadable)
+            kept = seen | {under + relative for relative in found.excluded | found.passed}
+            hidden = tuple(under + folder for folder in found.unreadable)
             self._remove += sorted(
                 id
                 for id in self._states
@@ -144,7 +187,8 @@ class _Draft:
             items=tuple(self._items),
             remove=tuple(self._remove),
             unchanged=self._unchanged,
-            skipped=dict(sorted(self._skipped.items())),
+            refused=tuple(self._refused),
+            left_out=self._left_out,
             sources=tuple(self._changed.values()),
             absorbed=tuple(self._absorbed),
             renames=self._renames,
@@ -157,6 +201,14 @@ class _Draft:
             self._unchanged += 1
         else:
             self._items.append(Item(document, source, file))
+
+    def _prefix(self, folder: Path) -> str:
+        """Return what the ids of a folder's documents begin with, or would."""
+        source = self._covering(folder)
+        if source is None:
+            return f"{folder.name or 'root'}/"
+        below = folder.relative_to(source.path).as_posix()
+        return f"{source.name}/" if below == "." else f"{source.name}/{below}/"
 
     def _covering(self, folder: Path) -> Source | None:
         return next((s for s in self._sources.values() if folder.is_relative_to(s.path)), None)
@@ -182,10 +234,12 @@ class _Draft:
         taken = set(self._sources) | set(self._absorbed)
         return next(name for name in _candidates(wanted) if name not in taken)
 
-    def _refuse_sudden_emptiness(self, one: Survey, under: str) -> None:
-        if one.single_file or one.walk.files or one.walk.excluded:
-            return
-        if any(id.startswith(under) for id in self._states):
+    def _refuse_sudden_emptiness(self, one: Survey) -> None:
+        inside = [
+            source.name + "/" for source in self._sources.values() if Path(source.path).is_relative_to(one.folder)
+        ]
+        under = tuple(inside) if self._covering(one.folder) is None else self._prefix(one.folder)
+        if not one.walk.excluded and any(id.startswith(under) for id in self._states):
             raise SourceUnavailable(
                 f"{one.given} held documents when it was last indexed and holds none now; an unmounted disk looks "
                 "like that. Nothing was deleted. If it is right, delete its documents with the `delete` tool."
@@ -194,9 +248,3 @@ class _Draft:
 
 def _candidates(wanted: str) -> list[str]:
     return [wanted, *(f"{wanted}-{number}" for number in range(2, 10_000))]
-
-
-def _nothing(surveys: Sequence[Survey], skipped: Mapping[str, int]) -> str:
-    where = ", ".join(one.given for one in surveys)
-    why = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
-    return f"Nothing to index in {where}" + (f" (skipped: {why})." if why else ": no files there.")

@@ -10,17 +10,20 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed
+from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
 from knowledge_core.ingestion.walker import Found, allowed
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow, text_digest
 from knowledge_core.types import Document, Task
+
+NO_KIND = "binary without suffix"
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class Failure:
     message: str
 
 
+@dataclass(frozen=True)
+class NotRead:
+    """A file that a folder holds and that is no text, as its content tells. kind: as `formats.kind`, or a phrase for none."""
+
+    document: str
+    kind: str
+
+
 @dataclass
 class Window:
     """Documents that will be written together. texts: text and title of every chunk, by the digest of what is embedded."""
@@ -40,13 +51,14 @@ class Window:
     unchanged: list[str] = field(default_factory=list)
     touched: dict[str, tuple[int, int]] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
+    unread: list[NotRead] = field(default_factory=list)
     texts: dict[str, tuple[str, str]] = field(default_factory=dict)
     chunks: int = 0
 
     @property
     def settled(self) -> int:
         """Return how many rows of the plan it settles."""
-        return len(self.documents) + len(self.unchanged) + len(self.failed)
+        return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread)
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,10 @@ class _Unchanged:
 
 
 class Preparation:
-    """How the documents of one job are read and cut. roots: what may be read now. file_limit: bytes."""
+    """How the documents of one job are read and cut.
+
+    roots: what may be read now. file_limit: bytes. named: paths of files that the caller named himself.
+    """
 
     def __init__(
         self,
@@ -69,9 +84,10 @@ class Preparation:
         roots: Sequence[Path],
         chunk_size: int,
         file_limit: int,
+        named: Container[str] = (),
     ) -> None:
         self._collection, self._embedder, self._job = collection, embedder, job
-        self._roots, self._file_limit = roots, file_limit
+        self._roots, self._file_limit, self._named = roots, file_limit, named
         self._version = content_version(chunk_size)
         self._stopped = threading.Event()
         self.size = min(chunk_size, embedder.static_contract.max_length)
@@ -98,7 +114,7 @@ class Preparation:
         if window.settled:
             yield window
 
-    def _take(self, window: Window, prepared: NewDocument | Failure | _Unchanged) -> None:
+    def _take(self, window: Window, prepared: NewDocument | Failure | NotRead | _Unchanged) -> None:
         if isinstance(prepared, NewDocument):
             window.documents.append(prepared)
             window.chunks += len(prepared.chunks)
@@ -108,12 +124,14 @@ class Preparation:
                 window.texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
         elif isinstance(prepared, Failure):
             window.failed.append(prepared)
+        elif isinstance(prepared, NotRead):
+            window.unread.append(prepared)
         else:
             window.unchanged.append(prepared.document)
             if prepared.stat is not None:
                 window.touched[prepared.document] = prepared.stat
 
-    def _prepared(self, row: PlanRow) -> NewDocument | Failure | _Unchanged:
+    def _prepared(self, row: PlanRow) -> NewDocument | Failure | NotRead | _Unchanged:
         """Read, compare and cut one document."""
         if row.path is None:
             inline = self._collection.inline(self._job, row.document)
@@ -128,8 +146,15 @@ class Preparation:
         except OSError:
             return Failure(row.document, "gone", "The file is gone, or cannot be read any more.")
         except Unreadable as error:
-            return Failure(row.document, error.reason, str(error))
+            return self._refused(row.document, path, error)
         return self._cut(document, Found(path, row.document, about.st_size, about.st_mtime_ns))
+
+    def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead:
+        """Tell a file of a format that is not read from one that fails: that one was named, or was text, or should be."""
+        meant = str(path) in self._named or formats.known(path) or self._collection.stored_state(id) is not None
+        if error.reason != "binary" or meant:
+            return Failure(id, error.reason, str(error))
+        return NotRead(id, formats.kind(path) or NO_KIND)
 
     def _cut(self, document: Document, found: Found | None) -> NewDocument | Failure | _Unchanged:
         digest = self._version + content_digest(document)

@@ -152,7 +152,5 @@ class _Work:
         now = self._before - self._left
         left = elapsed / now * self._left if now > 0 else None
         message = f"re-embedding: {total - self._left} of {total} documents, {self._tokens / elapsed:,.0f} tokens/s"
-        if left is not None:
-            message += f", about {left:,.0f} s left"
         rate = self._tokens / elapsed
         self._progress(Progress(total - self._left, total, message, tokens_per_second=rate, seconds_left=left))

@@ -6,7 +6,7 @@ Knows nothing of storage, models or protocols; imports NumPy for the one array t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
@@ -118,6 +118,24 @@ class Progress:
     chunks: int = 0
     tokens_per_second: float = 0.0
     seconds_left: float | None = None
+
+    def told(self) -> str:
+        """Return the message with the estimate of what is left, for whoever waits.
+
+        >>> Progress(1, 3, "embedding: 1 of 3", seconds_left=8.2).told()
+        'embedding: 1 of 3, about 8 s left'
+        """
+        return self.message if self.seconds_left is None else f"{self.message}, about {self.seconds_left:,.0f} s left"
+
+    def ended(self) -> Progress:
+        """Return what is still true once the work has ended: how far it came, and nothing that is yet to come.
+
+        >>> Progress(1, 3, "embedding: 1 of 3", chunks=2, seconds_left=8.2).ended().told()
+        '1 of 3 documents, 2 chunks'
+        """
+        of = f" of {self.total}" if self.total else ""
+        chunks = f", {self.chunks} chunks" if self.chunks else ""
+        return replace(self, message=f"{self.done}{of} {self.unit}{chunks}", seconds_left=None)
 
 
 ReportProgress = Callable[[Progress], None]

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from knowledge_agent import Budget, Notice, Prices, TextPiece
+from knowledge_agent import Budget, Notice, Prices, TextPiece, summarising
 from owner_processes import RawPipe
 from scripted_endpoint import Call, Fail, Say, search_results
 
@@ -223,7 +223,9 @@ async def test_a_long_document_is_summarised_from_notes(agent, endpoint):
     assert "Hills [1].\nVillages [2]." in endpoint.requests[-1]["messages"][-1]["content"]
 
 
-async def test_a_collection_and_its_clusters_are_summarised(agent, endpoint):
+@pytest.mark.parametrize("a_wait", [summarising.A_WAIT, 0], ids=["at once", "grouping becomes a job"])
+async def test_a_collection_and_its_clusters_are_summarised(agent, endpoint, monkeypatch, a_wait):
+    monkeypatch.setattr(summarising, "A_WAIT", a_wait)
     endpoint.script = [Say("Three things [1] [2].")]
     async with agent(collections=["notes"]) as made:
         answer = await made.summarise("collection", "notes")

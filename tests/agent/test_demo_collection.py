@@ -27,8 +27,11 @@ def demo(tmp_path_factory, judged):
     with own_home(tmp_path_factory.mktemp("demo")) as home:
         with RawPipe(home) as pipe:
             pipe.initialize()
-            said = pipe.call("index", collection="demo", documents=documents, wait_seconds=300)
-            assert said["result"]["structuredContent"]["state"] == "done"
+            said = pipe.call("index", collection="demo", documents=documents, wait_seconds=300)["result"]
+            job = said["structuredContent"]["job"]
+            while said["structuredContent"].get("jobs", [said["structuredContent"]])[0]["state"] == "running":
+                said = pipe.call("job", id=job, wait_seconds=300)["result"]
+            assert said["structuredContent"].get("jobs", [said["structuredContent"]])[0]["state"] == "done"
         yield home
 
 

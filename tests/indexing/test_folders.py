@@ -201,7 +201,7 @@ async def test_nothing_to_index_is_an_error_with_the_reasons(client, engine, tmp
     (tmp_path / "pictures" / "x.png").write_bytes(b"\x89PNG\r\n")
     result = await client.call_tool("index", {"paths": [str(tmp_path / "pictures")]})
     assert result.is_error
-    assert "1 binary" in text_of(result)
+    assert "1 .png (pictures/x.png)" in text_of(result)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become another user")

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ingestion_material import Write
@@ -21,8 +22,8 @@ LIMIT = 1000
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links, pipes and permissions as POSIX has them")
 
 
-def walked(folder: Path, *, roots: list[Path] | None = None, **patterns: list[str]) -> Walk:
-    return walk(folder, [folder] if roots is None else roots, limit=LIMIT, **patterns)
+def walked(folder: Path, *, roots: list[Path] | None = None, **more: Any) -> Walk:
+    return walk(folder, [folder] if roots is None else roots, limit=LIMIT, **more)
 
 
 def names(found: Walk) -> list[str]:
@@ -56,6 +57,33 @@ def test_everything_left_out_has_a_reason(write: Write, tmp_path: Path) -> None:
     assert names(found) == ["keep.md"]
     assert found.skipped == {"binary": 1, "hidden": 3, "ignored": 4, "too large": 1, "unsupported": 1}
     assert found.skipped_examples["ignored"] == ("a.log", "build/", "environment/", "node_modules/")
+    assert found.unread == {".docx": 1, ".png": 1}
+    assert found.skipped_examples[".docx"] == ("letter.docx",)
+
+
+@posix
+def test_files_that_are_named_besides_their_folder_are_passed_over_and_not_gone(write: Write, tmp_path: Path) -> None:
+    for name in ("a.md", ".b.md", "c.docx", "d.md"):
+        write(name)
+    (tmp_path / "link.md").symlink_to(tmp_path / "a.md")
+    found = walked(tmp_path, named={str(tmp_path / name) for name in ("a.md", ".b.md", "c.docx")})
+    assert names(found) == ["d.md"]
+    assert found.passed == {"a.md", ".b.md", "c.docx"}
+    assert found.skipped == {"linked twice": 1}
+
+
+def test_a_walk_tells_how_far_it_is_before_every_folder_and_can_be_ended_there(write: Write, tmp_path: Path) -> None:
+    for name in ("a.md", "b/c.md", "b/d/e.md"):
+        write(name)
+    heard: list[int] = []
+    walked(tmp_path, between=heard.append)
+    assert heard == [0, 1, 2]
+
+    def end(found: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        walked(tmp_path, between=end)
 
 
 def test_deeper_ignore_files_and_kcoreignore_have_the_last_word(write: Write, tmp_path: Path) -> None:

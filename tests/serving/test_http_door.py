@@ -140,6 +140,22 @@ def test_a_taken_port_is_named_and_options_without_http_are_wrong_usage(tmp_path
 
 
 @pytest.mark.slow
+async def test_over_http_a_client_that_gives_up_or_leaves_ends_no_work(door, era):
+    collection = "given-up-" + era
+    texts = [{"id": f"d{n}", "text": f"Entry {n}. " + f"token{n} beside token. " * 60} for n in range(90)]
+    async with connected(door, era) as client:
+        with anyio.move_on_after(1.0) as giving_up:
+            await client.call_tool("index", {"documents": texts, "collection": collection, "wait_seconds": 600})
+    assert giving_up.cancelled_caught
+    async with connected(door, era) as client:
+        listed = (await client.call_tool("job", {})).structured_content["jobs"]
+        job = next(each["id"] for each in listed if each["collection"] == collection and each["kind"] == "index")
+        ended = (await client.call_tool("job", {"id": job, "wait_seconds": 40})).structured_content["jobs"][0]
+        assert (ended["state"], ended["result"]["indexed"]) == ("done", 90)
+        await client.call_tool("delete", {"collection": collection, "all": True, "confirm": True})
+
+
+@pytest.mark.slow
 async def test_subscribers_hear_which_documents_changed_whoever_changed_them(home, door):
     heard = []
     async with connected(door, "2026-07-28") as client:

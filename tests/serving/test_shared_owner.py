@@ -114,33 +114,3 @@ def test_kill_9_of_the_owner_in_the_middle_of_a_job_with_three_clients(home):
         )
         assert structured(found)["hits"][0]["document"] == "k199"
     assert "All is well" in kcore(home, "doctor", "--collection", "killed").stdout
-
-
-@pytest.mark.slow
-def test_a_client_that_vanishes_stops_nothing_and_one_that_withdraws_its_call_cancels_the_job(home):
-    long = [{"id": f"v{n}", "text": f"Vanishing entry {n}. " + f"token{n} beside token. " * 60} for n in range(90)]
-    with RawPipe(home) as watcher:
-        watcher.initialize()
-        for vanishes in (True, False):
-            collection = "vanished" if vanishes else "withdrawn"
-            with RawPipe(home) as leaving:
-                leaving.initialize()
-                texts = long[:45] if vanishes else long  # a cancellation needs more that is still to be done
-                call = {
-                    "name": "index",
-                    "arguments": {"documents": texts, "collection": collection, "wait_seconds": 60},
-                }
-                id = leaving.request("tools/call", call)
-
-                def jobs(collection: str = collection) -> list[dict[str, Any]]:
-                    known = structured(watcher.call("job"))["jobs"]
-                    return [each for each in known if each["collection"] == collection]
-
-                until(lambda: bool(jobs()) and jobs()[0]["done"] > 0)
-                if not vanishes:
-                    withdrawal = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id}}
-                    leaving.send(json.dumps(withdrawal).encode() + b"\n")
-                    until(lambda: jobs()[0]["state"] != "running")
-                leaving.process.kill()
-            ended = job_state(watcher, jobs()[0]["id"], wait=60)
-            assert ended["state"] == ("done" if vanishes else "cancelled")

@@ -6,12 +6,11 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import ProgressLine, Usage, all_pages, command, connected, full_path, show
+from knowledge_core.cli.output import Usage, all_pages, command, connected, full_path, show
+from knowledge_core.cli.waiting import code_of, finished
 
 if TYPE_CHECKING:
-    from knowledge_core.serving.client import Answer, Connection
-
-LONGEST_WAIT = 3600  # seconds, the most that a tool waits in one call
+    from knowledge_core.serving.client import Connection
 
 
 def add(commands: Any) -> None:
@@ -42,6 +41,10 @@ def _add_index(commands: Any) -> None:
         "kcore index ~/notes ~/papers\nkcore index ~/src --include '*.py' --collection code\n"
         "kcore index --jsonl corpus.jsonl --collection corpus", connected(_index),
     )  # fmt: skip
+    made.description = (made.description or "") + (
+        "\n\nCtrl-C cancels the job and says what was kept; pressed again, it quits at once. A terminal that closes leaves "
+        "the\njob alone: it goes on in the owner process."
+    )
     made.add_argument(
         "paths", nargs="*", type=full_path, metavar="PATH", help="file or folder; becomes an allowed root"
     )
@@ -57,8 +60,9 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if arguments.paths:
         # A person typed these paths into a shell of theirs: that allows them, for agents too.
         await connection.ask("roots", add=arguments.paths)
-    answer = await index_and_wait(
+    answer = await finished(
         connection,
+        "index",
         {
             "paths": arguments.paths or None,
             "documents": _documents(arguments.jsonl) if arguments.jsonl else None,
@@ -68,26 +72,7 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
         },
     )
     show(arguments, answer)
-    result = answer.structure
-    return 0 if result["state"] == "done" and (result["indexed"] or result["unchanged"] or result["removed"]) else 1
-
-
-async def index_and_wait(connection: Connection, arguments: dict[str, Any]) -> Answer:
-    """Call `index` and wait for its end, however long, with a progress line.
-
-    Ctrl-C withdraws the call that waits, and that cancels the job at its next batch.
-    """
-    from knowledge_core.serving.client import Answer
-
-    with ProgressLine() as line:
-        answer = await connection.call("index", {**arguments, "wait_seconds": LONGEST_WAIT}, line)
-        if answer.structure["state"] != "running":
-            return answer
-        item: dict[str, Any] = {"state": "running", "id": answer.structure["job"]}
-        while item["state"] == "running":
-            answer = await connection.call("job", {"id": item["id"], "wait_seconds": LONGEST_WAIT}, line)
-            item = answer.structure["jobs"][0]
-        return Answer(answer.text, item.get("result", item))
+    return code_of(answer)
 
 
 def _documents(file: str) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.content import index_and_wait
 from knowledge_core.cli.output import ProgressLine, command, connected
+from knowledge_core.cli.waiting import code_of, finished
 
 if TYPE_CHECKING:
     from knowledge_core.evaluation import Judged
@@ -50,15 +50,16 @@ async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
     out(
         f"Indexing {len(corpus)} paragraphs of Wikipedia (HotpotQA sample, CC BY-SA 4.0) into collection {COLLECTION!r}."
     )
-    indexed = await index_and_wait(connection, {"documents": corpus, "collection": COLLECTION})
+    indexed = await finished(connection, "index", {"documents": corpus, "collection": COLLECTION})
+    if code_of(indexed):
+        return code_of(indexed)
     out(indexed.text + "\n")
     for question in QUESTIONS:
         out(f"> kcore search {question!r} --collection {COLLECTION} --limit 2")
         answer = await connection.call("search", {"query": question, "collections": [COLLECTION], "limit": 2})
         out(answer.text + "\n")
     out(f"> kcore cluster --collection {COLLECTION} --limit 8")
-    with ProgressLine() as line:
-        topics = await connection.call("cluster", {"collection": COLLECTION, "limit": 8, "wait_seconds": 3600}, line)
+    topics = await finished(connection, "cluster", {"collection": COLLECTION, "limit": 8})
     out(topics.text + "\n")
     quality = await _measure(connection, judged)
     model = await _model(connection)

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.content import parsed_filter
-from knowledge_core.cli.output import ProgressLine, Usage, all_pages, command, connected, show
+from knowledge_core.cli.output import Usage, all_pages, command, connected, show
+from knowledge_core.cli.waiting import code_of, finished
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -57,15 +58,16 @@ async def _cluster(connection: Connection, arguments: argparse.Namespace) -> int
         "k": arguments.k,
         "similarity": arguments.similarity,
         "limit": arguments.limit,
-        "wait_seconds": 3600,
     }
     if arguments.texts:
         given["texts"] = lines_of(arguments.texts)
     else:
         given["collection"] = arguments.collection
-    with ProgressLine() as line:
-        answer = await all_pages(connection, "cluster", given, "clusters", heads=1, line=line)
-    return show(arguments, answer)
+    answer = await finished(connection, "cluster", given)
+    if answer.structure["state"] == "done":
+        answer = await all_pages(connection, "cluster", given, "clusters", heads=1, first=answer)
+    show(arguments, answer)
+    return code_of(answer)
 
 
 def _add_classify(commands: Any) -> None:

@@ -124,19 +124,19 @@ async def all_pages(
     items: str,
     *,
     heads: int,
-    line: ProgressLine | None = None,
+    first: Answer | None = None,
 ) -> Answer:
     """Call a tool until its cursor ends, and return all as one answer: a shell has room for it.
 
     items: what the structure calls the list that goes on from page to page. heads: lines that each page's text begins
-    with, and that are shown once.
+    with, and that are shown once. first: the first page, where it is there already.
     """
     from knowledge_core.serving.client import Answer
 
-    answer = await connection.call(tool, given, line)
+    answer = first or await connection.call(tool, given)
     structure, text = answer.structure, _without_cursor(answer.text)
     while cursor := answer.structure.get("cursor"):
-        answer = await connection.call(tool, {**given, "cursor": cursor}, line)
+        answer = await connection.call(tool, {**given, "cursor": cursor})
         structure = {**answer.structure, items: [*structure[items], *answer.structure[items]]}
         text = "\n".join([text, *_without_cursor(answer.text).splitlines()[heads:]])
     return Answer(text, structure)

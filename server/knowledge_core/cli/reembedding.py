@@ -7,12 +7,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import ProgressLine, Usage, command, connected, show_as
+from knowledge_core.cli.output import Usage, command, connected, show_as
+from knowledge_core.cli.waiting import Interrupts, code_of, end_of
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
-
-WAIT = 3600  # seconds, the most that the job tool waits in one call
 
 
 def add(commands: Any) -> None:
@@ -24,8 +23,8 @@ def add(commands: Any) -> None:
         "kcore reembed notes --model remote --no-wait\nkcore reembed notes --cancel", connected(_reembed),
     )  # fmt: skip
     made.description = (made.description or "") + (
-        "\n\nSearches go on with the old vectors until all are made; then all change at once. Ctrl-C stops the waiting, not "
-        "the\nwork, which also goes on after the process or the machine stopped."
+        "\n\nSearches go on with the old vectors until all are made; then all change at once. Ctrl-C cancels the job; the "
+        "same\ncommand goes on where it was, and so does the job itself after the process or the machine stopped."
     )
     made.add_argument("collection", metavar="COLLECTION")
     made.add_argument(
@@ -46,21 +45,20 @@ async def _reembed(connection: Connection, arguments: argparse.Namespace) -> int
         raise Usage("say which model: --model NAME (`kcore models` lists those that are here), or --cancel.")
     model = _absolute(arguments.model)
     print(f"kcore: loading {model} ...", file=sys.stderr)
-    started = await connection.ask(
-        "reembed", collection=arguments.collection, model=model, dimensions=arguments.dimensions
-    )
+    given = {"collection": arguments.collection, "model": model, "dimensions": arguments.dimensions}
     if arguments.no_wait:
+        started = await connection.ask("reembed", **given)
         show_as(
             arguments, started, f"Job {started['job']} re-embeds {arguments.collection!r}; `kcore status` shows it."
         )
         return 0
-    with ProgressLine() as line:
-        item: dict[str, Any] = {"state": "running"}
-        while item["state"] == "running":
-            answer = await connection.call("job", {"id": started["job"], "wait_seconds": WAIT}, line)
-            item = answer.structure["jobs"][0]
-    show_as(arguments, item.get("result", item), answer.text)
-    return 0 if item["state"] == "done" else 1
+    with Interrupts() as interrupts:
+        started = await connection.ask("reembed", **given)
+        answer = await end_of(connection, started["job"], interrupts)
+    cancelled = answer.structure["state"] == "cancelled"
+    kept = " What was made is kept: the same command goes on there, and --cancel drops it." if cancelled else ""
+    show_as(arguments, answer.structure, answer.text + kept)
+    return code_of(answer)
 
 
 def _absolute(model: str) -> str:

@@ -132,6 +132,10 @@ BINARY = _words(
 
 KNOWN_SUFFIXES = frozenset({".pdf", *MARKDOWN, *HTML, *LINES, *PROSE, *LANGUAGE_OF_SUFFIX, *UNSUPPORTED})
 """Those that say what kind of document it is; any other end of a name may be just a part of the name."""
+LONGEST_SUFFIX = (
+    13  # characters with the dot: ".safetensors", ".excalidraw" and one more; a longer one is part of a name
+)
+_IN_SUFFIXES = str.maketrans("", "", "-_+~")
 
 
 def refusal(path: PurePath) -> Literal["binary", "unsupported"] | None:
@@ -140,6 +144,25 @@ def refusal(path: PurePath) -> Literal["binary", "unsupported"] | None:
     if suffix in BINARY:
         return "binary"
     return "unsupported" if suffix in UNSUPPORTED else None
+
+
+def kind(path: PurePath) -> str:
+    """Return what a name says of its format, to count it by; "" where it says nothing that a reader would know.
+
+    >>> [kind(PurePath(name)) for name in ("a/Plan.DOCX", "b.tar.gz", "README", "core.4711", "x.no format at all")]
+    ['.docx', '.tar.gz', '', '', '']
+    """
+    suffix = path.suffix.lower()
+    plain = suffix[1:].translate(_IN_SUFFIXES)
+    if len(suffix) > LONGEST_SUFFIX or not plain.isalnum() or plain.isdecimal():
+        return ""
+    return f".tar{suffix}" if PurePath(path.stem).suffix.lower() == ".tar" else suffix
+
+
+def known(path: PurePath) -> bool:
+    """Say whether the name promises text that is read: without text, such a file is damaged, not of another format."""
+    suffix = path.suffix.lower()
+    return suffix in MARKDOWN | HTML | {".pdf"} or suffix in LINES or suffix in PROSE or bool(language(path))
 
 
 def language(path: PurePath) -> str:

@@ -23,7 +23,7 @@ from knowledge_core.ingestion.unreadable import Reason, Unreadable
 from knowledge_core.types import Document, MetadataValue, Span
 
 __all__ = ["INLINE_LIMIT", "READER_VERSION", "Reason", "Unreadable", "clean_text", "inline_document", "read_file",
-           "supported"]  # fmt: skip
+           "refusal", "supported"]  # fmt: skip
 
 READER_VERSION = 1
 INLINE_LIMIT = 10_000_000  # bytes of UTF-8
@@ -48,6 +48,17 @@ def supported(path: Path) -> bool:
     return formats.refusal(path) is None
 
 
+def refusal(path: Path, size: int, *, document_id: str, limit: int) -> Unreadable | None:
+    """Return what is wrong with a file as far as its name and size tell; None where its content decides."""
+    if reason := formats.refusal(path):
+        kind = formats.kind(path)
+        advice = "Save it as text, Markdown, HTML or PDF." if reason == "unsupported" else "It holds no text."
+        return Unreadable(reason, f"{document_id} is in a format that is not read ({kind}). {advice}")
+    if size > limit:
+        return Unreadable("too large", f"{document_id} has {size} bytes; at most {limit} are read.")
+    return None
+
+
 def read_file(path: Path, *, document_id: str, limit: int) -> Document:
     """Read one file whole.
 
@@ -56,8 +67,8 @@ def read_file(path: Path, *, document_id: str, limit: int) -> Document:
     Raises:
         Unreadable: the only exception; its `reason` is for counting, its message for the report.
     """
-    if refused := formats.refusal(path):
-        raise Unreadable(refused, f"{document_id} is no kind of file that can be read ({path.suffix}).")
+    if refused := refusal(path, 0, document_id=document_id, limit=limit):
+        raise refused
     data = _bytes(path, document_id, limit)
     try:
         document = _document(path, document_id, data)
@@ -118,8 +129,8 @@ def _bytes(path: Path, name: str, limit: int) -> bytes:
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise Unreadable("unreadable", f"{name} cannot be opened: {why}.") from error
-    if about.st_size > limit or len(data) > limit:
-        raise Unreadable("too large", f"{name} has {max(about.st_size, len(data))} bytes; at most {limit} are read.")
+    if refused := refusal(path, max(about.st_size, len(data)), document_id=name, limit=limit):
+        raise refused
     if not data:
         raise Unreadable("empty", f"{name} has no bytes.")
     return data

@@ -6,6 +6,7 @@ a file that can be reached twice is found once, by its own path before any link.
 
 Reasons: hidden, ignored, excluded, not included, binary, unsupported, too large, unreadable, outside the roots,
 special file, linked twice. A folder that is hidden, ignored, unreadable or outside counts once, with all it holds.
+Files whose format is not read (binary, unsupported) are counted by their kind, too.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePath
 
 from pathspec import GitIgnoreSpec
 
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
+from knowledge_core.ingestion.left_out import NOT_READ
 
 _EXAMPLES = 5  # of each reason
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
@@ -42,8 +44,10 @@ class Walk:
     """What lies in a folder.
 
     files: sorted by `relative`.
-    skipped: reason -> how many. skipped_examples: reason -> the first few relative paths (a folder ends in "/").
+    skipped: reason -> how many. unread: kind -> how many of the binary and unsupported ones. skipped_examples: reason or
+    kind -> the first few relative paths (a folder ends in "/").
     excluded: relative paths of files left out only by `include` or `exclude`: they are there, just not wanted now.
+    passed: relative paths of files that the caller named one by one, too: they are found by that.
     unreadable: folders ("a/b/") and files that could not be looked at: what was known of them is not gone.
     """
 
@@ -52,6 +56,8 @@ class Walk:
     skipped_examples: Mapping[str, tuple[str, ...]]
     excluded: frozenset[str]
     unreadable: frozenset[str] = frozenset()
+    passed: frozenset[str] = frozenset()
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def allowed(path: Path, roots: Sequence[Path]) -> Path:
@@ -108,11 +114,14 @@ def walk(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     limit: int,
+    named: Set[str] = frozenset(),
+    between: Callable[[int], None] = lambda found: None,
 ) -> Walk:
     """Return the files below a folder.
 
     include, exclude: patterns as in .gitignore, relative to the folder; without `include` all are included.
-    limit: bytes a file may have.
+    limit: bytes a file may have. named: resolved paths of files to pass over, because the caller named each of them.
+    between: called before each folder is listed, with the number of files found so far; what it raises ends the walk.
 
     Raises:
         PathNotAllowed: the folder lies outside the roots.
@@ -122,7 +131,7 @@ def walk(
     resolved = allowed(folder, roots)
     real_roots = tuple(Path(os.path.realpath(root)) for root in roots)
     tally = _Tally(limit, chosen(include, "include"), chosen(exclude, "exclude"))
-    walker = _Walker(resolved, real_roots, tally)
+    walker = _Walker(resolved, real_roots, tally, named, between)
     try:
         names = os.listdir(resolved)
     except OSError as error:
@@ -149,6 +158,15 @@ class _Tally:
         self._files: dict[str, Found] = {}
         self._skipped: dict[str, list[str]] = {}
         self._excluded: set[str] = set()
+        self._passed: set[str] = set()
+
+    @property
+    def found(self) -> int:
+        """Return how many files may be indexed."""
+        return len(self._files)
+
+    def pass_over(self, relative: str) -> None:
+        self._passed.add(relative)
 
     def skip(self, reason: str, relative: str) -> None:
         self._skipped.setdefault(reason, []).append(relative)
@@ -174,20 +192,29 @@ class _Tally:
 
     def walk(self) -> Walk:
         reasons = sorted(self._skipped)
+        kinds: dict[str, list[str]] = {}
+        for relative in (each for reason in NOT_READ for each in self._skipped.get(reason, ())):
+            kinds.setdefault(formats.kind(PurePath(relative)), []).append(relative)
         return Walk(
             files=tuple(self._files[relative] for relative in sorted(self._files)),
             skipped={reason: len(self._skipped[reason]) for reason in reasons},
-            skipped_examples={reason: tuple(sorted(self._skipped[reason])[:_EXAMPLES]) for reason in reasons},
+            skipped_examples={
+                of: tuple(sorted(some)[:_EXAMPLES]) for of, some in sorted([*self._skipped.items(), *kinds.items()])
+            },
             excluded=frozenset(self._excluded),
             unreadable=frozenset(self._skipped.get("unreadable", ())),
+            passed=frozenset(self._passed),
+            unread={kind: len(some) for kind, some in sorted(kinds.items())},
         )
 
 
 class _Walker:
     """One walk: the folders still to list, the links put off, and what was already seen."""
 
-    def __init__(self, top: Path, roots: Sequence[Path], tally: _Tally) -> None:
-        self._roots, self._tally = roots, tally
+    def __init__(
+        self, top: Path, roots: Sequence[Path], tally: _Tally, named: Set[str], between: Callable[[int], None]
+    ) -> None:
+        self._roots, self._tally, self._named, self._between = roots, tally, named, between
         self._folders: list[tuple[Path, str, tuple[Patterns, ...]]] = [(top, "", _stack_above(top, roots))]
         self._links: list[tuple[str, Path, tuple[Patterns, ...]]] = []
         self._seen: set[tuple[int, int]] = set()
@@ -202,6 +229,7 @@ class _Walker:
                 self._follow(*self._links.pop())
 
     def _list(self, folder: Path, relative: str, stack: tuple[Patterns, ...]) -> None:
+        self._between(self._tally.found)
         try:
             about = os.stat(folder)
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -225,7 +253,10 @@ class _Walker:
             self._tally.skip("unreadable", relative)
             return
         named = relative + "/" if is_folder else relative
-        if entry.name.startswith(".") or _hidden_on_windows(about):
+        if entry.path in self._named:
+            self._seen.add(_identity(about))
+            self._tally.pass_over(relative)
+        elif entry.name.startswith(".") or _hidden_on_windows(about):
             self._tally.skip("hidden", named)
         elif is_ignored(named, stack):
             self._tally.skip("ignored", named)

@@ -18,6 +18,9 @@ from knowledge_core.serving.resources import add_resources
 from knowledge_core.serving.tools import add_tools
 
 UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")  # the same for as long as this version runs
+# A host's call answers after this many seconds at the latest. Several hosts give up after 60 without progress, and not all
+# of them ask for progress; what is left is for accepting the work before, and for a busy machine.
+LONGEST_CALL = 45.0
 PATIENCE = 3.0  # seconds that a search of a host waits for a model that is loading, before it answers by words
 
 
@@ -27,7 +30,7 @@ def application(
     """Return a server of this engine.
 
     for_cli: also with the private requests that only `kcore` itself may make, and with all patience for a model that
-    is loading: a person who typed one command wants its full answer. owner: further private requests.
+    is loading and for long work: a person who typed one command wants its full answer. owner: further private requests.
     """
     server = KnowledgeServer(
         "knowledge-core",
@@ -38,7 +41,10 @@ def application(
         log_level="WARNING",
         middleware=[] if for_cli else [telling_what_lies_here(engine)],
     )
-    add_tools(server, engine, patience=math.inf if for_cli else PATIENCE)
+    if for_cli:
+        add_tools(server, engine, patience=math.inf, longest=math.inf)
+    else:
+        add_tools(server, engine, patience=PATIENCE, longest=LONGEST_CALL)
     add_resources(server, engine)
     add_prompts(server)
     return server

@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 class ConnectionState:
     """One connection of this process.
 
-    label: names it in the log. role: "host" or "cli". withdrawn: ids of requests that the client itself cancelled: a
-    call that is cut off without that lost its client, who may come back for what it began. at_end: called when the
-    connection has ended.
+    label: names it in the log. role: "host" or "cli". at_end: called when the connection has ended.
     """
 
     label: str
     role: str
-    withdrawn: set[str | int] = field(default_factory=set)
     at_end: list[Callable[[], None]] = field(default_factory=list)
 
 

@@ -166,7 +166,7 @@ class Connections:
     async def _converse(self, messages: MessageSocket, hello: dict[str, Any]) -> None:
         self._count += 1
         number, role = self._count, "cli" if hello.get("role") == "cli" else "host"
-        state = ConnectionState(f"c{number}", role, messages.withdrawn)
+        state = ConnectionState(f"c{number}", role)
         pid, version = int(hello.get("pid") or 0), str(hello.get("version"))
         client = Client(number, role, pid, version, time.time(), messages)
         self.clients[number] = client

@@ -47,19 +47,11 @@ def no_message(code: int, about: bytes) -> bytes:
     return error_line(id if isinstance(id, str | int) else None, INVALID_REQUEST, "Not a JSON-RPC 2.0 message.")
 
 
-def note_withdrawal(message: JSONRPCNotification, withdrawn: set[str | int]) -> None:
-    """Remember the request that a `notifications/cancelled` withdraws, before its handler is cut off."""
-    id = (message.params or {}).get("requestId")
-    if isinstance(id, str | int):
-        withdrawn.add(id)
-
-
 class MessageSocket:
     """One connected socket, read and written as messages by the tasks of `streams`."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
-        self.withdrawn: set[str | int] = set()
         self._writing = anyio.Lock()
         self._unanswered: set[str | int] = set()
         self._room = anyio.Event()
@@ -121,7 +113,6 @@ class MessageSocket:
         if isinstance(message, JSONRPCRequest):
             await self._make_room(message.id)
         elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-            note_withdrawal(message, self.withdrawn)
             self._answered((message.params or {}).get("requestId"))  # a withdrawn request is never answered
         await to_sdk.send(SessionMessage(message))
 

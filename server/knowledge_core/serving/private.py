@@ -67,7 +67,10 @@ class PrivateRequests(Extension):
                 file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
             )
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
-        jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in known_jobs(engine)[:20]]
+        jobs = [
+            {"id": job.id, "state": job.state, "message": job.error if job.state == "failed" else job.progress.told()}
+            for job in known_jobs(engine)[:20]
+        ]
         return {
             "owner": self._owner["owner"]() if "owner" in self._owner else None,
             "version": __version__,

@@ -56,7 +56,10 @@ class IndexResult(BaseModel):
     removed: int = 0
     failed: list[FailureResult] = []
     failed_total: int = 0
+    failed_reasons: dict[str, int] = {}
     skipped: dict[str, int] = {}
+    unread: dict[str, int] = {}
+    skipped_examples: dict[str, list[str]] = {}
     chunks: int = 0
     embedded: int = 0
     reused: int = 0

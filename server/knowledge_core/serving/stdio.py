@@ -11,14 +11,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
-from anyio.streams.memory import MemoryObjectSendStream
 from mcp.server.stdio import stdio_server
-from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCNotification
 
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
@@ -26,7 +23,6 @@ from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.index_job import resume_jobs
 from knowledge_core.serving.application import application
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
-from knowledge_core.serving.message_streams import note_withdrawal
 
 log = logging.getLogger(__name__)
 
@@ -56,24 +52,8 @@ def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ())
 
 async def _serve(engine: Engine) -> None:
     server = application(engine).low_level()
-    state = ConnectionState("stdio", "host")
-    current_connection.set(state)
-    to_sdk, messages = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-    async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as tasks:
+    current_connection.set(ConnectionState("stdio", "host"))
+    async with stdio_server() as (incoming, outgoing):
         # Inside: the transport has taken the real stdout, and what anything else prints must not follow it there.
         with contextlib.redirect_stdout(sys.stderr):
-            tasks.start_soon(_noting_withdrawals, incoming, to_sdk, state)
-            await server.run(messages, outgoing, server.create_initialization_options())
-
-
-async def _noting_withdrawals(
-    incoming: AsyncIterable[SessionMessage | Exception],
-    to_sdk: MemoryObjectSendStream[SessionMessage | Exception],
-    state: ConnectionState,
-) -> None:
-    async with to_sdk:
-        async for each in incoming:
-            message = each.message if isinstance(each, SessionMessage) else None
-            if isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
-                note_withdrawal(message, state.withdrawn)
-            await to_sdk.send(each)
+            await server.run(incoming, outgoing, server.create_initialization_options())

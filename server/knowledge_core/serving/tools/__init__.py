@@ -7,15 +7,16 @@ from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.tools import deleting, documents, grouping, labelling, searching, writing
 
 
-def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float) -> None:
+def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float, longest: float) -> None:
     """Register the ten tools of `engine` on `server`, in the order in which clients list them.
 
-    patience: seconds that a search waits for a model that is loading, before it answers by words.
+    patience: seconds that a search waits for a model that is loading, before it answers by words. longest: seconds after
+    which a call answers, whatever it was asked to wait; the work goes on as a job.
     """
-    searching.add(server, engine, patience)
-    writing.add_index(server, engine)
-    grouping.add(server, engine)
-    labelling.add(server, engine)
+    searching.add(server, engine, patience, longest)
+    writing.add_index(server, engine, longest)
+    grouping.add(server, engine, longest)
+    labelling.add(server, engine, longest)
     documents.add(server, engine)
-    deleting.add(server, engine)
-    writing.add_job(server, engine)
+    deleting.add(server, engine, longest)
+    writing.add_job(server, engine, longest)

@@ -17,7 +17,6 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound
 from knowledge_core.jobs import Job
 from knowledge_core.search import Searched
-from knowledge_core.serving.connection_state import current_connection
 from knowledge_core.serving.tools.pages import TEXT_CAP
 
 ALWAYS_LOADED = {"anthropic/alwaysLoad": True}
@@ -36,7 +35,7 @@ FullFilter = Annotated[
 ]
 MaxTokens = Annotated[int | None, Field(description="Budget of the answer (bytes / 3).")]
 Cursor = Annotated[str | None, Field(description="From the previous answer.")]
-WaitSeconds = Annotated[float, Field(ge=0, le=3600, description="Then returns a job; poll it with `job`.")]
+WaitSeconds = Annotated[float, Field(ge=0, le=3600, description="45 at most; then returns a job.")]
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:
@@ -49,6 +48,11 @@ def answer(model: BaseModel, text: str) -> CallToolResult:
         text = head.decode(errors="ignore") + mark + tail.decode(errors="ignore")
     structure = _without_nulls(model.model_dump(mode="json"))
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure)
+
+
+def text_of(result: CallToolResult) -> str:
+    """Return the text block of a tool's result."""
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
 def line_word(lines: str) -> str:
@@ -65,27 +69,11 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-async def wait_for(job: Job, seconds: float, context: ToolContext) -> None:
-    """Wait until a job has ended or `seconds` are over, telling the client how far it is.
-
-    A client that withdraws its call cancels the job. One that vanishes does not: it may come back for the job.
-    """
-    try:
-        await watch(job, seconds, context)
-    except BaseException:
-        connection = current_connection.get()
-        # anyio's cancellation is a BaseException. Over streams in memory nobody notes withdrawals, and nobody vanishes.
-        if connection is None or _request_id(context) in connection.withdrawn:
-            job.cancel()
-        raise
-
-
-def _request_id(context: ToolContext) -> str | int | None:
-    return context.request_context.request_id
-
-
 async def watch(job: Job, seconds: float, context: ToolContext) -> None:
-    """Wait until a job has ended or `seconds` are over, telling the client of it as it reports. Takes no thread."""
+    """Wait until a job has ended or `seconds` are over, telling the client of it as it reports. Takes no thread.
+
+    A client that withdraws its call, or vanishes, ends the waiting and never the work: it may come back for that.
+    """
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
     last = -1.0
@@ -101,7 +89,7 @@ async def watch(job: Job, seconds: float, context: ToolContext) -> None:
             # The protocol wants progress to increase.
             if progress.done > last:
                 last = float(progress.done)
-                await context.report_progress(last, float(progress.total) or None, progress.message)
+                await context.report_progress(last, float(progress.total) or None, progress.told())
             if ended:
                 return
             await changed.wait()

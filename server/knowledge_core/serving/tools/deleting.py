@@ -20,6 +20,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import DeleteResult
+from knowledge_core.serving.tools.bounded import in_time
 from knowledge_core.serving.tools.common import CollectionName, Filter, answer
 from knowledge_core.serving.tools.pages import ending
 from knowledge_core.storage.collection import Change
@@ -45,8 +46,8 @@ class _Unasked(Confirmation):
     """What is known without asking."""
 
 
-def add(server: KnowledgeServer, engine: Engine) -> None:
-    """Register `delete`."""
+def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register `delete`. longest: seconds after which a call answers."""
 
     async def confirmed(
         context: Context[Any, Any],
@@ -93,7 +94,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         annotations=ToolAnnotations(
             read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
         ),
-    )(delete_tool)
+    )(in_time(engine, "delete", longest, stops=False)(delete_tool))
 
 
 def _can_ask(context: Context[Any, Any]) -> bool:

@@ -27,6 +27,7 @@ from knowledge_core.serving.results import (
     EmbedResult,
     RepresentativeResult,
 )
+from knowledge_core.serving.tools.bounded import going_on, in_time
 from knowledge_core.serving.tools.common import (
     CollectionName,
     Cursor,
@@ -37,7 +38,7 @@ from knowledge_core.serving.tools.common import (
     check_models,
     line_word,
     opened,
-    wait_for,
+    watch,
 )
 from knowledge_core.serving.tools.pages import Room, brief, ending, told, whole
 from knowledge_core.types import ReportProgress, Task, Vectors
@@ -80,14 +81,15 @@ class Grouped:
     state: str
 
 
-def add(server: KnowledgeServer, engine: Engine) -> None:
-    """Register the two tools."""
-    _add_embed(server, engine)
-    _add_cluster(server, engine)
+def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register the two tools. longest: seconds after which a call answers."""
+    _add_embed(server, engine, longest)
+    _add_cluster(server, engine, longest)
 
 
-def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
+def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     @server.tool(name="embed", title="Embed", description=EMBED, annotations=READ_ONLY)
+    @in_time(engine, "embed", longest)
     def embed_tool(
         texts: list[str],
         task: Literal[
@@ -169,7 +171,7 @@ def _short(value: float, count: int) -> str:
     return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)
 
 
-def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
+def _add_cluster(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
     async def cluster_tool(
         context: ToolContext,
@@ -203,7 +205,7 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
                 return Grouped(made, asked, request_digest(over[0].view.generation))
 
         job = _remembered(engine, after) or engine.jobs.start("cluster", collection, work)
-        await wait_for(job, wait_seconds, context)
+        await watch(job, min(wait_seconds, longest), context)
         if job.state == "failed":
             raise InvalidInput(job.error)
         result = cluster_result(view_of(job), mode, Room(), after)
@@ -233,7 +235,7 @@ def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = 
     """Return the wire's form of a cluster job, ended or not: the clusters after a page's end, as many as there is room for."""
     done = job.outcome
     if not isinstance(done, Grouped):
-        return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.message)
+        return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.told())
     made, begin = done.clustering, 0 if after is None else after.offset
     items = (_cluster_item(each, place) for place, each in enumerate(made.clusters[begin:], start=begin + 1))
     clusters = whole(items, _render_cluster, room)
@@ -273,9 +275,9 @@ def _representative(member: Member) -> RepresentativeResult:
 def render_clusters(result: ClusterResult) -> str:
     """Return the text block of a cluster result."""
     if result.state == "running":
-        return f'Still grouping ({result.progress}). Poll with job(id="{result.job}", wait_seconds=20).'
+        return f"Still grouping ({result.progress}). {going_on(result.job or '')}"
     if result.state != "done":
-        return f"Grouping was {result.state}. Call cluster again; nothing of it is kept."
+        return f"Grouping was {result.state}; nothing of it is kept. Call cluster again."
     kind = "topics" if result.mode == "topics" else "groups of near-duplicates"
     lines = [f"{result.clusters_total} {kind} in {result.considered} passages; {result.outliers} fit nowhere."]
     return "\n".join([*lines, *map(_render_cluster, result.clusters), *ending(result.notices, result.cursor)])

@@ -18,6 +18,7 @@ from knowledge_core.retrieval.cursor import Cursor as PageEnd
 from knowledge_core.retrieval.cursor import decode, encode, moved, request_digest
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import Classified, ClassifyResult, LabelScore
+from knowledge_core.serving.tools.bounded import in_time
 from knowledge_core.serving.tools.common import Cursor, Filter, answer, check_models, opened
 from knowledge_core.serving.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
 
@@ -40,8 +41,8 @@ class LabelInput(BaseModel):
     examples: list[str] = []
 
 
-def add(server: KnowledgeServer, engine: Engine) -> None:
-    """Register `classify`."""
+def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register `classify`. longest: seconds after which a call answers."""
     latest = _Latest()
 
     @server.tool(
@@ -50,6 +51,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         description=CLASSIFY,
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
     )
+    @in_time(engine, "classify", longest)
     def classify_tool(
         labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
         texts: Annotated[list[str] | None, Field(description="To label.")] = None,

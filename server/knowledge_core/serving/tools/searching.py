@@ -15,6 +15,7 @@ from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import CoverageResult, HitResult, SearchResult
+from knowledge_core.serving.tools.bounded import in_time
 from knowledge_core.serving.tools.common import (
     ALWAYS_LOADED,
     Cursor,
@@ -48,8 +49,8 @@ class ExamplesInput(BaseModel):
     texts: list[str] = []
 
 
-def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
-    """Register `search`. patience: seconds that it waits for a model that is loading."""
+def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float) -> None:
+    """Register `search`. patience: seconds that it waits for a model that is loading. longest: that a call takes."""
 
     @server.tool(
         name="search",
@@ -58,6 +59,7 @@ def add(server: KnowledgeServer, engine: Engine, patience: float) -> None:
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
         meta=ALWAYS_LOADED,
     )
+    @in_time(engine, "search", longest)
     def search_tool(
         query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
         like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,

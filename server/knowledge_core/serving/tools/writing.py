@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, InvalidInput
-from knowledge_core.index_job import IndexRequest, JobView, accept, cancel_job, find_job, known_jobs, view_of
+from knowledge_core.index_job import IndexRequest, JobView, accept, cancel_job, find_job, known_jobs
 from knowledge_core.indexing import IndexReport
+from knowledge_core.ingestion.left_out import LeftOut, printable, shown
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
 from knowledge_core.preparing import Failure
@@ -28,13 +29,14 @@ from knowledge_core.serving.results import (
     JobItem,
     JobsResult,
 )
+from knowledge_core.serving.tools.bounded import going_on
 from knowledge_core.serving.tools.common import (
     CollectionName,
     Cursor,
     ToolContext,
     WaitSeconds,
     answer,
-    wait_for,
+    text_of,
     watch,
 )
 from knowledge_core.serving.tools.grouping import Grouped, cluster_result, render_clusters
@@ -48,10 +50,10 @@ ROOM_OF_ONE = 1_000  # bytes of a job's result in a list of jobs
 INDEX = (
     "Make documents searchable: files and folders by `paths` (inside the allowed roots; Markdown, text, HTML, PDF, "
     "source code), or texts by `documents`. Repeating it is cheap: unchanged documents are skipped, changed ones "
-    "replaced, vanished files removed. Returns what was indexed, skipped and failed, or a job when it outlasts "
+    "replaced, vanished files removed. Returns what was indexed, failed or not read, or a job when it outlasts "
     "wait_seconds; the work goes on."
 )
-JOB = "State of long work: one job by id, or all. Waits up to wait_seconds for its end; action=cancel stops it."
+JOB = "State and report of long work: one job by id, or all. Waits up to wait_seconds; only action=cancel stops it."
 
 
 class DocumentInput(BaseModel):
@@ -64,8 +66,8 @@ class DocumentInput(BaseModel):
     metadata: dict[str, Any] = {}
 
 
-def add_index(server: KnowledgeServer, engine: Engine) -> None:
-    """Register `index`."""
+def add_index(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register `index`. longest: seconds after which a call answers."""
 
     @server.tool(
         name="index",
@@ -84,6 +86,7 @@ def add_index(server: KnowledgeServer, engine: Engine) -> None:
         exclude: Annotated[list[str] | None, Field(description="No such files.")] = None,
         wait_seconds: WaitSeconds = 20,
     ) -> Annotated[CallToolResult, IndexResult]:
+        until = anyio.current_time() + min(wait_seconds, longest)
         if not paths and not documents:
             raise InvalidInput("Give `paths` (files or folders) or `documents` (id and text); both were empty.")
         request = IndexRequest(collection, tuple(paths or ()), tuple(include or ()), tuple(exclude or ()))
@@ -94,10 +97,11 @@ def add_index(server: KnowledgeServer, engine: Engine) -> None:
             return accept(engine, request, checked, failures)
 
         job = await anyio.to_thread.run_sync(accepted)
-        await wait_for(job, wait_seconds, context)
+        await watch(job, until - anyio.current_time(), context)
         if job.state == "failed":
             raise InvalidInput(job.error)
-        result = index_result(view_of(job), engine.model_notice(), Room())
+        view = await anyio.to_thread.run_sync(find_job, engine, job.id)
+        result = index_result(view, engine.model_notice(), Room())
         return answer(result, render_index(result))
 
 
@@ -127,17 +131,12 @@ def _checked(inputs: list[DocumentInput], limit: int, *, alone: bool) -> tuple[l
 def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
     """Return the wire's form of an index job, ended or not, with as many failures as there is room for."""
     notices = [model_notice] if model_notice else []
+    going_on = None if job.state == "done" else job.progress.told()
     if not isinstance(job.outcome, IndexReport):
-        progress = job.progress
-        of = f" of {progress.total}" if progress.total else ""
         return IndexResult(
-            collection=job.collection,
-            state=job.state,
-            job=job.id,
-            progress=f"{progress.done}{of} {progress.unit}; {progress.message}",
-            notices=notices,
-        )
-    done = job.outcome
+            collection=job.collection, state=job.state, job=job.id, progress=going_on, notices=notices
+        )  # fmt: skip
+    done, left_out = job.outcome, job.outcome.left_out.shortened()
     if done.cut:
         notices.append(
             f"{done.cut} chunks were longer, with their titles, than the model reads; {done.cut_tokens} tokens at their ends "
@@ -146,9 +145,11 @@ def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
     failed = whole(map(_failure, done.failed[:SHOWN]), _render_failure, room)
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,
-        removed=done.removed, failed=failed, failed_total=done.failed_total, skipped=dict(done.skipped),
+        removed=done.removed, failed=failed, failed_total=done.failed_total, failed_reasons=dict(done.failed_reasons),
+        skipped=dict(left_out.skipped), unread=dict(left_out.unread),
+        skipped_examples={of: list(some) for of, some in left_out.examples.items()},
         chunks=done.chunks, embedded=done.embedded, reused=done.reused, tokens=done.tokens,
-        seconds=round(done.seconds, 2), notices=notices,
+        seconds=round(done.seconds, 2), progress=going_on, notices=notices,
     )  # fmt: skip
 
 
@@ -159,16 +160,28 @@ def _failure(failure: Failure) -> FailureResult:
 
 
 def _render_failure(failure: FailureResult) -> str:
-    return f"Failed: {failure.document}: {failure.reason}: {failure.message}"
+    return f"Failed: {shown(failure.document)}: {failure.reason}: {printable(failure.message)}"
 
 
 def render_index(result: IndexResult) -> str:
     """Return the text block of an index result."""
-    if result.state == "running":
-        head = f'Still indexing into {result.collection!r}: {result.progress}. Poll with job(id="{result.job}", wait_seconds=20).'
-        return "\n".join([head, *result.notices])
-    if result.state != "done":
-        return f"Indexing into {result.collection!r} was {result.state} after {result.progress}. What was acknowledged stays."
+    lines = []
+    if result.state in ("running", "interrupted"):
+        lines.append(f"Still indexing into {result.collection!r}: {result.progress}. {going_on(result.job)}")
+    elif result.state != "done":
+        again = "index again to go on: what is unchanged costs nothing"
+        lines.append(f"Indexing into {result.collection!r} {WAS[result.state]} after {result.progress}; {again}.")
+    something = result.indexed or result.unchanged or result.removed or result.failed_total or result.skipped
+    if result.state == "done" or (result.state != "running" and something):
+        lines += _counts(result)
+    return "\n".join([*lines, *result.notices])
+
+
+WAS = {"cancelled": "was cancelled", "failed": "failed"}
+
+
+def _counts(result: IndexResult) -> list[str]:
+    """Say what an index job did, what failed, and what was left out."""
     lines = [
         f"Collection {result.collection!r}: {result.indexed} documents indexed ({result.chunks} chunks), "
         f"{result.unchanged} unchanged, {result.removed} removed, {result.failed_total} failed, in {result.seconds:.1f} s."
@@ -176,16 +189,17 @@ def render_index(result: IndexResult) -> str:
     if result.tokens:
         rate = result.tokens / max(result.seconds, 1e-3)
         lines.append(f"{result.embedded} texts embedded ({rate:,.0f} tokens/s), {result.reused} vectors reused.")
-    if result.skipped:
-        lines.append("Skipped: " + ", ".join(f"{count} {reason}" for reason, count in result.skipped.items()) + ".")
+    lines += LeftOut(result.skipped, result.unread, result.skipped_examples).sentences()
     lines += map(_render_failure, result.failed)
     if result.failed_total > len(result.failed):
-        lines.append(f"... and {result.failed_total - len(result.failed)} more failures.")
-    return "\n".join([*lines, *result.notices])
+        reasons = ", ".join(f"{count} {reason}" for reason, count in result.failed_reasons.items())
+        of_all = f" (of all: {reasons})" if reasons else ""
+        lines.append(f"... and {result.failed_total - len(result.failed)} more failures{of_all}.")
+    return lines
 
 
-def add_job(server: KnowledgeServer, engine: Engine) -> None:
-    """Register `job`."""
+def add_job(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register `job`. longest: seconds after which a call answers."""
 
     @server.tool(
         name="job",
@@ -208,24 +222,27 @@ def add_job(server: KnowledgeServer, engine: Engine) -> None:
             await anyio.to_thread.run_sync(cancel_job, engine, id)
         waited_for = engine.jobs.find(id) if id is not None else next(iter(engine.jobs.running()), None)
         if waited_for is not None:
-            await watch(waited_for, wait_seconds, context)
-        chosen = await anyio.to_thread.run_sync(lambda: known_jobs(engine) if id is None else [find_job(engine, id)])
-        result = _jobs(chosen, cursor)
-        lines = [*map(_render_job, result.jobs), *ending([], result.cursor)]
+            await watch(waited_for, min(wait_seconds, longest), context)
+        if id is not None:
+            found = await anyio.to_thread.run_sync(find_job, engine, id)
+            item = _job_item(found, _job_result(found, engine.model_notice(), Room()))
+            text = text_of(found.outcome) if isinstance(found.outcome, CallToolResult) else ""
+            result = JobsResult(jobs=[item], total=1, truncated=False)
+            return answer(result, f"{item.id}: done.\n{text}" if text else _render_job(item))
+        result = _jobs(await anyio.to_thread.run_sync(known_jobs, engine), cursor)
+        lines = [*map(_line_of_job, result.jobs), *ending([], result.cursor)]
         return answer(result, "\n".join(lines) or "No jobs yet.")
 
 
-def _jobs(chosen: list[JobView], cursor: str | None) -> JobsResult:
+def _jobs(known: list[JobView], cursor: str | None) -> JobsResult:
     """Return the jobs that follow those that a cursor came with, and their cursor."""
-    begin = 0 if cursor is None else _place_after(cursor, [job.id for job in chosen])
-    rest = chosen[begin:]
-    alone = len(chosen) == 1
-    items = (_job_item(job, Room() if alone else Room(ROOM_OF_ONE, 3 * ROOM_OF_ONE)) for job in rest[:SHOWN])
-    shown = whole(items, _render_job, Room())
-    more = len(shown) < len(rest)
-    return JobsResult(
-        jobs=shown, total=len(chosen), truncated=more, cursor=pack(["job", shown[-1].id]) if more else None
-    )
+    begin = 0 if cursor is None else _place_after(cursor, [job.id for job in known])
+    rest = known[begin:]
+    items = (_job_item(job, _job_result(job, "", Room(ROOM_OF_ONE, 3 * ROOM_OF_ONE))) for job in rest[:SHOWN])
+    listed = whole(items, _line_of_job, Room())
+    more = len(listed) < len(rest)
+    end = pack(["job", listed[-1].id]) if more else None
+    return JobsResult(jobs=listed, total=len(known), truncated=more, cursor=end)
 
 
 def _place_after(cursor: str, ids: list[str]) -> int:
@@ -235,23 +252,26 @@ def _place_after(cursor: str, ids: list[str]) -> int:
     raise CursorExpired("This cursor is not one of job, or its jobs are forgotten. Call again without it.")
 
 
-def _job_item(job: JobView, room: Room) -> JobItem:
+def _job_item(job: JobView, result: dict[str, Any] | None) -> JobItem:
     progress = job.progress
     return JobItem(
         id=job.id, kind=job.kind, collection=job.collection, state=job.state, done=progress.done, total=progress.total,
         message=progress.message, chunks=progress.chunks, tokens_per_second=round(progress.tokens_per_second, 1),
         seconds_left=None if progress.seconds_left is None else round(progress.seconds_left, 1),
-        error=brief(job.error, LONGEST_MESSAGE) or None, result=_job_result(job, room),
+        error=brief(job.error, LONGEST_MESSAGE) or None, result=result,
     )  # fmt: skip
 
 
-def _job_result(job: JobView, room: Room) -> dict[str, Any] | None:
+def _job_result(job: JobView, model_notice: str, room: Room) -> dict[str, Any] | None:
     if isinstance(job.outcome, IndexReport):
-        return index_result(job, "", room).model_dump(exclude_none=True)
+        return index_result(job, model_notice, room).model_dump(exclude_none=True)
     if isinstance(job.outcome, Grouped):
         return cluster_result(job, job.outcome.clustering.mode, room).model_dump(exclude_none=True)
     if isinstance(job.outcome, ReembedReport):
         return asdict(job.outcome)
+    if isinstance(job.outcome, CallToolResult):
+        content: dict[str, Any] | None = job.outcome.structured_content
+        return content
     return None
 
 
@@ -270,8 +290,15 @@ RENDER: dict[str, Callable[[dict[str, Any]], str]] = {
 }
 
 
+def _line_of_job(job: JobItem) -> str:
+    """Return one line; the rest is told of one job by its id."""
+    return _render_job(job).partition("\n")[0]
+
+
 def _render_job(job: JobItem) -> str:
-    if job.result is not None:
-        return f"{job.id}: {job.state}. {RENDER[job.kind](job.result)}"
-    tail = f" {job.error}" if job.error else ""
-    return f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.message}.{tail}"
+    error = f" {job.error}" if job.error and job.state == "failed" else ""
+    if job.result is not None and job.kind in RENDER:
+        return f"{job.id}: {job.state}.{error} {RENDER[job.kind](job.result)}"
+    left = "" if job.seconds_left is None else f", about {job.seconds_left:,.0f} s left"
+    following = f" {going_on(job.id)}" if job.state == "running" else ""
+    return f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.message}{left}.{error}{following}"

@@ -1,0 +1,105 @@
+"""What an index call leaves out: counted whole, by reason and by kind of file, and named by an example or two.
+
+Pure values. File names come from strangers: whoever shows one shows it by `shown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+NOT_READ = ("binary", "unsupported")  # the reasons of files whose format is not read; their kinds say more
+EXAMPLES = 2  # of each reason and kind: one to recognise it by, one to see that it is no exception
+KINDS_SHOWN = 12  # in one answer; a real folder of mixed documents has about ten
+KINDS_KEPT = 200  # in a report; what names alone say is less, what contents say may be anything
+OTHER = "(other kinds)"  # in brackets: no kind of its own
+LONGEST_SHOWN = 100  # characters of a name
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Files, and folders as wholes, that do not become documents.
+
+    skipped: reason -> how many. unread: kind, as ".docx" -> how many files, of those whose format is not read. examples:
+    reason or kind -> the first few, as they are shown.
+    """
+
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = field(default_factory=dict)
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def under(self, prefix: str) -> LeftOut:
+        """Return it with the examples as they are called in a collection."""
+        named = {of: tuple(shown(prefix + each) for each in some) for of, some in self.examples.items()}
+        return LeftOut(self.skipped, self.unread, named)
+
+    def plus(self, other: LeftOut) -> LeftOut:
+        """Return both as one."""
+        unread = dict(self.unread)
+        examples = {of: list(some) for of, some in self.examples.items()}
+        for kind, count in other.unread.items():
+            kept = kind if kind in unread or len(unread) < KINDS_KEPT else OTHER
+            unread[kept] = unread.get(kept, 0) + count
+        for of, some in other.examples.items():
+            if of in unread or of not in other.unread:
+                examples[of] = [*examples.get(of, ()), *some][:EXAMPLES]
+        return LeftOut(_sums(self.skipped, other.skipped), unread, examples)
+
+    def shortened(self) -> LeftOut:
+        """Return what one answer has room for: the most frequent kinds; the others are counted together. Twice is once."""
+        together = {kind for kind in self.unread if kind.startswith("(")}
+        ranked = sorted(self.unread.keys() - together, key=lambda kind: (-self.unread[kind], kind))
+        rest = {*ranked[KINDS_SHOWN:], *together}
+        unread = {kind: self.unread[kind] for kind in ranked[:KINDS_SHOWN]}
+        if rest:
+            (name,) = together if rest == together else [f"({len(rest)} other kinds)"]
+            unread[name] = sum(self.unread[kind] for kind in rest)
+        named = {of: some for of, some in self.examples.items() if of in unread or of in self.skipped}
+        if unread:  # the kinds say more
+            named = {of: some for of, some in named.items() if of not in NOT_READ}
+        return LeftOut(self.skipped, unread, named)
+
+    def sentences(self) -> list[str]:
+        """Say it for people and models, a sentence each: the formats that are not read, then the other reasons.
+
+        >>> some = LeftOut({"hidden": 1, "unsupported": 3}, {".xlsx": 1, ".docx": 2}, {".docx": ["a.docx", "b.docx"]})
+        >>> some.sentences()
+        ['3 files are in formats that are not read: 2 .docx (a.docx …), 1 .xlsx.', 'Skipped: 1 hidden.']
+        """
+        short = self.shortened()
+        said = []
+        if short.unread:
+            count = sum(short.unread.values())
+            what = "1 file is in a format that is" if count == 1 else f"{count} files are in formats that are"
+            kinds = [short._named(kind, number, 1) for kind, number in short.unread.items() if not kind.startswith("(")]
+            kinds += [f"and {number} of {kind[1:-1]}" for kind, number in short.unread.items() if kind.startswith("(")]
+            said.append(f"{what} not read: {', '.join(kinds)}.")
+        others = [each for each in short.skipped.items() if not (short.unread and each[0] in NOT_READ)]
+        if others:
+            said.append("Skipped: " + ", ".join(short._named(*each, EXAMPLES) for each in others) + ".")
+        return said
+
+    def _named(self, what: str, count: int, examples: int) -> str:
+        some = list(self.examples.get(what, ()))[:examples]
+        more = " …" if count > len(some) else ""
+        return f"{count} {what}" + (f" ({', '.join(some)}{more})" if some else "")
+
+
+def _sums(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {each: some.get(each, 0) + more.get(each, 0) for each in sorted({*some, *more})}
+
+
+def printable(text: str) -> str:
+    r"""Return a text as one line: what is no printable character as an escape.
+
+    >>> printable("two\nlines")
+    'two\\nlines'
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def shown(name: str) -> str:
+    """Return a file's name as one short line; of a long one the middle is left out, for its end says what it is."""
+    plain = printable(name)
+    half = LONGEST_SHOWN // 2
+    return plain if len(plain) <= LONGEST_SHOWN else f"{plain[: half - 1]}…{plain[-half:]}"
