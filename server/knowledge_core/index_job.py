@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from knowledge_core.calibration import calibrate, due
+from knowledge_core.choosing import embedder_to_fill
 from knowledge_core.engine import Engine
 from knowledge_core.errors import (
     Cancelled,
@@ -199,8 +200,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
             _plan(engine, collection, job.id, IndexRequest.from_json(record.request), so_far, file_limit)
         rows = collection.plan(job.id)
         report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
-        embedder = engine.embedder_for(collection)
-        engine.check_contract(collection, embedder)
+        embedder = embedder_to_fill(engine, collection)
         return index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
             file_limit=file_limit, progress=report,

@@ -1,4 +1,5 @@
-"""The reference engine: a model folder run by sentence-transformers on torch, on any device.
+"""The reference engine: a model folder run by sentence-transformers on torch, on any device. What it does not load
+without libraries for pictures and sounds, EmbeddingGemma 2, `text_part.py` puts together of the same parts.
 
 Rules kept here: nothing reaches the network or prints; the model gets no prompt of its own, and reads the string
 with its own tokenizer. What it gives in float32 is what every other engine is measured by.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
 from typing import Any, Final
 
@@ -15,7 +17,8 @@ import numpy as np
 
 from knowledge_core.embedding.local_embedder import LocalEmbedder
 from knowledge_core.embedding.models import Model
-from knowledge_core.embedding.tokens import Tokens
+from knowledge_core.embedding.safetensors_headers import few
+from knowledge_core.embedding.tokens import Tokens, check_ends
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
 from knowledge_core.types import Vectors
 
@@ -95,22 +98,92 @@ def _load(model: Model, precision: str, device: str) -> Any:
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     import torch
     import transformers
-    from sentence_transformers import SentenceTransformer
 
     chatter: Any = transformers.utils.logging  # its functions carry no types
     chatter.set_verbosity_error()
     chatter.disable_progress_bar()
-    settings = {"dtype": getattr(torch, precision), "use_safetensors": True}
     try:
-        loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True, model_kwargs=settings)
-        loaded.max_seq_length = model.max_length
-        return loaded.eval()
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
+        loaded = _loaded(model, getattr(torch, precision), device)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # three libraries read the files, and each has errors of its own, some of no class
         reason = str(error).replace(str(model.folder), model.name).strip().partition("\n")[0]
         raise ModelUnavailable(
             f"{model.name} is on this machine but cannot be loaded: {reason or type(error).__name__}. Check that its "
             "files are complete and that sentence-transformers and transformers are new enough for it."
         ) from error
+    _refuse_broken_numbers(model, loaded)
+    return loaded
+
+
+def _loaded(model: Model, dtype: Any, device: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    if model.second_generation:
+        from knowledge_core.embedding.text_part import TextPart
+
+        return TextPart(model, dtype, device).eval()
+    settings = {"dtype": dtype, "use_safetensors": True}
+    with _LackingWeights() as lacking:
+        loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True, model_kwargs=settings)
+    if lacking.names:
+        raise ModelUnavailable(
+            f"The weights of {model.name} lack {few(lacking.names)}. Copy or download all of its files again."
+        )
+    check_ends(model, loaded.tokenizer("a")["input_ids"])
+    loaded.max_seq_length = model.max_length
+    return loaded.eval()
+
+
+class _LackingWeights(logging.Filter):
+    """Holds the names of the weights that transformers could not find in the files and made up, as long as it is entered.
+
+    It only logs them, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so they are read there. Poolers do not count: models that
+    take the mean over the tokens are often published without theirs, and do not use it.
+    """
+
+    _ROW: Final = re.compile(r"^(\S[^|\n]*?) *\| *MISSING\b", re.MULTILINE)
+    _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self._thread = threading.get_ident()
+        self._log = logging.getLogger("transformers.modeling_utils")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Read a line of the log; let nothing below an error through to it."""
+        if record.thread == self._thread:
+            rows = self._ROW.findall(self._COLOUR.sub("", record.getMessage()))
+            self.names += [name for name in rows if "pooler" not in name]
+        return record.levelno >= logging.ERROR
+
+    def __enter__(self) -> _LackingWeights:
+        self._log.addFilter(self)
+        self._log.setLevel(logging.WARNING)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeFilter(self)
+        if not self._log.filters:
+            self._log.setLevel(logging.NOTSET)
+
+
+def _refuse_broken_numbers(model: Model, loaded: Any) -> None:
+    """Check that every weight is a number: a sum is not finite where one of its terms is not."""
+    import torch
+
+    with torch.inference_mode():
+        broken = [
+            name
+            for name, weight in loaded.named_parameters()
+            if not torch.isfinite(weight.sum(dtype=torch.float64 if weight.dtype == torch.float64 else torch.float32))
+        ]
+    if broken:
+        raise ModelUnavailable(
+            f"The weights of {model.name} are damaged: {few(broken)} hold values that are not finite. Copy or download all "
+            "of its files again."
+        )
 
 
 def found_device(wanted: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
+from knowledge_core.choosing import passed_over, working_embedder
 from knowledge_core.classification import Assignment, Label, classify_documents, classify_texts
 from knowledge_core.clustering import Cluster, Clustering, Member, cluster, cluster_texts, head
 from knowledge_core.embedding.tokens import cut
@@ -101,7 +102,7 @@ def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
     ) -> Annotated[CallToolResult, EmbedResult]:
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
-        embedder = engine.embedder_for(engine.collection(collection)) if collection else engine.default_embedder()
+        embedder = engine.embedder_for(engine.collection(collection)) if collection else working_embedder(engine)
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
         read = [clean_text(text) for text in texts]
@@ -112,7 +113,7 @@ def _add_embed(server: KnowledgeServer, engine: Engine) -> None:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task,
-            notices=[unread] if unread else [],
+            notices=[*filter(None, [unread, "" if collection else passed_over(engine)])],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
@@ -177,7 +178,7 @@ def _add_cluster(server: KnowledgeServer, engine: Engine) -> None:
                 cleaned = [clean_text(text) for text in texts]
                 return cluster_texts(
                     cleaned,
-                    engine.default_embedder(),
+                    working_embedder(engine),
                     mode=mode,
                     k=k,
                     similarity=similarity,
@@ -276,7 +277,7 @@ def _add_classify(server: KnowledgeServer, engine: Engine) -> None:
         wanted = [Label(each.name, each.description, tuple(each.examples)) for each in labels]
         if collection is None:
             cleaned = [clean_text(text) for text in texts or []]
-            made = classify_texts(cleaned, wanted, engine.default_embedder(), multiple=multiple)
+            made = classify_texts(cleaned, wanted, working_embedder(engine), multiple=multiple)
         else:
             with opened(engine, [collection]) as over:
                 check_models(engine, over)
