@@ -18,7 +18,7 @@ import numpy as np
 from knowledge_core.embedding.local_embedder import LocalEmbedder
 from knowledge_core.embedding.models import Model
 from knowledge_core.embedding.safetensors_headers import few
-from knowledge_core.embedding.tokens import Tokens, check_ends
+from knowledge_core.embedding.tokens import Tokens, check_ends, open_tokenizer
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
 from knowledge_core.types import Vectors
 
@@ -107,6 +107,7 @@ def _load(model: Model, precision: str, device: str) -> Any:
     except ModelUnavailable:
         raise
     except Exception as error:  # three libraries read the files, and each has errors of its own, some of no class
+        open_tokenizer(model)  # where that is what is damaged, its error is the clearer one
         reason = str(error).replace(str(model.folder), model.name).strip().partition("\n")[0]
         raise ModelUnavailable(
             f"{model.name} is on this machine but cannot be loaded: {reason or type(error).__name__}. Check that its "
@@ -138,8 +139,8 @@ def _loaded(model: Model, dtype: Any, device: str) -> Any:
 class _LackingWeights(logging.Filter):
     """Holds the names of the weights that transformers could not find in the files and made up, as long as it is entered.
 
-    It only logs them, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so they are read there. Poolers do not count: models that
-    take the mean over the tokens are often published without theirs, and do not use it.
+    It only logs them, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so they are read there.
+    Poolers do not count: models that take the mean over the tokens are often published without theirs, and do not use it.
     """
 
     _ROW: Final = re.compile(r"^(\S[^|\n]*?) *\| *MISSING\b", re.MULTILINE)
