@@ -45,6 +45,11 @@ SIZES = {
 }
 TOWERS = {  # a few of the names under which transformers saves them
     "vision_tower.patch_embedder.input_proj.weight": (16, 48),
+    "vision_tower.patch_embedder.position_embedding_table": (
+        2,
+        10_240,
+        16,
+    ),  # most of the file, as the towers are in the real one
     "vision_tower.encoder.layers.0.self_attn.q_proj.linear.weight": (16, 16),
     "audio_tower.subsample_conv_projection.layer0.conv.weight": (4, 1, 3, 3),
     "audio_tower.layers.0.self_attn.q_proj.linear.weight": (16, 16),

@@ -129,6 +129,14 @@ def test_what_the_towers_hold_does_not_matter(folder, tmp_path, expected):
     np.testing.assert_allclose(made, expected["query"], atol=1e-5, rtol=0)
 
 
+def test_a_chat_template_beside_the_tokenizer_changes_nothing(folder, tmp_path, expected):
+    copy = tmp_path / "m"
+    shutil.copytree(folder, copy)
+    (copy / "chat_template.jinja").write_text("{% for message in messages %}<mask>{{ message.content }}{% endfor %}")
+    made = reference_embedder(resolve(str(copy)), device="cpu").embed(TEXTS, Task.QUERY)
+    np.testing.assert_allclose(made, expected["query"], atol=1e-5, rtol=0)
+
+
 def test_weights_in_float16_are_computed_in_float32(tmp_path, folders):
     half = make_tiny_gemma2(tmp_path / "half", dtype="float16")
     wanted = reference_embedder(resolve(str(folders["float32"])), device="cpu").embed(TEXTS, Task.QUERY)
