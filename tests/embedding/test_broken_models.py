@@ -38,7 +38,7 @@ def make_tiny_bert(folder: Path) -> Path:
     from transformers import BertConfig, BertModel
 
     folder.mkdir(parents=True)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 64}
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=write_tokenizer(folder), **sizes), add_pooling_layer=False).save_pretrained(folder)
     kinds = {"": "Transformer", "1_Pooling": "Pooling", "2_Normalize": "Normalize"}
@@ -120,6 +120,17 @@ def without_end(folder: Path) -> None:
     write_json(folder / "tokenizer.json", tokenizer)
 
 
+def fewer_layers(folder: Path) -> None:
+    """Let the configuration have two layers of the three that the weights have."""
+    whole = json.loads((folder / "config.json").read_text())
+    part = whole.get("text_config", whole)
+    part["num_hidden_layers"] = 2
+    if "layer_types" in part:
+        part["layer_types"] = ["sliding_attention", "full_attention"]
+    part.pop("per_layer_config", None)
+    write_json(folder / "config.json", whole)
+
+
 def own_code(folder: Path) -> None:
     (folder / "custom.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\nclass Transformer: pass\n")
     modules = json.loads((folder / "modules.json").read_text())
@@ -159,6 +170,7 @@ EVERYWHERE: dict[str, tuple[Break, str]] = {
     "the architecture is unknown": (change("config.json", model_type="gemma_of_tomorrow"), "cannot be loaded.*gemma_of_tomorrow"),
     "another width in the configuration": (change("config.json", hidden_size=64), "64|do not fit|cannot"),
     "more layers in the configuration": (change("config.json", num_hidden_layers=4), "lack|layer_type"),
+    "fewer layers in the configuration": (fewer_layers, r"knows nothing of (encoder\.layer|layers)\.2|is \d+x\d+ in the weights"),
     "it brings a module of its own": (own_code, "custom.Transformer.*never run"),
     "it brings an architecture of its own": (own_architecture, "cannot be loaded"),
     "a module that is not known": (
@@ -208,7 +220,12 @@ SHARDS: dict[str, tuple[Break, str]] = {
     ),
     "the index alone": (gone(*(f"model-0000{n}-of-00004.safetensors" for n in range(1, 5))), "no model-00001"),
 }  # fmt: skip
-TOLD_BY_OTHERS = ("a weight is missing", "more layers in the configuration", "a weight is not a number")
+TOLD_BY_OTHERS = (
+    "a weight is missing",
+    "more layers in the configuration",
+    "fewer layers in the configuration",
+    "a weight is not a number",
+)
 """What other code looks for where sentence-transformers loads the whole."""
 
 CASES = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from knowledge_core.embedding.contract import GEMMA_PROMPTS
 from knowledge_core.embedding.engines import make_embedder
@@ -127,6 +128,31 @@ def test_what_the_towers_hold_does_not_matter(folder, tmp_path, expected):
     save_file(weights, str(copy / "model.safetensors"), {"format": "pt"})
     made = make_embedder(resolve(str(copy)), precision="float32", device="cpu").embed(TEXTS, Task.QUERY)
     np.testing.assert_allclose(made, expected["query"], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_modules_behind_the_pooling_count(precision, folder, folders, tmp_path):
+    from safetensors.torch import save_file
+
+    for name in ("published", "text alone"):
+        copy = tmp_path / name
+        shutil.copytree(folders[name], copy)
+        modules = json.loads((copy / "modules.json").read_text())
+        modules.insert(2, {"idx": 9, "name": "9", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+        write_json(copy / "modules.json", modules)
+        settings = {"in_features": DIMENSIONS, "out_features": 64, "bias": False}
+        write_json(
+            copy / "2_Dense" / "config.json", settings | {"activation_function": "torch.nn.modules.activation.Tanh"}
+        )
+        weight = torch.randn(64, DIMENSIONS, generator=torch.Generator().manual_seed(0)) / 8
+        save_file({"linear.weight": weight}, str(copy / "2_Dense" / "model.safetensors"))
+    model = resolve(str(tmp_path / "published"))
+    made = make_embedder(model, precision=precision, device="cpu").embed(TEXTS, Task.QUERY)
+    wanted = by_sentence_transformers(
+        tmp_path / "text alone", [PROMPTED["query"].replace("{text}", text) for text in TEXTS]
+    )
+    assert made.shape == (len(TEXTS), 64)
+    np.testing.assert_allclose(made, wanted, atol=1e-5 if precision == "float32" else 0.05, rtol=0)
 
 
 def test_a_chat_template_beside_the_tokenizer_changes_nothing(folder, tmp_path, expected):

@@ -172,6 +172,16 @@ def test_a_model_that_was_mended_is_taken_again(home, put, sound):
         assert engine.model_notice() == ""
 
 
+def test_a_folder_of_that_name_with_another_architecture_is_passed_over_with_word_of_it(home, put):
+    folder = put(GEMMA_2)
+    (folder / "config.json").write_text('{"model_type": "gemma_of_tomorrow", "hidden_size": 768}')
+    put(GEMMA_1)
+    with opened(home) as engine:
+        model = engine.find_model("auto")
+    assert model.name == GEMMA_1
+    assert "gemma_of_tomorrow" in model.notice
+
+
 def test_where_none_works_the_error_names_every_fault(home, put):
     not_a_number(put(GEMMA_2))
     without_weights(put(GEMMA_1))

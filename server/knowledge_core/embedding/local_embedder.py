@@ -137,16 +137,10 @@ class LocalEmbedder:
         return self._contract
 
     def _probed(self) -> Vectors:
-        """Return the vectors of the probe texts; whatever goes wrong the first time that a model computes is its fault."""
-        try:
+        """Return the vectors of the probe texts."""
+        self._loaded_lanes()
+        with _its_fault(self.model):
             probe = self.embed(PROBE_TEXTS, Task.DOCUMENT)
-        except KnowledgeCoreError:
-            raise
-        except Exception as error:  # torch and its libraries over files that do not fit each other
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise ModelUnavailable(
-                f"{self.model.name} was loaded but cannot compute: {reason}. Copy or download all of its files again."
-            ) from error
         if np.allclose(probe, probe[0], atol=1e-6):
             raise ModelUnavailable(
                 f"{self.model.name} gives the same vector for different texts: its weights are damaged. Copy or download all "
@@ -248,7 +242,8 @@ class LocalEmbedder:
                 threading.Thread(target=self._read_quietly, name="tokenizer", daemon=True).start()
                 import torch
 
-                self._runner = self._choose(self.model, self._precision, self._device)
+                with _its_fault(self.model):
+                    self._runner = self._choose(self.model, self._precision, self._device)
                 cores = torch.get_num_threads() if self._runner.on_processor else 1
                 self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
             return self._lanes
@@ -281,6 +276,20 @@ class LocalEmbedder:
             taken = (time.perf_counter() - began) / tokens
             self._pace += (0.2 if self._pace else 1.0) * (taken - self._pace)
         return vectors
+
+
+@contextlib.contextmanager
+def _its_fault(model: Model) -> Iterator[None]:
+    """Say of whatever goes wrong the first time that a model computes that its files are the reason."""
+    try:
+        yield
+    except KnowledgeCoreError:
+        raise
+    except Exception as error:  # torch and its libraries, over files that do not fit each other
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelUnavailable(
+            f"{model.name} was loaded but cannot compute: {reason}. Copy or download all of its files again."
+        ) from error
 
 
 def _padded(texts: list[Tokens]) -> int:

@@ -123,12 +123,21 @@ def _auto(models_folder: Path | None, faults: Faults) -> Model:
             if any(map(may_be_gemma, _folders(name, models_folder))):
                 passed_over.append(_with_remedy(name, str(error)))
             continue
-        if model is None or model.family != "gemma":
+        if model is None or (model.family != "gemma" and name not in GEMMA_NAMES):
             continue
-        if not (fault := faults.of(model)):
+        if not (fault := faults.of(model) or _another_architecture(model)):
             return replace(model, notice=_instead(model.name, passed_over), passed_over=tuple(passed_over))
         passed_over.append(_with_remedy(name, fault))
     return _packaged(passed_over, faults)
+
+
+def _another_architecture(model: Model) -> str:
+    """Say that a model under EmbeddingGemma's name is none that this program knows; "" where it is."""
+    if model.family == "gemma":
+        return ""
+    return (
+        f"The model {model.name!r} is of an architecture that is not known here ({model.architecture or 'none named'})."
+    )
 
 
 def _packaged(passed_over: list[str], faults: Faults) -> Model:

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -108,6 +109,10 @@ def _load(model: Model, precision: str, device: str) -> Any:
         raise
     except Exception as error:  # three libraries read the files, and each has errors of its own, some of no class
         open_tokenizer(model)  # where that is what is damaged, its error is the clearer one
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise ModelUnavailable(
+                f"There is not enough free memory to load {model.name}. Close other programs, run `kcore stop`, try again."
+            ) from error
         reason = str(error).replace(str(model.folder), model.name).strip().partition("\n")[0]
         raise ModelUnavailable(
             f"{model.name} is on this machine but cannot be loaded: {reason or type(error).__name__}. Check that its "
@@ -125,41 +130,45 @@ def _loaded(model: Model, dtype: Any, device: str) -> Any:
 
         return TextPart(model, dtype, device).eval()
     settings = {"dtype": dtype, "use_safetensors": True}
-    with _LackingWeights() as lacking:
+    with _LoadReport() as report:
         loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True, model_kwargs=settings)
-    if lacking.names:
-        raise ModelUnavailable(
-            f"The weights of {model.name} lack {few(lacking.names)}. Copy or download all of its files again."
-        )
+    refuse_misfits(model, missing=report.missing, extra=report.extra)
     check_ends(model, loaded.tokenizer("a")["input_ids"])
     loaded.max_seq_length = model.max_length
     return loaded.eval()
 
 
-class _LackingWeights(logging.Filter):
-    """Holds the names of the weights that transformers could not find in the files and made up, as long as it is entered.
+class _LoadReport(logging.Filter):
+    """Holds what transformers made up because the files lack it, and what it left unread, as long as it is entered.
 
-    It only logs them, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so they are read there.
+    It only logs that, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so it is read there.
     Poolers do not count: models that take the mean over the tokens are often published without theirs, and do not use it.
+    Of what is left unread only whole layers count: heads for other purposes are often published along.
     """
 
-    _ROW: Final = re.compile(r"^(\S[^|\n]*?) *\| *MISSING\b", re.MULTILINE)
+    _ROW: Final = re.compile(r"^(\S[^|\n]*?) *\| *(MISSING|UNEXPECTED)\b", re.MULTILINE)
     _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+    _LAYER: Final = re.compile(r"(^|\.)layers?\.[0-9{]")
+    _OTHER_PARTS: Final = re.compile(r"decoder|vision|visual|audio|mtp")
 
     def __init__(self) -> None:
         super().__init__()
-        self.names: list[str] = []
+        self.missing: list[str] = []
+        self.extra: list[str] = []
         self._thread = threading.get_ident()
         self._log = logging.getLogger("transformers.modeling_utils")
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Read a line of the log; let nothing below an error through to it."""
-        if record.thread == self._thread:
-            rows = self._ROW.findall(self._COLOUR.sub("", record.getMessage()))
-            self.names += [name for name in rows if "pooler" not in name]
+        rows = self._ROW.findall(self._COLOUR.sub("", record.getMessage())) if record.thread == self._thread else []
+        for name, state in rows:
+            if state == "MISSING" and "pooler" not in name:
+                self.missing.append(name)
+            elif state == "UNEXPECTED" and self._LAYER.search(name) and not self._OTHER_PARTS.search(name):
+                self.extra.append(name)
         return record.levelno >= logging.ERROR
 
-    def __enter__(self) -> _LackingWeights:
+    def __enter__(self) -> _LoadReport:
         self._log.addFilter(self)
         self._log.setLevel(logging.WARNING)
         return self
@@ -168,6 +177,28 @@ class _LackingWeights(logging.Filter):
         self._log.removeFilter(self)
         if not self._log.filters:
             self._log.setLevel(logging.NOTSET)
+
+
+def refuse_misfits(
+    model: Model, *, missing: Sequence[str] = (), extra: Sequence[str] = (), sizes: Sequence[str] = ()
+) -> None:
+    """Check that no weight was left to chance, and none left over.
+
+    sizes: sentences on weights that have others than they should.
+
+    Raises:
+        ModelUnavailable: it was.
+    """
+    wrong = [
+        *sizes[:1],
+        *([f"the weights lack {few(sorted(missing))}"] if missing else []),
+        *([f"the configuration knows nothing of {few(sorted(extra))}"] if extra else []),
+    ]
+    if wrong:
+        raise ModelUnavailable(
+            f"The weights of {model.name} do not fit its configuration: {'; '.join(wrong)}. Copy or download all of its "
+            "files again."
+        )
 
 
 def _refuse_broken_numbers(model: Model, loaded: Any) -> None:

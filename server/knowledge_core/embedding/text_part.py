@@ -22,6 +22,7 @@ from sentence_transformers.util import import_from_string
 
 from knowledge_core.embedding.model_folder import COMPOSITE, Model, text_prefix
 from knowledge_core.embedding.safetensors_headers import few, stored
+from knowledge_core.embedding.sentence_transformers_engine import refuse_misfits
 from knowledge_core.embedding.tokens import check_ends
 from knowledge_core.errors import ModelUnavailable
 
@@ -35,7 +36,7 @@ class TextPart(torch.nn.Module):
         super().__init__()
         self.longest = model.max_length
         self.text_model = _text_model(model, dtype)
-        self.following = torch.nn.ModuleList(_following(model.folder))
+        self.following = torch.nn.ModuleList(_following(model.folder)).float()  # as little as it is, it can be exact
         # What a class of its own would add around a text is in the files as well; nothing of a chat is wanted.
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(
             str(model.folder), local_files_only=True, trust_remote_code=False
@@ -63,7 +64,7 @@ class TextPart(torch.nn.Module):
     def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the features with `sentence_embedding`: (texts, dimensions)."""
         output = self.text_model(input_ids=features["input_ids"], attention_mask=features["attention_mask"])
-        features["token_embeddings"] = output.last_hidden_state
+        features["token_embeddings"] = output.last_hidden_state.float()
         for module in self.following:
             features = module(features)
         return features
@@ -83,7 +84,11 @@ def _text_model(model: Model, dtype: torch.dtype) -> Any:
         None, config=config, state_dict=_weights(model, dtype), dtype=dtype, output_loading_info=True,
         ignore_mismatched_sizes=True,
     )  # fmt: skip
-    _refuse_what_does_not_fit(model, found)
+    sizes = [
+        f"{name} is {'x'.join(map(str, there))} in the weights and {'x'.join(map(str, wanted))} by the configuration"
+        for name, there, wanted in sorted(found["mismatched_keys"])
+    ]
+    refuse_misfits(model, missing=found["missing_keys"], extra=found["unexpected_keys"], sizes=sizes)
     return made.eval()
 
 
@@ -103,28 +108,6 @@ def _weights(model: Model, dtype: torch.dtype) -> dict[str, torch.Tensor]:
             for name in (name for name, entry in entries.items() if entry.file == file):
                 found[name.removeprefix(prefix)] = opened.get_tensor(name).to(dtype)
     return found
-
-
-def _refuse_what_does_not_fit(model: Model, found: dict[str, Any]) -> None:
-    """Check that no weight is left to chance and none is left over.
-
-    found: what transformers says of the loading.
-    """
-    sizes = [
-        f"{name} is {'x'.join(map(str, there))} in the weights and {'x'.join(map(str, wanted))} by the configuration"
-        for name, there, wanted in sorted(found["mismatched_keys"])
-    ]
-    missing, extra = sorted(found["missing_keys"]), sorted(found["unexpected_keys"])
-    wrong = [
-        *(sizes[:1]),
-        *([f"the weights lack {few(missing)}"] if missing else []),
-        *([f"the configuration knows nothing of {few(extra)}"] if extra else []),
-    ]
-    if wrong:
-        raise ModelUnavailable(
-            f"The weights of {model.name} do not fit its configuration: {'; '.join(wrong)}. Copy or download all of its "
-            "files again."
-        )
 
 
 def _following(folder: Path) -> list[torch.nn.Module]:
