@@ -35,8 +35,8 @@ def working_embedder(engine: Engine, model: str = "", dimensions: int | None = N
             if embedder.contract:
                 return embedder
         except ModelUnavailable as error:
-            if model != AUTO or not engine.pass_over(embedder, str(error)):
-                raise
+            if model != AUTO or str(error) in passed_over or not engine.pass_over(embedder, str(error)):
+                raise  # the same again: its files change all the while, or it cannot be passed over
             passed_over.append(str(error))
 
 

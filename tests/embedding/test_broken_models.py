@@ -181,6 +181,7 @@ EVERYWHERE: dict[str, tuple[Break, str]] = {
 }  # fmt: skip
 GEMMA: dict[str, tuple[Break, str]] = {
     "no end token": (without_end, "no end token"),
+    "no tokens around a text": (change("tokenizer.json", post_processor=None), "no begin and no end token"),
 }
 COMPOSITE: dict[str, tuple[Break, str]] = {
     "the pooling is of another width": (change("1_Pooling/config.json", word_embedding_dimension=99), "99 dimensions, but"),
@@ -232,7 +233,7 @@ CASES = [
     *(("composite", name) for name in EVERYWHERE | GEMMA | COMPOSITE),
     *(("shards", name) for name in SHARDS),
     *((layout, name) for layout in ("300m", "bert") for name in TOLD_BY_OTHERS),
-    ("300m", "no end token"),
+    *(("300m", name) for name in GEMMA),
     *(pytest.param("text", name, marks=pytest.mark.slow) for name in EVERYWHERE | GEMMA),
     *(
         pytest.param(layout, name, marks=pytest.mark.slow)

@@ -174,6 +174,7 @@ def test_weights_in_float16_are_computed_in_float32(tmp_path, folders):
         make_embedder(resolve(str(half)), precision="float16", device="cpu")
 
 
+@pytest.mark.slow
 def test_bfloat16_is_as_good_and_the_trial_decides_as_for_other_models(folder, expected):
     from knowledge_core.embedding.agreement import compared
 

@@ -92,11 +92,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        not_a_number,
-        without_weights,
-        *(pytest.param(fault, marks=pytest.mark.slow) for fault in (lacking, damaged_tokenizer)),
-    ],
+    [not_a_number, *(pytest.param(each, marks=pytest.mark.slow) for each in FAULTS if each is not not_a_number)],
 )
 async def test_a_new_collection_gets_the_next_model_and_the_answer_says_why(fault, home, put):
     fault(put(GEMMA_2))
@@ -172,6 +168,16 @@ def test_a_model_that_was_mended_is_taken_again(home, put, sound):
         assert engine.model_notice() == ""
 
 
+def test_of_two_copies_of_a_model_the_one_that_works_is_taken(home, put, sound, tmp_path):
+    not_a_number(put(GEMMA_2))
+    put(GEMMA_1)
+    snapshot = tmp_path / "hub" / "models--google--embeddinggemma-2" / "snapshots" / ("1" * 40)
+    shutil.copytree(sound[GEMMA_2], snapshot)
+    with opened(home) as engine:
+        assert working_embedder(engine).contract.model == GEMMA_2
+        assert engine.find_model(GEMMA_2).folder == snapshot
+
+
 def test_a_folder_of_that_name_with_another_architecture_is_passed_over_with_word_of_it(home, put):
     folder = put(GEMMA_2)
     (folder / "config.json").write_text('{"model_type": "gemma_of_tomorrow", "hidden_size": 768}')
@@ -200,6 +206,7 @@ def test_a_size_that_the_next_model_does_not_have_is_told_with_the_fault(home, p
         working_embedder(engine)
 
 
+@pytest.mark.slow
 def test_a_move_to_auto_goes_to_a_model_that_works(home, put):
     put(GEMMA_1)
     with opened(home) as engine:

@@ -19,7 +19,7 @@ import numpy as np
 from knowledge_core.embedding.local_embedder import LocalEmbedder
 from knowledge_core.embedding.models import Model
 from knowledge_core.embedding.safetensors_headers import few
-from knowledge_core.embedding.tokens import Tokens, check_ends, open_tokenizer
+from knowledge_core.embedding.tokens import Tokens, open_tokenizer
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
 from knowledge_core.types import Vectors
 
@@ -133,7 +133,6 @@ def _loaded(model: Model, dtype: Any, device: str) -> Any:
     with _LoadReport() as report:
         loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True, model_kwargs=settings)
     refuse_misfits(model, missing=report.missing, extra=report.extra)
-    check_ends(model, loaded.tokenizer("a")["input_ids"])
     loaded.max_seq_length = model.max_length
     return loaded.eval()
 

@@ -23,7 +23,6 @@ from sentence_transformers.util import import_from_string
 from knowledge_core.embedding.model_folder import COMPOSITE, Model, text_prefix
 from knowledge_core.embedding.safetensors_headers import few, stored
 from knowledge_core.embedding.sentence_transformers_engine import refuse_misfits
-from knowledge_core.embedding.tokens import check_ends
 from knowledge_core.errors import ModelUnavailable
 
 _KINDS = {"F32", "BF16", "F16", "F64"}  # plain numbers; what was quantised needs its scales
@@ -37,11 +36,10 @@ class TextPart(torch.nn.Module):
         self.longest = model.max_length
         self.text_model = _text_model(model, dtype)
         self.following = torch.nn.ModuleList(_following(model.folder)).float()  # as little as it is, it can be exact
-        # What a class of its own would add around a text is in the files as well; nothing of a chat is wanted.
+        # A chat template that lies beside it is left alone: texts are read as they are.
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(
             str(model.folder), local_files_only=True, trust_remote_code=False
         )
-        check_ends(model, self.tokenizer("a")["input_ids"])
         self.to(device)
 
     @property

@@ -83,11 +83,11 @@ def open_tokenizer(model: Model) -> Tokenizer:
         ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    check_ends(model, tokenizer.encode("a").ids)
+    _check_ends(model, tokenizer.encode("a").ids)
     return tokenizer
 
 
-def check_ends(model: Model, ids: Sequence[int]) -> None:
+def _check_ends(model: Model, ids: Sequence[int]) -> None:
     """Check that a text, as tokens, begins and ends as EmbeddingGemma was trained on it; other models are their own.
 
     Raises:
