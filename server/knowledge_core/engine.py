@@ -18,7 +18,7 @@ from knowledge_core.config import Config
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.engines import make_embedder as fastest_embedder
-from knowledge_core.embedding.models import AUTO, Model, resolve
+from knowledge_core.embedding.models import AUTO, Faults, Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
 from knowledge_core.embedding.remote import PREFIX, RemoteEmbedder, RemoteModel, is_remote
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
@@ -70,6 +70,7 @@ class Engine:
         self.creating = threading.RLock()  # held while a job is recorded, or the collection that it made is dropped
         self._make_embedder = make_embedder or self._model_embedder
         self._remotes: list[RemoteEmbedder] = []
+        self.faults = Faults()
         self.notices: list[str] = []
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self._loading: dict[int, threading.Event] = {}
@@ -151,8 +152,22 @@ class Engine:
     # -- models --------------------------------------------------------------------------------------------------
 
     def default_embedder(self) -> Embedder:
-        """Return the embedder that the configuration names: the one that new collections are made with."""
+        """Return the embedder that the configuration names: the one that new collections are made with; not loaded yet."""
         return self.embedder_named(self.config.embedding.model, self.config.embedding.dimensions)
+
+    def pass_over(self, embedder: Embedder, fault: str) -> bool:
+        """Remember that a model of this machine cannot be used, so that "auto" means the next one.
+
+        False: it is no model of this machine, and nothing was remembered.
+        """
+        name = embedder.static_contract.model
+        with self._guard:  # whoever needs it next gets one that reads the files anew
+            self._embedders = {key: each for key, each in self._embedders.items() if each is not embedder}
+        if is_remote(name) or self._make_embedder != self._model_embedder:
+            return False
+        log.warning("%s is passed over: %s", name, fault)
+        self.faults.remember(self.find_model(name), fault)
+        return True
 
     def embedder_named(self, model: str, dimensions: int | None) -> Embedder:
         """Return the embedder of a model by its name, as the configuration takes it; not necessarily loaded yet.
@@ -301,7 +316,7 @@ class Engine:
         Raises:
             ModelUnavailable: it does not; the message has the remedy.
         """
-        return resolve(name, models_folder=self.config.embedding.folder_of_models(self.home))
+        return resolve(name, models_folder=self.config.embedding.folder_of_models(self.home), faults=self.faults)
 
     def models_in_memory(self) -> list[str]:
         """Return the names of the models that are loaded, sorted."""

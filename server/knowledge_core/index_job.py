@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from knowledge_core.calibration import calibrate, due, quick
+from knowledge_core.choosing import embedder_to_fill
 from knowledge_core.engine import Engine
 from knowledge_core.errors import (
     Cancelled,
@@ -211,8 +212,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         if not rows:  # nothing to do, and no need for a model
             refuse_if_nothing(IndexReport.from_json(_record(collection, job.id).report))
         report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
-        embedder = engine.embedder_for(collection)
-        engine.check_contract(collection, embedder)
+        embedder = embedder_to_fill(engine, collection)
         done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
             file_limit=file_limit, named=_resolved(request.paths), progress=report,

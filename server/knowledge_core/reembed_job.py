@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from knowledge_core.choosing import working_embedder
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, KnowledgeCoreError
@@ -42,8 +43,9 @@ def accept(engine: Engine, name: str, model: str, dimensions: int | None) -> Job
         the model has none of these dimensions. Busy: it is being moved already.
     """
     collection = engine.collection(name)
-    embedder = engine.embedder_named(model, dimensions)
-    wanted = embedder.contract  # loads it: a model that does not load is told to the caller, not to a log
+    wanted = working_embedder(
+        engine, model, dimensions
+    ).contract  # one that does not load is told to the caller, not to a log
     if not collection.contract.differences(wanted) and collection.contract.probe is not None:
         raise InvalidInput(
             f"Collection {name!r} is embedded with {wanted.model!r} in {wanted.dimensions} dimensions already; nothing to do."

@@ -14,6 +14,7 @@ from knowledge_core.embedding.packaged import packaged_folder
 from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Vectors
 from tiny_gemma import make_tiny_gemma
+from tiny_gemma2 import make_tiny_gemma2
 
 Reference = Callable[[Sequence[str], int], Vectors]
 """(the exact strings, dimensions) to vectors: what the product must equal."""
@@ -39,6 +40,12 @@ def tiny(tiny_folder: Path) -> Model:
 @pytest.fixture(scope="session")
 def tiny_embedder(tiny: Model) -> LocalEmbedder:
     return reference_embedder(tiny, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EmbeddingGemma 2 as it is published, towers and all."""
+    return make_tiny_gemma2(tmp_path_factory.mktemp("models") / "tiny-gemma-2")
 
 
 @pytest.fixture(scope="session")

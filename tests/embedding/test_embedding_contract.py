@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hash_embedder import HashEmbedder
-from knowledge_core.embedding import batching, contract, prompts
+from knowledge_core.embedding import batching, contract, prompts, safetensors_headers
 from knowledge_core.embedding.contract import GEMMA_PROMPTS, MINILM_PROMPTS, SAME, EmbeddingContract
 from knowledge_core.errors import StorageDamaged
 from knowledge_core.types import Task
@@ -26,7 +26,7 @@ def unit_rows(seed: int) -> np.ndarray:
 
 
 def test_the_examples_in_the_docstrings_hold():
-    for module in (batching, contract, prompts):
+    for module in (batching, contract, prompts, safetensors_headers):
         assert doctest.testmod(module).failed == 0
 
 

@@ -25,9 +25,10 @@ from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 from model_hub import Misbehave, ModelHub, model_hub, sha256
 from owner_processes import KCORE, environment, until
+from tiny_gemma2 import make_tiny_gemma2
 
 GEMMA_2, GEMMA_1 = GEMMA_NAMES
-BIG = "3_Dense/model.safetensors"
+BIG = "model.safetensors"
 TOKEN = "hf_thisIsTheTokenOfATest"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -49,10 +50,10 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def hub(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
+def hub(tiny_folder: Path, tiny2_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModelHub]:
     with model_hub() as served:
-        for name in GEMMA_NAMES:
-            served.add(name, tiny_folder)
+        served.add(GEMMA_2, tiny2_folder)
+        served.add(GEMMA_1, tiny_folder)
         served.repositories[GEMMA_1].gated = True
         monkeypatch.setenv("HF_ENDPOINT", served.url)
         yield served
@@ -89,7 +90,7 @@ def partials(cache: Path) -> list[Path]:
     return sorted(cache.rglob(f"*{PARTIAL}"))
 
 
-def test_a_model_is_pulled_and_embeds_as_the_one_it_was_made_from(hub, home, cache, tiny_embedder):
+def test_a_model_is_pulled_and_embeds_as_the_one_it_was_made_from(hub, home, cache, tiny2_folder):
     process = pulling(home)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
@@ -99,7 +100,8 @@ def test_a_model_is_pulled_and_embeds_as_the_one_it_was_made_from(hub, home, cac
     assert model.folder.is_relative_to(cache)
     for task in (Task.QUERY, Task.DOCUMENT):
         ours, theirs = (
-            each.embed(["a library"], task) for each in (reference_embedder(model, device="cpu"), tiny_embedder)
+            reference_embedder(each, device="cpu").embed(["a library"], task)
+            for each in (model, resolve(str(tiny2_folder)))
         )
         np.testing.assert_array_equal(ours, theirs)
 
@@ -145,9 +147,9 @@ def test_what_was_pulled_is_what_the_hubs_own_client_finds(capsys, hub, cache):
     assert [(repository.repo_id, set(repository.refs)) for repository in found.repos] == [(GEMMA_2, {"main"})]
 
 
-def test_a_run_that_was_interrupted_is_gone_on_with(hub, home, cache, tiny_folder):
+def test_a_run_that_was_interrupted_is_gone_on_with(hub, home, cache, tiny2_folder):
     stalled, go = threading.Event(), threading.Event()
-    size, half = len((tiny_folder / BIG).read_bytes()), 300_000
+    size, half = len((tiny2_folder / BIG).read_bytes()), 300_000
     hub.script = [Misbehave(digest(hub), at="store", cut=half, stall=stalled, go=go)]
     process = pulling(home)
     assert stalled.wait(60)
@@ -214,6 +216,22 @@ def test_an_answer_that_is_another_part_of_the_file_is_not_used(capsys, hub):
     code, _, err = pull(capsys)
     assert (code, err.count("starting it over"), err.count("more of")) == (0, 2, 1)
     assert resolve(GEMMA_2).name == GEMMA_2
+
+
+@pytest.mark.parametrize("name", [BIG, "modules.json"])
+def test_a_file_that_was_damaged_on_the_disk_since_is_fetched_again(capsys, hub, cache, name):
+    assert pull(capsys)[0] == 0
+    file = resolve(GEMMA_2).folder / name
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.resolve().write_bytes(content)
+    before = hub.sent("tokenizer.json")
+    code, out, err = pull(capsys)
+    assert (code, f"{name} is damaged on this disk; it is fetched again" in err) == (0, True)
+    assert "was complete already" not in out
+    assert sha256(file.read_bytes()) == sha256(hub.repositories[GEMMA_2].files[name])
+    assert hub.sent("tokenizer.json") == before
+    assert "was complete already" in pull(capsys)[1]
 
 
 def test_wrong_bytes_are_removed_and_fetched_once_more(capsys, hub, cache):
@@ -310,7 +328,7 @@ def test_a_short_name_means_the_repository_that_resolve_looks_for(capsys, hub, t
 def test_only_what_the_model_is_loaded_from_is_fetched(capsys, hub):
     files = hub.repositories[GEMMA_2].files
     needed = set(files)
-    papers = {"README.md", "LICENSE", "preprocessor_config.json", "tokenizer.model"}
+    papers = {"README.md", "LICENSE", "preprocessor_config.json", "chat_template.jinja", "tokenizer.model"}
     others = {
         "onnx/model.onnx", "onnx/config.json", "openvino/openvino_model.bin", "pytorch_model.bin", "tf_model.h5",
         "model.gguf", "model.fp16.safetensors", "model-00001-of-00002.safetensors", "assets/picture.png", "picture.png",
@@ -325,19 +343,20 @@ def test_only_what_the_model_is_loaded_from_is_fetched(capsys, hub):
     assert sum(hub.sent(name) for name in others) == 0
 
 
-def test_weights_in_shards_are_fetched_with_their_index(capsys, hub, tiny_folder):
-    from safetensors.numpy import load, save
-
-    files = hub.repositories[GEMMA_2].files
-    weights = load(files.pop("model.safetensors"))
-    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
-    where = {name: shards[number % 2] for number, name in enumerate(sorted(weights))}
-    for shard in shards:
-        files[shard] = save({name: weights[name] for name in where if where[name] == shard}, {"format": "pt"})
-    index = {"metadata": {"total_size": sum(each.nbytes for each in weights.values())}, "weight_map": where}
-    files["model.safetensors.index.json"] = json.dumps(index).encode()
+def test_weights_in_shards_are_fetched_with_their_index(capsys, hub, tmp_path):
+    hub.add(GEMMA_2, make_tiny_gemma2(tmp_path / "shards", shards=3))
     assert pull(capsys)[0] == 0
     assert reference_embedder(resolve(GEMMA_2), device="cpu").embed(["a"], Task.QUERY).shape == (1, 768)
+
+
+def test_a_model_that_needs_code_of_its_own_is_refused_before_anything_large_is_fetched(capsys, hub):
+    files = hub.repositories[GEMMA_2].files
+    files["modules.json"] = files["modules.json"].replace(
+        b"sentence_transformers.models.Transformer", b"custom_st.Wrapped"
+    )
+    code, _, err = pull(capsys)
+    assert (code, "custom_st.Wrapped" in err, "never run" in err) == (1, True, True)
+    assert hub.sent(BIG) == 0
 
 
 def test_the_token_reaches_the_hub_and_nobody_else(capsys, hub, monkeypatch):

@@ -18,8 +18,10 @@ from knowledge_core.cli.main import main
 from knowledge_core.embedding.agreement import real_texts
 from knowledge_core.embedding.packaged import packaged_folder
 from knowledge_core.storage.collection import Collection
+from model_hub import model_hub
 from owner_processes import KCORE, RawPipe, environment, kcore, own_home, owner_pid, until
 from tiny_gemma import make_tiny_gemma
+from tiny_gemma2 import make_tiny_gemma2
 
 LOST = -32001  # what the pipe answers for a call whose owner died under it
 
@@ -142,6 +144,46 @@ def test_a_collection_moves_there_and_back_under_a_searching_client_killed_twice
     assert last.keys() == first.keys()
     assert all(last[place][0] == first[place][0] for place in first)
     assert min(float(np.dot(last[place][1], first[place][1])) for place in first) >= 0.9999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 3])
+def test_the_second_generation_is_pulled_indexed_searched_and_moved_to_and_from(tmp_path, shards):
+    texts = real_texts(60)
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text("\n".join(json.dumps({"id": f"d{i}", "text": text}) for i, text in enumerate(texts)))
+    gemma = "google/embeddinggemma-2"
+    with model_hub() as hub, own_home(tmp_path) as home:
+        hub.add(gemma, make_tiny_gemma2(tmp_path / "tiny", shards=shards))
+        surroundings = {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "0"}
+
+        def run(*argv: str) -> str:
+            done = kcore(home, *argv, **surroundings)
+            assert done.returncode == 0, done.stdout + done.stderr
+            return done.stdout
+
+        assert "No EmbeddingGemma was found" in run("index", "--jsonl", str(corpus), "--collection", "old")
+        assert f"{gemma} is complete" in run("pull")
+        run("index", "--jsonl", str(corpus), "--collection", "new")
+        models = {each["name"]: each["model"] for each in json.loads(run("list", "--json"))["collections"]}
+        assert models == {"old": "all-MiniLM-L6-v2", "new": gemma}
+        for name in models:
+            assert "moved from" in run("reembed", name, "--model", {"old": gemma, "new": "all-MiniLM-L6-v2"}[name])
+            found = json.loads(run("search", texts[7][:100], "--collection", name, "--json"))
+            assert found["hits"][0]["document"] == "d7"
+        assert "moved from" in run("reembed", "old", "--model", "all-MiniLM-L6-v2")
+        assert run("doctor").splitlines()[-1] == "All is well."
+        assert "All is well" not in _broken(home, surroundings, tmp_path / "hub")
+
+
+def _broken(home: Path, surroundings: dict[str, str], hub: Path) -> str:
+    """Return what doctor says where both the model that was pulled and a collection's are gone."""
+    kcore(home, "stop")
+    for file in hub.rglob("*.safetensors"):
+        file.resolve().write_bytes(b"")
+    done = kcore(home, "doctor", **surroundings)
+    assert "is cut off" in done.stdout
+    return done.stdout
 
 
 def test_a_wrong_move_says_what_is_wrong(tmp_path, capsys):

@@ -22,7 +22,7 @@ examples:
   kcore search "how do refunds work"        find passages by meaning and by words
   kcore cluster                             show the topics of a collection
   kcore serve                               what MCP clients launch; see `kcore demo` for the lines to connect them
-  kcore doctor                              verify everything that is stored
+  kcore doctor                              verify everything that is stored, and the model
   kcore status                              what runs, what is stored, who is connected
 
 The data directory is --home, else $KNOWLEDGE_CORE_HOME, else ~/.knowledge-core.

@@ -21,7 +21,7 @@ def add(commands: Any) -> None:
     roots.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
     roots.add_argument("paths", nargs="*", type=full_path, metavar="PATH")
     doctor = command(
-        commands, "doctor", "verify everything that is stored",
+        commands, "doctor", "verify everything that is stored, and that the model works",
         "kcore doctor\nkcore doctor --repair", connected(_doctor),
     )  # fmt: skip
     doctor.add_argument("--collection", metavar="NAME", help="only this one")
@@ -40,11 +40,23 @@ async def _roots(connection: Connection, arguments: argparse.Namespace) -> int:
 
 async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:
     result = await connection.ask("doctor", collection=arguments.collection, repair=arguments.repair or None)
-    lines = [
-        f"{report['collection']}: {finding['level']}: {finding['what']}"
-        for report in result["collections"]
-        for finding in report["findings"]
-    ]
-    lines.append("All is well." if result["clean"] else "Something is damaged. Try: kcore doctor --repair")
+    model = result["model"]
+    reports = [("model", model), *((each["collection"], each) for each in result["collections"])]
+    lines = [f"{name}: {each['level']}: {each['what']}" for name, report in reports for each in report["findings"]]
+    lines.append(_verdict(result))
     show_as(arguments, result, "\n".join(lines))
     return 0 if result["clean"] else 1
+
+
+def _verdict(result: dict[str, Any]) -> str:
+    """Return the line that says how everything is, and what to do."""
+    levels = {each["level"] for report in result["collections"] for each in report["findings"]}
+    if "damaged" in levels:
+        return "Something is damaged. Try: kcore doctor --repair"
+    if not result["model"]["works"]:
+        return "No model works, so nothing can be embedded. Do what is said of the model above, then: kcore doctor"
+    if "unavailable" in levels:
+        return "What is stored is sound, but a collection's model does not work: do what is said of it above."
+    if any(each["level"] == "warning" for each in result["model"]["findings"]):
+        return "What is stored is sound and the model in use works, but a better one is broken: do what is said of it above."
+    return "All is well."

@@ -57,8 +57,10 @@ def _lines(result: dict[str, Any]) -> list[str]:
         ]
         mark = "  <- used for new collections" if model["name"] == used else ""
         lines.append(f"{model['name']}: {'; '.join(filter(None, about))}{mark}")
+    lines += [f"{name}: cannot be used: {fault}" for name, fault in result["unusable"].items()]
     for name, collections in result["elsewhere"].items():
-        lines.append(f"{name}: not on this machine; used by {', '.join(collections)}")
+        where = "see above" if name in result["unusable"] else "not on this machine"
+        lines.append(f"{name}: {where}; used by {', '.join(collections)}")
     if result["remote"]:
         lines.append(f"remote: {result['remote']['model']} at {result['remote']['host']}")
     lines.append(f"engine {result['engine']}, precision {result['precision']} (embedding.* in the configuration)")

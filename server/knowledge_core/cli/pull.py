@@ -28,9 +28,10 @@ def add(commands: Any) -> None:
         "kcore pull intfloat/multilingual-e5-small --revision main", _pull,
     )  # fmt: skip
     pull.description = (pull.description or "") + (
-        f"\n\nWithout a name it takes {DEFAULT} (Apache-2.0, about 0.6 GB in bfloat16). google/embeddinggemma-300m asks you to\n"
-        "accept its licence on its page and to log in first (`hf auth login`, or HF_TOKEN). A download that was cut off goes on\n"
-        "where it was. HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE are honoured."
+        f"\n\nWithout a name it takes {DEFAULT} (Apache-2.0, 1.5 GB, of which the text part is used).\n"
+        "google/embeddinggemma-300m asks you to accept its licence on its page and to log in first\n"
+        "(`hf auth login`, or HF_TOKEN). A download that was cut off goes on where it was, and what was damaged on the\n"
+        "disk since is fetched again. HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE are honoured."
     )
     pull.add_argument("model", nargs="?", default=DEFAULT, metavar="MODEL", help=f"hub id (default: {DEFAULT})")
     pull.add_argument("--revision", default="main", metavar="REV", help="branch, tag or commit (default: main)")

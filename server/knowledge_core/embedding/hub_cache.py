@@ -109,6 +109,16 @@ class CachedRepository:
         """Say whether all of these files lie whole under their names."""
         return all(_has_size(self.snapshot(commit) / file.name, file.size) for file in files)
 
+    def is_damaged(self, file: HubFile, commit: str) -> bool:
+        """Say whether a file that is there whole, by its size, has other bytes than it should; reads it."""
+        return any(_is_damaged(path, file) for path in (self._blob(file), self.snapshot(commit) / file.name))
+
+    def drop(self, file: HubFile, commit: str) -> None:
+        """Remove a file, so that it is fetched anew."""
+        with self._disk():
+            for path in (self.snapshot(commit) / file.name, self._blob(file)):
+                path.unlink(missing_ok=True)
+
     def read(self, file: HubFile, commit: str) -> bytes:
         """Return the content of a file that is there."""
         with self._disk():
@@ -277,6 +287,19 @@ def _has_size(path: Path, size: int) -> bool:
         return path.stat().st_size == size
     except OSError:
         return False
+
+
+def _is_damaged(path: Path, file: HubFile) -> bool:
+    if not _has_size(path, file.size):
+        return False
+    digest = _hasher(file)
+    try:
+        with path.open("rb") as opened:
+            while part := opened.read(READ_AT_ONCE):
+                digest.update(part)
+    except OSError:
+        return True  # a disk that gives no bytes back holds none
+    return digest.hexdigest() != file.digest
 
 
 def _link(blob: Path, name: Path) -> None:

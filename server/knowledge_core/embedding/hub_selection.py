@@ -12,11 +12,11 @@ from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import Final
 
+from knowledge_core.embedding.model_folder import refuse_own_code
+from knowledge_core.embedding.safetensors_headers import INDEX, WEIGHTS
 from knowledge_core.errors import ModelUnavailable
 
 MODULES: Final = "modules.json"
-WEIGHTS: Final = "model.safetensors"
-INDEX: Final = "model.safetensors.index.json"
 _SHARD: Final = re.compile(r"model-\d+-of-\d+\.safetensors")
 _KINDS: Final = (
     MODULES,
@@ -59,9 +59,10 @@ def wanted(repository: str, names: Collection[str], modules: bytes) -> list[str]
     modules: the content of modules.json, which says in which folders the parts of the model lie.
 
     Raises:
-        ModelUnavailable: it is no list of modules, or one of them has no weights.
+        ModelUnavailable: it is no list of modules, or one of them has no weights or is no code of ours.
     """
     folders = _folders(repository, modules)
+    refuse_own_code(repository, [*folders.values()])
     for folder, kind in folders.items():
         if kind.endswith(".Dense") and f"{folder}/{WEIGHTS}" not in names:
             raise ModelUnavailable(

@@ -26,7 +26,7 @@ from knowledge_core.embedding.lanes import Lanes
 from knowledge_core.embedding.models import Model
 from knowledge_core.embedding.packaged import WEIGHTS_SHA256, verify
 from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, read
-from knowledge_core.errors import ConfigurationError, InvalidInput, ModelUnavailable
+from knowledge_core.errors import ConfigurationError, InvalidInput, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.types import Task, Vectors
 
 PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16")
@@ -125,12 +125,28 @@ class LocalEmbedder:
 
     @property
     def contract(self) -> EmbeddingContract:
-        """Return the contract with the model's probe and the SHA-256 of its weights; loads the model."""
+        """Return the contract with the model's probe and the SHA-256 of its weights; loads the model.
+
+        Raises:
+            ModelUnavailable: see `load`, or what it computes is not usable.
+        """
         if self._contract is None:
-            probe = self.embed(PROBE_TEXTS, Task.DOCUMENT)
+            probe = self._probed()
             weights = self.static_contract.weights or _weights_digest(self.model)
             self._contract = replace(self.static_contract, probe=probe, weights=weights)
         return self._contract
+
+    def _probed(self) -> Vectors:
+        """Return the vectors of the probe texts."""
+        self._loaded_lanes()
+        with _its_fault(self.model):
+            probe = self.embed(PROBE_TEXTS, Task.DOCUMENT)
+        if np.allclose(probe, probe[0], atol=1e-6):
+            raise ModelUnavailable(
+                f"{self.model.name} gives the same vector for different texts: its weights are damaged. Copy or download all "
+                "of its files again."
+            )
+        return probe
 
     def load(self) -> None:
         """Bring the model into memory, if it is not there yet.
@@ -226,7 +242,8 @@ class LocalEmbedder:
                 threading.Thread(target=self._read_quietly, name="tokenizer", daemon=True).start()
                 import torch
 
-                self._runner = self._choose(self.model, self._precision, self._device)
+                with _its_fault(self.model):
+                    self._runner = self._choose(self.model, self._precision, self._device)
                 cores = torch.get_num_threads() if self._runner.on_processor else 1
                 self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
             return self._lanes
@@ -249,11 +266,30 @@ class LocalEmbedder:
         assert runner is not None  # lanes exist only after the model
         began = time.perf_counter()
         vectors = halving(runner.forward, texts)
+        if vectors.shape[1] != self.model.dimensions:
+            raise ModelUnavailable(
+                f"{self.model.name} says in its configuration that its vectors have {self.model.dimensions} dimensions, but they "
+                f"have {vectors.shape[1]}. Copy or download all of its files again."
+            )
         tokens = sum(len(each.ids) for each in texts)
         if tokens >= SMALLEST_BATCH:
             taken = (time.perf_counter() - began) / tokens
             self._pace += (0.2 if self._pace else 1.0) * (taken - self._pace)
         return vectors
+
+
+@contextlib.contextmanager
+def _its_fault(model: Model) -> Iterator[None]:
+    """Say of whatever goes wrong the first time that a model computes that its files are the reason."""
+    try:
+        yield
+    except KnowledgeCoreError:
+        raise
+    except Exception as error:  # torch and its libraries, over files that do not fit each other
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelUnavailable(
+            f"{model.name} was loaded but cannot compute: {reason}. Copy or download all of its files again."
+        ) from error
 
 
 def _padded(texts: list[Tokens]) -> int:

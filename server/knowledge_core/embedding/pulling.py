@@ -86,12 +86,17 @@ class _Pulling:
         self._hub, self._cached, self.listing, self._told, self._say = hub, cached, listing, told, say
 
     def if_all_is_here(self, revision: str) -> list[HubFile]:
-        """Return the files of the model if all have their names already, else none; nothing is written."""
+        """Return the files of the model if all have their names and bytes already, else none; nothing is written."""
         modules, commit = self._modules(), self.listing.commit
         if not self._cached.is_linked([modules], commit) or self._cached.commit_of(revision) != commit:
             return []
+        if self._cached.is_damaged(modules, commit):
+            return []
         files = self._files(modules)
-        return files if self._cached.is_linked(files, commit) else []
+        whole = self._cached.is_linked(files, commit) and not any(
+            self._cached.is_damaged(each, commit) for each in files
+        )
+        return files if whole else []
 
     def locked(self, revision: str) -> list[HubFile]:
         """Make all files of the model lie here under their names, and return them; other processes wait."""
@@ -115,9 +120,11 @@ class _Pulling:
             FileChanged: the hub holds something else by now.
         """
         modules = self._modules()
+        self._drop_damaged([modules])
         if not self._cached.has(modules, self.listing.commit):
             self._fetch(modules, 0, modules.size, by_etag)
         files = self._files(modules)
+        self._drop_damaged(files)
         # Two names of one content are one blob.
         missing = {file.digest: file for file in files if not self._cached.has(file, self.listing.commit)}
         self._check_space([*missing.values()])
@@ -126,6 +133,13 @@ class _Pulling:
             self._fetch(file, done, total, by_etag)
             done += file.size
         return files
+
+    def _drop_damaged(self, files: list[HubFile]) -> None:
+        """Remove what lies here whole and with wrong bytes: a disk that failed, or a machine that lost its power."""
+        for file in files:
+            if self._cached.is_damaged(file, self.listing.commit):
+                self._say(f"{file.name} is damaged on this disk; it is fetched again.")
+                self._cached.drop(file, self.listing.commit)
 
     def _modules(self) -> HubFile:
         return self._hub.described(self.listing, self.listing.files[MODULES])

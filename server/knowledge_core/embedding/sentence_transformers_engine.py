@@ -1,4 +1,5 @@
-"""The reference engine: a model folder run by sentence-transformers on torch, on any device.
+"""The reference engine: a model folder run by sentence-transformers on torch, on any device. What it does not load
+without libraries for pictures and sounds, EmbeddingGemma 2, `text_part.py` puts together of the same parts.
 
 Rules kept here: nothing reaches the network or prints; the model gets no prompt of its own, and reads the string
 with its own tokenizer. What it gives in float32 is what every other engine is measured by.
@@ -8,14 +9,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from knowledge_core.embedding.local_embedder import LocalEmbedder
 from knowledge_core.embedding.models import Model
-from knowledge_core.embedding.tokens import Tokens
+from knowledge_core.embedding.safetensors_headers import few
+from knowledge_core.embedding.tokens import Tokens, open_tokenizer
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
 from knowledge_core.types import Vectors
 
@@ -95,22 +99,122 @@ def _load(model: Model, precision: str, device: str) -> Any:
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     import torch
     import transformers
-    from sentence_transformers import SentenceTransformer
 
     chatter: Any = transformers.utils.logging  # its functions carry no types
     chatter.set_verbosity_error()
     chatter.disable_progress_bar()
-    settings = {"dtype": getattr(torch, precision), "use_safetensors": True}
     try:
-        loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True, model_kwargs=settings)
-        loaded.max_seq_length = model.max_length
-        return loaded.eval()
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
+        loaded = _loaded(model, getattr(torch, precision), device)
+    except ModelUnavailable:
+        raise
+    except Exception as error:  # three libraries read the files, and each has errors of its own, some of no class
+        open_tokenizer(model)  # where that is what is damaged, its error is the clearer one
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):
+            raise ModelUnavailable(
+                f"There is not enough free memory to load {model.name}. Close other programs, run `kcore stop`, try again."
+            ) from error
         reason = str(error).replace(str(model.folder), model.name).strip().partition("\n")[0]
         raise ModelUnavailable(
             f"{model.name} is on this machine but cannot be loaded: {reason or type(error).__name__}. Check that its "
             "files are complete and that sentence-transformers and transformers are new enough for it."
         ) from error
+    _refuse_broken_numbers(model, loaded)
+    return loaded
+
+
+def _loaded(model: Model, dtype: Any, device: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    if model.second_generation:
+        from knowledge_core.embedding.text_part import TextPart
+
+        return TextPart(model, dtype, device).eval()
+    settings = {"dtype": dtype, "use_safetensors": True}
+    with _LoadReport() as report:
+        loaded = SentenceTransformer(str(model.folder), device=device, local_files_only=True, model_kwargs=settings)
+    refuse_misfits(model, missing=report.missing, extra=report.extra)
+    loaded.max_seq_length = model.max_length
+    return loaded.eval()
+
+
+class _LoadReport(logging.Filter):
+    """Holds what transformers made up because the files lack it, and what it left unread, as long as it is entered.
+
+    It only logs that, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so it is read there.
+    Poolers do not count: models that take the mean over the tokens are often published without theirs, and do not use it.
+    Of what is left unread only whole layers count: heads for other purposes are often published along.
+    """
+
+    _ROW: Final = re.compile(r"^(\S[^|\n]*?) *\| *(MISSING|UNEXPECTED)\b", re.MULTILINE)
+    _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
+    _LAYER: Final = re.compile(r"(^|\.)layers?\.[0-9{]")
+    _OTHER_PARTS: Final = re.compile(r"decoder|vision|visual|audio|mtp")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missing: list[str] = []
+        self.extra: list[str] = []
+        self._thread = threading.get_ident()
+        self._log = logging.getLogger("transformers.modeling_utils")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Read a line of the log; let nothing below an error through to it."""
+        rows = self._ROW.findall(self._COLOUR.sub("", record.getMessage())) if record.thread == self._thread else []
+        for name, state in rows:
+            if state == "MISSING" and "pooler" not in name:
+                self.missing.append(name)
+            elif state == "UNEXPECTED" and self._LAYER.search(name) and not self._OTHER_PARTS.search(name):
+                self.extra.append(name)
+        return record.levelno >= logging.ERROR
+
+    def __enter__(self) -> _LoadReport:
+        self._log.addFilter(self)
+        self._log.setLevel(logging.WARNING)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeFilter(self)
+        if not self._log.filters:
+            self._log.setLevel(logging.NOTSET)
+
+
+def refuse_misfits(
+    model: Model, *, missing: Sequence[str] = (), extra: Sequence[str] = (), sizes: Sequence[str] = ()
+) -> None:
+    """Check that no weight was left to chance, and none left over.
+
+    sizes: sentences on weights that have others than they should.
+
+    Raises:
+        ModelUnavailable: it was.
+    """
+    wrong = [
+        *sizes[:1],
+        *([f"the weights lack {few(sorted(missing))}"] if missing else []),
+        *([f"the configuration knows nothing of {few(sorted(extra))}"] if extra else []),
+    ]
+    if wrong:
+        raise ModelUnavailable(
+            f"The weights of {model.name} do not fit its configuration: {'; '.join(wrong)}. Copy or download all of its "
+            "files again."
+        )
+
+
+def _refuse_broken_numbers(model: Model, loaded: Any) -> None:
+    """Check that every weight is a number: a sum is not finite where one of its terms is not."""
+    import torch
+
+    with torch.inference_mode():
+        broken = [
+            name
+            for name, weight in loaded.named_parameters()
+            if not torch.isfinite(weight.sum(dtype=torch.float64 if weight.dtype == torch.float64 else torch.float32))
+        ]
+    if broken:
+        raise ModelUnavailable(
+            f"The weights of {model.name} are damaged: {few(broken)} hold values that are not finite. Copy or download all "
+            "of its files again."
+        )
 
 
 def found_device(wanted: str) -> str:

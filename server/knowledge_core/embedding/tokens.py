@@ -15,8 +15,9 @@ from typing import Final
 from tokenizers import Tokenizer
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.models import Model
+from knowledge_core.embedding.model_folder import Model, ends
 from knowledge_core.embedding.packaged import TOKENIZER_FILE, verify_file
+from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 
 _NOT_TEXT: Final = re.compile("[\x00\ud800-\udfff]")  # what no tokenizer takes: NUL and halves of surrogate pairs
@@ -66,16 +67,41 @@ def open_tokenizer(model: Model) -> Tokenizer:
     """Return a model's tokenizer, set neither to cut nor to pad.
 
     Raises:
-        ModelUnavailable: it is the packaged model's and not the published file.
+        ModelUnavailable: it is the packaged model's and not the published file, is damaged, or marks no end of a text where
+            the model needs one.
     """
     if model.packaged:
         verify_file(model.folder, TOKENIZER_FILE)
     # Said aloud, so that it does not warn on stderr when the process starts another one
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    tokenizer = Tokenizer.from_file(str(model.folder / TOKENIZER_FILE))
+    try:
+        tokenizer = Tokenizer.from_file(str(model.folder / TOKENIZER_FILE))
+    except Exception as error:  # the library raises nothing more special
+        raise ModelUnavailable(
+            f"The tokenizer of {model.name} cannot be read: {TOKENIZER_FILE} is damaged, or of a newer form than the "
+            "library `tokenizers` here knows. Copy or download the model's files again."
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    _check_ends(model, tokenizer.encode("a").ids)
     return tokenizer
+
+
+def _check_ends(model: Model, ids: Sequence[int]) -> None:
+    """Check that a text, as tokens, begins and ends as EmbeddingGemma was trained on it; other models are their own.
+
+    Raises:
+        ModelUnavailable: it does not: every vector would be a little wrong.
+    """
+    if not model.is_embeddinggemma:
+        return
+    first, last = ends(model.folder)
+    wrong = [name for name, place, known in (("begin", 0, first), ("end", -1, last)) if ids[place] not in known]
+    if wrong:
+        raise ModelUnavailable(
+            f"The tokenizer of {model.name} puts no {' and no '.join(wrong)} token around a text, so that its vectors would "
+            f"be wrong. Copy or download {TOKENIZER_FILE} and tokenizer_config.json again."
+        )
 
 
 def clean(texts: Sequence[str]) -> list[str]:

@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from knowledge_core import __version__
-from knowledge_core.embedding.models import Model
+from knowledge_core.embedding.model_folder import Model, files_state
 
 log = logging.getLogger(__name__)
 
 KEPT: Final = 32  # outcomes, the newest: a few models in a few precisions, before and after an update
 _LIBRARIES: Final = ("torch", "transformers", "sentence-transformers", "tokenizers")
-_READ: Final = (".json", ".safetensors")  # endings of the files that decide a model's vectors
 
 
 @dataclass(frozen=True)
@@ -78,11 +77,8 @@ class Verdicts:
 
 def _circumstances(model: Model, precision: str) -> str:
     """Return a digest of all that an outcome depends on."""
-    found = [__version__, precision, *map(_version, _LIBRARIES), _processor(), os.cpu_count(), model.max_length]
-    found.append(str(model.folder))
-    for path in sorted(path for path in model.folder.rglob("*") if path.suffix in _READ):
-        state = path.stat()
-        found += [path.relative_to(model.folder).as_posix(), state.st_size, state.st_mtime_ns]
+    here = [__version__, *map(_version, _LIBRARIES), _processor(), os.cpu_count()]
+    found = [*here, precision, model.max_length, str(model.folder), files_state(model.folder)]
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 

@@ -22,17 +22,18 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from knowledge_core import __version__, reembed_job
+from knowledge_core.choosing import embedder_for_texts
 from knowledge_core.config import RemoteConfig
-from knowledge_core.embedding.models import installed, licence
+from knowledge_core.embedding.models import installed, licence, unusable
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
+from knowledge_core.errors import InvalidInput, KnowledgeCoreError
 from knowledge_core.index_job import known_jobs
 from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.serving.doctor import examine
 from knowledge_core.serving.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.tools.documents import collection_item
 from knowledge_core.serving.tools.grouping import shortened
-from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
 REFUSED = -32010  # a refusal that the user can mend; -32000 is what the SDK says of a connection that closed
@@ -102,6 +103,7 @@ class PrivateRequests(Extension):
                 used.setdefault(engine.collection(name).contract.model, []).append(name)
         running = engine.engines_in_memory()
         settings = engine.config.embedding
+        folder = settings.folder_of_models(engine.home)
         listed = [
             {
                 "name": model.name, "folder": str(model.folder), "bytes": model.bytes, "dimensions": model.dimensions,
@@ -109,24 +111,16 @@ class PrivateRequests(Extension):
                 "packaged": model.packaged, "licence": licence(model.name), "engine": running.get(model.name),
                 "collections": used.pop(model.name, []),
             }
-            for model in installed(models_folder=settings.folder_of_models(engine.home))
+            for model in installed(models_folder=folder, faults=engine.faults)
         ]  # fmt: skip
         return {
             "configured": settings.model, "precision": settings.precision, "engine": settings.engine, "resolved": resolved,
-            "installed": listed, "elsewhere": used, "remote": _remote(settings.remote),
+            "installed": listed, "unusable": unusable(models_folder=folder, faults=engine.faults), "elsewhere": used,
+            "remote": _remote(settings.remote),
         }  # fmt: skip
 
     def _doctor(self, collection: str | None = None, repair: bool = False) -> dict[str, Any]:
-        found: dict[str, list[Finding]] = {}
-        for name in [collection] if collection else self._engine.names():
-            try:
-                found[name] = self._engine.collection(name).check(repair=repair)
-            except StorageError as error:
-                found[name] = [Finding("damaged", str(error))]
-        return {
-            "clean": all(each.level != "damaged" for findings in found.values() for each in findings),
-            "collections": [{"collection": name, "findings": [*map(vars, each)]} for name, each in found.items()],
-        }
+        return examine(self._engine, collection, repair=repair)
 
     def _vectors(
         self,
@@ -142,10 +136,7 @@ class PrivateRequests(Extension):
         if title and task != Task.DOCUMENT.value:
             raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
         engine = self._engine
-        of = engine.collection(collection) if collection is not None else None
-        embedder = engine.default_embedder() if of is None else engine.embedder_for(of)
-        if of is not None:
-            engine.check_contract(of, embedder)
+        embedder = embedder_for_texts(engine, collection)
         read = [clean_text(text) for text in texts]
         titles = [clean_text(title)] * len(read) if title else None
         made = embedder.embed(read, Task(task), titles)

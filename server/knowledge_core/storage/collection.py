@@ -268,6 +268,18 @@ class Collection:
             self.contract = contract
             self._publish()
 
+    def pin(self, contract: EmbeddingContract) -> None:
+        """Take another contract, as long as no model was ever loaded for the present one: there are no vectors yet."""
+        with self._writing:
+            self._refuse_if_closed()
+            if self.contract.probe is not None:
+                return  # another thread was first
+            self._store.set_contract(contract)
+            self.contract = contract
+            self._derived.close()
+            self._derived = Derived(self._store, self.contract, self._writing, self._swap)
+            self._publish()
+
     def switch_contract(self) -> EmbeddingContract:
         """Let what was made under another contract (`reembedding`) take the place of what answers; return the new one.
 

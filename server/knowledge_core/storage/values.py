@@ -161,9 +161,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that a check found. what: a sentence."""
+    """One thing that a check found. what: a sentence.
 
-    level: Literal["ok", "damaged", "repaired"]
+    level: damaged is what is stored, unavailable a model that is needed; a warning is wrong, but not needed for now.
+    """
+
+    level: Literal["ok", "warning", "unavailable", "damaged", "repaired"]
     what: str
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from knowledge_core.choosing import embedder_for_texts, passed_over, working_embedder
 from knowledge_core.clustering import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
@@ -109,12 +110,9 @@ def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     ) -> Annotated[CallToolResult, EmbedResult]:
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
-        of = engine.collection(collection) if collection is not None else None
-        embedder = engine.default_embedder() if of is None else engine.embedder_for(of)
+        embedder = embedder_for_texts(engine, collection)
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
-        if of is not None:
-            engine.check_contract(of, embedder)
         read = [clean_text(text) for text in texts]
         made = embedder.embed(read, Task(task))
         unread = str(cut(embedder, read, Task(task)))
@@ -123,7 +121,7 @@ def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task,
-            notices=[unread] if unread else [],
+            notices=[*filter(None, [unread, "" if collection else passed_over(engine)])],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
@@ -195,7 +193,7 @@ def _add_cluster(server: KnowledgeServer, engine: Engine, longest: float) -> Non
         def work(job: Job, report: ReportProgress) -> Grouped:
             if texts is not None:
                 cleaned = [clean_text(text) for text in texts]
-                made = cluster_texts(cleaned, engine.default_embedder(), progress=report, **options)
+                made = cluster_texts(cleaned, working_embedder(engine), progress=report, **options)
                 return Grouped(made, asked, "")
             with opened(engine, [collection]) as over:
                 if query is not None:

@@ -10,6 +10,7 @@ from typing import Annotated
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
+from knowledge_core.choosing import working_embedder
 from knowledge_core.classification import Assignment, Label, classify_documents, classify_texts
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
@@ -67,7 +68,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         after = None if cursor is None else decode(cursor, asked)
         if collection is None:
             cleaned = [clean_text(text) for text in texts or []]
-            embedder = engine.default_embedder()
+            embedder = working_embedder(engine)
             state = request_digest(embedder.static_contract.to_json())
             made = latest.get((asked, state), lambda: classify_texts(cleaned, wanted, embedder, multiple=multiple))
         else:
