@@ -116,7 +116,7 @@ def _lying_here(models_folder: Path | None, faults: Faults | None) -> Iterator[t
 
 def _auto(models_folder: Path | None, faults: Faults) -> Model:
     passed_over: list[str] = []
-    for name in (*GEMMA_NAMES, *_names_below(models_folder)):
+    for name in dict.fromkeys((*GEMMA_NAMES, *_names_below(models_folder))):
         try:
             model = _find(name, models_folder, faults)
         except ModelUnavailable as error:
