@@ -11,6 +11,7 @@ from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.index_job import IndexRequest, accept, view_of
 from knowledge_core.serving.private import PrivateRequests
+from knowledge_core.serving.tools.pages import Room
 from knowledge_core.serving.tools.writing import index_result
 from knowledge_core.types import Document
 
@@ -34,7 +35,7 @@ def test_a_title_that_leaves_no_room_is_told(home, words, told):
         assert job.wait(30)
         done = job.outcome
         assert (done.cut > 0, done.cut_tokens > 0) == (told, told)
-        notices = index_result(view_of(job), "").notices
+        notices = index_result(view_of(job), "", Room()).notices
         assert any("longer, with their titles" in notice for notice in notices) == told
 
 

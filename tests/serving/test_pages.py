@@ -14,6 +14,7 @@ from mcp.client import Client
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
+from knowledge_core.ingestion.left_out import shown
 from knowledge_core.serving.application import application
 from knowledge_core.serving.tools.pages import STRUCTURE_CAP, TEXT_CAP
 from mcp_text import text_of
@@ -300,8 +301,10 @@ async def test_a_report_of_hundreds_of_failures_shows_whole_ones_and_counts_the_
         structure, text = await page(client, "index", {"documents": [*documents, {"id": "good", "text": "Fish."}]})
         assert structure["failed_total"] == 499
         assert all(
-            f"Failed: {each['document']}: {each['reason']}: {each['message']}" in text for each in structure["failed"]
+            f"Failed: {shown(each['document'])}: {each['reason']}: {each['message']}" in text
+            for each in structure["failed"]
         )
+        assert text.count("Failed: ") == len(structure["failed"]) > 3
         assert f"and {499 - len(structure['failed'])} more failures" in text
 
 
