@@ -27,7 +27,7 @@ from knowledge_core.embedding.models import installed, licence
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageError
-from knowledge_core.index_job import known_jobs
+from knowledge_core.index_job import GIVEN_UP, known_jobs
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.serving.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.tools.documents import collection_item
@@ -67,7 +67,10 @@ class PrivateRequests(Extension):
                 file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
             )
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
-        jobs = [{"id": job.id, "state": job.state, "message": job.progress.message} for job in known_jobs(engine)[:20]]
+        jobs = [
+            {"id": job.id, "state": job.state, "message": job.progress.message, "error": job.error}
+            for job in known_jobs(engine)[:20]
+        ]
         return {
             "owner": self._owner["owner"]() if "owner" in self._owner else None,
             "version": __version__,
@@ -120,6 +123,9 @@ class PrivateRequests(Extension):
                 found[name] = self._engine.collection(name).check(repair=repair)
             except StorageError as error:
                 found[name] = [Finding("damaged", str(error))]
+        for job in known_jobs(self._engine):
+            if job.collection in found and job.error.startswith(GIVEN_UP):
+                found[job.collection].append(Finding("notice", f"Job {job.id}: {job.error}"))
         return {
             "clean": all(each.level != "damaged" for findings in found.values() for each in findings),
             "collections": [{"collection": name, "findings": [*map(vars, each)]} for name, each in found.items()],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -27,6 +27,7 @@ from knowledge_core.index_job import resume_jobs
 from knowledge_core.serving.application import application
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.message_streams import note_withdrawal
+from knowledge_core.serving.watchdog import answer, tell_of_former_end, watched
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,16 @@ def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ())
             engine.roots.add(Path(root))
         except KnowledgeCoreError as error:
             log.warning("%s", error)
+    tell_of_former_end(engine)
     resume_jobs(engine)
     try:
-        anyio.run(_serve, engine)
+        with watched(home, config.owner.unresponsive_seconds, lambda: bool(engine.jobs.running())) as beat:
+            anyio.run(_serve, engine, beat)
     finally:
         engine.close()
 
 
-async def _serve(engine: Engine) -> None:
+async def _serve(engine: Engine, beat: Callable[[], None]) -> None:
     server = application(engine).low_level()
     state = ConnectionState("stdio", "host")
     current_connection.set(state)
@@ -62,8 +65,10 @@ async def _serve(engine: Engine) -> None:
     async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as tasks:
         # Inside: the transport has taken the real stdout, and what anything else prints must not follow it there.
         with contextlib.redirect_stdout(sys.stderr):
+            tasks.start_soon(answer, beat, engine.config.owner.unresponsive_seconds)
             tasks.start_soon(_noting_withdrawals, incoming, to_sdk, state)
             await server.run(messages, outgoing, server.create_initialization_options())
+            tasks.cancel_scope.cancel()
 
 
 async def _noting_withdrawals(

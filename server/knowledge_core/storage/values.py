@@ -154,7 +154,7 @@ class Calibration:
 class Finding:
     """One thing that a check found. what: a sentence."""
 
-    level: Literal["ok", "damaged", "repaired"]
+    level: Literal["ok", "notice", "damaged", "repaired"]
     what: str
 
 
