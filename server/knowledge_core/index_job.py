@@ -266,8 +266,9 @@ def _resume_suspects(engine: Engine, suspects: Sequence[tuple[Collection, JobRec
             if stuck >= MOST_STUCK:
                 _give_up(
                     collection, record,
-                    f"{stuck} processes got stuck while they worked on it and were ended; `kcore logs --lines 500` shows where. Index "
-                    "the folders in it one by one, leave out with `exclude` what does not go through, and report that file",
+                    f"{stuck} processes got stuck while they worked on it and were ended; `kcore logs --lines 500` shows "
+                    "where. Index the folders in it one by one, leave out what does not go through with `exclude`, and "
+                    "report that file",
                 )  # fmt: skip
             else:
                 job = _resume(engine, collection, record)

@@ -24,7 +24,7 @@ def front_matter(text: str) -> tuple[dict[str, object], int]:
         if not _harmless(found[1]):
             return {}, 0
         fields = yaml.load(found[1], Loader=_LOADER)  # a safe loader, and _harmless saw no tags
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date like 2026-13-45
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):  # a date like 2026-13-45, a number of pages
         return {}, 0
     if not isinstance(fields, dict) or not fields:
         return {}, 0

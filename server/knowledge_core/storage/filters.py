@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_core.errors import InvalidFilter
+from knowledge_core.near_names import near_names
 
 BUILT_IN = ("id", "title", "uri", "source")
 COMPARISONS = {"$eq": "=", "$ne": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 OPERATORS = (*COMPARISONS, "$in", "$nin", "$exists", "$glob", "$and", "$or", "$not")
 DEEPEST = 8
+_DEEPEST_VALUE = (
+    4 * DEEPEST
+)  # objects and lists within each other; what is deeper is refused before it is looked through
 LONGEST_LIST = 1_000
 LARGEST = 64_000  # characters of the filter as JSON
 MOST = 256  # conditions; SQLite refuses expressions nested 1,000 deep, and joins n of them n deep
@@ -52,9 +56,19 @@ def parse(filter: Mapping[str, Any] | None, fields: Sequence[str]) -> Condition:
         raise InvalidFilter(f"The filter is not plain JSON: {error}.") from None
     if size > LARGEST:
         raise InvalidFilter(f"The filter is {size} characters long; {LARGEST} are the most.")
+    if _deeper_than(filter, _DEEPEST_VALUE):
+        raise InvalidFilter(f"The filter is nested more than {DEEPEST} deep; write it flatter.")
     if _conditions(filter) > MOST:
         raise InvalidFilter(f"The filter has more than {MOST} conditions; list values with $in instead of $or.")
     return _all_of(filter, fields, 1)
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    if not isinstance(value, Mapping | list):
+        return False
+    return depth == 0 or any(
+        _deeper_than(each, depth - 1) for each in (value.values() if isinstance(value, Mapping) else value)
+    )
 
 
 def _conditions(filter: Any) -> int:
@@ -104,6 +118,7 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
             raise InvalidFilter(
                 f'$glob takes a pattern like "docs/*" of at most {LONGEST_GLOB} characters; found {_shown(operand)}.'
             )
+        # SQLite tries no star anew once a later one has failed: its time grows with pattern times value.
         return field.any("e.type = 'text' AND e.value GLOB ?", operand)
     if operator == "$not":
         if not isinstance(operand, Mapping) or not operand:
@@ -202,7 +217,7 @@ def _joined(word: str, conditions: Sequence[Condition]) -> Condition:
 
 def _unknown_field(name: str, fields: Sequence[str]) -> str:
     known = [*BUILT_IN, *fields]
-    close = difflib.get_close_matches(name, known, n=1)
+    close = near_names(name, known, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     more = f" and {len(known) - 40} more" if len(known) > 40 else ""
     return f"No document has a field {name!r}.{hint} There are: {', '.join(known[:40])}{more}."
