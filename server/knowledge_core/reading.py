@@ -152,6 +152,6 @@ def _from_cursor(id: str, cursor: str, length: int) -> Span:
         owner, start, end = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if owner == id and 0 <= start < end <= length:
             return Span(start, end)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         pass
     raise CursorExpired(f"This cursor does not belong to {id!r} as it is now. Call again without it.")

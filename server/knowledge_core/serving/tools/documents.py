@@ -164,6 +164,6 @@ def _after(cursor: str | None) -> str | None:
         kind, id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if kind == "after" and isinstance(id, str):
             return id
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         pass
     raise CursorExpired("This cursor is not one of list_documents. Call again without it.")
