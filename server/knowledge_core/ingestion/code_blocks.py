@@ -46,7 +46,7 @@ _BYTES_A_LOOK = 30  # a table of digits has 40
 _LOOKS_AT_LEAST = 1000
 _READ_AT_ONCE = 65_536  # bytes
 _PIECES = (1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)  # bytes; four times as much takes at most 16 times as long
-_A_BYTE, _AT_LEAST = 1e-5, 0.02  # seconds of the processor; real code takes 1e-7 to 6e-7 a byte
+_A_BYTE, _AT_LEAST = 1e-5, 0.01  # seconds of the processor; real code takes 1e-7 to 6e-7 a byte
 _DEEPEST = 4  # definitions within definitions; deeper ones belong to theirs
 _DEEPEST_INDENTATION = 1000  # characters; no line is looked through whole for each of its comments
 _DEEPEST_WRAPPING = 12  # conditions of a preprocessor around definitions
@@ -122,6 +122,7 @@ def _parsed(data: bytes, language: str) -> Tree | None:
 
     Some of that is spent in one stretch that nobody can end, so ever larger pieces are tried before all of it is.
     """
+    _grammar(language)  # loaded before the clock runs
     for size in _PIECES:
         for start in range(0, len(data) if size < len(data) else 0, size):
             began = time.thread_time()
