@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ingestion_material import Write, pdf_bytes
 
 from hostile import HOSTILE
 from knowledge_core.errors import InvalidInput
+from knowledge_core.ingestion import cutting
 from knowledge_core.ingestion.chunking import chunk
 from knowledge_core.ingestion.decoding import decode
 from knowledge_core.ingestion.readers import Unreadable, inline_document, read_file
@@ -62,12 +65,17 @@ def test_a_file_is_read_and_cut_in_time_that_grows_with_it(suffix: str, kind: st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suffix", [*TEXT, ".html", *CODE])
-def test_files_of_every_kind_are_read_and_cut_in_time_that_grows_with_them(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "length"),
+    [*((each, 8_000) for each in TEXT), (".html", 3_000), *((each, 1_000) for each in CODE)],
+)
+def test_files_of_every_kind_are_read_and_cut_in_time_that_grows_with_them(
+    suffix: str, length: int, tmp_path: Path
+) -> None:
     failures = []
     for kind, grown in HOSTILE.items():
         try:
-            grows_linearly(lambda size, grown=grown: read_and_cut(tmp_path / f"x{suffix}", grown(size)), 8_000)
+            grows_linearly(lambda size, grown=grown: read_and_cut(tmp_path / f"x{suffix}", grown(size)), length)
         except AssertionError as error:
             failures.append(f"{kind}: {error}")
     assert not failures
@@ -158,3 +166,35 @@ def test_pages_full_of_spaces_are_read_in_time_that_grows_with_them(write: Write
 
 def test_a_name_of_many_letters_costs_a_walk_nothing(write: Write) -> None:
     assert found_file(write("a" * 240 + ".md"), limit=1000).files
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.text(alphabet='.!?…؟।。！)"』」 \naJbD1', max_size=25)
+    | st.lists(st.sampled_from(["Dr", "Fig", ".", "..", "! ", "a"])).map("".join),
+    st.integers(0, 25),
+    st.integers(0, 25),
+)
+def test_sentences_end_where_trying_every_mark_finds_their_ends(text: str, first: int, latest: int) -> None:
+    tried = [found.end() for found in cutting._SENTENCE_HERE.finditer(text, first, latest)]
+    assert cutting._places(cutting._SENTENCE, text, first, latest) == tried
+
+
+_COMMENT = "<!-- a licence -->\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        (f"<?xml version='1.0'?>\n{_COMMENT * 40}<html><p>words", "html"),
+        (f"{_COMMENT * 40}<!DOCTYPE  html><p>words", "html"),
+        (f"<!--{'x' * 2000}--><HTML lang=en><p>words", "html"),
+        (f"<!--{'x' * 2001}--><html><p>words", "text"),
+        (f"{_COMMENT}words<html>", "text"),
+        (f"{_COMMENT * 40}<htmlx>words</htmlx>", "text"),
+        ("<!-- words <html>", "text"),
+        ("<?xml words <html>", "text"),
+    ],
+)
+def test_a_text_of_unknown_kind_is_a_page_if_its_first_tag_says_so(text: str, format: str, write: Write) -> None:
+    assert read_file(write("unknown", text), document_id="x", limit=10**6).metadata["format"] == format
