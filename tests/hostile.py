@@ -262,3 +262,4 @@ _CODE = {
 }
 
 HOSTILE: Mapping[str, Grown] = {**_PUNCTUATION, **_RUNS, **_MARKUP, **_WRITING, **_CODE}
+OF_CODE = (*_PUNCTUATION, *_CODE, "comments", "comments at the start", "comments of dashes", "links unclosed", "style")

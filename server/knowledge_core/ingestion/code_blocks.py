@@ -43,7 +43,7 @@ _LARGEST = 2_000_000  # characters; longer code is generated, and its tree costs
 # The parser asks after each hundred of its steps whether to go on: once in 140 to 280 bytes of real code of seven
 # languages, every 0.07 bytes of text that is none. A count, not a clock: the same text gives the same blocks.
 _BYTES_A_LOOK = 30  # a table of digits has 40
-_LOOKS_AT_LEAST = 1000
+_LOOKS_AT_LEAST = 100
 _READ_AT_ONCE = 65_536  # bytes
 _PIECES = (1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)  # bytes; four times as much takes at most 16 times as long
 _A_BYTE, _AT_LEAST = 1e-5, 0.01  # seconds of the processor; real code takes 1e-7 to 6e-7 a byte
