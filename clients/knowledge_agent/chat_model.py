@@ -55,7 +55,7 @@ def tool_call(id: str, name: str, written: str) -> ToolCall:
     """
     try:
         arguments: Any = json.loads(written or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return ToolCall(id, name, {}, f"The arguments are no valid JSON ({error}). Call again with a JSON object.")
     if not isinstance(arguments, Mapping):
         return ToolCall(id, name, {}, "The arguments are JSON, but no object. Call again with a JSON object.")

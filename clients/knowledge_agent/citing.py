@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
 from knowledge_agent.types import Citation, Passage
 
-MARKER = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)*)\]")
+MARKER = re.compile(r"\[(\d{1,9}(?:\s*[,;]\s*\d{1,9})*)\]")
 # Words in quotation marks, of the kinds that the languages of our tests use. Under 12 characters they are rather a
-# term or a title than a quotation.
+# term or a title than a quotation; and none is so long that every opening mark need be followed to the answer's end.
+_LENGTH = "{12,2000}"
 QUOTED = re.compile(
-    r'"([^"\n]{12,})"|“([^”\n]{12,})”|„([^“”\n]{12,})[“”]|«([^»\n]{12,})»|»([^«\n]{12,})«|「([^」\n]{12,})」'
+    rf'"([^"\n]{_LENGTH})"|“([^”\n]{_LENGTH})”|„([^“”\n]{_LENGTH})[“”]|«([^»\n]{_LENGTH})»|»([^«\n]{_LENGTH})«|「([^」\n]{_LENGTH})」'
 )
 _SAME = str.maketrans({**dict.fromkeys("“”„«»‟″", '"'), **dict.fromkeys("‘’‚‛′`", "'"), **dict.fromkeys("‐‑‒–—−", "-")})
 
@@ -66,12 +68,14 @@ def checked(
     marked = [(place.start(), number) for place in MARKER.finditer(text) for number in _numbers(place[1])]
     doubtful += [f"[{number}]" for _, number in marked if number not in passages]
     marked = [(place, number) for place, number in marked if number in passages]
+    places = [place for place, _ in marked]
+    anywhere = list(dict.fromkeys(number for _, number in marked)) or [each.passage.number for each in citations]
     quotes = list(QUOTED.finditer(text))
     for index, found in enumerate(quotes):
         quote = next(group for group in found.groups() if group)
         end = quotes[index + 1].start() if index + 1 < len(quotes) else len(text)
-        after = [number for place, number in marked if found.end() <= place < end]
-        cited = after or [number for _, number in marked] or [each.passage.number for each in citations]
+        after = marked[bisect_left(places, found.end()) : bisect_left(places, end)]
+        cited = dict.fromkeys(number for _, number in after) or anywhere
         place = next((passages[number] for number in cited if occurs(quote, passages[number].text)), None)
         if place is None:
             doubtful.append(quote)

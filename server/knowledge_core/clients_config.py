@@ -118,7 +118,7 @@ def without_entry(client: ClientKind, text: str) -> str:
 def _parsed(client: ClientKind, text: str) -> dict[str, Any]:
     try:
         content = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"it is not plain JSON ({error}); it may have comments") from error
     if not isinstance(content, dict) or not isinstance(content.get(client.section, {}), dict):
         raise InvalidInput(f"it is not an object whose {client.section!r} is an object")

@@ -68,6 +68,7 @@ class OwnerConfig(_Section):
     """The process that all clients share."""
 
     idle_minutes: float = Field(15, gt=0, le=525_600)
+    unresponsive_seconds: float | None = Field(120, ge=1, le=86_400)
 
 
 class Config(_Section):

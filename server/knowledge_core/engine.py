@@ -72,6 +72,7 @@ class Engine:
         self._remotes: list[RemoteEmbedder] = []
         self.faults = Faults()
         self.notices: list[str] = []
+        self.former_was_stuck = False  # the process that held this data directory before was ended by its watchdog
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self._loading: dict[int, threading.Event] = {}
         self.roots = Roots(home / "roots.json", config.roots)

@@ -143,7 +143,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
             row = json.loads(line)
             if not (isinstance(row["_id"], str) and isinstance(row["text"], str)):
                 raise TypeError
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, RecursionError, TypeError, KeyError):
             raise InvalidInput(f'{path.name}, line {number}: not an object with texts "_id" and "text".') from None
         yield {name: value for name, value in row.items() if isinstance(value, str)}
 

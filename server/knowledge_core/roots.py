@@ -33,7 +33,7 @@ class Roots:
             return sorted(Path(root) for root in content["roots"])
         except FileNotFoundError:
             return []
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
             raise StorageDamaged(
                 f"{self._file.name} in the data directory cannot be read ({error}). Delete it and add the roots again."
             ) from error

@@ -132,7 +132,7 @@ def forged(**changes: object) -> str:
 @pytest.mark.parametrize(
     "cursor",
     [
-        *("", "abc", "é", "!!!!", "a" * 200_000, "bnVsbA", "W10"),
+        *("", "abc", "é", "!!!!", "a" * 200_000, "bnVsbA", "W10", "W1tb" * 20_000),
         *(forged(o=-1), forged(o=True), forged(o=10**9), forged(v=1), forged(s=[1]), forged(r=None)),
     ],
 )

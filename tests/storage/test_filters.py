@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import time
 from typing import Any
 
 import pytest
@@ -48,6 +49,8 @@ def view(tmp_path_factory):
         ({"year": None}, ["d", "f"]),
         ({"lang": {"$glob": "e*"}}, ["b", "c"]),
         ({"id": {"$glob": "docs/*"}}, ["docs/e"]),
+        ({"id": {"$glob": "[]a-b]"}}, ["a", "b"]),
+        ({"id": {"$glob": "[^a-e]"}}, ["f"]),
         ({"title": "A"}, ["a"]),
         ({"metadata.id": "inner"}, ["docs/e"]),
         ({"date": {"$gte": "2020-06-01"}}, ["d"]),
@@ -90,6 +93,9 @@ def test_a_filter_allows_what_it_says(view, filter, expected):
         ({"year": {"$in": 5}}, ["$in", "list"]),
         ({"year": {"$in": list(range(1001))}}, ["1000"]),
         ({"lang": {"$glob": 3}}, ["$glob"]),
+        ({"lang": {"$glob": "a[b"}}, ["$glob", "[ without its ]"]),
+        ({"lang": {"$glob": "[]"}}, ["$glob", "[ without its ]"]),
+        ({"lang": {"$glob": "[ab][^]"}}, ["$glob", "[ without its ]"]),
         ({"year": 2**70}, ["too large"]),
         ([1], ["object"]),
         ({"$or": [{"id": str(number)} for number in range(257)]}, ["256", "$in"]),
@@ -103,6 +109,48 @@ def test_a_wrong_filter_says_what_is_wrong_and_what_there_is(view, filter, words
     with pytest.raises(InvalidFilter) as raised:
         view.allowed(filter)
     assert all(word in str(raised.value) for word in words), str(raised.value)
+
+
+def wrapped(depth: int, within: Any = 1, *, by: str) -> dict[str, Any]:
+    """Return a filter that nests."""
+    for _ in range(depth):
+        within = [within] if by == "list" else {by: within if by == "$not" else [within]}
+    return {"id": {"$in": within}} if by == "list" else within
+
+
+@pytest.mark.parametrize("depth", [40, 300, 900, 5_000])
+@pytest.mark.parametrize("by", ["$not", "$and", "$or", "list", "year"])
+def test_a_filter_that_nests_deep_is_refused(view, by, depth):
+    with pytest.raises(InvalidFilter, match="nested more than 8 deep"):
+        view.allowed(wrapped(depth, by=by))
+
+
+STARS = {
+    "stars and letters": "*a" * 300 + "b",
+    "stars and any letters": "*?" * 300 + "b",
+    "stars and sets": "*[ab]" * 150 + "[^a]",
+    "nothing but stars": "*" * 900 + "b",
+    "a long piece": "*" + "[a]" * 300 + "b",
+    "letters and stars": "a*" * 400 + "b",
+}
+
+
+@pytest.mark.parametrize("kind", STARS)
+def test_a_glob_takes_time_in_proportion_to_the_value(tmp_path, kind):
+    shelf = new_collection(tmp_path)
+
+    def asked(size):
+        id = str(size)
+        put(shelf, document(id, "text", metadata={"long": "a" * size}))
+        with shelf.view() as opened:
+            began = time.process_time()
+            for _ in range(5):
+                assert opened.document_ids({"id": id, "long": {"$glob": STARS[kind]}}) == []
+            return time.process_time() - began
+
+    small, large = asked(1_900), asked(15_200)
+    assert large < 0.2 or large < 24 * small
+    shelf.close()
 
 
 def plainly(filter: dict[str, Any], id: str, metadata: dict[str, Any]) -> bool:

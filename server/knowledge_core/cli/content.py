@@ -31,7 +31,7 @@ def parsed_json(text: str, option: str, example: str) -> Any:
     """Return an option's JSON value."""
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Usage(f"{option} is not JSON ({error}). Write it like '{example}'.") from None
 
 
@@ -98,7 +98,7 @@ def _document(line: str, where: str) -> dict[str, Any]:
             "uri": given.get("uri") or "",
             "metadata": given.get("metadata") or {},
         }
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, RecursionError, KeyError, AttributeError) as error:
         raise Usage(f"--jsonl: {where} is not a JSON object with `id` and `text` ({error!r}).") from None
 
 

@@ -59,4 +59,6 @@ def _verdict(result: dict[str, Any]) -> str:
         return "What is stored is sound, but a collection's model does not work: do what is said of it above."
     if any(each["level"] == "warning" for each in result["model"]["findings"]):
         return "What is stored is sound and the model in use works, but a better one is broken: do what is said of it above."
+    if "warning" in levels:
+        return "What is stored is sound and the model works, but something else is wrong: do what is said of it above."
     return "All is well."

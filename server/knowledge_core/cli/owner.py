@@ -118,7 +118,7 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
         )
     if not result["collections"]:
         lines.append("no collection yet; make one with: kcore index PATH")
-    lines += [f"job {each['id']}: {each['state']}, {each['message']}" for each in result["jobs"]]
+    lines += [f"job {each['id']}: {each['state']}, {each['error'] or each['message']}" for each in result["jobs"]]
     show_as(arguments, result, "\n".join([*lines, *result["notices"]]))
     return 0
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import itertools
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tree_sitter import Language, Node, Parser
+from tree_sitter import Language, Node, Parser, Tree
 
 from knowledge_core.ingestion.blocks import Block, Kind, Section, paragraphs
 
@@ -38,7 +40,15 @@ _GRAMMARS = {
     "bash": ("tree_sitter_bash", "language"),
 }
 _LARGEST = 2_000_000  # characters; longer code is generated, and its tree costs 100 bytes a character
+# The parser asks after each hundred of its steps whether to go on: once in 140 to 280 bytes of real code of seven
+# languages, every 0.07 bytes of text that is none. A count, not a clock: the same text gives the same blocks.
+_BYTES_A_LOOK = 30  # a table of digits has 40
+_LOOKS_AT_LEAST = 100
+_READ_AT_ONCE = 65_536  # bytes
+_PIECES = (1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)  # bytes; four times as much takes at most 16 times as long
+_A_BYTE, _AT_LEAST = 1e-5, 0.01  # seconds of the processor; real code takes 1e-7 to 6e-7 a byte
 _DEEPEST = 4  # definitions within definitions; deeper ones belong to theirs
+_DEEPEST_INDENTATION = 1000  # characters; no line is looked through whole for each of its comments
 _DEEPEST_WRAPPING = 12  # conditions of a preprocessor around definitions
 
 # What the heading calls a node of this type. Types mean the same in all grammars that have them.
@@ -89,7 +99,9 @@ def code_blocks(text: str, language: str) -> list[Block]:
     if language not in _GRAMMARS or len(text) > _LARGEST:
         return list(paragraphs(text, 0, len(text), Section(), Kind.LINES))
     data = text.encode("utf-8")
-    tree = Parser(_grammar(language)).parse(data)
+    tree = _parsed(data, language)
+    if tree is None:
+        return list(paragraphs(text, 0, len(text), Section(), Kind.LINES))
     found = tuple(_definitions(data, tree.root_node, language, _DEEPEST))
     place = _places(data, text, found)
     numbers = iter(range(1, len(data) + 2))
@@ -103,6 +115,35 @@ def code_blocks(text: str, language: str) -> list[Block]:
         yield from paragraphs(text, start, end, section, Kind.LINES)
 
     return list(emit(0, len(text), found, Section(whole=True)))
+
+
+def _parsed(data: bytes, language: str) -> Tree | None:
+    """Return the syntax tree; None for what is no code: mending its errors takes time that grows with its square.
+
+    Some of that is spent in one stretch that nobody can end, so ever larger pieces are tried before all of it is.
+    """
+    _grammar(language)  # loaded before the clock runs
+    for size in _PIECES:
+        for start in range(0, len(data) if size < len(data) else 0, size):
+            began = time.thread_time()
+            piece = _tree(data[start : start + size], language)
+            if piece is None or time.thread_time() - began > _AT_LEAST + size * _A_BYTE:
+                return None
+    return _tree(data, language)
+
+
+def _tree(data: bytes, language: str) -> Tree | None:
+    view = memoryview(data)
+    looks = itertools.count()
+    most = _LOOKS_AT_LEAST + len(data) // _BYTES_A_LOOK
+    try:
+        # By callbacks: the parser keeps the interpreter's lock between them, and ends only where one says so.
+        return Parser(_grammar(language)).parse(
+            lambda at, _point: view[at : at + _READ_AT_ONCE],
+            progress_callback=lambda _at, _has_error: next(looks) > most,
+        )
+    except ValueError:  # it was ended
+        return None
 
 
 @functools.cache
@@ -150,7 +191,7 @@ def _definitions(data: bytes, parent: Node, language: str, depth: int) -> Iterat
             below = node.end_byte
             continue
         inner = _wrapped(node)
-        name = _heading(inner, language)
+        name = _heading(data, inner, language)
         if name:
             start = above.start_byte if above and not _apart(data, below, node.start_byte) else node.start_byte
             opened = depth > 1 and _DEFINITIONS[inner.type] in _OPENED
@@ -171,7 +212,7 @@ def _wrapped(node: Node) -> Node:
     return node
 
 
-def _heading(node: Node, language: str) -> str:
+def _heading(data: bytes, node: Node, language: str) -> str:
     """Return what the heading path calls a definition: "class Engine"; "" for what defines nothing worth a name."""
     label = _DEFINITIONS.get(node.type)
     if label is None or not node.is_named:
@@ -187,13 +228,13 @@ def _heading(node: Node, language: str) -> str:
         label = "def"
     if language == "go" and label in ("function", "method"):
         label = "func"
-    return f"{label} {name}" if (name := _name(node)) else ""
+    return f"{label} {name}" if (name := _name(data, node)) else ""
 
 
-def _name(node: Node) -> str:
+def _name(data: bytes, node: Node) -> str:
     if node.type == "impl_item":
         of, type_ = node.child_by_field_name("trait"), node.child_by_field_name("type")
-        return " for ".join(_text(part) for part in (of, type_) if part is not None)
+        return " for ".join(_text(data, part) for part in (of, type_) if part is not None)
     if node.type == "type_declaration":  # Go: the name lies one deeper
         node = next((child for child in node.children if child.child_by_field_name("name")), node)
     receiver = node.child_by_field_name("receiver") if node.type == "method_declaration" else None
@@ -208,11 +249,13 @@ def _name(node: Node) -> str:
         named = node.child_by_field_name("name")
         if node.type in ("identifier", "field_identifier", "qualified_identifier", "destructor_name", "operator_name"):
             named = node
-    return (f"{_text(receiver)} " if receiver else "") + (_text(named) if named else "")
+    return (f"{_text(data, receiver)} " if receiver else "") + (_text(data, named) if named else "")
 
 
-def _text(node: Node) -> str:
-    return " ".join((node.text or b"").decode("utf-8", "replace").split())[:_LONGEST_NAME]
+def _text(data: bytes, node: Node) -> str:
+    # Not `node.text`: a tree that was read by callbacks has no text, and asking for it ends the process.
+    named = data[node.start_byte : min(node.end_byte, node.start_byte + 8 * _LONGEST_NAME)]
+    return " ".join(named.decode("utf-8", "replace").split())[:_LONGEST_NAME]
 
 
 def _apart(data: bytes, start: int, end: int) -> bool:
@@ -222,7 +265,9 @@ def _apart(data: bytes, start: int, end: int) -> bool:
 
 
 def _on_its_own_line(data: bytes, start: int) -> bool:
-    return not data[data.rfind(b"\n", 0, start) + 1 : start].strip()
+    before = data[max(0, start - _DEEPEST_INDENTATION) : start]
+    line = before[before.rfind(b"\n") + 1 :]
+    return not line.strip() and len(line) < _DEEPEST_INDENTATION
 
 
 def _line_end(data: bytes, end: int) -> int:

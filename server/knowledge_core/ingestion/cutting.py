@@ -15,9 +15,12 @@ from knowledge_core.ingestion.blocks import Kind
 _EMPTY_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 # After these, a full stop ends no sentence: single letters and digits, and what is mostly followed by its name.
 _ABBREVIATED = "".join(rf"(?<!\b{word})" for word in (r"\w", "al", "cf", "vs", "Dr", "Mr", "St", "No", "Mrs", "Fig"))
-_SENTENCE = re.compile(
-    rf"(?:{_ABBREVIATED}\.|[!?…؟।॥።]|[。！？｡])[.!?…]*[\"'”’»)\]』」）]*(?:(?<=[。！？｡』」）])\s*|\s+(?![a-z]))"
-)
+_AFTER_MARK = r"[.!?…]*[\"'”’»)\]』」）]*(?:(?<=[。！？｡』」）])\s*|\s+(?![a-z]))"
+_SENTENCE_HERE = re.compile(rf"(?:{_ABBREVIATED}\.|[!?…]|[؟।॥።。！？｡]){_AFTER_MARK}")
+# Of a run of these marks only the first is tried, or what follows a full stop that ended nothing: what fails there fails
+# at all the others, too, and trying them made a run of 3,200 marks cost 0.2 s.
+_FIRST = r"(?:(?<![.!?…])|(?<=\w\.))"
+_SENTENCE = re.compile(rf"(?:{_FIRST}(?:{_ABBREVIATED}\.|[!?…])|[؟।॥።。！？｡]){_AFTER_MARK}")
 _LINE = re.compile(r"\n\s*")
 _SPACE = re.compile(r"\s+")
 _BORDERS = {
@@ -52,7 +55,7 @@ def _border(text: str, start: int, wanted: int, latest: int, kind: Kind) -> int:
     """Return the place of the best border; always after start, and not after latest."""
     earliest = start + max(1, int((wanted - start) * _NOT_BEFORE_SHARE))
     for pattern in _BORDERS[kind]:
-        places = [found.end() for found in pattern.finditer(text, earliest - 1, latest)]
+        places = _places(pattern, text, earliest - 1, latest)
         if places:
             return min(places, key=lambda place: abs(place - wanted))
     at = wanted
@@ -63,3 +66,11 @@ def _border(text: str, start: int, wanted: int, latest: int, kind: Kind) -> int:
             break
         at -= 1
     return wanted
+
+
+def _places(pattern: re.Pattern[str], text: str, first: int, latest: int) -> list[int]:
+    """Return where the borders between two places end, in order."""
+    # The range may begin within a run of marks.
+    here = _SENTENCE_HERE.match(text, first, latest) if pattern is _SENTENCE else None
+    found = pattern.finditer(text, here.end() if here else first, latest)
+    return [*([here.end()] if here else []), *(one.end() for one in found)]

@@ -31,6 +31,8 @@ _MEANT = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
+# Names of what is no encoding of files, though `codecs` knows it. Two of them take time that grows with the square.
+_NO_FILES = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"})
 # Control characters that no text has. Tab, line ends, form feed, backspace and escape occur in logs and terminals.
 _CONTROLS = bytes(c for c in range(32) if c not in b"\b\t\n\v\f\r\x1b") + b"\x7f"
 _CONTROLS_AT_MOST = 0.02
@@ -87,7 +89,9 @@ def _declared_text(data: bytes) -> str | None:
         encoding = _MEANT.get(name, name)
         # Accented text that happens to be sound UTF-8 is UTF-8, whatever a stale declaration says: the single-byte
         # encodings accept any bytes, so they cannot contradict. Seven-bit encodings (ISO-2022) must be believed.
-        if not encoding or encoding.startswith(("utf-16", "utf-32")) or (not data.isascii() and _is_utf8(data)):
+        if not encoding or encoding in _NO_FILES or encoding.startswith(("utf-16", "utf-32")):
+            return None
+        if not data.isascii() and _is_utf8(data):
             return None
         return data.decode(encoding)
     except (LookupError, UnicodeError, ValueError):

@@ -12,6 +12,7 @@ import yaml
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
 _LONGEST = 65_536  # characters; longer is no front matter
 _DEEPEST = 16
+_LONGEST_NUMBER = 400  # characters; the largest float has 309 digits
 _BLOCK = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
 
@@ -24,7 +25,7 @@ def front_matter(text: str) -> tuple[dict[str, object], int]:
         if not _harmless(found[1]):
             return {}, 0
         fields = yaml.load(found[1], Loader=_LOADER)  # a safe loader, and _harmless saw no tags
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date like 2026-13-45
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):  # a date like 2026-13-45, a number of pages
         return {}, 0
     if not isinstance(fields, dict) or not fields:
         return {}, 0
@@ -32,10 +33,12 @@ def front_matter(text: str) -> tuple[dict[str, object], int]:
 
 
 def _harmless(block: str) -> bool:
-    """Say whether the YAML is small when unfolded: no references to itself, no types of its own, not deep."""
+    """Say whether the YAML is small when unfolded: no references to itself, no types of its own, not deep, no long number."""
     depth = 0
     for event in yaml.parse(block, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            return False
+        if isinstance(event, yaml.ScalarEvent) and _is_endless_number(event):
             return False
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
@@ -44,3 +47,9 @@ def _harmless(block: str) -> bool:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
     return True
+
+
+def _is_endless_number(event: yaml.ScalarEvent) -> bool:
+    """Say whether a value may be a number of so many digits that making it takes time that grows with their square."""
+    value: str = event.value
+    return len(value) > _LONGEST_NUMBER and bool(event.implicit[0]) and value[0] in "+-.0123456789" and " " not in value

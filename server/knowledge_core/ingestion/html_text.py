@@ -30,6 +30,7 @@ _LITTLE = 0.2  # of the page's characters; below, the extraction missed the poin
 _LITTLE_AND_SHORT = 0.5  # and below this if it found less than _SHORT characters: then there is little to lose
 _SHORT = 1000
 _EXTRACT_UP_TO = 5_000_000  # characters; beyond, the whole page: finding the main content costs 0.5 s a megabyte
+_EXTRACT_DEEPEST = 150  # tags within tags, of which pages have some 30; it looks at the ways up from each, too
 _UNSEEN = _words("script style noscript template svg math iframe object select textarea title link meta")
 _BLOCKS = _words(
     "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
@@ -62,14 +63,21 @@ def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:
     title, about = _title(page), _about(page)
     body = page.find("body")
     if not whole_page:
-        lines = (line.strip() for line in html.unescape(_TAG.sub("\n", text)).splitlines())
+        lines = (line.strip() for line in _unescaped(_TAG.sub("\n", text)).splitlines())
         return "\n".join(line for line in lines if line), title, about
     whole = write(page if body is None else body)
-    main = _main_text(text) if len(text) <= _EXTRACT_UP_TO else ""
+    main = _main_text(text) if len(text) <= _EXTRACT_UP_TO and not _deeper_than(page, _EXTRACT_DEEPEST) else ""
     share = len(main) / len(whole) if whole else 1.0
     if share < _LITTLE or (share < _LITTLE_AND_SHORT and len(main) < _SHORT):
         return whole, title, about
     return main, title, about
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character's number of thousands of digits
+        return text
 
 
 def _parsed(text: str) -> tuple[lxml_html.HtmlElement | None, bool]:
@@ -83,6 +91,15 @@ def _parsed(text: str) -> tuple[lxml_html.HtmlElement | None, bool]:
     return page, not any("depth" in entry.message for entry in parser.error_log)
 
 
+def _deeper_than(page: lxml_html.HtmlElement, most: int) -> bool:
+    depth = 0
+    for event, _ in etree.iterwalk(page, events=("start", "end")):
+        depth += 1 if event == "start" else -1
+        if depth > most:
+            return True
+    return False
+
+
 def _main_text(text: str) -> str:
     page, _ = _parsed(text)  # a tree of its own: extraction takes elements out
     found = trafilatura.bare_extraction(page, with_metadata=False, include_comments=False, favor_recall=True)
@@ -91,15 +108,17 @@ def _main_text(text: str) -> str:
 
 
 def _title(page: lxml_html.HtmlElement) -> str:
-    for element in page.iter("title", "h1"):
-        title = " ".join("".join(element.itertext()).split())
-        if title and not (element.tag == "title" and element.getparent() is not None and _in_svg(element)):
-            return title
+    drawings = 0  # that are open here: their titles name a shape
+    walk = etree.iterwalk(page, events=("start", "end"), tag=("svg", "title", "h1"))
+    for event, element in walk:
+        if element.tag == "svg":
+            drawings += 1 if event == "start" else -1
+        elif event == "start" and not (element.tag == "title" and drawings):
+            title = " ".join("".join(element.itertext()).split())
+            if title:
+                return title
+            walk.skip_subtree()  # no words in it: so none in what it holds, which is not looked at once more
     return ""
-
-
-def _in_svg(element: lxml_html.HtmlElement) -> bool:
-    return next(element.iterancestors("svg"), None) is not None
 
 
 def _about(page: lxml_html.HtmlElement) -> dict[str, MetadataValue]:
@@ -122,7 +141,7 @@ def write(root: lxml_html.HtmlElement) -> str:
         if event == "start" and (tag in _UNSEEN or "hidden" in element.attrib):
             walk.skip_subtree()
             writer.unseen.add(element)
-        elif event == "start" and (tag == "pre" or (tag == "code" and "\n" in "".join(element.itertext()))):
+        elif event == "start" and (tag == "pre" or (tag == "code" and writer.holds_lines(element))):
             walk.skip_subtree()
             writer.code("".join(element.itertext()))
             writer.unseen.add(element)
@@ -130,7 +149,7 @@ def write(root: lxml_html.HtmlElement) -> str:
             writer.start(tag, element.attrib)
         else:
             if event == "end" and element not in writer.unseen:
-                writer.end(tag)
+                writer.end(tag, element)
             writer.inline(element.tail if element is not root else None)
             continue
         if element not in writer.unseen:
@@ -148,6 +167,13 @@ class _Writer:
         self._prefix = ""
         self._lists = 0
         self._cells: list[str] | None = None
+        self._one_line: lxml_html.HtmlElement | None = None  # code that is open and has no line end in it
+
+    def holds_lines(self, code: lxml_html.HtmlElement) -> bool:
+        """Say whether code has lines. Code within code of one line is not looked through again: it nests deep."""
+        if self._one_line is None and "\n" not in "".join(code.itertext()):
+            self._one_line = code
+        return self._one_line is None
 
     def inline(self, text: str | None) -> None:
         if text:
@@ -179,7 +205,9 @@ class _Writer:
         elif re.fullmatch("h[1-6]", level):
             self._prefix = "#" * int(level[1]) + " "
 
-    def end(self, tag: str) -> None:
+    def end(self, tag: str, element: lxml_html.HtmlElement) -> None:
+        if element is self._one_line:
+            self._one_line = None
         if tag in _CELLS and self._cells is not None:
             self._cells.append(self._taken())
         elif tag in _ROWS:

@@ -6,14 +6,15 @@ The deepest folder's file that says anything about a path decides; in one folder
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 from knowledge_core.errors import InvalidInput
+from knowledge_core.ingestion.path_patterns import MalformedPattern, PathPatterns
+
+log = logging.getLogger(__name__)
 
 IGNORE_FILES = (".kcoreignore", ".gitignore")  # the stronger first
 _LONGEST = 1_000_000  # bytes; a larger ignore file is none
@@ -31,7 +32,7 @@ class Patterns:
     """
 
     base: str
-    spec: GitIgnoreSpec
+    lines: PathPatterns
     above: str = ""
 
     def says(self, relative: str) -> bool | None:
@@ -41,25 +42,10 @@ class Patterns:
         """
         if not relative.startswith(self.base):
             return None
-        path = self.above + relative[len(self.base) :]
-        for pattern in reversed(self.spec.patterns):
-            if isinstance(pattern, GitIgnoreSpecPattern) and _is_about(pattern, path):
-                return pattern.include
-        return None
+        return self.lines.says(self.above + relative[len(self.base) :])
 
 
-def _is_about(pattern: GitIgnoreSpecPattern, path: str) -> bool:
-    """Say whether a line means this very path: the matcher also takes what lies below a folder that it means."""
-    if pattern.include is None or pattern.regex is None:
-        return False
-    if str(pattern.pattern).rstrip().endswith("/**"):  # about what is in the folder, not about the folder
-        path = path.rstrip("/")
-    return any(
-        found.groupdict().get("ps_d") is None or found.end() == len(path) for found in pattern.regex.finditer(path)
-    )
-
-
-USUAL = Patterns("", GitIgnoreSpec.from_lines(_USUAL.split()))
+USUAL = Patterns("", PathPatterns(_USUAL.split()))
 
 
 def patterns_in(folder: Path, base: str) -> list[Patterns]:
@@ -71,10 +57,12 @@ def patterns_in(folder: Path, base: str) -> list[Patterns]:
                 lines = [_plain(line) for line in file.read(_LONGEST).split("\n")]
         except OSError:
             continue
-        try:
-            result.append(Patterns(base, GitIgnoreSpec.from_lines(lines)))
-        except ValueError:  # one line is malformed: git passes over that line only
-            result.append(Patterns(base, GitIgnoreSpec.from_lines([line for line in lines if _sound(line)])))
+        wrong: list[MalformedPattern] = []
+        result.append(Patterns(base, PathPatterns(lines, wrong.append)))  # git passes over such lines, too
+        if wrong:
+            log.info(
+                "%s: %d lines are no patterns and were passed over; the first %s", folder / name, len(wrong), wrong[0]
+            )
     return result
 
 
@@ -84,26 +72,23 @@ def _plain(line: str) -> str:
     return line[:-1] + "/*/" if line.endswith("/**/") else line
 
 
-def _sound(line: str) -> bool:
-    try:
-        GitIgnoreSpec.from_lines([line])
-    except ValueError:
-        return False
-    return True
-
-
 def is_ignored(relative: str, stack: Sequence[Patterns]) -> bool:
     """Say whether the path is left out. stack: the strongest first."""
     return next((said for patterns in stack if (said := patterns.says(relative)) is not None), False)
 
 
-def chosen(patterns: Sequence[str], name: str) -> GitIgnoreSpec | None:
+def chosen(patterns: Sequence[str], name: str) -> PathPatterns | None:
     """Return the matcher of a caller's patterns; None where there are none.
 
     Raises:
         InvalidInput: a pattern is malformed.
     """
     for pattern in patterns:
-        if not _sound(pattern) or "\0" in pattern:
-            raise InvalidInput(f"{name}: {pattern!r} is no pattern. Write it as in .gitignore: *.md, docs/, !old/*.md.")
-    return GitIgnoreSpec.from_lines(patterns) if patterns else None
+        try:
+            PathPatterns([pattern])
+        except MalformedPattern as error:
+            shown = pattern if len(pattern) <= 100 else f"{pattern[:100]}..."
+            raise InvalidInput(
+                f"{name}: {shown!r} is no pattern: it {error}. Write it as in .gitignore: *.md, docs/, !old/*.md."
+            ) from error
+    return PathPatterns(patterns) if patterns else None

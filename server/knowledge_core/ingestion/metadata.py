@@ -34,8 +34,11 @@ def from_file(found: Mapping[str, object], own: Mapping[str, MetadataValue]) -> 
     for name, value in found.items():
         key = _CONTROL.sub(" ", str(name)).strip()
         key = f"file_{key}" if key in RESERVED | _OWN | own.keys() else key
-        plain = _tags(value) if key in ("tags", "keywords") else _plain(value)
-        size = len(json.dumps({key: plain}))
+        try:
+            plain = _tags(value) if key in ("tags", "keywords") else _plain(value)
+            size = len(json.dumps({key: plain}))
+        except (TypeError, ValueError):  # a date as a name within; a number of thousands of digits
+            continue
         if plain is None or not 1 <= len(key) <= MOST_NAME or key.startswith("$") or len(result) >= MOST_FIELDS:
             continue
         if size <= room:
@@ -72,6 +75,8 @@ def from_caller(given: Mapping[str, object], where: str) -> dict[str, MetadataVa
 
 def _checked(value: object, where: str) -> MetadataValue:
     if isinstance(value, (list, tuple)):
+        if any(isinstance(item, (list, tuple)) for item in value):
+            raise InvalidInput(f"{where} mixes kinds: a list holds either text or numbers, no lists.")
         items = [_checked(item, where) for item in value]
         if all(isinstance(item, str) for item in items):
             return [item for item in items if isinstance(item, str)]

@@ -23,6 +23,7 @@ _NO_TITLE = re.compile(
     r"\(anonymous\)|\(unspecified\)).{0,25}$|\.(docx?|pptx?|xlsx?|odt|tex|dvi|ps|eps|indd|qxd|rtf|txt|pdf|p65|fm|ai)$",
     re.IGNORECASE,
 )
+_MOST_LACKING = 1000  # pages in a row that cannot be loaded: a file may say of itself that it has two thousand millions
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -42,18 +43,31 @@ def read_pdf(data: bytes, name: str) -> tuple[list[str], str, dict[str, Metadata
                 raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.") from error
             raise Unreadable("damaged", f"{name} is not a sound PDF. Open it elsewhere and save it anew.") from error
         try:
-            pages = [_page_text(document, number) for number in range(len(document))]
+            pages = _pages(document)
             about = document.get_metadata_dict(skip_empty=True)
         finally:
             document.close()
     return pages, _title(about.get("Title", "")), _about(about)
 
 
-def _page_text(document: pypdfium2.PdfDocument, number: int) -> str:
+def _pages(document: pypdfium2.PdfDocument) -> list[str]:
+    pages: list[str] = []
+    lacking = 0  # in a row, up to here
+    for number in range(len(document)):
+        text = _page_text(document, number)
+        lacking = lacking + 1 if text is None else 0
+        pages.append(text or "")
+        if lacking == _MOST_LACKING:
+            return pages[:-lacking]
+    return pages
+
+
+def _page_text(document: pypdfium2.PdfDocument, number: int) -> str | None:
+    """Return the text of a page; None for one that cannot be loaded: it costs that page only."""
     try:
         page = document[number]
-    except pypdfium2.PdfiumError:  # one page that cannot be loaded costs that page only
-        return ""
+    except pypdfium2.PdfiumError:
+        return None
     try:
         view = page.get_textpage()
         try:
@@ -64,7 +78,7 @@ def _page_text(document: pypdfium2.PdfDocument, number: int) -> str:
         page.close()
     # U+FFFE stands where PDFium took a hyphen out at a line's end and joined the word.
     text = text.replace("\r\n", "\n").replace("\ufffe", "").replace("\x02", "")
-    return re.sub(r"[ \t]+$", "", _CONTROLS.sub(" ", text), flags=re.MULTILINE).strip()
+    return "\n".join(line.rstrip(" \t") for line in _CONTROLS.sub(" ", text).split("\n")).strip()
 
 
 def _title(text: str) -> str:

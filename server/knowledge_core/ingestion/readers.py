@@ -32,9 +32,10 @@ LONGEST_TITLE = 500  # characters
 
 _NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_HTML_START = re.compile(
-    r"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
-)
+_BEFORE_COMMENTS = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?", re.I)
+_LONGEST_COMMENT = 2000  # characters, before a page's first tag
+_SPACE = re.compile(r"\s*")
+_HTML_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.I)
 
 
 def clean_text(text: str) -> str:
@@ -150,13 +151,29 @@ def _document(path: Path, name: str, data: bytes) -> Document:
         return _markdown(path, name, text)
     language = formats.language(path) or _language_of_shebang(text)
     known = language or suffix in formats.PROSE or (suffix in formats.LINES and suffix != ".xml")
-    if suffix in formats.HTML or (not known and _HTML_START.match(text)):
+    if suffix in formats.HTML or (not known and _begins_like_html(text)):
         return _html(path, name, text)
     if language:
         return _made(path, name, text, f"text/x-{language}", {"format": "code", "language": language})
     media_type = formats.PROSE.get(suffix) or formats.LINES.get(suffix, "text/plain")
     format = suffix[1:] if suffix in formats.PROSE or suffix in formats.LINES else "text"
     return _made(path, name, text, media_type, {"format": "text" if format == "txt" else format})
+
+
+def _begins_like_html(text: str) -> bool:
+    """Say whether a page's first tag is the first thing in a text, but for an XML declaration and comments."""
+    at = _end_of(_BEFORE_COMMENTS, text, 0)
+    while text.startswith("<!--", at):
+        closed = text.find("-->", at + 4, at + 4 + _LONGEST_COMMENT + 3)
+        if closed < 0:
+            return False
+        at = _end_of(_SPACE, text, closed + 3)
+    return _HTML_TAG.match(text, at) is not None
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
 
 
 def _pdf(path: Path, name: str, data: bytes) -> Document:
@@ -207,7 +224,7 @@ def _made(
 
 
 def _language_of_shebang(text: str) -> str:
-    found = re.match(r"#![^\n]{0,80}?\b(python|bash|sh|zsh|node|ruby|perl|php)[\d.]*\b", text)
+    found = re.match(r"#![^\n]{0,80}?\b(python|bash|sh|zsh|node|ruby|perl|php)[\d.]{0,20}\b", text)
     names = {"sh": "bash", "zsh": "bash", "node": "javascript"}
     return names.get(found[1], found[1]) if found else ""
 

@@ -18,12 +18,11 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from pathspec import GitIgnoreSpec
-
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
 from knowledge_core.ingestion.left_out import NOT_READ
+from knowledge_core.ingestion.path_patterns import PathPatterns
 
 _EXAMPLES = 5  # of each reason
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
@@ -153,7 +152,7 @@ def _shown(name: str) -> str:
 class _Tally:
     """What was found and left out so far; knows the rules that need no more than a name and a stat."""
 
-    def __init__(self, limit: int, include: GitIgnoreSpec | None = None, exclude: GitIgnoreSpec | None = None) -> None:
+    def __init__(self, limit: int, include: PathPatterns | None = None, exclude: PathPatterns | None = None) -> None:
         self._limit, self._include, self._exclude = limit, include, exclude
         self._files: dict[str, Found] = {}
         self._skipped: dict[str, list[str]] = {}
@@ -179,10 +178,10 @@ class _Tally:
             self.skip(refused, relative)
         elif about.st_size > self._limit:
             self.skip("too large", relative)
-        elif self._include is not None and not self._include.match_file(relative):
+        elif self._include is not None and not self._include.match(relative):
             self._excluded.add(relative)
             self.skip("not included", relative)
-        elif self._exclude is not None and self._exclude.match_file(relative):
+        elif self._exclude is not None and self._exclude.match(relative):
             self._excluded.add(relative)
             self.skip("excluded", relative)
         elif relative in self._files:  # two names that show alike

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from knowledge_core.errors import InvalidInput
+from knowledge_core.storage.filters import check_bounds
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
@@ -44,7 +45,7 @@ class SearchRequest:
 
 
 def check(request: SearchRequest) -> None:
-    """Raise InvalidInput for the first value of the request that cannot be used."""
+    """Raise InvalidInput (InvalidFilter for the filter) for the first value of the request that cannot be used."""
     if (request.query is None) == (request.like is None):
         given = "neither" if request.query is None else "both"
         raise InvalidInput(f"Give a query, or like (examples to be near to): one of the two, not {given}.")
@@ -59,6 +60,7 @@ def check(request: SearchRequest) -> None:
     least, most = TOKEN_BUDGET
     if request.max_tokens is not None and not least <= request.max_tokens <= most:
         raise InvalidInput(f"max_tokens is {request.max_tokens}; it must be from {least} to {most}.")
+    check_bounds(request.filter)
     if request.query is not None:
         _check_text("query", request.query)
     for name, examples in (("like", request.like), ("unlike", request.unlike)):

@@ -17,6 +17,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models import AUTO
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, ModelUnavailable, StorageError
+from knowledge_core.index_job import GIVEN_UP, known_jobs
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
@@ -43,6 +44,9 @@ def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str
             found[name] = [Finding("damaged", str(error))]
         else:
             found[name] += _its_model(engine, name)
+    for job in known_jobs(engine):
+        if job.collection in found and job.error.startswith(GIVEN_UP):
+            found[job.collection].append(Finding("warning", f"Job {job.id}: {job.error}"))
     findings = [*model.findings, *(each for group in found.values() for each in group)]
     return {
         "clean": all(each.level not in ("damaged", "unavailable") for each in findings),

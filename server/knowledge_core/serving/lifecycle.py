@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from knowledge_core.serving.connections import Connections, Identity
 from knowledge_core.serving.dialling import config_digest
 from knowledge_core.serving.doors import PORT, Doors
 from knowledge_core.serving.local_socket import unlink
+from knowledge_core.serving.watchdog import answer, tell_of_former_end, watched
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,9 @@ def run_owner(
     config_sha = config_digest(home, config_file)
     engine = Engine(home, load_config(home, config_file), lock=lock)
     try:
-        anyio.run(_Owner(engine, lock, listener, address, config_sha).run)
+        tell_of_former_end(engine)
+        with watched(home, engine.config.owner.unresponsive_seconds, lambda: bool(engine.jobs.running())) as beat:
+            anyio.run(_Owner(engine, lock, listener, address, config_sha, beat).run)
     finally:
         engine.close()
         log.info("ended")
@@ -55,10 +59,16 @@ def run_owner(
 
 class _Owner:
     def __init__(
-        self, engine: Engine, lock: OwnerLock, listener: socket.socket, address: dict[str, Any], config_sha: str
+        self,
+        engine: Engine,
+        lock: OwnerLock,
+        listener: socket.socket,
+        address: dict[str, Any],
+        config_sha: str,
+        beat: Callable[[], None],
     ) -> None:
         self._engine, self._lock, self._listener, self._address = engine, lock, listener, address
-        self._config_sha = config_sha
+        self._config_sha, self._beat = config_sha, beat
         self._idle = 60.0 * engine.config.owner.idle_minutes
         self._started = time.time()
         self._package = Path(knowledge_core.__file__)
@@ -77,6 +87,7 @@ class _Owner:
         log.info("owner of %s, process %d, version %s", self._engine.home, os.getpid(), __version__)
         resume_jobs(self._engine)
         async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answer, self._beat, self._engine.config.owner.unresponsive_seconds)
             tasks.start_soon(self._watch)
             tasks.start_soon(self._heed_signals)
             tasks.start_soon(self._doors.run)

@@ -69,7 +69,12 @@ class PrivateRequests(Extension):
             )
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
         jobs = [
-            {"id": job.id, "state": job.state, "message": job.error if job.state == "failed" else job.progress.told()}
+            {
+                "id": job.id,
+                "state": job.state,
+                "message": job.error if job.state == "failed" else job.progress.told(),
+                "error": job.error,
+            }
             for job in known_jobs(engine)[:20]
         ]
         return {

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -23,6 +23,7 @@ from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.index_job import resume_jobs
 from knowledge_core.serving.application import application
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
+from knowledge_core.serving.watchdog import answer, tell_of_former_end, watched
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +44,21 @@ def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ())
             engine.roots.add(Path(root))
         except KnowledgeCoreError as error:
             log.warning("%s", error)
+    tell_of_former_end(engine)
     resume_jobs(engine)
     try:
-        anyio.run(_serve, engine)
+        with watched(home, config.owner.unresponsive_seconds, lambda: bool(engine.jobs.running())) as beat:
+            anyio.run(_serve, engine, beat)
     finally:
         engine.close()
 
 
-async def _serve(engine: Engine) -> None:
+async def _serve(engine: Engine, beat: Callable[[], None]) -> None:
     server = application(engine).low_level()
     current_connection.set(ConnectionState("stdio", "host"))
-    async with stdio_server() as (incoming, outgoing):
+    async with stdio_server() as (incoming, outgoing), anyio.create_task_group() as tasks:
         # Inside: the transport has taken the real stdout, and what anything else prints must not follow it there.
         with contextlib.redirect_stdout(sys.stderr):
+            tasks.start_soon(answer, beat, engine.config.owner.unresponsive_seconds)
             await server.run(incoming, outgoing, server.create_initialization_options())
+            tasks.cancel_scope.cancel()

@@ -110,7 +110,7 @@ class Collection:
         self._guard = threading.Lock()
         self._filters = EvaluatedFilters()
         self._derived = Derived(store, self.contract, self._writing, self._swap)
-        store.jobs.interrupt_running()
+        self.cut_off = store.jobs.interrupt_running()  # ids of the jobs that a dead process left running
         self._derived.follow()
         self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
@@ -332,6 +332,12 @@ class Collection:
         with self._writing:
             self._refuse_if_closed()
             return self._store.jobs.resume(id)
+
+    def blame_job(self, id: str) -> int:
+        """Record that a process which worked on a job got stuck; return how many have."""
+        with self._writing:
+            self._refuse_if_closed()
+            return self._store.jobs.blame(id)
 
     def finish_job(self, id: str, state: str, report: str | None) -> None:
         """Record how a job ended. report: None leaves what its own writes said last."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.storage.filters import Condition, parse
+from knowledge_core.storage.filters import Condition, check_bounds, parse
 from knowledge_core.storage.record_snapshot import RecordSnapshot
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Allowed
@@ -71,7 +71,8 @@ class EvaluatedFilters:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        name = json.dumps(filter, sort_keys=True, default=repr)
+        check_bounds(filter)
+        name = json.dumps(filter, sort_keys=True)
         known, generation = self._kept.get(name), record.generation
         if known is not None and known.generation == generation:
             return known.allowed

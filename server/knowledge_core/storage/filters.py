@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_core.errors import InvalidFilter
+from knowledge_core.near_names import near_names
 
 BUILT_IN = ("id", "title", "uri", "source")
 COMPARISONS = {"$eq": "=", "$ne": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 OPERATORS = (*COMPARISONS, "$in", "$nin", "$exists", "$glob", "$and", "$or", "$not")
 DEEPEST = 8
+_DEEPEST_VALUE = (
+    4 * DEEPEST
+)  # objects and lists within each other; what is deeper is refused before it is looked through
 LONGEST_LIST = 1_000
 LARGEST = 64_000  # characters of the filter as JSON
 MOST = 256  # conditions; SQLite refuses expressions nested 1,000 deep, and joins n of them n deep
@@ -46,15 +50,34 @@ def parse(filter: Mapping[str, Any] | None, fields: Sequence[str]) -> Condition:
     """
     if not filter:
         return EVERYTHING
-    try:
-        size = len(json.dumps(filter, allow_nan=False))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidFilter(f"The filter is not plain JSON: {error}.") from None
-    if size > LARGEST:
-        raise InvalidFilter(f"The filter is {size} characters long; {LARGEST} are the most.")
+    check_bounds(filter)
     if _conditions(filter) > MOST:
         raise InvalidFilter(f"The filter has more than {MOST} conditions; list values with $in instead of $or.")
     return _all_of(filter, fields, 1)
+
+
+def check_bounds(filter: Mapping[str, Any] | None) -> None:
+    """Refuse what is too deep or too large to be looked through, or no JSON; to be called before anything else.
+
+    Raises:
+        InvalidFilter: says which bound.
+    """
+    if _deeper_than(filter, _DEEPEST_VALUE):
+        raise InvalidFilter(f"The filter is nested more than {DEEPEST} deep; write it flatter.")
+    try:
+        size = len(json.dumps(filter, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InvalidFilter(f"The filter is not plain JSON: {error}.") from None
+    if size > LARGEST:
+        raise InvalidFilter(f"The filter is {size} characters long; {LARGEST} are the most.")
+
+
+def _deeper_than(value: Any, depth: int) -> bool:
+    if not isinstance(value, Mapping | list):
+        return False
+    return depth == 0 or any(
+        _deeper_than(each, depth - 1) for each in (value.values() if isinstance(value, Mapping) else value)
+    )
 
 
 def _conditions(filter: Any) -> int:
@@ -104,6 +127,9 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
             raise InvalidFilter(
                 f'$glob takes a pattern like "docs/*" of at most {LONGEST_GLOB} characters; found {_shown(operand)}.'
             )
+        if _open_bracket(operand):
+            raise InvalidFilter(f"$glob {_shown(operand)} has a [ without its ]; [[] stands for the character itself.")
+        # SQLite tries no star anew once a later one has failed: its time grows with pattern times value.
         return field.any("e.type = 'text' AND e.value GLOB ?", operand)
     if operator == "$not":
         if not isinstance(operand, Mapping) or not operand:
@@ -113,6 +139,17 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
         inner = _joined("AND", [_operation(field, each, value, depth + 1) for each, value in operand.items()])
         return Condition(f"NOT ({inner.sql})", inner.parameters)
     raise InvalidFilter(_unknown_operator(operator))
+
+
+def _open_bracket(pattern: str) -> bool:
+    """Say whether a set of characters does not end: a bracket right after its beginning belongs to it."""
+    at = pattern.find("[")
+    while at >= 0:
+        end = pattern.find("]", at + 2 + (pattern[at + 1 : at + 2] == "^"))
+        if end < 0:
+            return True
+        at = pattern.find("[", end)
+    return False
 
 
 # By the decoded key, not by a path: SQLite compares a path with the key as it is escaped in the JSON, so that names with
@@ -202,7 +239,7 @@ def _joined(word: str, conditions: Sequence[Condition]) -> Condition:
 
 def _unknown_field(name: str, fields: Sequence[str]) -> str:
     known = [*BUILT_IN, *fields]
-    close = difflib.get_close_matches(name, known, n=1)
+    close = near_names(name, known, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     more = f" and {len(known) - 40} more" if len(known) > 40 else ""
     return f"No document has a field {name!r}.{hint} There are: {', '.join(known[:40])}{more}."

@@ -10,6 +10,7 @@ from knowledge_core.storage.sqlite import transaction, translated
 from knowledge_core.storage.values import Change, JobRecord, PlanRow
 
 KEPT = 50  # ended jobs that a collection remembers with their reports; each is a few kB at most
+_STUCK = "stuck:"  # before a job's id, in the table of single values: how many processes got stuck over it
 
 
 class JobTable:
@@ -62,16 +63,29 @@ class JobTable:
                 self._connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (id,))
                 return
             self._connection.execute("DELETE FROM plan WHERE job = ?", (id,))
+            self._connection.execute("DELETE FROM meta WHERE name = ?", (_STUCK + id,))
             self._connection.execute(
                 "DELETE FROM jobs WHERE state NOT IN ('running', 'interrupted') AND id NOT IN ("
                 "SELECT id FROM jobs WHERE state NOT IN ('running', 'interrupted') ORDER BY updated DESC LIMIT ?)",
                 (KEPT,),
             )
 
-    def interrupt_running(self) -> None:
-        """Mark what a dead process left running."""
+    def interrupt_running(self) -> frozenset[str]:
+        """Mark what a dead process left running; return the jobs' ids."""
         with transaction(self._connection, self._name):
-            self._connection.execute("UPDATE jobs SET state = 'interrupted' WHERE state = 'running'")
+            rows = self._connection.execute(
+                "UPDATE jobs SET state = 'interrupted' WHERE state = 'running' RETURNING id"
+            ).fetchall()
+        return frozenset(id for (id,) in rows)
+
+    def blame(self, id: str) -> int:
+        """Note that a process which worked on a job got stuck; return how many have."""
+        with transaction(self._connection, self._name):
+            row = self._connection.execute(
+                "INSERT INTO meta VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                (_STUCK + id,),
+            ).fetchone()
+        return int(row[0])
 
     def all(self) -> list[JobRecord]:
         """Return all recorded jobs, newest first."""

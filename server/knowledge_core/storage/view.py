@@ -6,7 +6,6 @@ Several threads may use one view.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.errors import DocumentNotFound
+from knowledge_core.near_names import near_names
 from knowledge_core.storage.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.filters import parse
 from knowledge_core.storage.giving_way import giving_way
@@ -302,7 +302,7 @@ class View:
 
     def _not_found(self, id: str) -> str:
         ids = [row[0] for row in self._record.rows("SELECT id FROM documents ORDER BY id LIMIT ?", (IDS_FOR_HINTS,))]
-        close = difflib.get_close_matches(id, ids, n=3)
+        close = near_names(id, ids, 3)
         hint = (
             f" Did you mean {' or '.join(map(repr, close))}?" if close else " `list_documents` shows those there are."
         )
