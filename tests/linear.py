@@ -9,14 +9,14 @@ FLOOR = 0.02  # seconds of the processor: below, start-up and chance outweigh th
 SLACK = 3.0  # eight times the input may take 24 times as long; work that grows with the square takes 64 times
 
 
-def grows_linearly(work: Callable[[int], object], size: int, *, times: int = 8) -> None:
+def grows_linearly(work: Callable[[int], object], size: int, *, times: int = 8, floor: float = FLOOR) -> None:
     """Fail if `work` on `times` the size takes more than `times` as long, with much room for a busy machine."""
-    large = _least(work, times * size, enough=FLOOR)
-    if large < FLOOR:
+    large = _least(work, times * size, enough=floor)
+    if large < floor:
         return
-    small = max(_least(work, size, enough=0.0), FLOOR / times)
+    small = max(_least(work, size, enough=0.0), floor / times)
     if large > SLACK * times * small:  # once more, by then everything is loaded
-        large, small = _least(work, times * size), max(_least(work, size), FLOOR / times)
+        large, small = _least(work, times * size), max(_least(work, size), floor / times)
     assert large <= SLACK * times * small, f"{size}: {small:.4f} s, {times * size}: {large:.4f} s"
 
 
