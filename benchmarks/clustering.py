@@ -43,6 +43,7 @@ class CachedEmbedder:
                 if {"digests", "vectors"} <= set(kept.files) and kept["vectors"].shape[1:] == (384,):
                     self._known.update(zip(kept["digests"].tolist(), kept["vectors"], strict=True))
         self.contract = self.static_contract = self._inner.contract
+        self.engine, self.sizes = self._inner.engine, self._inner.sizes
         self.loaded = True
 
     def embed(self, texts, task, titles=None) -> Vectors:

@@ -75,6 +75,14 @@ class CachedEmbedder:
         return self.contract
 
     @property
+    def engine(self) -> str:
+        return self._inner.engine
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self._inner.sizes
+
+    @property
     def loaded(self) -> bool:
         return self._inner.loaded
 

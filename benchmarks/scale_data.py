@@ -230,6 +230,7 @@ class Precomputed:
 
     def __init__(self, contract: EmbeddingContract, questions: Sequence[str], asked: Vectors) -> None:
         self.contract = self.static_contract = contract
+        self.engine, self.sizes = "", (contract.dimensions,)
         self._known = dict(zip(questions, asked, strict=True))
 
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:

@@ -44,6 +44,7 @@ class AroundEmbedder:
     def __init__(self, inner: Embedder, anchors: Vectors, queries: dict[str, np.ndarray]) -> None:
         self._inner, self._anchors, self._queries = inner, anchors, queries
         self.contract = self.static_contract = inner.contract
+        self.engine, self.sizes = inner.engine, inner.sizes
         self.loaded = True
 
     def embed(self, texts, task, titles=None):

@@ -28,6 +28,8 @@ class HashEmbedder:
             self.static_contract, probe=np.stack([_vector(text, dimensions) for text in PROBE_TEXTS])
         )
         self.loaded = True
+        self.engine = ""
+        self.sizes: tuple[int, ...] = (dimensions,)
         self.embedded: list[str] = []
         self.documents: list[str] = []  # of these, what was embedded as documents
 

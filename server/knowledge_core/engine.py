@@ -327,7 +327,7 @@ class Engine:
         """Return what runs each loaded model, as "packed bfloat16"; "" where that is not told (an endpoint)."""
         with self._guard:
             held = [each for each in self._embedders.values() if each.loaded]
-        return {each.static_contract.model: getattr(each, "engine", "") for each in held}
+        return {each.static_contract.model: each.engine for each in held}
 
     def model_notice(self) -> str:
         """Return what a user should know about which model is used; "" if nothing."""

@@ -135,6 +135,7 @@ async def test_a_named_file_of_another_format_needs_no_model_to_be_refused(home,
             from hash_embedder import HashEmbedder
 
             self.static_contract = HashEmbedder().static_contract
+            self.engine, self.sizes = "", HashEmbedder().sizes
             self.loaded = False
 
         @property

@@ -23,6 +23,7 @@ class SlowlyLoaded:
     def __init__(self) -> None:
         self._inner = HashEmbedder()
         self.static_contract = self._inner.static_contract
+        self.engine, self.sizes = self._inner.engine, self._inner.sizes
         self.loaded = False
         self.wanted, self.gate = threading.Event(), threading.Event()
 

@@ -57,6 +57,28 @@ MINILM_PROMPTS: Final[Mapping[str, str]] = {
 _SLOT = re.compile(r"\{(text|title)\}")
 
 
+MATRYOSHKA = (768, 512, 256, 128)
+"""The dimensions that the EmbeddingGemma family was trained to be cut to (its model cards)."""
+
+
+def sizes_of(dimensions: int, *, matryoshka: bool) -> tuple[int, ...]:
+    """Return the dimensions that a model's vectors may have, its full ones first.
+
+    >>> sizes_of(768, matryoshka=True), sizes_of(768, matryoshka=False)
+    ((768, 512, 256, 128), (768,))
+    """
+    return (dimensions, *(size for size in MATRYOSHKA if matryoshka and size < dimensions))
+
+
+def up_to(dimensions: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return those that vectors of these dimensions may be cut to, their own first.
+
+    >>> up_to(512, (768, 512, 256, 128))
+    (512, 256, 128)
+    """
+    return tuple(size for size in sizes if size <= dimensions)
+
+
 @dataclass(frozen=True)
 class EmbeddingContract:
     """What two vectors must share to be compared. Equal by value, probe and weights aside.

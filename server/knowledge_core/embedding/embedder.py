@@ -27,6 +27,16 @@ class Embedder(Protocol):
         """Say whether the model is in memory."""
         ...
 
+    @property
+    def engine(self) -> str:
+        """Return what computes, as "packed bfloat16"; "" where that is not told, or not yet."""
+        ...
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Return the dimensions that its vectors may be cut to, its own first; never loads the model."""
+        ...
+
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
         """Return one vector a text, in the order given: (n, dim) float32, norm 1, finite.
 

@@ -21,7 +21,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from knowledge_core.embedding.batching import halving, pack
-from knowledge_core.embedding.contract import PROBE_TEXTS, EmbeddingContract
+from knowledge_core.embedding.contract import PROBE_TEXTS, EmbeddingContract, up_to
 from knowledge_core.embedding.lanes import Lanes
 from knowledge_core.embedding.models import Model
 from knowledge_core.embedding.packaged import WEIGHTS_SHA256, verify
@@ -117,6 +117,11 @@ class LocalEmbedder:
     def engine(self) -> str:
         """Return what computes and in which precision, as "packed bfloat16"; "" until the model is loaded."""
         return self._runner.engine if self._runner else ""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `Embedder.sizes`."""
+        return up_to(self.static_contract.dimensions, self.model.sizes)
 
     @property
     def engine_reason(self) -> str:

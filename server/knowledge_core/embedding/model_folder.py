@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
-from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.embedding.contract import EmbeddingContract, sizes_of
 from knowledge_core.embedding.prompts import templates
 from knowledge_core.embedding.safetensors_headers import WEIGHTS, few, file_problem, problems, stored
 from knowledge_core.errors import ModelUnavailable
@@ -49,7 +49,6 @@ _LENGTH_FILES: Final = tuple(
 _LENGTH_KEYS: Final = ("max_seq_length", "model_max_length")
 """Under which names those settings have the longest input."""
 
-MATRYOSHKA: Final = (768, 512, 256, 128)  # the sizes that the EmbeddingGemma family was trained to be cut to
 _TOKENIZER: Final = "tokenizer.json"
 _DECIDING: Final = (".json", ".safetensors")  # endings of the files that decide a model's vectors
 
@@ -86,9 +85,7 @@ class Model:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Return the dimensions that its vectors can have, largest first."""
-        if self.family == "gemma":
-            return (self.dimensions, *(size for size in MATRYOSHKA if size < self.dimensions))
-        return (self.dimensions,)
+        return sizes_of(self.dimensions, matryoshka=self.family == "gemma")
 
     @property
     def bytes(self) -> int:

@@ -38,8 +38,13 @@ class QueryCache:
 
     @property
     def engine(self) -> str:
-        """Return what computes; "" where that is not told."""
-        return str(getattr(self._inner, "engine", ""))
+        """See `Embedder.engine`."""
+        return self._inner.engine
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `Embedder.sizes`."""
+        return self._inner.sizes
 
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
         """See `Embedder.embed`."""

@@ -24,9 +24,16 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.embedding.contract import GEMMA_PROMPTS, MINILM_PROMPTS, PROBE_TEXTS, SAME, EmbeddingContract
+from knowledge_core.embedding.contract import (
+    GEMMA_PROMPTS,
+    MINILM_PROMPTS,
+    PROBE_TEXTS,
+    SAME,
+    EmbeddingContract,
+    sizes_of,
+    up_to,
+)
 from knowledge_core.embedding.endpoint import Endpoint, EndpointRefused
-from knowledge_core.embedding.model_folder import MATRYOSHKA
 from knowledge_core.embedding.tokens import clean
 from knowledge_core.errors import ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task, Vectors
@@ -73,8 +80,7 @@ class RemoteModel:
     @property
     def sizes(self) -> tuple[int, ...]:
         """Return the dimensions that its vectors can have, largest first."""
-        shorter = MATRYOSHKA if self.gemma else ()
-        return (self.dimensions, *(size for size in shorter if size < self.dimensions))
+        return sizes_of(self.dimensions, matryoshka=self.gemma)
 
 
 def is_remote(name: str) -> bool:
@@ -113,6 +119,16 @@ class RemoteEmbedder:
         self._form = "base64"  # exact, and a third of the bytes; "float" once the endpoint refused it
         self._bulk = threading.BoundedSemaphore(model.concurrency)
         self._urgent = threading.BoundedSemaphore(model.concurrency)
+
+    @property
+    def engine(self) -> str:
+        """See `Embedder.engine`: an endpoint does not tell."""
+        return ""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `Embedder.sizes`."""
+        return up_to(self.static_contract.dimensions, self.model.sizes)
 
     @property
     def loaded(self) -> bool:

@@ -96,6 +96,5 @@ def _tried(embedder: Embedder) -> str:
         raise ModelUnavailable(
             f"{contract.model} does not give the same proper vector for a text each time. Run `kcore stop`, then try again."
         )
-    engine = str(getattr(embedder, "engine", ""))
-    by = f", run by {engine}" if engine else ""
+    by = f", run by {embedder.engine}" if embedder.engine else ""
     return f"{contract.model} works: it embeds texts in {contract.dimensions} dimensions{by}."

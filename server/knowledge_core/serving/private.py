@@ -145,7 +145,7 @@ class PrivateRequests(Extension):
         read = [clean_text(text) for text in texts]
         titles = [clean_text(title)] * len(read) if title else None
         made = embedder.embed(read, Task(task), titles)
-        vectors = made if dimensions is None else shortened(made, dimensions)
+        vectors = made if dimensions is None else shortened(made, dimensions, embedder)
         unread = cut(embedder, read, Task(task), titles)
         return {
             "model": embedder.static_contract.model, "dimensions": int(vectors.shape[1]),

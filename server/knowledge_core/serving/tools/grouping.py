@@ -12,6 +12,7 @@ from pydantic import Field
 
 from knowledge_core.choosing import embedder_for_texts, passed_over, working_embedder
 from knowledge_core.clustering import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
+from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
@@ -116,7 +117,7 @@ def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         read = [clean_text(text) for text in texts]
         made = embedder.embed(read, Task(task))
         unread = str(cut(embedder, read, Task(task)))
-        vectors = made if dimensions is None else shortened(made, dimensions)
+        vectors = made if dimensions is None else shortened(made, dimensions, embedder)
         result = EmbedResult(
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
@@ -142,16 +143,14 @@ def _refuse_too_much(count: int, size: int, output: str, encoding: str) -> None:
         )
 
 
-def shortened(vectors: Vectors, dimensions: int) -> Vectors:
+def shortened(vectors: Vectors, dimensions: int, embedder: Embedder) -> Vectors:
     """Return the first `dimensions` numbers of every vector, scaled back to norm 1 (Matryoshka).
 
     Raises:
         InvalidInput: the model was not trained for that, or has no more dimensions than that.
     """
-    full = vectors.shape[1]
-    allowed = [size for size in (768, 512, 256, 128) if size <= full] if full == 768 else [full]
-    if dimensions not in allowed:
-        raise InvalidInput(f"dimensions is {dimensions}; this model gives {', '.join(map(str, allowed))}.")
+    if dimensions not in embedder.sizes:
+        raise InvalidInput(f"dimensions is {dimensions}; this model gives {', '.join(map(str, embedder.sizes))}.")
     cut = vectors[:, :dimensions]
     return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), np.float32)
 
