@@ -30,7 +30,12 @@ async def embedded(home, *, trained, own=None, **arguments):
         async with Client(application(engine)) as client:
             done = await client.call_tool("index", {"documents": NOTES})
             assert not done.is_error, text_of(done)
-            wanted = {"texts": [" ".join(map(str, range(99)))], "output": "vectors", "collection": "default", **arguments}
+            wanted = {
+                "texts": [" ".join(map(str, range(99)))],
+                "output": "vectors",
+                "collection": "default",
+                **arguments,
+            }
             return await client.call_tool("embed", wanted)
 
 

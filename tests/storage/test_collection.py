@@ -372,6 +372,37 @@ def test_closing_does_not_wait_for_a_reader(shelf):
         shelf.write(Change(remove=["a"]))
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda shelf: shelf.missing(["ab" * 32]),
+        lambda shelf: shelf.states("notes"),
+        lambda shelf: shelf.sources(),
+        lambda shelf: shelf.stored_state("a"),
+        lambda shelf: shelf.jobs(),
+        lambda shelf: shelf.plan("job"),
+        lambda shelf: shelf.inline("job", "a"),
+        lambda shelf: shelf.adopt_sources([], [], {}),
+        lambda shelf: shelf.resume_job("job"),
+        lambda shelf: shelf.blame_job("job"),
+        lambda shelf: shelf.finish_job("job", "done", None),
+        lambda shelf: shelf.set_probe(shelf.contract),
+        lambda shelf: shelf.switch_contract(),
+        lambda shelf: shelf.check(),
+        lambda shelf: shelf.reembedding.contract(),
+        lambda shelf: shelf.reembedding.begin(shelf.contract),
+        lambda shelf: shelf.reembedding.left(),
+        lambda shelf: shelf.reembedding.waiting(100),
+        lambda shelf: shelf.reembedding.missing(["ab" * 32]),
+        lambda shelf: shelf.reembedding.discard(),
+    ],
+)
+def test_whatever_is_asked_of_a_closed_collection_says_that_it_was_closed(shelf, call):
+    shelf.close()
+    with pytest.raises(CollectionNotFound, match="was closed or deleted meanwhile"):
+        call(shelf)
+
+
 def test_a_record_that_is_no_database_is_a_clear_error(shelf):
     shelf.close()
     (shelf.folder / "documents.db").write_bytes(b"not a database" * 1000)

@@ -114,7 +114,7 @@ class Collection:
         self._derived.follow()
         self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
-        self.reembedding = store.reembedding(self._writing, self._publish)
+        self.reembedding = store.reembedding(self._alone, self._publish)
 
     @classmethod
     def create(cls, folder: Path, name: str, contract: EmbeddingContract) -> Collection:
@@ -166,6 +166,17 @@ class Collection:
 
     _closed = False
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other writers out until the end of the block; whoever speaks to the record's writing connection is in one.
+
+        Raises:
+            CollectionNotFound: the collection was closed.
+        """
+        with self._writing:
+            self._refuse_if_closed()
+            yield
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     @contextmanager
@@ -185,7 +196,7 @@ class Collection:
 
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts (`text_digest`) have no vector yet."""
-        with self._writing:
+        with self._alone():
             return self._store.missing(digests)
 
     def stored_state(self, id: str) -> FileState | None:
@@ -195,30 +206,27 @@ class Collection:
 
     def states(self, source: str) -> dict[str, FileState]:
         """Return what is remembered of a source's documents, by id."""
-        with self._writing:
+        with self._alone():
             return self._store.states(source)
 
     def sources(self) -> list[Source]:
         """Return the folders that were indexed."""
-        with self._writing:
+        with self._alone():
             return self._store.sources()
 
     def jobs(self) -> list[JobRecord]:
         """Return the recorded jobs, newest first: those that have not ended, and the latest that have."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             return self._store.jobs.all()
 
     def plan(self, job: str) -> list[PlanRow]:
         """Return what a job has to settle, in order; inline documents without their text."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             return self._store.jobs.plan(job)
 
     def inline(self, job: str, document: str) -> str | None:
         """Return the JSON of a document that a job was given by its text; None once it is settled."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             return self._store.jobs.inline(job, document)
 
     # -- writing ---------------------------------------------------------------------------------------------------
@@ -233,8 +241,7 @@ class Collection:
                 transaction, all of it, and searches find it once the next write or opening could catch up.
             InvalidInput: a vector is broken or lacking, a document comes twice; nothing was stored.
         """
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             written = self._store.write(change, self.contract)
             self._derived.take(written)
             self._publish()
@@ -253,15 +260,13 @@ class Collection:
         Raises:
             InvalidInput: a new id is another document's; nothing was changed.
         """
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             self._store.adopt(sources, absorbed, renames)
             self._publish()
 
     def set_probe(self, contract: EmbeddingContract) -> None:
         """Complete the contract by the probe of a model that was loaded for it for the first time."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             if self.contract.probe is not None or self.contract != contract:
                 return  # another thread was first, or the collection has moved to another model meanwhile
             self._store.set_contract(contract)
@@ -270,8 +275,7 @@ class Collection:
 
     def pin(self, contract: EmbeddingContract) -> None:
         """Take another contract, as long as no model was ever loaded for the present one: there are no vectors yet."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             if self.contract.probe is not None:
                 return  # another thread was first
             self._store.set_contract(contract)
@@ -289,8 +293,7 @@ class Collection:
             ContractMismatch: not every document is made yet; nothing was changed.
             StorageError: the disk refused; either nothing was changed, or all, and the next write or opening shows it.
         """
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             self.contract = self.reembedding.switch()
             self._derived.close()
             self._derived = Derived(self._store, self.contract, self._writing, self._swap)
@@ -303,8 +306,7 @@ class Collection:
 
         under: the contract that it was measured under; of another one than now it says nothing, and is let go.
         """
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             if self.contract != under:
                 return
             self._store.set_calibration(calibration)
@@ -312,8 +314,7 @@ class Collection:
 
     def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
         """Record a job before it begins, with the documents that it brings: from now on they are known and kept."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             self._store.jobs.start(job, rows)
             self._publish()
 
@@ -322,27 +323,23 @@ class Collection:
 
         supersedes: beginnings of document ids; files that an older, interrupted job left waiting there are forgotten.
         """
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             self._store.jobs.extend(id, rows, report, supersedes)
             self._publish()
 
     def resume_job(self, id: str) -> int:
         """Record that an interrupted job goes on; return which attempt this is, not counting those that ended in order."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             return self._store.jobs.resume(id)
 
     def blame_job(self, id: str) -> int:
         """Record that a process which worked on a job got stuck; return how many have."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             return self._store.jobs.blame(id)
 
     def finish_job(self, id: str, state: str, report: str | None) -> None:
         """Record how a job ended. report: None leaves what its own writes said last."""
-        with self._writing:
-            self._refuse_if_closed()
+        with self._alone():
             self._store.jobs.finish(id, state, report)
             self._publish()
 
@@ -350,7 +347,7 @@ class Collection:
 
     def check(self, *, repair: bool = False) -> list[Finding]:
         """Verify the record and what is derived from it, key by key; `repair` rebuilds what is derived."""
-        with self._writing:
+        with self._alone():
             findings = self._checked()
             if not repair or all(finding.level == "ok" for finding in findings):
                 return findings

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +22,7 @@ from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.job_table import JobTable
 from knowledge_core.storage.migrations import migrate
 from knowledge_core.storage.record_log import Log
-from knowledge_core.storage.reembedding import Reembedding
+from knowledge_core.storage.reembedding import Alone, Reembedding
 from knowledge_core.storage.sqlite import FILE, connect, stored_form, transaction, translated, unit
 from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source, text_digest
 from knowledge_core.types import Document, Task, Vectors, titled
@@ -53,9 +52,9 @@ class DocumentStore:
         self.jobs = JobTable(self._connection, name)
         self.log = Log(self._connection, name)
 
-    def reembedding(self, lock: threading.RLock, written: Callable[[], None]) -> Reembedding:
+    def reembedding(self, alone: Alone, written: Callable[[], None]) -> Reembedding:
         """Return the tables of a change of contract; see there."""
-        return Reembedding(self._connection, self._name, lock, written)
+        return Reembedding(self._connection, self._name, alone, written)
 
     def close(self) -> None:
         """Let go of the file. SQLite moves the write-ahead log into it, unless someone still reads there."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import numpy.typing as npt
@@ -41,20 +41,22 @@ _TABLES = (
 _NAMES = ("next_done", "next_chunks", "next_vectors", "next_contract")
 
 
-class Reembedding:
-    """The tables of a change of contract, on the record's writing connection. Every call takes the collection's lock.
+Alone = Callable[[], AbstractContextManager[None]]
 
-    written: called after each write, under the lock: readers are renewed, so that the write-ahead log stays short.
+
+class Reembedding:
+    """The tables of a change of contract, on the record's writing connection.
+
+    alone: keeps the collection's other writers out, or raises CollectionNotFound where it was closed; every call is in one.
+    written: called after each write, in there: readers are renewed, so that the write-ahead log stays short.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, name: str, lock: threading.RLock, written: Callable[[], None]
-    ) -> None:
-        self._connection, self._name, self._lock, self._written = connection, name, lock, written
+    def __init__(self, connection: sqlite3.Connection, name: str, alone: Alone, written: Callable[[], None]) -> None:
+        self._connection, self._name, self._alone, self._written = connection, name, alone, written
 
     def contract(self) -> EmbeddingContract | None:
         """Return the contract that is being moved to; None while nothing is."""
-        with self._lock, translated(self._name):
+        with self._alone(), translated(self._name):
             there = self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'next_contract'").fetchone()
             row = self._connection.execute("SELECT contract FROM next_contract").fetchone() if there else None
         return None if row is None else EmbeddingContract.from_json(row[0])
@@ -67,7 +69,7 @@ class Reembedding:
         there = self.contract()
         if there is not None and there.model == contract.model and not there.differences(contract):
             return
-        with self._lock, transaction(self._connection, self._name):
+        with self._alone(), transaction(self._connection, self._name):
             self._drop()
             for statement in _TABLES:
                 self._connection.execute(statement)
@@ -81,7 +83,7 @@ class Reembedding:
 
     def discard(self) -> bool:
         """Drop what was made; say whether there was anything."""
-        with self._lock:
+        with self._alone():
             there = self.contract() is not None
             with transaction(self._connection, self._name):
                 self._drop()
@@ -90,7 +92,7 @@ class Reembedding:
 
     def left(self) -> int:
         """Return how many documents are left to be made."""
-        with self._lock, translated(self._name):
+        with self._alone(), translated(self._name):
             (count,) = self._connection.execute(
                 "SELECT count(*) FROM documents WHERE number NOT IN (SELECT document FROM next_done)"
             ).fetchone()
@@ -100,7 +102,7 @@ class Reembedding:
         """Return the next documents that are left, in order, about as many as `characters` of text, and one at least."""
         found: list[Waiting] = []
         size = 0
-        with self._lock, translated(self._name):
+        with self._alone(), translated(self._name):
             rows = self._connection.execute(
                 "SELECT number, id, text, title, uri, metadata, media_type, pages FROM documents "
                 "WHERE number NOT IN (SELECT document FROM next_done) ORDER BY number"
@@ -116,7 +118,7 @@ class Reembedding:
 
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts have no vector yet."""
-        with self._lock, translated(self._name):
+        with self._alone(), translated(self._name):
             there = {
                 digest
                 for digest in giving_way(digests)
@@ -139,7 +141,7 @@ class Reembedding:
             StorageError: the disk refused; nothing was written.
         """
         stored = {bytes.fromhex(digest): stored_form(vector) for digest, vector in vectors.items()}
-        with self._lock, transaction(self._connection, self._name):
+        with self._alone(), transaction(self._connection, self._name):
             self._connection.executemany(
                 "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
                 giving_way(stored.items()),
@@ -163,7 +165,7 @@ class Reembedding:
         contract = self.contract()
         if contract is None or self.left():
             raise ContractMismatch(f"Collection {self._name!r} is not wholly embedded under the other contract yet.")
-        with self._lock, transaction(self._connection, self._name):
+        with self._alone(), transaction(self._connection, self._name):
             self._connection.execute("DELETE FROM next_vectors WHERE key NOT IN (SELECT key FROM next_chunks)")
             for table in ("chunks", "vectors"):  # in this order: chunks refer to vectors
                 self._connection.execute(f"DROP TABLE {table}")
