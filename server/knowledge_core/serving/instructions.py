@@ -15,6 +15,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.ingestion.formats import KNOWN_SUFFIXES
 from knowledge_core.serving.tools.pages import brief, listed
 from knowledge_core.storage.overview import Overview
 
@@ -84,7 +85,8 @@ def _line(engine: Engine, name: str) -> str:
 
 
 def _kinds(about: Overview) -> str:
-    named = sorted((each for each in about.kinds.items() if each[0]), key=lambda each: (-each[1], each[0]))[:MOST_KINDS]
+    known = (each for each in about.kinds.items() if each[0] in KNOWN_SUFFIXES)
+    named = sorted(known, key=lambda each: (-each[1], each[0]))[:MOST_KINDS]
     other = about.documents - sum(count for _, count in named)
     shown = [f"{count} {suffix}" for suffix, count in named] + ([f"{other} other"] if other else [])
     return f" ({', '.join(shown)})" if named else ""

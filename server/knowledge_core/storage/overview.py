@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from knowledge_core.errors import CollectionNotFound
-from knowledge_core.ingestion.formats import KNOWN_SUFFIXES
 from knowledge_core.storage.sqlite import FILE, connect, translated
 
+MOST_KINDS = 50
 MOST_COUNTED = 200_000  # documents whose kinds are counted; 100,000 take 0.1 s
 NEWEST = "SELECT indexed_at FROM documents ORDER BY number DESC LIMIT 1"
 """SQL: when a document was last indexed. Numbers only grow, so nothing else has to be read."""
@@ -27,8 +27,8 @@ NEWEST = "SELECT indexed_at FROM documents ORDER BY number DESC LIMIT 1"
 class Overview:
     """sources: names of the folders it was indexed from. newest: when a document was last indexed, ISO 8601, UTC.
 
-    kinds: number of documents by the suffix of their ids (".md"), "" for what none says; empty where there are too many
-    to count.
+    kinds: number of documents by the suffix of their ids (".md"), the 50 most frequent; empty where there are too many to
+    count. Any end of an id is one here: which of them tell a kind is for others to say.
     """
 
     documents: int
@@ -74,8 +74,4 @@ class Overviews:
 
 
 def _kinds(ids: list[str]) -> dict[str, int]:
-    suffixes = Counter(PurePath(id[-16:]).suffix.lower() for id in ids)
-    kinds: Counter[str] = Counter()
-    for suffix, count in suffixes.items():
-        kinds[suffix if suffix in KNOWN_SUFFIXES else ""] += count
-    return dict(kinds)
+    return dict(Counter(PurePath(id[-16:]).suffix.lower() for id in ids).most_common(MOST_KINDS))
