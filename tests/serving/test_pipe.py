@@ -103,8 +103,17 @@ def test_a_host_cannot_make_the_requests_of_the_command_line(pipe):
         (b"[" * 50_000 + b"\n", -32700, None),
         (b"[]\n", -32600, None),
         (b'{"id": 11, "method": 3}\n', -32600, 11),
+        (b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": [1]}\n', -32600, None),
     ],
-    ids=["half JSON", "not UTF-8", "not UTF-8 in a string", "absurdly nested", "a list", "no JSON-RPC"],
+    ids=[
+        "half JSON",
+        "not UTF-8",
+        "not UTF-8 in a string",
+        "absurdly nested",
+        "a list",
+        "no JSON-RPC",
+        "parameters in a list",
+    ],
 )
 def test_what_is_no_message_is_answered_with_an_error_and_the_connection_goes_on(pipe, line, code, id):
     pipe.send(line)
