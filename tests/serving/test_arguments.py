@@ -158,6 +158,12 @@ async def test_an_object_or_a_list_for_a_text_is_refused_by_name(client, value):
     assert "query: Input should be a valid string (found " in await outcome(client, "search", {"query": value})
 
 
+async def test_half_a_surrogate_pair_in_a_label_is_no_character_of_it_as_in_texts(client):
+    labels = [{"name": "sun \ud83c", "description": "\ud83c", "examples": ["sunlight \ud83c"]}, {"name": "bread"}]
+    sorted_out = await outcome(client, "classify", {"texts": ["sunlight \ud83c"], "labels": labels})
+    assert sorted_out["items"][0]["label"] == "sun \ufffd"
+
+
 # -- lists and objects as hosts send them ------------------------------------------------------------------------------
 
 

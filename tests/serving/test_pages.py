@@ -190,6 +190,8 @@ async def test_classify_pages_given_texts_with_many_labels_too(client: Client) -
         ("classify", {"collection": "default", "labels": LABELS}, {"multiple": True}),
         ("cluster", {"limit": 100, "k": 100}, {"limit": 99}),
         ("search", {"query": "boathouse key", "limit": 100}, {"query": "winch"}),
+        ("list_documents", {"limit": 2}, {"filter": {"id": {"$glob": "slip*"}}}),
+        ("list_documents", {"limit": 2, "filter": {"id": {"$glob": "slip*"}}}, {"filter": None}),
     ],
 )
 async def test_a_cursor_of_another_request_is_refused(
@@ -199,6 +201,19 @@ async def test_a_cursor_of_another_request_is_refused(
     result = await client.call_tool(tool, {**arguments, **other, "cursor": structure["cursor"]})
     assert result.is_error
     assert "another request" in text_of(result)
+
+
+async def test_the_cursor_of_one_list_goes_on_with_no_other(connect) -> None:
+    async with connect() as client:
+        for collection in ("a", "b"):
+            documents = [{"id": f"{collection}{n}", "text": f"Key number {n}."} for n in range(3)]
+            await client.call_tool("index", {"documents": documents, "collection": collection})
+        first = (await client.call_tool("list_documents", {"collection": "b", "limit": 1})).structured_content
+        for tool, arguments in (("list_documents", {"collection": "a", "limit": 1}), ("list_collections", {})):
+            result = await client.call_tool(tool, {**arguments, "cursor": first["cursor"]})
+            assert "another request" in text_of(result)
+        rest = await client.call_tool("list_documents", {"collection": "b", "limit": 50, "cursor": first["cursor"]})
+        assert [each["id"] for each in rest.structured_content["documents"]] == ["b1", "b2"]
 
 
 async def test_classify_says_when_the_collection_changed_since_the_first_page(connect) -> None:

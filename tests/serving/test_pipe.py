@@ -103,12 +103,47 @@ def test_a_host_cannot_make_the_requests_of_the_command_line(pipe):
         (b"[" * 50_000 + b"\n", -32700, None),
         (b"[]\n", -32600, None),
         (b'{"id": 11, "method": 3}\n', -32600, 11),
+        (b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": [1]}\n', -32600, None),
     ],
-    ids=["half JSON", "not UTF-8", "not UTF-8 in a string", "absurdly nested", "a list", "no JSON-RPC"],
+    ids=[
+        "half JSON",
+        "not UTF-8",
+        "not UTF-8 in a string",
+        "absurdly nested",
+        "a list",
+        "no JSON-RPC",
+        "parameters in a list",
+    ],
 )
 def test_what_is_no_message_is_answered_with_an_error_and_the_connection_goes_on(pipe, line, code, id):
     pipe.send(line)
     assert pipe.answer(id)["error"]["code"] == code
+    assert pipe.answer(pipe.request("tools/list"))["result"]["tools"]
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (r'"a rose \ud83c"', "result"),
+        ("[" * 300 + "]" * 300, "a valid string"),
+        ("[" * 50_000 + "]" * 50_000, "nests too deep"),
+        ("9" * 5_000, "too many digits"),
+    ],
+    ids=["half an emoji", "nested", "absurdly nested", "a number of 5,000 digits"],
+)
+def test_a_call_that_only_some_readers_of_json_can_read_is_answered_under_its_id(pipe, value, found):
+    call = f'"params": {{"name": "embed", "arguments": {{"texts": "a"}}, "_meta": {{"x": {value}}}}}'
+    if found == "a valid string":
+        call = f'"params": {{"name": "search", "arguments": {{"query": {value}}}}}'
+    pipe.send(f'{{"jsonrpc": "2.0", "id": 55, "method": "tools/call", {call}}}\n'.encode())
+    assert found in json.dumps(pipe.answer(55))
+
+
+def test_a_token_of_half_a_surrogate_pair_comes_back_as_it_was_and_the_connection_goes_on(pipe):
+    documents = '"arguments": {"documents": [{"id": "a", "text": "half \\ud83c of it"}]}'
+    call = f'{{"name": "index", {documents}, "_meta": {{"progressToken": "\\ud83c"}}}}'
+    pipe.send(f'{{"jsonrpc": "2.0", "id": 56, "method": "tools/call", "params": {call}}}\n'.encode())
+    assert pipe.answer(56)["result"]["structuredContent"]["indexed"] == 1
     assert pipe.answer(pipe.request("tools/list"))["result"]["tools"]
 
 

@@ -27,7 +27,7 @@ from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, Icon, Inp
 from pydantic import ValidationError
 
 from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.serving.arguments import as_meant, did_you_mean, unknown_argument, wrong_arguments
+from knowledge_core.serving.arguments import LONGEST_SHOWN, as_meant, did_you_mean, unknown_argument, wrong_arguments
 from knowledge_core.serving.logs import current_request
 from knowledge_core.serving.schemas import outline, plain
 
@@ -87,7 +87,8 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         if tool is None:
             known = [each.name for each in self._tool_manager.list_tools()]
             raise MCPError(
-                INVALID_PARAMS, f"Unknown tool {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
+                INVALID_PARAMS,
+                f"Unknown tool {name[:LONGEST_SHOWN]!r}.{did_you_mean(name, known)} There are: {', '.join(known)}.",
             )
         if unknown := unknown_argument(name, arguments, list(tool.parameters.get("properties", {}))):
             raise ToolError(unknown)
@@ -119,7 +120,8 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         if prompt is None:
             known = [each.name for each in await self.list_prompts()]
             raise MCPError(
-                INVALID_PARAMS, f"Unknown prompt {name!r}.{did_you_mean(name, known)} There are: {', '.join(known)}."
+                INVALID_PARAMS,
+                f"Unknown prompt {name[:LONGEST_SHOWN]!r}.{did_you_mean(name, known)} There are: {', '.join(known)}.",
             )
         given, declared = arguments or {}, prompt.arguments or []
         for argument in declared:
@@ -129,7 +131,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         for wrong in given:
             if wrong not in names:
                 hint = f"{did_you_mean(wrong, names)} Its arguments: {', '.join(names)}."
-                raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {wrong!r}.{hint}")
+                raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {wrong[:LONGEST_SHOWN]!r}.{hint}")
         return await super().get_prompt(name, arguments, context)
 
     @property

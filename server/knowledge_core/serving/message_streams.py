@@ -16,11 +16,19 @@ from contextlib import asynccontextmanager
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, jsonrpc_message_adapter
+from mcp_types import (
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 from knowledge_core.serving.lines import (
     CHUNK,
+    EDGE,
     INVALID_REQUEST,
     OURS,
     PARSE_ERROR,
@@ -36,15 +44,36 @@ Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
 Outgoing = MemoryObjectSendStream[SessionMessage]
 
 
-def no_message(code: int, about: bytes) -> bytes:
-    """Return the answer to a line that is no JSON-RPC message."""
-    if code == PARSE_ERROR:
-        return error_line(None, PARSE_ERROR, "Parse error: a message must be one line of JSON in UTF-8.")
+def message_of(line: bytes) -> JSONRPCMessage | bytes:
+    """Return the message in a line; where there is none, the answer to it.
+
+    pydantic reads no half of a surrogate pair, which a client in JavaScript writes where it cuts a text within an emoji,
+    and nothing that nests more than 200 deep. Python does, and the tools say by name what is wrong with such an argument:
+    an answer without the call's id would leave its client waiting.
+    """
     try:
-        id = json.loads(about).get("id")
-    except (ValueError, AttributeError, RecursionError):
-        id = None
-    return error_line(id if isinstance(id, str | int) else None, INVALID_REQUEST, "Not a JSON-RPC 2.0 message.")
+        return jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValidationError:
+        pass
+    try:
+        said = json.loads(line.decode())
+        return jsonrpc_message_adapter.validate_python(said, by_name=False)
+    except ValidationError:
+        id = said.get("id") if isinstance(said, dict) else None
+        return error_line(id if isinstance(id, str | int) else None, INVALID_REQUEST, "Not a JSON-RPC 2.0 message.")
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return error_line(None, PARSE_ERROR, "Parse error: a message must be one line of JSON in UTF-8.")
+    except (ValueError, RecursionError):
+        id = TooLong(line[:EDGE], line[-EDGE:]).id()
+        return error_line(id, PARSE_ERROR, "Parse error: it nests too deep, or a number in it has too many digits.")
+
+
+def line_of(message: JSONRPCMessage) -> bytes:
+    """Return a message as a line, with its end; a half of a surrogate pair, as of a caller's own token, as an escape."""
+    try:
+        return message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
+    except ValueError:
+        return json.dumps(message.model_dump(by_alias=True, exclude_unset=True), separators=(",", ":")).encode() + b"\n"
 
 
 class MessageSocket:
@@ -103,12 +132,10 @@ class MessageSocket:
         if isinstance(line, TooLong):
             await self.write(error_line(line.id(), INVALID_REQUEST, too_long_message()))
             return
-        try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValidationError as error:
+        message = message_of(line)
+        if isinstance(message, bytes):
             if not line.startswith(b'{"' + OURS.encode()):  # one of our own lines: a goodbye
-                bad_json = error.errors(include_url=False)[0]["type"] == "json_invalid"
-                await self.write(no_message(PARSE_ERROR if bad_json else INVALID_REQUEST, line))
+                await self.write(message)
             return
         if isinstance(message, JSONRPCRequest):
             await self._make_room(message.id)
@@ -126,7 +153,7 @@ class MessageSocket:
         async with from_sdk:
             async for each in from_sdk:
                 message = each.message
-                await self.write(message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+                await self.write(line_of(message))
                 if isinstance(message, JSONRPCResponse | JSONRPCError):
                     self._answered(message.id)
 

@@ -93,7 +93,8 @@ class _Pipe:
             # there. To a new one it would mean nothing.
             link = self._link
             if method == "notifications/cancelled":
-                self._forget((said.get("params") or {}).get("requestId"))
+                withdrawn = said.get("params")
+                self._forget(withdrawn.get("requestId") if isinstance(withdrawn, dict) else None)
         if link is not None:
             with contextlib.suppress(OSError):  # the thread that reads from the owner sees its end, too
                 link.socket.sendall(line + b"\n")

@@ -10,7 +10,7 @@ from pydantic import Field
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, KnowledgeCoreError
 from knowledge_core.reading import Passage, read
-from knowledge_core.retrieval.cursor import pack, unpack
+from knowledge_core.retrieval.cursor import pack, request_digest, unpack
 from knowledge_core.serving.mcp_server import KnowledgeServer
 from knowledge_core.serving.results import (
     CollectionItem,
@@ -34,6 +34,7 @@ READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 LIST_BYTES = 7_000  # of the text block of a list: the default answer stays under 8 KB
 ROOM_OF_SOURCES = 2_000  # characters of the folders named of one collection
 MOST_FIELDS = 30  # metadata fields named of one collection
+ALL_COLLECTIONS = "list_collections"  # what its cursors begin with
 LEAST_TOKENS = 100  # of a passage, however large the rest of its document's answer is
 
 GET = (
@@ -73,7 +74,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         meta=ALWAYS_LOADED,
     )  # fmt: skip
     def list_collections_tool(cursor: Cursor = None) -> Annotated[CallToolResult, CollectionsResult]:
-        result = _collections(engine, _after(cursor, "list_collections"))
+        result = _collections(engine, _after(cursor, ALL_COLLECTIONS))
         lines = [*map(_render_collection, result.collections), *ending(result.notices, result.cursor)]
         if not result.total:
             lines.insert(0, "No collection yet. Index a folder or documents first, with the `index` tool.")
@@ -89,9 +90,9 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         with engine.collection(collection).view() as view:
             allowed = view.allowed(filter)
             total = view.counts().documents if allowed is None else allowed.documents
-            after = _after(cursor, "list_documents")
-            stored = view.documents(filter, limit + 1, after)
-        result = _page(collection, stored, limit, total)
+            asked = request_digest(["list_documents", collection, filter])
+            stored = view.documents(filter, limit + 1, _after(cursor, asked))
+        result = _page(collection, stored, limit, total, asked)
         return answer(result, _render_documents(result))
 
 
@@ -127,7 +128,7 @@ def _collections(engine: Engine, after: str | None) -> CollectionsResult:
                 break
             shown.append(item)
         seen += 1
-    cursor = pack(["after", rest[seen - 1]]) if seen < len(rest) else None
+    cursor = pack([ALL_COLLECTIONS, rest[seen - 1]]) if seen < len(rest) else None
     return CollectionsResult(
         collections=shown, total=len(names), truncated=cursor is not None, cursor=cursor, notices=told(notices)
     )
@@ -180,7 +181,7 @@ def _and_more(left_out: int | None) -> str:
     return f" and {left_out} more" if left_out else ""
 
 
-def _page(collection: str, stored: list[StoredDocument], limit: int, total: int) -> DocumentsResult:
+def _page(collection: str, stored: list[StoredDocument], limit: int, total: int, asked: str) -> DocumentsResult:
     items = (
         DocumentItem(
             id=each.document.id, title=each.document.title, uri=each.document.uri, chunks=each.chunks,
@@ -190,7 +191,7 @@ def _page(collection: str, stored: list[StoredDocument], limit: int, total: int)
     )  # fmt: skip
     documents = whole(items, _render_item, Room(text=LIST_BYTES))
     truncated = len(documents) < len(stored)
-    cursor = pack(["after", documents[-1].id]) if truncated else None
+    cursor = pack([asked, documents[-1].id]) if truncated else None
     return DocumentsResult(
         collection=collection, documents=documents, total=total, truncated=truncated, cursor=cursor, notices=[]
     )
@@ -207,11 +208,13 @@ def _render_documents(result: DocumentsResult) -> str:
     return "\n".join([head, *map(_render_item, result.documents), *ending(result.notices, result.cursor)])
 
 
-def _after(cursor: str | None, tool: str) -> str | None:
-    """Return what the page before ended with."""
+def _after(cursor: str | None, asked: str) -> str | None:
+    """Return what the page before ended with. asked: what a cursor of this request begins with."""
     if cursor is None:
         return None
     match unpack(cursor):
-        case ["after", str(last)]:
+        case [begins, str(last)] if begins == asked:
             return last
-    raise CursorExpired(f"This cursor is not one of {tool}. Call again without it.")
+    raise CursorExpired(
+        "The cursor belongs to another request. Repeat the other arguments exactly, or ask again without the cursor."
+    )

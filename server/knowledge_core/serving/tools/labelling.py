@@ -63,7 +63,10 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     ) -> Annotated[CallToolResult, ClassifyResult]:
         if (texts is None) == (collection is None):
             raise InvalidInput("Give texts, or a collection whose documents to label: one of them.")
-        wanted = [Label(each.name, each.description, tuple(each.examples)) for each in labels]
+        wanted = [
+            Label(clean_text(each.name), clean_text(each.description), tuple(map(clean_text, each.examples)))
+            for each in labels
+        ]
         asked = request_digest(["classify", list(map(vars, wanted)), texts, collection, filter, multiple])
         after = None if cursor is None else decode(cursor, asked)
         if collection is None:
