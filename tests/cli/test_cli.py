@@ -213,3 +213,16 @@ def test_an_empty_path_is_an_error_and_never_the_current_folder(capsys, argv):
         main(argv)
     assert ended.value.code == 2
     assert "the path is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["cluster", "--texts", ""], ["classify", "--labels", "", "--text", "a"], ["classify", "--label", "a", "--texts", ""],
+     ["embed", "--lines", ""], ["embed", "--files", "a.txt", ""], ["embed", "a", "--output", ""], ["index", "--jsonl", ""],
+     ["models", "--texts", ""]],
+)  # fmt: skip
+def test_an_empty_name_of_a_file_is_an_error_and_never_as_if_it_was_not_given(capsys, argv):
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+    assert ended.value.code == 2
+    assert "the file's name is empty" in capsys.readouterr().err

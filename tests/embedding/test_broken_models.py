@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -14,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from knowledge_core.embedding.engines import make_embedder
 from knowledge_core.embedding.models import resolve
 from knowledge_core.errors import ModelUnavailable
+from knowledge_core.types import Task
 from tiny_gemma import make_tiny_gemma, write_json, write_tokenizer
 from tiny_gemma2 import make_tiny_gemma2
 
@@ -146,6 +148,33 @@ def own_architecture(folder: Path) -> None:
     change("config.json", model_type="customs", auto_map={"AutoConfig": "custom.C", "AutoModel": "custom.M"})(folder)
 
 
+def dense(activation: str) -> Break:
+    """Put a layer behind the pooling, with an activation by its full name."""
+
+    def apply(folder: Path) -> None:
+        (folder / "custom.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\nclass Bend: pass\n")
+        modules = json.loads((folder / "modules.json").read_text())
+        modules.insert(2, {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+        write_json(folder / "modules.json", modules)
+        settings = {"in_features": 768, "out_features": 768, "bias": False, "activation_function": activation}
+        write_json(folder / "2_Dense" / "config.json", settings)
+        save_file({"linear.weight": torch.eye(768)}, str(folder / "2_Dense" / "model.safetensors"))
+
+    return apply
+
+
+def twice(place: int) -> Break:
+    """Let the tokenizer put one of the tokens around a text twice."""
+
+    def apply(folder: Path) -> None:
+        tokenizer = json.loads((folder / "tokenizer.json").read_text())
+        around = tokenizer["post_processor"]["single"]
+        around.insert(place, around[place])
+        write_json(folder / "tokenizer.json", tokenizer)
+
+    return apply
+
+
 def moved_tensor(folder: Path) -> None:
     """Let the index name a tensor that no file holds."""
     index = json.loads((folder / "model.safetensors.index.json").read_text())
@@ -167,6 +196,7 @@ EVERYWHERE: dict[str, tuple[Break, str]] = {
     "the configuration is cut off": (text("config.json", "{"), r"config\.json"),
     "the modules are none": (text("modules.json", "[]"), r"modules\.json.*not what it should be"),
     "the modules are strings": (text("modules.json", '["a"]'), r"modules\.json.*not what it should be"),
+    "the architecture is a list": (change("config.json", model_type=["gemma3"]), "cannot be loaded"),
     "the architecture is unknown": (change("config.json", model_type="gemma_of_tomorrow"), "cannot be loaded.*gemma_of_tomorrow"),
     "another width in the configuration": (change("config.json", hidden_size=64), "64|do not fit|cannot"),
     "more layers in the configuration": (change("config.json", num_hidden_layers=4), "lack|layer_type"),
@@ -181,9 +211,14 @@ EVERYWHERE: dict[str, tuple[Break, str]] = {
 }  # fmt: skip
 GEMMA: dict[str, tuple[Break, str]] = {
     "no end token": (without_end, "no end token"),
+    "two begin tokens": (twice(0), "3 special tokens around a text and not 2"),
+    "two end tokens": (twice(-1), "3 special tokens around a text and not 2"),
     "no tokens around a text": (change("tokenizer.json", post_processor=None), "no begin and no end token"),
 }
 COMPOSITE: dict[str, tuple[Break, str]] = {
+    "an activation of its own": (dense("custom.Bend"), r"custom\.Bend, in 2_Dense/config\.json.*never run"),
+    "an activation that is none": (dense("os.system"), r"os\.system, in 2_Dense"),
+    "layers that the types of layers do not count": (change("config.json", num_hidden_layers=9), r"`num_hidden_layers` \(9\)"),
     "the pooling is of another width": (change("1_Pooling/config.json", word_embedding_dimension=99), "99 dimensions, but"),
     "a text part of another kind": (
         replaced("config.json", "gemma2_text", "gemma9_text"),
@@ -271,3 +306,28 @@ def test_a_number_that_is_none_in_the_row_of_a_rare_token_is_found_at_loading(so
     save_file(tensors, str(folder / "model.safetensors"), {"format": "pt"})
     with pytest.raises(ModelUnavailable, match=r"embed_tokens\.weight hold values that are not finite"):
         make_embedder(resolve(str(folder)), device="cpu").load()
+
+
+@pytest.mark.parametrize("layout", ["composite", "300m"])
+def test_a_token_that_the_weights_have_no_row_for_is_read_as_unknown_text(layout, sound, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(sound[layout], folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    picture = {"id": 90_000, "content": "<picture>", "special": True}
+    tokenizer["added_tokens"].append(picture | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False))
+    write_json(folder / "tokenizer.json", tokenizer)
+    embedder = make_embedder(resolve(str(folder)), precision="float32", device="cpu")
+    beside, replaced, plain = embedder.embed(["see <picture> here", "see \ufffd here", "plain"], Task.QUERY)
+    np.testing.assert_allclose(beside, replaced, atol=1e-6)
+    assert not np.allclose(beside, plain)
+
+
+def test_a_tokenizer_of_a_model_with_more_tokens_is_refused(sound, tmp_path):
+    folder = tmp_path / "m"
+    shutil.copytree(sound["composite"], folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] |= {"a": 90_001, "b": 90_002}
+    write_json(folder / "tokenizer.json", tokenizer)
+    embedder = make_embedder(resolve(str(folder)), precision="float32", device="cpu")
+    with pytest.raises(ModelUnavailable, match="knows more tokens than its weights"):
+        embedder.embed(["a", "b"], Task.QUERY)

@@ -215,6 +215,7 @@ def test_a_text_is_read_to_the_trained_length_though_the_configuration_allows_an
         ("sentence_bert_config.json", {"max_seq_length": 100, "do_lower_case": False}, 100),
         ("sentence_bert_config.json", {"max_seq_length": 100_000}, LONGEST),
         ("sentence_bert_config.json", {"max_seq_length": None}, LONGEST),
+        ("sentence_bert_config.json", {"max_seq_length": 1}, LONGEST),  # no room between begin and end
         ("sentence_bert_config.json", {"processor_kwargs": {"model_max_length": 64}}, 64),
         ("sentence_roberta_config.json", {"max_seq_length": 77}, 77),
         ("tokenizer_config.json", {"model_max_length": 2048, "eos_token": "<eos>"}, LONGEST),

@@ -207,7 +207,7 @@ async def test_many_kinds_and_many_failures_stay_short_and_are_counted_to_the_la
     assert len(report["unread"]) == KINDS_SHOWN + 1
     assert report["unread"][others] == 35 - KINDS_SHOWN
     assert sum(report["unread"].values()) == 36
-    assert f", and {35 - KINDS_SHOWN} of {others[1:-1]}." in text
+    assert f", and {35 - KINDS_SHOWN} more of {others[1:-1]}." in text
     assert "... and 10 more failures (of all: 30 empty)." in text
     assert len(text) < 6_000
 
@@ -271,6 +271,11 @@ def test_kinds_are_bounded_however_many_there_are_and_none_is_lost():
     short = many.shortened()
     assert sum(short.unread.values()) == many.skipped["binary"] == 2 * KINDS_KEPT
     assert re.fullmatch(r"\(\d+ other kinds\)", list(short.unread)[-1])
+
+
+def test_a_single_kind_is_never_left_to_the_others():
+    unread = {f".q{number}": 1 for number in range(KINDS_SHOWN + 1)}
+    assert LeftOut({"unsupported": len(unread)}, unread).shortened().unread == unread
 
 
 def test_a_shown_name_has_no_character_that_moves_a_cursor_or_the_line():

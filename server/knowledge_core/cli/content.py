@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.output import Usage, all_pages, command, connected, full_path, show
+from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, full_path, show
 from knowledge_core.cli.waiting import code_of, finished
 
 if TYPE_CHECKING:
@@ -51,7 +51,9 @@ def _add_index(commands: Any) -> None:
     made.add_argument("--collection", default="default", metavar="NAME", help="collection (default: default)")
     made.add_argument("--include", action="append", metavar="PATTERN", help="only files that match, like '*.md'")
     made.add_argument("--exclude", action="append", metavar="PATTERN", help="no files that match")
-    made.add_argument("--jsonl", metavar="FILE", help="documents, one a line: id (or _id), text, title, uri, metadata")
+    made.add_argument(
+        "--jsonl", type=file_name, metavar="FILE", help="documents, one a line: id (or _id), text, title, uri, metadata"
+    )
 
 
 async def _index(connection: Connection, arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from knowledge_core.cli.grouping import lines_of
-from knowledge_core.cli.output import ProgressLine, Usage, command, connected, show
+from knowledge_core.cli.output import ProgressLine, Usage, command, connected, file_name, show
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -37,13 +37,15 @@ def add(commands: Any) -> None:
         "little-endian\nfloat32. Every vector has norm 1. A file that is there is replaced, once the new one is whole."
     )
     made.add_argument("texts", nargs="*", metavar="TEXT", help="texts (- reads the lines of standard input)")
-    made.add_argument("--lines", metavar="FILE", help="one text a line")
-    made.add_argument("--files", nargs="+", metavar="FILE", help="one text a file")
+    made.add_argument("--lines", type=file_name, metavar="FILE", help="one text a line")
+    made.add_argument("--files", nargs="+", type=file_name, metavar="FILE", help="one text a file")
     made.add_argument("--task", default="similarity", metavar="TASK", help="what for: query, document, similarity ...")
     made.add_argument("--title", metavar="TEXT", help="title of the texts, with --task document")
     made.add_argument("--dimensions", type=int, metavar="N", help="shorter vectors, where the model has them")
     made.add_argument("--collection", metavar="NAME", help="with the model of this collection")
-    made.add_argument("--output", metavar="FILE", help="write vectors there; its ending says the format")
+    made.add_argument(
+        "--output", type=file_name, metavar="FILE", help="write vectors there; its ending says the format"
+    )
     made.add_argument("--format", choices=FORMATS, help="of the vectors (default: by the file's ending, jsonl)")
     made.add_argument("--vectors", action="store_true", help="print vectors: the same as --format jsonl")
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.content import parsed_filter
-from knowledge_core.cli.output import Usage, all_pages, command, connected, show
+from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, show
 from knowledge_core.cli.waiting import code_of, finished
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def _add_cluster(commands: Any) -> None:
         "kcore cluster --mode duplicates --similarity 0.97\nkcore cluster --texts lines.txt", connected(_cluster),
     )  # fmt: skip
     made.add_argument("--collection", default="default", metavar="NAME")
-    made.add_argument("--texts", metavar="FILE", help="group the lines of a file instead (- for standard input)")
+    made.add_argument(
+        "--texts", type=file_name, metavar="FILE", help="group the lines of a file instead (- for standard input)"
+    )
     made.add_argument("--query", metavar="QUERY", help="only what a search for this finds")
     made.add_argument("--filter", metavar="JSON")
     made.add_argument("--mode", choices=["topics", "duplicates"], default="topics")
@@ -77,9 +79,11 @@ def _add_classify(commands: Any) -> None:
         "kcore classify --labels labels.json --collection default", connected(_classify),
     )  # fmt: skip
     made.add_argument("--label", action="append", metavar="NAME[:DESCRIPTION]", help="repeat for several")
-    made.add_argument("--labels", metavar="FILE", help='JSON list of {"name", "description", "examples"}')
+    made.add_argument(
+        "--labels", type=file_name, metavar="FILE", help='JSON list of {"name", "description", "examples"}'
+    )
     made.add_argument("--text", action="append", metavar="TEXT", help="repeat for several")
-    made.add_argument("--texts", metavar="FILE", help="the lines of a file (- for standard input)")
+    made.add_argument("--texts", type=file_name, metavar="FILE", help="the lines of a file (- for standard input)")
     made.add_argument("--collection", metavar="NAME", help="label its documents instead of texts")
     made.add_argument("--filter", metavar="JSON")
     made.add_argument("--multiple", action="store_true", help="all labels that fit, not only the best")

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.grouping import lines_of
-from knowledge_core.cli.output import command, connected, show_as
+from knowledge_core.cli.output import command, connected, file_name, show_as
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -31,7 +31,10 @@ def add(commands: Any) -> None:
         help="measure what each precision loses (default: the one used)",
     )
     made.add_argument(
-        "--texts", metavar="FILE", help="lines to check with (default: 200 passages that ship with kcore)"
+        "--texts",
+        type=file_name,
+        metavar="FILE",
+        help="lines to check with (default: 200 passages that ship with kcore)",
     )
 
 

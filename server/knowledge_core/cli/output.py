@@ -36,6 +36,17 @@ def full_path(text: str) -> str:
     return os.path.abspath(os.path.expanduser(text))
 
 
+def file_name(text: str) -> str:
+    """Return the name of a file of texts or vectors as it was given, "-" included.
+
+    Raises:
+        argparse.ArgumentTypeError: it is empty; it would count as not given, and something else would be done.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the file's name is empty (an unset variable?)")
+    return text
+
+
 def command(
     commands: Any, name: str, help: str, example: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:

@@ -265,4 +265,4 @@ def trial_tokens(model: Model) -> list[Tokens]:
     texts = real_texts(TRIAL_TEXTS)
     short = [text[:TRIAL_LENGTH] for text in texts]
     mixed = [*short, " ".join(texts)[:_LONG], "図書館はどこですか 🎉 أين تقع أقرب مكتبة؟"]
-    return read(open_tokenizer(model), mixed, model.max_length)
+    return read(open_tokenizer(model), model, mixed)

@@ -187,7 +187,7 @@ class LocalEmbedder:
 
     def tokens(self, formatted: Sequence[str]) -> list[Tokens]:
         """Return the exact strings that are embedded as the model reads them, cut to its longest input."""
-        return read(self._own_tokenizer(), formatted, self.static_contract.max_length)
+        return read(self._own_tokenizer(), self.model, formatted)
 
     def _slices(self, texts: Sequence[str], task: Task, titles: Sequence[str]) -> Iterator[tuple[int, list[Tokens]]]:
         """Yield slices of the texts as tokens with their first index; makes the next while one is used."""

@@ -49,6 +49,7 @@ _LENGTH_FILES: Final = tuple(
 _LENGTH_KEYS: Final = ("max_seq_length", "model_max_length")
 """Under which names those settings have the longest input."""
 
+_AROUND: Final = 2  # tokens that stand around a text; a longest input must be longer
 _TOKENIZER: Final = "tokenizer.json"
 _DECIDING: Final = (".json", ".safetensors")  # endings of the files that decide a model's vectors
 
@@ -59,6 +60,7 @@ class Model:
 
     name: what collections remember it by: a hub id, the name below the models folder, or a folder's full path.
     dimensions: of its full vectors. max_length: in its own tokens, special tokens and prompt included.
+    vocabulary: how many tokens its weights know; 0 where its configuration does not say.
     architecture: the `model_type` of its configuration. is_embeddinggemma: of that architecture, and reading both ways.
     packaged: it is the one that comes as a Python package; its files are checked before they are used.
     notice: what a user should know about how it was chosen; "" if nothing. passed_over: what is wrong with the models that
@@ -71,6 +73,7 @@ class Model:
     max_length: int
     prompts: Mapping[str, str]
     family: Family
+    vocabulary: int = 0
     architecture: str = ""
     is_embeddinggemma: bool = False
     packaged: bool = False
@@ -114,9 +117,10 @@ def read_folder(folder: Path, name: str, *, packaged: bool = False, notice: str 
             f"The model {name!r} is incomplete: {', '.join(missing)}. Copy or download all of its files again."
         )
     refuse_own_code(name, [module["type"] for module in _modules(folder)])
+    _refuse_own_activation(name, folder)
     config = _read_json(folder / "config.json")
     wrapper = _read_json(folder / "config_sentence_transformers.json")
-    architecture = str(config.get("model_type", ""))
+    architecture = _architecture(config)
     gemma = architecture in _TRAINED
     own, default = _prompts(wrapper)
     return Model(
@@ -126,6 +130,7 @@ def read_folder(folder: Path, name: str, *, packaged: bool = False, notice: str 
         max_length=_max_length(folder, config),
         prompts=templates(own, default=default, gemma=gemma),
         family="gemma" if gemma else "other",
+        vocabulary=size if isinstance(size := _text_config(config).get("vocab_size"), int) else 0,
         architecture=architecture,
         is_embeddinggemma=_is_embeddinggemma(config),
         packaged=packaged,
@@ -149,7 +154,7 @@ def may_be_gemma(folder: Path) -> bool:
         config = _read_json(folder / "config.json")
     except ModelUnavailable:
         return True
-    return not config or config.get("model_type") in _TRAINED
+    return not config or _architecture(config) in _TRAINED
 
 
 def refuse_own_code(name: str, kinds: list[str]) -> None:
@@ -164,6 +169,23 @@ def refuse_own_code(name: str, kinds: list[str]) -> None:
             f"The model {name!r} cannot be loaded here: it needs code that is no part of sentence-transformers "
             f"({few(foreign)}, in modules.json), and code that comes with a model is never run. Choose another model."
         )
+
+
+def _refuse_own_activation(name: str, folder: Path) -> None:
+    """Check that the layers behind the pooling use torch's own activations.
+
+    In place of any other, sentence-transformers takes a tangent with no more than a warning: all vectors would be wrong.
+
+    Raises:
+        ModelUnavailable: one is not.
+    """
+    for path in (module["path"] for module in _modules(folder) if module["type"].endswith(".Dense")):
+        activation = _read_json(folder / path / "config.json").get("activation_function")
+        if activation is not None and not str(activation).startswith("torch."):
+            raise ModelUnavailable(
+                f"The model {name!r} cannot be loaded here: it needs code that is no part of torch ({activation}, in "
+                f"{path}/config.json), and code that comes with a model is never run. Choose another model."
+            )
 
 
 def missing_files(folder: Path) -> list[str]:
@@ -184,7 +206,7 @@ def missing_files(folder: Path) -> list[str]:
 
 def _text_problems(folder: Path, config: Mapping[str, Any]) -> list[str]:
     """Name what the second generation lacks to be read as a model of texts."""
-    kind = config.get("model_type")
+    kind = _architecture(config)
     if kind not in _PREFIXES:
         return []
     text = config.get("text_config") if kind == COMPOSITE else config
@@ -250,7 +272,7 @@ def _dimensions(folder: Path, config: Mapping[str, Any]) -> int:
 
 def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
     """Return the longest input: what the model's own settings say, and no more than its family was trained for."""
-    kind = str(config.get("model_type", ""))
+    kind = _architecture(config)
     trained = [_TRAINED[kind]] if _is_embeddinggemma(config) else []
     positions = _text_config(config).get("max_position_embeddings")
     tokenizer = _read_json(folder / "tokenizer_config.json").get("model_max_length")
@@ -264,7 +286,7 @@ def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
 
 def _is_embeddinggemma(config: Mapping[str, Any]) -> bool:
     """Say whether it is one of the family itself, and not another model that was made of a Gemma 3."""
-    kind = config.get("model_type")
+    kind = _architecture(config)
     return kind in _PREFIXES or (kind in _TRAINED and _text_config(config).get("use_bidirectional_attention") is True)
 
 
@@ -278,8 +300,13 @@ def _stated_length(folder: Path) -> int | None:
 
 
 def _lengths(values: Iterable[object]) -> list[int]:
-    """Return those that are a number of tokens; "no limit" is written as 1e30, a float or an int."""
-    return [each for each in values if isinstance(each, int) and not isinstance(each, bool) and 0 < each < 10**9]
+    """Return those that leave room for a text; "no limit" is written as 1e30, a float or an int."""
+    return [each for each in values if isinstance(each, int) and not isinstance(each, bool) and _AROUND < each < 10**9]
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    """Return the `model_type` of a configuration; whatever else stands in its place is none that is known."""
+    return str(config.get("model_type") or "")
 
 
 def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -113,13 +113,20 @@ def _load(model: Model, precision: str, device: str) -> Any:
             raise ModelUnavailable(
                 f"There is not enough free memory to load {model.name}. Close other programs, run `kcore stop`, try again."
             ) from error
-        reason = str(error).replace(str(model.folder), model.name).strip().partition("\n")[0]
+        reason = _reason(error).replace(str(model.folder), model.name)
         raise ModelUnavailable(
-            f"{model.name} is on this machine but cannot be loaded: {reason or type(error).__name__}. Check that its "
+            f"{model.name} is on this machine but cannot be loaded: {reason}. Check that its "
             "files are complete and that sentence-transformers and transformers are new enough for it."
         ) from error
     _refuse_broken_numbers(model, loaded)
     return loaded
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error of the libraries says as one line without an end; with its class where that is but a name."""
+    first, *more = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
+    said = f"{first} {more[0]}" if first.endswith(":") and more else first
+    return (f"{type(error).__name__} {said}" if len(said.split()) < 2 else said).strip(" .:")
 
 
 def _loaded(model: Model, dtype: Any, device: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.model_folder import Model, ends
@@ -83,11 +83,11 @@ def open_tokenizer(model: Model) -> Tokenizer:
         ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    _check_ends(model, tokenizer.encode("a").ids)
+    _check_ends(model, tokenizer.encode("a"))
     return tokenizer
 
 
-def _check_ends(model: Model, ids: Sequence[int]) -> None:
+def _check_ends(model: Model, read: Encoding) -> None:
     """Check that a text, as tokens, begins and ends as EmbeddingGemma was trained on it; other models are their own.
 
     Raises:
@@ -96,11 +96,17 @@ def _check_ends(model: Model, ids: Sequence[int]) -> None:
     if not model.is_embeddinggemma:
         return
     first, last = ends(model.folder)
+    ids = read.ids
     wrong = [name for name, place, known in (("begin", 0, first), ("end", -1, last)) if ids[place] not in known]
     if wrong:
         raise ModelUnavailable(
             f"The tokenizer of {model.name} puts no {' and no '.join(wrong)} token around a text, so that its vectors would "
             f"be wrong. Copy or download {TOKENIZER_FILE} and tokenizer_config.json again."
+        )
+    if sum(read.special_tokens_mask) != _SPECIAL:
+        raise ModelUnavailable(
+            f"The tokenizer of {model.name} puts {sum(read.special_tokens_mask)} special tokens around a text and not "
+            f"{_SPECIAL}, so that its vectors would be wrong. Copy or download {TOKENIZER_FILE} and tokenizer_config.json again."
         )
 
 
@@ -109,15 +115,40 @@ def clean(texts: Sequence[str]) -> list[str]:
     return [_NOT_TEXT.sub("\ufffd", text) for text in texts]
 
 
-def read(tokenizer: Tokenizer, formatted: Sequence[str], longest: int) -> list[Tokens]:
-    """Return the exact strings that are embedded as a model reads them, cut to `longest` tokens."""
-    closing = _closing(tokenizer)
+def read(tokenizer: Tokenizer, model: Model, formatted: Sequence[str]) -> list[Tokens]:
+    """Return the exact strings that are embedded as a model reads them, cut to its longest input.
+
+    Raises:
+        ModelUnavailable: the tokenizer is of a model that knows more tokens.
+    """
+    closing, longest = _closing(tokenizer), model.max_length
     cleaned = clean(formatted)
-    encoded = (each.ids for each in tokenizer.encode_batch_fast(cleaned))
+    encoded = [each.ids for each in tokenizer.encode_batch_fast(cleaned)]
+    for place, ids in enumerate(encoded):
+        if model.vocabulary and max(ids, default=0) >= model.vocabulary:
+            cleaned[place], encoded[place] = _within(tokenizer, model, cleaned[place], ids)
     return [
         Tokens(text, ids if len(ids) <= longest else ids[: longest - closing] + ids[len(ids) - closing :])
         for text, ids in zip(cleaned, encoded, strict=True)
     ]
+
+
+def _within(tokenizer: Tokenizer, model: Model, text: str, ids: Sequence[int]) -> tuple[str, list[int]]:
+    """Return a text, and its tokens, without those that the weights have no row for.
+
+    Tokenizers of the Gemma family have tokens for pictures and sounds that the weights of a text model do not have; a
+    text that spells one out must not end the work on all others.
+    """
+    added = tokenizer.get_added_tokens_decoder()  # those that a text spells out; all others are pieces of words
+    for unknown in sorted({id for id in ids if id >= model.vocabulary and id in added}):
+        text = text.replace(added[unknown].content, "\ufffd")
+    known: list[int] = tokenizer.encode(text).ids
+    if max(known, default=0) >= model.vocabulary:
+        raise ModelUnavailable(
+            f"The tokenizer of {model.name} knows more tokens than its weights, so it is of another model. Copy or download "
+            f"{TOKENIZER_FILE} again."
+        )
+    return text, known
 
 
 def _closing(tokenizer: Tokenizer) -> int:

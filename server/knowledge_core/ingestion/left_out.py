@@ -49,8 +49,9 @@ class LeftOut:
         """Return what one answer has room for: the most frequent kinds; the others are counted together. Twice is once."""
         together = {kind for kind in self.unread if kind.startswith("(")}
         ranked = sorted(self.unread.keys() - together, key=lambda kind: (-self.unread[kind], kind))
-        rest = {*ranked[KINDS_SHOWN:], *together}
-        unread = {kind: self.unread[kind] for kind in ranked[:KINDS_SHOWN]}
+        room = KINDS_SHOWN + (len(self.unread) == KINDS_SHOWN + 1)  # the name of one is no longer than "other kinds"
+        rest = {*ranked[room:], *together}
+        unread = {kind: self.unread[kind] for kind in ranked[:room]}
         if rest:
             (name,) = together if rest == together else [f"({len(rest)} other kinds)"]
             unread[name] = sum(self.unread[kind] for kind in rest)
@@ -72,7 +73,9 @@ class LeftOut:
             count = sum(short.unread.values())
             what = "1 file is in a format that is" if count == 1 else f"{count} files are in formats that are"
             kinds = [short._named(kind, number, 1) for kind, number in short.unread.items() if not kind.startswith("(")]
-            kinds += [f"and {number} of {kind[1:-1]}" for kind, number in short.unread.items() if kind.startswith("(")]
+            kinds += [
+                f"and {number} more of {kind[1:-1]}" for kind, number in short.unread.items() if kind.startswith("(")
+            ]
             said.append(f"{what} not read: {', '.join(kinds)}.")
         others = [each for each in short.skipped.items() if not (short.unread and each[0] in NOT_READ)]
         if others:
