@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.report import machine, percentile, table, write_json
 from benchmarks.startup import Server, data_directory
-from knowledge_core.evaluation import Judged, load_beir
+from knowledge_core.verbs.evaluate import Judged, load_beir
 
 
 def folder_of(judged: Judged, where: Path, count: int) -> None:

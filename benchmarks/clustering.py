@@ -20,13 +20,13 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, v_measure_score
 
 from benchmarks.report import machine, table, write_json
-from knowledge_core.classification import Label, classify_texts
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.grouping.communities import communities
 from knowledge_core.grouping.kmeans import kmeans
-from knowledge_core.storage.quantising import quantise, scale
+from knowledge_core.quantising import quantise, scale
 from knowledge_core.types import Task, Vectors
+from knowledge_core.verbs.classify import Label, classify_texts
 
 PER_LABEL = 10  # examples of each label for classification by examples
 

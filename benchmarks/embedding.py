@@ -33,14 +33,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import machine, table, write_json
-from knowledge_core.embedding.engines import make_embedder
-from knowledge_core.embedding.gemma3 import Linear
-from knowledge_core.embedding.local_embedder import LocalEmbedder
-from knowledge_core.embedding.models import Model, resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.local.gemma3 import Linear
+from knowledge_core.embedding.local.local_embedder import LocalEmbedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import Model, resolve
 from knowledge_core.embedding.tokens import open_tokenizer
-from knowledge_core.evaluation import Judged, load_beir
 from knowledge_core.types import Task, Vectors
+from knowledge_core.verbs.evaluate import Judged, load_beir
 
 PACKAGED_SET = "hotpotqa_small"
 OPERATIONS = 203e6  # of EmbeddingGemma-300m a token, attention's own products left out

@@ -21,14 +21,14 @@ from pathlib import Path
 
 from benchmarks.report import machine, table
 from benchmarks.retrieval_quality import CACHE, DENSE_WEIGHT, MODEL, CachedEmbedder, fill, minmax, whole
-from knowledge_core.calibration import calibrate, due
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
-from knowledge_core.evaluation import Judged, load_beir
-from knowledge_core.search import Hit, Searched, SearchRequest, search
-from knowledge_core.storage.collection import Collection
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.types import Document, no_progress
+from knowledge_core.verbs.calibrate import calibrate, due
+from knowledge_core.verbs.evaluate import Judged, load_beir
+from knowledge_core.verbs.search import Hit, Searched, SearchRequest, search
 
 SETS = (
     "adi", "cranfield", "hotpotqa_small", "scifact", "nl2bash", "covidqa", "locomo",
@@ -87,7 +87,7 @@ def first_right(few: Few, embedder: Embedder) -> dict[str, list[bool]]:
     """Return, for each way, whether the first hit of each question was right."""
     right: dict[str, list[bool]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as folder:
-        collection = Collection.create(Path(folder) / "few", "few", embedder.contract)
+        collection = create_collection(Path(folder) / "few", "few", embedder.contract)
         fill(collection, Judged(few.documents, {}, {}), embedder, whole)
         for measured in (False, True):
             with collection.view() as view:

@@ -26,8 +26,9 @@ import numpy as np
 from benchmarks.report import machine, percentile, table, write_json
 from benchmarks.scale_data import CACHE, TOP, Corpus, Precomputed, say
 from benchmarks.scale_product import NAME, WINDOW, Searching, once, settle
-from knowledge_core.calibration import VERSION as CALIBRATION
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Calibration, Collection
+from knowledge_core.verbs.calibrate import VERSION as CALIBRATION
 
 SLICES = 10
 
@@ -39,7 +40,7 @@ class Growing:
     """
 
     def __init__(self, folder: Path, corpus: Corpus, *, alone: bool) -> None:
-        self.collection = Collection.create(folder, NAME, corpus.contract)
+        self.collection = create_collection(folder, NAME, corpus.contract)
         self._corpus = corpus
         self._embedder = Precomputed(corpus.contract, corpus.questions, corpus.asked)
         self._vector = dict(zip(corpus.questions, corpus.asked, strict=True))

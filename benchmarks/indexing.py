@@ -17,14 +17,15 @@ from pathlib import Path
 
 from benchmarks.report import machine, table, write_json
 from knowledge_core.embedding.batching import pack
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
-from knowledge_core.evaluation import load_beir
-from knowledge_core.indexing import index
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
+from knowledge_core.indexing.preparing import document_as_json
 from knowledge_core.ingestion.chunking import chunk
-from knowledge_core.preparing import document_as_json
-from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
+from knowledge_core.storage.catalogue import create_collection
+from knowledge_core.storage.collection import JobRecord, PlanRow
 from knowledge_core.types import Task, no_progress
+from knowledge_core.verbs.evaluate import load_beir
+from knowledge_core.verbs.index import index
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
             embedder.embed([chunks[i][0] for i in batch], Task.DOCUMENT, [chunks[i][1] for i in batch])
         alone.append(tokens / (time.perf_counter() - began))
         with tempfile.TemporaryDirectory() as home:
-            collection = Collection.create(Path(home) / "c", "c", embedder.contract)
+            collection = create_collection(Path(home) / "c", "c", embedder.contract)
             began = time.perf_counter()
             now = time.time()
             rows = [PlanRow(each.id, "add", inline=document_as_json(each)) for each in documents]

@@ -23,9 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import machine, percentile, table, write_json
-from knowledge_core.embedding.contract import UNTITLED, EmbeddingContract
-from knowledge_core.storage import derived, graph_building, vector_snapshot
+from knowledge_core.contract import UNTITLED, EmbeddingContract
+from knowledge_core.storage import derived
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.vectors import graph_building
+from knowledge_core.storage.vectors import snapshot as vector_snapshot
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
 
 PROMPTS = dict.fromkeys((*(task.value for task in Task), UNTITLED), "{text}")
@@ -131,7 +134,7 @@ def main() -> None:
     draw, seconds, wrong, graphs, last = random.Random(7), [], [], 0, 0
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home) / "shelf"
-        Collection.create(folder, "shelf", CONTRACT).close()
+        create_collection(folder, "shelf", CONTRACT).close()
         for kill in range(1, arguments.kills + 1):
             last = max(killed(folder, draw), last)
             took, found, by_graph = examined(folder, last)

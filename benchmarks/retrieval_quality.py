@@ -28,21 +28,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import machine, table
-from knowledge_core.calibration import calibrate
+from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.batching import pack
-from knowledge_core.embedding.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
-from knowledge_core.evaluation import Judged, evaluate, load_beir, ndcg
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.ingestion.chunking import chunk
-from knowledge_core.retrieval.telling import telling_part
-from knowledge_core.search import Mode, Searched, SearchRequest, search
+from knowledge_core.language.lexical_query import LexicalQuery, Spelling, rarity, weighed
+from knowledge_core.language.telling import telling_part
+from knowledge_core.language.wording import trigrams
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
-from knowledge_core.storage.lexical_query import LexicalQuery, Spelling, rarity, weighed
 from knowledge_core.storage.view import View
-from knowledge_core.storage.wording import trigrams
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors, no_progress
+from knowledge_core.verbs.calibrate import calibrate
+from knowledge_core.verbs.evaluate import Judged, evaluate, load_beir, ndcg
+from knowledge_core.verbs.search import Mode, Searched, SearchRequest, search
 
 CACHE = Path(tempfile.gettempdir()) / "knowledge-core-vectors"
 MODEL = "all-MiniLM-L6-v2"
@@ -152,7 +153,7 @@ def measure(judged: Judged, embedder: Embedder, cut: Cut, others: Sequence[str])
     own = list(judged.queries.values())
     embedder.embed([*own, *others], Task.QUERY)  # kept: what is timed below is search alone
     with tempfile.TemporaryDirectory() as folder:
-        collection = Collection.create(Path(folder) / "judged", "judged", embedder.contract)
+        collection = create_collection(Path(folder) / "judged", "judged", embedder.contract)
         chunks = fill(collection, judged, embedder, cut)
         known = calibrate(collection, embedder, no_progress)
         with collection.view() as view:

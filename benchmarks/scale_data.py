@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.embedding.contract import EmbeddingContract
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
-from knowledge_core.evaluation import Judged, load_beir
-from knowledge_core.preparing import content_digest
+from knowledge_core.contract import EmbeddingContract
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
+from knowledge_core.indexing.preparing import content_digest
 from knowledge_core.storage.collection import Change, NewDocument, text_digest
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
+from knowledge_core.verbs.evaluate import Judged, load_beir
 
 VERSION = 1  # of everything here: another one is made anew
 CACHE = Path.home() / ".cache" / "knowledge-core-benchmarks"

@@ -22,12 +22,12 @@ import numpy as np
 from benchmarks.report import machine
 from benchmarks.scale_data import TOP, Corpus, Precomputed, Rows, recall, say
 from benchmarks.scale_product import NAME, Filled, rows_of
-from knowledge_core.retrieval.telling import telling_part
-from knowledge_core.search import Searched, SearchRequest, search
+from knowledge_core.language.lexical_query import LexicalQuery, weighed
+from knowledge_core.language.telling import telling_part
+from knowledge_core.language.wording import spans
 from knowledge_core.storage.collection import Collection, View
-from knowledge_core.storage.lexical_query import LexicalQuery, weighed
-from knowledge_core.storage.wording import spans
 from knowledge_core.types import Vectors
+from knowledge_core.verbs.search import Searched, SearchRequest, search
 
 BATCH = 5_000  # documents handed over at once
 THREADS = 2  # of a build

@@ -27,12 +27,13 @@ import numpy as np
 from mcp.client import Client
 
 from benchmarks.scale_data import FILTERS, TOP, Corpus, Filter, Precomputed, Rows, recall, say
-from knowledge_core.calibration import VERSION as CALIBRATION
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.search import Mode, Searched, SearchRequest, search
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Calibration, Collection, View
+from knowledge_core.verbs.calibrate import VERSION as CALIBRATION
+from knowledge_core.verbs.search import Mode, Searched, SearchRequest, search
 
 VERSION = 1  # of what a filled data directory holds, beside the corpus it is filled with
 NAME = "default"
@@ -69,7 +70,7 @@ def filled(corpus: Corpus, count: int, *, anew: bool) -> Filled:
     if anew or not notes.exists():
         shutil.rmtree(home, ignore_errors=True)
         (home / "collections").mkdir(parents=True)
-        collection = Collection.create(home / "collections" / NAME, NAME, corpus.contract)
+        collection = create_collection(home / "collections" / NAME, NAME, corpus.contract)
         seconds = fill(collection, corpus, count)
         # What calibration measures would be of drawn vectors; searches are to fuse as they do where the model is good.
         collection.set_calibration(Calibration(0.9, count, CALIBRATION), collection.contract)

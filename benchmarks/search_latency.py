@@ -23,17 +23,17 @@ import numpy as np
 from mcp.client import Client
 
 from benchmarks.report import machine, percentile, table, write_json
-from knowledge_core.calibration import VERSION
 from knowledge_core.config import Config
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.engine import Engine
-from knowledge_core.evaluation import load_beir
-from knowledge_core.search import Searched, SearchRequest, search
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
 from knowledge_core.storage.collection import Calibration
 from knowledge_core.types import Task, Vectors
+from knowledge_core.verbs.calibrate import VERSION
+from knowledge_core.verbs.evaluate import load_beir
+from knowledge_core.verbs.search import Searched, SearchRequest, search
 
 MODES = ("semantic", "lexical", "hybrid")
 

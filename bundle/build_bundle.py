@@ -34,7 +34,7 @@ def manifest() -> dict[str, Any]:
 async def _tools() -> list[dict[str, str]]:
     from knowledge_core.config import Config
     from knowledge_core.engine import Engine
-    from knowledge_core.serving.application import application
+    from knowledge_core.serving.surface.application import application
 
     with tempfile.TemporaryDirectory() as home, Engine(Path(home), Config()) as engine:
         listed = await application(engine).list_tools()

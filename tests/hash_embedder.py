@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from knowledge_core.embedding.contract import MINILM_PROMPTS, PROBE_TEXTS, EmbeddingContract
+from knowledge_core.contract import MINILM_PROMPTS, PROBE_TEXTS, EmbeddingContract
 from knowledge_core.types import Task, Vectors
 
 _WORD = re.compile(r"\w+")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.models import AUTO
+from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, ModelUnavailable
 from knowledge_core.storage.collection import Collection

@@ -15,19 +15,27 @@ from pathlib import Path
 from types import TracebackType
 
 from knowledge_core.config import Config
-from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.engines import make_embedder as fastest_embedder
-from knowledge_core.embedding.models import AUTO, Faults, Model, resolve
+from knowledge_core.embedding.local.engines import make_embedder as fastest_embedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import AUTO, Faults, Model, resolve
 from knowledge_core.embedding.query_cache import QueryCache
-from knowledge_core.embedding.remote import PREFIX, RemoteEmbedder, RemoteModel, is_remote
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.remote.remote import PREFIX, RemoteEmbedder, RemoteModel, is_remote
 from knowledge_core.errors import CollectionNotFound, ContractMismatch, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import OwnerLock
 from knowledge_core.roots import Roots
-from knowledge_core.storage.collection import Collection, collection_names, drop, sweep, valid_name
-from knowledge_core.storage.overview import Overview, Overviews
+from knowledge_core.storage.catalogue import (
+    Overview,
+    Overviews,
+    collection_names,
+    create_collection,
+    drop,
+    sweep,
+    valid_name,
+)
+from knowledge_core.storage.collection import Collection
 from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
@@ -124,7 +132,7 @@ class Engine:
         contract = self.default_embedder().static_contract
         with self._guard:
             if name not in self._collections and name not in self.names():
-                self._collections[name] = Collection.create(self._folder / name, name, contract)
+                self._collections[name] = create_collection(self._folder / name, name, contract)
                 self._collections[name].listeners = self.listeners
             return self.collection(name)
 

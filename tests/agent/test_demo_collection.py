@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge_core.evaluation import Judged, load_beir
+from knowledge_core.verbs.evaluate import Judged, load_beir
 from owner_processes import RawPipe, own_home
 from scripted_endpoint import Call, Endpoint, Say, search_results
 

@@ -10,7 +10,7 @@ import pytest
 
 from knowledge_core.cli import embed as command
 from knowledge_core.cli.main import main
-from knowledge_core.embedding.packaged import packaged_folder
+from knowledge_core.embedding.models.packaged import packaged_folder
 
 pytestmark = pytest.mark.skipif(
     packaged_folder() is None, reason="the packaged model is not installed (extra `offline`)"

@@ -60,7 +60,7 @@ def test_logs_name_the_request_in_every_line_and_hold_no_text(home):
         pipe.call("search", query="a secret question", mode="lexical")
         pipe.call("list_collections")
     shown = kcore(home, "logs").stdout
-    assert re.search(r"INFO \[c1\.3\] knowledge_core\.serving\.mcp_server: list_collections in \d+ ms", shown)
+    assert re.search(r"INFO \[c1\.3\] knowledge_core\.serving\.surface\.mcp_server: list_collections in \d+ ms", shown)
     assert "secret" not in shown
     assert len(kcore(home, "logs", "--lines", "2").stdout.splitlines()) == 2
     assert json.loads(kcore(home, "logs", "--json").stdout)["lines"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from knowledge_core.cli.clients_config import CLIENTS, ENTRY, find, snippet
 from knowledge_core.cli.main import main
-from knowledge_core.clients_config import CLIENTS, ENTRY, find, snippet
 
 EDITED = [name for name, client in CLIENTS.items() if client.editable]
 PRINTED = [name for name in CLIENTS if name not in EDITED]

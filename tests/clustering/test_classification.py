@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hash_embedder import HashEmbedder
-from knowledge_core.classification import Label, classify_documents, classify_texts
 from knowledge_core.errors import InvalidInput
+from knowledge_core.verbs.classify import Label, classify_documents, classify_texts
 from storage.shelf import document, new_collection, put
 
 LABELS = [Label("energy", "solar power electricity"), Label("baking", "bread dough oven")]

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from hash_embedder import HashEmbedder
-from knowledge_core.clustering import cluster, cluster_texts
 from knowledge_core.errors import Cancelled, InvalidInput
 from knowledge_core.grouping.kmeans import kmeans
 from knowledge_core.grouping.neighbours import nearest
+from knowledge_core.verbs.cluster import cluster, cluster_texts
 from storage.shelf import document, new_collection, put
 
 TOPICS = {
@@ -82,7 +82,7 @@ sys.path.insert(0, sys.argv[1])
 import numpy as np
 from knowledge_core.grouping.communities import communities
 from knowledge_core.grouping.kmeans import kmeans
-from knowledge_core.storage.quantising import quantise, scale
+from knowledge_core.quantising import quantise, scale
 draw = np.random.default_rng(3)
 centres = draw.standard_normal((9, 384))
 vectors = centres[draw.integers(9, size=1500)] + 1.5 * draw.standard_normal((1500, 384))

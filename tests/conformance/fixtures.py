@@ -43,9 +43,9 @@ from mcp_types import (
 )
 from pydantic import BaseModel, Field
 
-from knowledge_core.serving.doors import PORT  # noqa: F401  # the product's module must import as it does at the user's
-from knowledge_core.serving.http_door import HttpDoor, http_app, loopback_socket
-from knowledge_core.serving.mcp_server import KnowledgeServer
+from knowledge_core.serving.http.doors import PORT  # noqa: F401  # the product's module must import as it does at the user's
+from knowledge_core.serving.http.http_door import HttpDoor, http_app, loopback_socket
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
 warnings.simplefilter("ignore", MCPDeprecationWarning)  # the older revision's features are under test, too
 Any_ = Context[dict[str, Any], Any]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from knowledge_core.embedding.local_embedder import LocalEmbedder
-from knowledge_core.embedding.models import MINILM, Model, resolve
-from knowledge_core.embedding.packaged import packaged_folder
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.local.local_embedder import LocalEmbedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import MINILM, Model, resolve
+from knowledge_core.embedding.models.packaged import packaged_folder
 from knowledge_core.types import Vectors
 from tiny_gemma import make_tiny_gemma
 from tiny_gemma2 import make_tiny_gemma2

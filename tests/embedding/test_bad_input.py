@@ -8,9 +8,9 @@ import shutil
 import numpy as np
 import pytest
 
-from knowledge_core.embedding.engines import make_embedder
-from knowledge_core.embedding.local_embedder import SLICE
-from knowledge_core.embedding.models import resolve
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.local.local_embedder import SLICE
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.errors import ConfigurationError, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task
 

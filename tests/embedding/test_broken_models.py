@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from knowledge_core.embedding.engines import make_embedder
-from knowledge_core.embedding.models import resolve
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 from tiny_gemma import make_tiny_gemma, write_json, write_tokenizer

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hash_embedder import HashEmbedder
-from knowledge_core.embedding import batching, contract, prompts, safetensors_headers
-from knowledge_core.embedding.contract import GEMMA_PROMPTS, MINILM_PROMPTS, SAME, EmbeddingContract
+from knowledge_core import contract
+from knowledge_core.contract import GEMMA_PROMPTS, MINILM_PROMPTS, SAME, EmbeddingContract
+from knowledge_core.embedding import batching
+from knowledge_core.embedding.models import prompts, safetensors_headers
 from knowledge_core.errors import StorageDamaged
 from knowledge_core.types import Task
 

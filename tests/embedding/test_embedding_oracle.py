@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from knowledge_core.embedding.local_embedder import LocalEmbedder
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.local.local_embedder import LocalEmbedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Task
 from tiny_gemma import MAX_LENGTH, WINDOW
 

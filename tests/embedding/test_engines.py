@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from knowledge_core.embedding import engines, gemma3
-from knowledge_core.embedding.agreement import compared
 from knowledge_core.embedding.batching import halving
-from knowledge_core.embedding.engines import make_embedder
-from knowledge_core.embedding.models import resolve
+from knowledge_core.embedding.local import engines, gemma3
+from knowledge_core.embedding.local.agreement import compared
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
@@ -165,7 +165,7 @@ def test_a_model_of_another_family_is_run_by_the_reference_library(minilm_embedd
 
 
 def test_many_texts_are_embedded_in_slices_in_their_order(packed, monkeypatch):
-    monkeypatch.setattr("knowledge_core.embedding.local_embedder.SLICE", 7)
+    monkeypatch.setattr("knowledge_core.embedding.local.local_embedder.SLICE", 7)
     texts = [f"text {number} " + "word " * (number % 11) for number in range(40)]
     together = packed.embed(texts, Task.DOCUMENT)
     np.testing.assert_allclose(together[::9], packed.embed(texts[::9], Task.DOCUMENT), atol=1e-5)

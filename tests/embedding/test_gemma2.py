@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from knowledge_core.embedding.contract import GEMMA_PROMPTS
-from knowledge_core.embedding.engines import make_embedder
-from knowledge_core.embedding.models import resolve
-from knowledge_core.embedding.sentence_transformers_engine import SentenceTransformersRunner, reference_embedder
+from knowledge_core.contract import GEMMA_PROMPTS
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.local.sentence_transformers_engine import SentenceTransformersRunner, reference_embedder
+from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.errors import ConfigurationError
 from knowledge_core.types import Task
@@ -176,7 +176,7 @@ def test_weights_in_float16_are_computed_in_float32(tmp_path, folders):
 
 @pytest.mark.slow
 def test_bfloat16_is_as_good_and_the_trial_decides_as_for_other_models(folder, expected):
-    from knowledge_core.embedding.agreement import compared
+    from knowledge_core.embedding.local.agreement import compared
 
     half = make_embedder(resolve(str(folder)), precision="bfloat16", device="cpu")
     assert compared(expected["query"], half.embed(TEXTS, Task.QUERY)).mean >= 0.999

@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from hash_embedder import HashEmbedder
-from knowledge_core.embedding import lanes as module
-from knowledge_core.embedding.lanes import Lanes
+from knowledge_core.embedding.local import lanes as module
+from knowledge_core.embedding.local.lanes import Lanes
 from knowledge_core.embedding.query_cache import REMEMBERED, QueryCache
 from knowledge_core.errors import Busy
 from knowledge_core.types import Task

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from knowledge_core.embedding.contract import GEMMA_PROMPTS, UNTITLED, EmbeddingContract
-from knowledge_core.embedding.prompts import templates
+from knowledge_core.contract import GEMMA_PROMPTS, UNTITLED, EmbeddingContract
+from knowledge_core.embedding.models.prompts import templates
 from knowledge_core.types import Task
 
 SPELLINGS = {

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from knowledge_core.cli.main import main
-from knowledge_core.embedding import hub as client
-from knowledge_core.embedding.hub_cache import PARTIAL
-from knowledge_core.embedding.models import GEMMA_NAMES, MINILM, installed, resolve
-from knowledge_core.embedding.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.hub import hub as client
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.hub_cache import PARTIAL
+from knowledge_core.embedding.models.models import GEMMA_NAMES, MINILM, installed, resolve
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 from model_hub import Misbehave, ModelHub, model_hub, sha256

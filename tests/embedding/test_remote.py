@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from embedding_endpoint import EmbeddingEndpoint, Misbehave, embedding_endpoint, hashed
-from knowledge_core.embedding import endpoint as http
-from knowledge_core.embedding import remote as module
-from knowledge_core.embedding.contract import PROBE_TEXTS
-from knowledge_core.embedding.remote import TEXTS_A_REQUEST, RemoteEmbedder, RemoteModel, is_remote
+from knowledge_core.contract import PROBE_TEXTS
+from knowledge_core.embedding.remote import endpoint as http
+from knowledge_core.embedding.remote import remote as module
+from knowledge_core.embedding.remote.remote import TEXTS_A_REQUEST, RemoteEmbedder, RemoteModel, is_remote
 from knowledge_core.embedding.tokens import cut
 from knowledge_core.errors import ConfigurationError, ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task

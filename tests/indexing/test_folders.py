@@ -11,7 +11,7 @@ import pytest
 from mcp.client import Client
 
 from knowledge_core.engine import Engine
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
 from mcp_text import text_of
 
 pytestmark = pytest.mark.anyio

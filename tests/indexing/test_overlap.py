@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from hash_embedder import HashEmbedder
-from knowledge_core import indexing
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Cancelled, ModelUnavailable, StorageFull
-from knowledge_core.indexing import IndexReport, index
-from knowledge_core.preparing import document_as_json
+from knowledge_core.indexing.preparing import document_as_json
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
 from knowledge_core.types import Document, Progress, no_progress
+from knowledge_core.verbs import index as indexing
+from knowledge_core.verbs.index import IndexReport, index
 
 A_WINDOW = 4  # documents, each of one chunk
 
@@ -28,7 +29,7 @@ def _small_windows(monkeypatch):
 
 @pytest.fixture
 def collection(tmp_path, embedder):
-    made = Collection.create(tmp_path / "notes", "notes", embedder.contract)
+    made = create_collection(tmp_path / "notes", "notes", embedder.contract)
     yield made
     made.close()
 
@@ -247,7 +248,7 @@ def test_at_most_three_windows_are_in_memory(collection, embedder, writes, monke
 
 
 def test_a_file_given_twice_in_two_spellings_is_indexed_once(home, tmp_path, embedder):
-    from knowledge_core.index_job import IndexRequest, accept
+    from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
 
     folder = tmp_path / "notes"
     folder.mkdir()

@@ -13,12 +13,12 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable
-from knowledge_core.index_job import IndexRequest, find_job, known_jobs, resume_jobs
-from knowledge_core.index_job import accept as accept_index
-from knowledge_core.reembed_job import accept, cancel
-from knowledge_core.search import Searched, SearchRequest, search
+from knowledge_core.recorded_jobs.index_job import IndexRequest, find_job, known_jobs, resume_jobs
+from knowledge_core.recorded_jobs.index_job import accept as accept_index
+from knowledge_core.recorded_jobs.reembed_job import accept, cancel
 from knowledge_core.storage.derived import Derived
 from knowledge_core.types import Document, Task
+from knowledge_core.verbs.search import Searched, SearchRequest, search
 from owner_processes import until
 
 DOCUMENTS = [
@@ -175,7 +175,7 @@ def test_a_search_all_the_while_never_fails_and_always_finds(engine, models):
 
 
 def test_a_job_that_was_cut_off_goes_on_in_the_next_process_and_embeds_nothing_twice(home, models, monkeypatch):
-    monkeypatch.setattr("knowledge_core.reembedding.WINDOW_CHARACTERS", 2000)
+    monkeypatch.setattr("knowledge_core.verbs.reembed.WINDOW_CHARACTERS", 2000)
     with opened(home, models) as engine:
         add(engine, DOCUMENTS)
         large = models["large"]

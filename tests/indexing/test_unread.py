@@ -9,10 +9,10 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.index_job import IndexRequest, accept, view_of
-from knowledge_core.serving.private import PrivateRequests
-from knowledge_core.serving.tools.pages import Room
-from knowledge_core.serving.tools.writing import index_result
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept, view_of
+from knowledge_core.serving.surface.private import PrivateRequests
+from knowledge_core.serving.surface.tools.pages import Room
+from knowledge_core.serving.surface.tools.writing import index_result
 from knowledge_core.types import Document
 
 LONGEST = 64

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from hash_embedder import HashEmbedder
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.search import Searched, SearchRequest, SearchResponse, search
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
 from knowledge_core.types import Chunk, Document, Lines, Span, Task
+from knowledge_core.verbs.search import Searched, SearchRequest, SearchResponse, search
 
 
 def paragraphs(document: Document) -> list[Chunk]:
@@ -34,7 +35,7 @@ class Library:
 
     def make(self, name: str = "notes", embedder: Embedder | None = None) -> None:
         self.embedders[name] = embedder or HashEmbedder()
-        self.collections[name] = Collection.create(self._folder / name, name, self.embedders[name].contract)
+        self.collections[name] = create_collection(self._folder / name, name, self.embedders[name].contract)
 
     def put(self, documents: Sequence[Document | NewDocument], name: str = "notes") -> None:
         if name not in self.collections:

@@ -16,18 +16,18 @@ import numpy as np
 import pytest
 
 from hash_embedder import HashEmbedder
-from knowledge_core.calibration import FEWEST, VERSION, calibrate, due
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, Cancelled, CollectionNotFound
-from knowledge_core.index_job import CALIBRATE, IndexRequest, accept
 from knowledge_core.jobs import Job
+from knowledge_core.language.wording import spaceless
+from knowledge_core.recorded_jobs.index_job import CALIBRATE, IndexRequest, accept
 from knowledge_core.retrieval.fusion import earned, earned_among_few
 from knowledge_core.retrieval.pseudo_questions import AMONG, expected_reciprocal_rank, snippet
-from knowledge_core.search import SearchRequest, SearchResponse
 from knowledge_core.storage.collection import Calibration, Change, Collection
-from knowledge_core.storage.wording import spaceless
 from knowledge_core.types import Document, Progress, Task, Vectors, no_progress
+from knowledge_core.verbs.calibrate import FEWEST, VERSION, calibrate, due
+from knowledge_core.verbs.search import SearchRequest, SearchResponse
 from search.library import Library
 
 NOUNS = ["kernel", "harbour", "glacier", "violin", "turbine", "orchard", "castle", "comet", "ledger", "saddle"]

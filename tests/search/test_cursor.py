@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from knowledge_core.errors import CursorExpired
-from knowledge_core.search import Hit, SearchRequest, SearchResponse
 from knowledge_core.types import Document
+from knowledge_core.verbs.search import Hit, SearchRequest, SearchResponse
 from search.library import Library
 
 WORDS = ["sun", "moon", "star", "sea", "sand", "tree"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from knowledge_core.errors import InvalidInput
-from knowledge_core.evaluation import evaluate, load_beir, ndcg, recall, reciprocal_rank
-from knowledge_core.search import Searched
+from knowledge_core.verbs.evaluate import evaluate, load_beir, ndcg, recall, reciprocal_rank
+from knowledge_core.verbs.search import Searched
 from search.library import Library
 
 CORPUS = [

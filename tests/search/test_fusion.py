@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_core import evaluation
-from knowledge_core.retrieval import fusion, pseudo_questions, relevance, snippets, telling
+from knowledge_core.language import lexical_query, telling, wording
+from knowledge_core.retrieval import fusion, pseudo_questions, relevance, snippets
 from knowledge_core.retrieval.fusion import Sides, calibrated, fuse
-from knowledge_core.storage import lexical_query, wording
+from knowledge_core.verbs import evaluate as evaluation
 
 SCORES = st.dictionaries(st.integers(0, 30), st.floats(-1, 1, allow_nan=False), max_size=20)
 SHARES = st.dictionaries(st.integers(0, 30), st.floats(0, 1, allow_nan=False), max_size=20)

@@ -6,8 +6,8 @@ import pytest
 
 from hash_embedder import HashEmbedder
 from knowledge_core.errors import DocumentNotFound, InvalidInput
-from knowledge_core.search import Examples, SearchRequest
 from knowledge_core.types import Document
+from knowledge_core.verbs.search import Examples, SearchRequest
 from search.library import Library
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from hash_embedder import HashEmbedder
-from knowledge_core import search as search_verb
 from knowledge_core.errors import InvalidFilter, InvalidInput
-from knowledge_core.search import SearchRequest
+from knowledge_core.retrieval.turns import Turns
 from knowledge_core.storage.collection import Change, JobRecord, NewDocument, PlanRow
-from knowledge_core.storage.turns import Turns
 from knowledge_core.types import Document, Lines
+from knowledge_core.verbs import search as search_verb
+from knowledge_core.verbs.search import SearchRequest
 from search.library import Library, paragraphs
 
 

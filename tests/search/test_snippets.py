@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from knowledge_core.language.wording import spans, spans_among
 from knowledge_core.retrieval.snippets import ELLIPSIS, LENGTH, Match, flat, snippet
-from knowledge_core.search import SearchRequest
-from knowledge_core.storage.wording import spans, spans_among
 from knowledge_core.types import Document
+from knowledge_core.verbs.search import SearchRequest
 from search.library import Library
 
 FILLER = "Nothing of interest stands in this sentence at all. " * 12

@@ -15,8 +15,8 @@ from mcp.client import Client
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.serving.application import application
-from knowledge_core.serving.arguments import as_meant
+from knowledge_core.serving.surface.application import application
+from knowledge_core.serving.surface.arguments import as_meant
 from mcp_text import NOTES, text_of
 
 pytestmark = pytest.mark.anyio

@@ -8,9 +8,9 @@ from mcp.client import Client
 
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
-from knowledge_core.embedding.contract import sizes_of, up_to
+from knowledge_core.contract import sizes_of, up_to
 from knowledge_core.engine import Engine
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
 from mcp_text import NOTES, text_of
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from knowledge_core.errors import InvalidInput
-from knowledge_core.serving.doors import Doors
+from knowledge_core.serving.http.doors import Doors
 
 pytestmark = pytest.mark.anyio
 

@@ -22,8 +22,15 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, ModelUnavailable
-from knowledge_core.index_job import MOST_ATTEMPTS, IndexRequest, accept, find_job, known_jobs, resume_jobs
-from knowledge_core.serving.application import application
+from knowledge_core.recorded_jobs.index_job import (
+    MOST_ATTEMPTS,
+    IndexRequest,
+    accept,
+    find_job,
+    known_jobs,
+    resume_jobs,
+)
+from knowledge_core.serving.surface.application import application
 from knowledge_core.storage.collection import JobRecord
 from knowledge_core.types import Document
 from mcp_text import text_of
@@ -113,7 +120,7 @@ from pathlib import Path
 import anyio
 from mcp.client import Client
 from test_index_job import GatedEmbedder, engine_at, document
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
 
 async def main():
     gated = GatedEmbedder()

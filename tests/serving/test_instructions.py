@@ -11,9 +11,9 @@ from mcp.client import Client
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import StorageDamaged
-from knowledge_core.serving.application import application
-from knowledge_core.serving.instructions import instructions
-from knowledge_core.storage.overview import Overview
+from knowledge_core.serving.surface.application import application
+from knowledge_core.serving.surface.instructions import instructions
+from knowledge_core.storage.catalogue import Overview
 from mcp_text import NOTES, text_of
 
 pytestmark = pytest.mark.anyio
@@ -161,7 +161,7 @@ def test_an_overview_is_taken_again_only_after_a_change(engine, monkeypatch):
     engine.drop("default")
     with pytest.raises(Exception, match="No collection 'default'"):
         engine.overview("default")
-    monkeypatch.setattr("knowledge_core.storage.overview.connect", lambda path, read_only: 1 / 0)
+    monkeypatch.setattr("knowledge_core.storage.record.overview.connect", lambda path, read_only: 1 / 0)
     assert not (engine.home / "collections" / "default").exists()  # asking made nothing
 
 

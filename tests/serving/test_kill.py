@@ -16,7 +16,7 @@ from mcp.client.stdio import StdioServerParameters
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ import anyio
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.serving.application import application
+from knowledge_core.serving.surface.application import application
 embedder = HashEmbedder()
 engine = Engine(Path(sys.argv[2]), Config(), make_embedder=lambda model, dimensions: embedder)
 anyio.run(application(engine).run_stdio_async)

@@ -11,7 +11,7 @@ from mcp.client import Client
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.serving import application as serving
+from knowledge_core.serving.surface import application as serving
 from mcp_text import NOTES, text_of
 
 pytestmark = pytest.mark.anyio

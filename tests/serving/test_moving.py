@@ -15,8 +15,8 @@ import pytest
 
 from embedding_endpoint import embedding_endpoint, hashed
 from knowledge_core.cli.main import main
-from knowledge_core.embedding.agreement import real_texts
-from knowledge_core.embedding.packaged import packaged_folder
+from knowledge_core.embedding.local.agreement import real_texts
+from knowledge_core.embedding.models.packaged import packaged_folder
 from knowledge_core.storage.collection import Collection
 from model_hub import model_hub
 from owner_processes import KCORE, RawPipe, environment, kcore, own_home, owner_pid, until

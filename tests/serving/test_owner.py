@@ -22,8 +22,8 @@ import pytest
 
 import knowledge_core
 from knowledge_core.paths import OwnerLock, holder, is_held
-from knowledge_core.serving.lines import own_line
-from knowledge_core.serving.local_socket import dial
+from knowledge_core.serving.pipe.lines import own_line
+from knowledge_core.serving.pipe.local_socket import dial
 from owner_processes import KCORE, RawPipe, environment, kcore, own_home, owner_pid, until
 
 TRANSPORT = "KNOWLEDGE_CORE_TRANSPORT"

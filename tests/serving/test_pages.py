@@ -15,8 +15,8 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.ingestion.left_out import shown
-from knowledge_core.serving.application import application
-from knowledge_core.serving.tools.pages import STRUCTURE_CAP, TEXT_CAP
+from knowledge_core.serving.surface.application import application
+from knowledge_core.serving.surface.tools.pages import STRUCTURE_CAP, TEXT_CAP
 from mcp_text import text_of
 
 pytestmark = pytest.mark.anyio
@@ -283,8 +283,8 @@ async def test_collections_are_listed_in_pages_and_one_that_cannot_be_read_hides
 
 
 async def test_many_collections_with_many_folders_are_listed_whole(client: Client, monkeypatch) -> None:
-    from knowledge_core.serving.results import CollectionItem
-    from knowledge_core.serving.tools import documents
+    from knowledge_core.serving.surface.results import CollectionItem
+    from knowledge_core.serving.surface.tools import documents
 
     names = [f"c{n:03d}" for n in range(300)]
     sources = [f"/home/user/a folder with a long name/{n}" for n in range(200)]

@@ -12,12 +12,12 @@ from safetensors.torch import load_file, save_file
 from knowledge_core.choosing import working_embedder
 from knowledge_core.cli.main import main
 from knowledge_core.config import Config
-from knowledge_core.embedding import models
+from knowledge_core.embedding.models import models
 from knowledge_core.engine import Engine
 from knowledge_core.errors import ModelUnavailable
-from knowledge_core.reembed_job import accept as accept_reembed
-from knowledge_core.serving.application import application
-from knowledge_core.serving.doctor import examine
+from knowledge_core.recorded_jobs.reembed_job import accept as accept_reembed
+from knowledge_core.serving.surface.application import application
+from knowledge_core.serving.surface.doctor import examine
 from mcp_text import NOTES, text_of
 from tiny_gemma import make_tiny_gemma
 from tiny_gemma2 import make_tiny_gemma2

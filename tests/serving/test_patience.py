@@ -25,10 +25,10 @@ from knowledge_core.cli.waiting import code_of, finished
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import ModelUnavailable
-from knowledge_core.index_job import find_job
-from knowledge_core.serving import application as application_module
-from knowledge_core.serving.application import application
+from knowledge_core.recorded_jobs.index_job import find_job
 from knowledge_core.serving.client import Connection, Refused
+from knowledge_core.serving.surface import application as application_module
+from knowledge_core.serving.surface.application import application
 from knowledge_core.types import Progress
 from mcp_text import text_of
 from owner_processes import KCORE, RawPipe, environment, kcore, own_home, until
@@ -207,7 +207,7 @@ async def test_a_walk_through_many_folders_can_be_cancelled(slow, tmp_path, monk
     for number in range(60):
         (tmp_path / "many" / f"f{number}").mkdir(parents=True)
     engine.roots.add(tmp_path)
-    monkeypatch.setattr("knowledge_core.index_job.LOOKING", -1.0)
+    monkeypatch.setattr("knowledge_core.recorded_jobs.index_job.LOOKING", -1.0)
     reached = []
 
     def told(job, progress: Progress) -> None:

@@ -35,7 +35,7 @@ def pipe(home: Path) -> Iterator[RawPipe]:
 
 def test_the_pipe_imports_the_standard_library_only():
     code = (
-        "import sys, sysconfig; from knowledge_core.cli.main import parser; parser(); import knowledge_core.serving.pipe;"
+        "import sys, sysconfig; from knowledge_core.cli.main import parser; parser(); import knowledge_core.serving.pipe.pipe;"
         "site = sysconfig.get_paths()['purelib'];"
         "print([n for n, m in sys.modules.items() if site in (getattr(m, '__file__', '') or '') and n[0] != '_'],"
         " [n for n in ('asyncio', 'subprocess', 'logging', 'tempfile') if n in sys.modules])"

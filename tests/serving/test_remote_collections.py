@@ -7,11 +7,11 @@ from mcp.client import Client
 
 from embedding_endpoint import embedding_endpoint, hashed
 from knowledge_core.config import Config
-from knowledge_core.embedding import endpoint as http
+from knowledge_core.embedding.remote import endpoint as http
 from knowledge_core.engine import Engine
 from knowledge_core.errors import ContractMismatch
-from knowledge_core.serving.application import application
-from knowledge_core.serving.private import PrivateRequests
+from knowledge_core.serving.surface.application import application
+from knowledge_core.serving.surface.private import PrivateRequests
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, create_model
 
-from knowledge_core.serving.schemas import plain
+from knowledge_core.serving.surface.schemas import plain
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.index_job import IndexRequest, accept, cancel_job, find_job, resume_jobs
 from knowledge_core.paths import LOGS, holder
-from knowledge_core.serving.watchdog import FILE, Ended, former_end, tell_of_former_end
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept, cancel_job, find_job, resume_jobs
+from knowledge_core.serving.owner.watchdog import FILE, Ended, former_end, tell_of_former_end
 from knowledge_core.types import Document
 from owner_processes import RawPipe, environment, kcore, own_home, until
 
@@ -29,7 +29,7 @@ PROGRAM = """
 import ctypes, os, re, signal, threading, time
 from pathlib import Path
 import anyio
-from knowledge_core.serving.watchdog import answer, watched
+from knowledge_core.serving.owner.watchdog import answer, watched
 
 async def main(beat):
     async with anyio.create_task_group() as tasks:

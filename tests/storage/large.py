@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from hash_embedder import HashEmbedder
-from knowledge_core.storage import graph_building, vector_snapshot
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.vectors import graph_building
+from knowledge_core.storage.vectors import snapshot as vector_snapshot
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
 
 DIM = 32
@@ -55,7 +57,7 @@ def fill(collection: Collection, vectors: Vectors, *, first: int = 0, at_once: i
 
 def large(folder: Path, vectors: Vectors) -> Collection:
     """Return a new collection of these vectors, with its graph."""
-    collection = Collection.create(folder / "shelf", "shelf", CONTRACT)
+    collection = create_collection(folder / "shelf", "shelf", CONTRACT)
     fill(collection, vectors)
     settled(collection)
     return collection

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from hash_embedder import HashEmbedder
+from knowledge_core.language.lexical_query import weighed
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
-from knowledge_core.storage.lexical_query import weighed
 from knowledge_core.types import Chunk, Document, Lines, Span, Task
 
 EMBEDDER = HashEmbedder()
@@ -45,7 +46,7 @@ def put(collection: Collection, *documents: NewDocument) -> int:
 
 
 def new_collection(folder: Path, name: str = "shelf") -> Collection:
-    return Collection.create(folder / name, name, EMBEDDER.contract)
+    return create_collection(folder / name, name, EMBEDDER.contract)
 
 
 def found_by_words(collection: Collection, query: str) -> list[str]:

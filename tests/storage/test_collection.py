@@ -21,20 +21,17 @@ from knowledge_core.errors import (
     StorageFull,
     StorageTooNew,
 )
+from knowledge_core.language.lexical_query import weighed
+from knowledge_core.storage.catalogue import collection_names, drop, sweep, valid_name
 from knowledge_core.storage.collection import (
     Change,
     Collection,
     JobRecord,
     PlanRow,
     Source,
-    collection_names,
-    drop,
-    sweep,
     text_digest,
-    valid_name,
 )
-from knowledge_core.storage.lexical_query import weighed
-from knowledge_core.storage.migrations import STEPS, migrate
+from knowledge_core.storage.record.migrations import STEPS, migrate
 from knowledge_core.types import Task
 from storage.shelf import EMBEDDER, change, damaged, document, found_by_vector, found_by_words, new_collection, put
 

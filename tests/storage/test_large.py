@@ -9,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
-from knowledge_core.storage import graph, graph_building
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection
+from knowledge_core.storage.vectors import graph, graph_building
 from storage.large import (
     CONTRACT,
     FEW,
@@ -105,7 +106,7 @@ def test_a_filter_finds_what_it_allows_at_every_selectivity(opened, filter, exac
 
 def test_what_a_filter_allows_far_from_the_query_is_found_by_comparing_all(tmp_path):
     vectors = drawn(2_000, seed=3)
-    collection = Collection.create(tmp_path / "shelf", "shelf", CONTRACT)
+    collection = create_collection(tmp_path / "shelf", "shelf", CONTRACT)
     query = QUERIES[0]
     order = np.argsort(-(vectors @ query))
     far = set(order[1_000:].tolist())  # half of all, and none of it near
@@ -136,7 +137,7 @@ def test_what_came_and_went_since_the_graph_was_built_counts_at_once(opened, mon
 
 def test_growing_adds_each_row_to_the_graph_once(tmp_path):
     vectors = drawn(4_000, seed=6)
-    collection = Collection.create(tmp_path / "shelf", "shelf", CONTRACT)
+    collection = create_collection(tmp_path / "shelf", "shelf", CONTRACT)
     for begin in range(0, 4_000, 100):
         fill(collection, vectors[begin : begin + 100], first=begin)
         settled(collection)
@@ -184,7 +185,7 @@ def test_equal_vectors_are_all_found_and_do_not_harm_the_others(tmp_path):
 
 
 def test_a_collection_of_one_text_needs_no_graph(tmp_path):
-    collection = Collection.create(tmp_path / "shelf", "shelf", CONTRACT)
+    collection = create_collection(tmp_path / "shelf", "shelf", CONTRACT)
     documents = [one(f"d{number}") for number in range(FEW + 100)]
     same = [type(new)(type(new.document)(new.document.id, "same"), one("same").chunks, new.digest) for new in documents]
     collection.write(placed([same[0]], drawn(1, seed=1)))
@@ -402,7 +403,7 @@ def test_a_graph_is_tuned_by_what_was_asked(opened):
 
 @pytest.mark.parametrize("step", ["add", "truth", "found"])
 def test_closing_does_not_wait_for_a_whole_graph(tmp_path, monkeypatch, step):
-    collection = Collection.create(tmp_path / "shelf", "shelf", CONTRACT)
+    collection = create_collection(tmp_path / "shelf", "shelf", CONTRACT)
     begun, calls, original = threading.Event(), [], getattr(graph_building.Draft, step)
     monkeypatch.setattr(graph_building, "ADDED_AT_ONCE", 10)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Collection
 from storage.large import CONTRACT, drawn, graph_files, low_thresholds, named, nearest, recall, settled
 from storage.shelf import damaged
@@ -17,7 +18,12 @@ WRITER = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from knowledge_core.storage import derived, graph_building, published, row_file, vector_index, vector_snapshot
+from knowledge_core.storage import derived
+from knowledge_core.storage.vectors import graph_building
+from knowledge_core.storage.vectors import published
+from knowledge_core.storage.vectors import row_file
+from knowledge_core.storage.vectors import vector_index
+from knowledge_core.storage.vectors import snapshot as vector_snapshot
 from storage.large import Collection, Change, drawn, fill, settled
 
 vector_snapshot.EXACT_UP_TO = graph_building.EXACT_UP_TO = 300
@@ -80,7 +86,7 @@ BY_DEFAULT = (
     "point", [pytest.param(name, marks=() if name in BY_DEFAULT else pytest.mark.slow) for name in POINTS]
 )
 def test_a_kill_at_a_named_point_loses_nothing(tmp_path, monkeypatch, point):
-    Collection.create(tmp_path / "shelf", "shelf", CONTRACT).close()
+    create_collection(tmp_path / "shelf", "shelf", CONTRACT).close()
     tests = str(Path(__file__).parents[1])
     writer = subprocess.run(
         [sys.executable, "-c", WRITER, tests, str(tmp_path / "shelf"), *map(str, POINTS[point])],

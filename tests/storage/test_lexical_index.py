@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from knowledge_core.errors import Cancelled, StorageError
+from knowledge_core.language.lexical_query import WORDS_SHARE, LexicalQuery, weighed
+from knowledge_core.language.wording import words
 from knowledge_core.storage.lexical_index import Hits, LexicalIndex, LexicalSnapshot
-from knowledge_core.storage.lexical_query import WORDS_SHARE, LexicalQuery, weighed
-from knowledge_core.storage.wording import words
 
 VOCABULARY = [f"w{i}" for i in range(300)]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from knowledge_core.language.lexical_query import QUERY_SPELT, WORDS_SHARE, weighed
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.lexical_index import Hits, LexicalIndex, LexicalSnapshot
-from knowledge_core.storage.lexical_query import QUERY_SPELT, WORDS_SHARE, weighed
 from storage.shelf import damaged, document, found_by_words, new_collection, put
 
 

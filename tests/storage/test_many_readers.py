@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from knowledge_core.retrieval.turns import Turns
 from knowledge_core.storage import giving_way
-from knowledge_core.storage.record_snapshot import CONNECTIONS, VECTORS_AT_ONCE, RecordSnapshot
-from knowledge_core.storage.scanning import inner_products, largest
-from knowledge_core.storage.turns import Turns
+from knowledge_core.storage.record.snapshot import CONNECTIONS, VECTORS_AT_ONCE, RecordSnapshot
+from knowledge_core.storage.vectors.scanning import inner_products, largest
 from storage.shelf import EMBEDDER, document, new_collection, put
 
 HALF_A_SECOND = (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge_core.storage.wording import LONGEST, spans, words
+from knowledge_core.language.wording import LONGEST, spans, words
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from knowledge_core.cli.output import ProgressLine, command, connected
 from knowledge_core.cli.waiting import code_of, finished
 
 if TYPE_CHECKING:
-    from knowledge_core.evaluation import Judged
     from knowledge_core.serving.client import Connection
+    from knowledge_core.verbs.evaluate import Judged
 
 COLLECTION = "demo"
 QUESTIONS = (
@@ -42,7 +42,7 @@ async def _demo(connection: Connection, arguments: argparse.Namespace) -> int:
     out = _Out(quiet=arguments.json)
     from importlib.resources import as_file, files
 
-    from knowledge_core.evaluation import load_beir
+    from knowledge_core.verbs.evaluate import load_beir
 
     with as_file(files("knowledge_core.examples") / "hotpotqa_small") as folder:
         judged = load_beir(folder)
@@ -86,7 +86,7 @@ class _Out:
 
 async def _measure(connection: Connection, judged: Judged) -> dict[str, float]:
     """Return nDCG and recall at 10 over all judged questions, and the median time of one search in milliseconds."""
-    from knowledge_core.evaluation import ndcg, recall
+    from knowledge_core.verbs.evaluate import ndcg, recall
 
     gains, found, seconds = [], [], []
     with ProgressLine() as line:

@@ -48,8 +48,8 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
 
     from knowledge_core.config import load_config
     from knowledge_core.engine import Engine
-    from knowledge_core.index_job import resume_jobs
-    from knowledge_core.serving.doors import PORT, Doors
+    from knowledge_core.recorded_jobs.index_job import resume_jobs
+    from knowledge_core.serving.http.doors import PORT, Doors
 
     engine = Engine(home, load_config(home, arguments.config), command="kcore serve --http --in-process")
     try:

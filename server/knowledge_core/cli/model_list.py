@@ -71,8 +71,8 @@ def _lines(result: dict[str, Any]) -> list[str]:
 
 
 def _check(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
-    from knowledge_core.embedding.fidelity import check
-    from knowledge_core.embedding.models import resolve
+    from knowledge_core.embedding.local.fidelity import check
+    from knowledge_core.embedding.models.models import resolve
     from knowledge_core.errors import ModelUnavailable
 
     name = arguments.check or result["resolved"]["model"]

@@ -97,7 +97,7 @@ def connected(run: Command) -> Callable[[argparse.Namespace], int]:
 def connection_of(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Connection]:
     """Return a connection for a command: to the owner, or where none can be, within this process."""
     from knowledge_core.serving.client import in_process, to_owner
-    from knowledge_core.serving.dialling import OwnerImpossible, connect
+    from knowledge_core.serving.pipe.dialling import OwnerImpossible, connect
 
     home = data_directory(arguments.home)
     if not arguments.in_process:

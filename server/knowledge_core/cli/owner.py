@@ -67,7 +67,7 @@ def add(commands: Any) -> None:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from knowledge_core.serving.dialling import OwnerImpossible
+    from knowledge_core.serving.pipe.dialling import OwnerImpossible
 
     home = data_directory(arguments.home)
     if arguments.http:
@@ -78,7 +78,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         raise Usage("--port and --host are for --http.")
     if arguments.in_process:
         return _serve_alone(arguments, home, "asked for with --in-process")
-    from knowledge_core.serving.pipe import serve
+    from knowledge_core.serving.pipe.pipe import serve
 
     try:
         serve(home, arguments.config, arguments.root)
@@ -165,7 +165,7 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
     import anyio
 
     from knowledge_core.serving.client import to_owner
-    from knowledge_core.serving.dialling import patience, reach
+    from knowledge_core.serving.pipe.dialling import patience, reach
 
     link = reach(home, config, "cli", time.monotonic() + patience())
     if link is None:

@@ -13,7 +13,7 @@ from knowledge_core.cli.output import ProgressLine, Usage, command, show_as
 from knowledge_core.paths import data_directory
 
 if TYPE_CHECKING:
-    from knowledge_core.embedding.pulling import Pulled
+    from knowledge_core.embedding.hub.pulling import Pulled
     from knowledge_core.types import Progress
 
 RATE_SECONDS = 5.0  # the rate is that of the last so many seconds
@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
 
 def _pull(arguments: argparse.Namespace) -> int:
     from knowledge_core.config import load_config
-    from knowledge_core.embedding.pulling import pull
+    from knowledge_core.embedding.hub.pulling import pull
     from knowledge_core.errors import InvalidInput
 
     config = load_config(
@@ -65,7 +65,7 @@ def _pull(arguments: argparse.Namespace) -> int:
 
 def _outlook(pulled: Pulled, configured: str, models_folder: Path) -> tuple[list[str], list[str]]:
     """Return what a person should know about the model that was fetched, and what they may do next."""
-    from knowledge_core.embedding.models import resolve
+    from knowledge_core.embedding.models.models import resolve
     from knowledge_core.errors import ModelUnavailable
 
     name, notices = pulled.model.name, [pulled.notice] if pulled.notice else []
@@ -106,7 +106,7 @@ def _structure(pulled: Pulled, notices: list[str], following: list[str]) -> dict
 
 
 def _text(pulled: Pulled, notices: list[str], following: list[str]) -> str:
-    from knowledge_core.embedding.pulling import readable
+    from knowledge_core.embedding.hub.pulling import readable
 
     where = f"{readable(pulled.size)} in {pulled.model.folder}"
     first = (
@@ -127,7 +127,7 @@ class _Meter:
         self._seen: deque[tuple[float, int]] = deque()
 
     def __call__(self, progress: Progress) -> None:
-        from knowledge_core.embedding.pulling import readable
+        from knowledge_core.embedding.hub.pulling import readable
 
         now = time.monotonic()
         self._seen.append((now, progress.done))

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knowledge_core.cli.clients_config import CLIENTS, ClientKind, find, snippet, with_entry, without_entry
 from knowledge_core.cli.output import Usage, command, connection_of, full_path, show_as, unwrapped
-from knowledge_core.clients_config import CLIENTS, ClientKind, find, snippet, with_entry, without_entry
 from knowledge_core.errors import InvalidInput, StorageError
 
 if TYPE_CHECKING:

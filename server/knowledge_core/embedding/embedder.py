@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.contract import EmbeddingContract
 from knowledge_core.types import Task, Vectors
 
 

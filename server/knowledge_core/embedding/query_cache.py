@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.types import Task, Vectors
 

@@ -15,8 +15,8 @@ from typing import Final
 from tokenizers import Encoding, Tokenizer
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.model_folder import Model, ends
-from knowledge_core.embedding.packaged import TOKENIZER_FILE, verify_file
+from knowledge_core.embedding.models.model_folder import Model, ends
+from knowledge_core.embedding.models.packaged import TOKENIZER_FILE, verify_file
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from knowledge_core.errors import DocumentNotFound, InvalidInput
+from knowledge_core.language.telling import telling_part
 from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
-from knowledge_core.retrieval.telling import telling_part
 from knowledge_core.storage.values import Place
 from knowledge_core.types import Task, Vectors
 

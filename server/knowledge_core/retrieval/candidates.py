@@ -17,11 +17,11 @@ from heapq import merge
 from itertools import zip_longest
 
 from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.language.lexical_query import LexicalQuery, weighed
 from knowledge_core.retrieval.folding import Ranked, order
 from knowledge_core.retrieval.fusion import UNMEASURED, Fused, Sides, calibrated, earned, earned_among_few, fuse, pooled
 from knowledge_core.retrieval.pseudo_questions import AMONG
 from knowledge_core.retrieval.side_by_side import at_once
-from knowledge_core.storage.lexical_query import LexicalQuery, weighed
 from knowledge_core.storage.values import Allowed, Calibration, Place
 from knowledge_core.storage.view import View
 from knowledge_core.types import Vectors

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from knowledge_core.storage.wording import spaceless
+from knowledge_core.language.wording import spaceless
 
 WORDS, WORDS_OF = 12, 60  # consecutive words, out of so many at the beginning
 LETTERS, LETTERS_OF = 24, 120  # where no spaces part the words

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from knowledge_core.retrieval.telling import telling_words
-from knowledge_core.storage.wording import words
+from knowledge_core.language.telling import telling_words
+from knowledge_core.language.wording import words
 
 # Best cosine of a query. MiniLM over seven judged sets (adi, cranfield, hotpotqa_small, scifact, covidqa, xquad/en,
 # xquad/de): questions that a set answers have less in under 1 % of the cases in every set (first percentiles .27 to

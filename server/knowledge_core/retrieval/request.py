@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from knowledge_core.errors import InvalidInput
-from knowledge_core.storage.filters import check_bounds
+from knowledge_core.storage.filter_bounds import check_bounds
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 

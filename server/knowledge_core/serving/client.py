@@ -14,8 +14,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import CONNECTION_CLOSED, Request, Result, TextContent
 
 from knowledge_core.errors import KnowledgeCoreError, OwnerUnavailable
-from knowledge_core.serving.dialling import Link
-from knowledge_core.serving.private_names import PREFIX, PrivateParams
+from knowledge_core.serving.pipe.dialling import Link
+from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
 
 OnProgress = Callable[[float, float | None, str], None]
 
@@ -111,7 +111,7 @@ async def in_process(home: Path, config: str | None, command: str) -> AsyncItera
     """
     from knowledge_core.config import load_config
     from knowledge_core.engine import Engine
-    from knowledge_core.serving.application import application
+    from knowledge_core.serving.surface.application import application
 
     engine = Engine(home, load_config(home, config), command=command)
     try:

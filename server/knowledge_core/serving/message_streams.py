@@ -26,7 +26,7 @@ from mcp_types import (
 )
 from pydantic import ValidationError
 
-from knowledge_core.serving.lines import (
+from knowledge_core.serving.pipe.lines import (
     CHUNK,
     EDGE,
     INVALID_REQUEST,

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from knowledge_core.quantising import quantise
 from knowledge_core.storage.lexical_index import LexicalIndex
-from knowledge_core.storage.quantising import quantise
-from knowledge_core.storage.record_log import Log
+from knowledge_core.storage.record.log import Log
 from knowledge_core.storage.values import Finding
-from knowledge_core.storage.vector_index import VectorIndex
-from knowledge_core.storage.vector_snapshot import VectorSnapshot
+from knowledge_core.storage.vectors.snapshot import VectorSnapshot
+from knowledge_core.storage.vectors.vector_index import VectorIndex
 from knowledge_core.storage.view import View
 
 BATCH = 8_192  # vectors compared together: 768 dimensions take 25 MB

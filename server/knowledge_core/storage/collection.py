@@ -12,24 +12,19 @@ kept; what is above sees values.
 from __future__ import annotations
 
 import logging
-import re
-import shutil
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from knowledge_core.embedding.contract import EmbeddingContract
-from knowledge_core.errors import CollectionNotFound, InvalidInput, StorageError
-from knowledge_core.storage.atomic import flush_folder, refusal
+from knowledge_core.contract import EmbeddingContract
+from knowledge_core.errors import CollectionNotFound, StorageError
 from knowledge_core.storage.checking import check
 from knowledge_core.storage.derived import Derived
-from knowledge_core.storage.document_store import DocumentStore
-from knowledge_core.storage.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.giving_way import hand_over_often
-from knowledge_core.storage.graph_building import GraphWork
-from knowledge_core.storage.sqlite import FILE, WAL_KEPT
+from knowledge_core.storage.record.document_store import DocumentStore
+from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
+from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT
 from knowledge_core.storage.values import (
     Calibration,
     Change,
@@ -43,61 +38,22 @@ from knowledge_core.storage.values import (
     Waiting,
     text_digest,
 )
+from knowledge_core.storage.vectors.graph_building import GraphWork
 from knowledge_core.storage.view import View
 
 __all__ = [
     "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
-    "Source", "View", "Waiting", "collection_names", "drop", "text_digest", "valid_name",
+    "Source", "View", "Waiting", "text_digest",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
 
-DROPPED = ".dropped-"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-def valid_name(name: str) -> str:
-    """Return a collection's name if it may be one.
-
-    Raises:
-        InvalidInput: it is empty, too long, or could leave its folder.
-    """
-    if not _NAME.fullmatch(name) or name.endswith("."):
-        raise InvalidInput(
-            f"{name[:80]!r} cannot be a collection's name: use 1 to 64 letters, digits, '.', '_' or '-', "
-            "beginning with a letter or digit."
-        )
-    return name
-
-
-def collection_names(folder: Path) -> list[str]:
-    """Return the names of the collections in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / FILE).is_file())
-
-
-def drop(folder: Path, name: str) -> None:
-    """Delete a closed collection: out of sight by one rename, then from the disk.
-
-    Raises:
-        StorageError: the system refused; nothing was deleted.
-    """
-    aside = folder / f"{DROPPED}{uuid.uuid4().hex}"
-    try:
-        (folder / name).rename(aside)
-        flush_folder(folder)
-    except OSError as error:
-        raise refusal(error, name) from error
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def sweep(folder: Path) -> None:
-    """Finish what a crash during `drop` or `create` left."""
-    for path in folder.glob(f"{DROPPED}*"):
-        shutil.rmtree(path, ignore_errors=True)
-
 
 class Collection:
-    """One open collection. Use `create` or `open`; one object a folder, in the process that owns the data directory."""
+    """One open collection: one object per folder, in the process that owns the data directory.
+
+    Made by `catalogue.create_collection` or `open`.
+    """
 
     def __init__(self, folder: Path, store: DocumentStore) -> None:
         self.folder = folder
@@ -115,28 +71,6 @@ class Collection:
         self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
         self.reembedding = store.reembedding(self._alone, self._publish)
-
-    @classmethod
-    def create(cls, folder: Path, name: str, contract: EmbeddingContract) -> Collection:
-        """Make an empty collection. It is there whole or not at all.
-
-        Raises:
-            StorageError: the disk refused, or there is one already.
-        """
-        valid_name(name)
-        beside = folder.with_name(f"{DROPPED}{uuid.uuid4().hex}")
-        try:
-            beside.mkdir(parents=True, mode=0o700)
-            store = DocumentStore(beside, name)
-            store.create(contract)
-            store.close()
-            beside.rename(folder)
-            flush_folder(folder.parent)
-        except OSError as error:
-            raise refusal(error, name) from error
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        return cls.open(folder)
 
     @classmethod
     def open(cls, folder: Path) -> Collection:

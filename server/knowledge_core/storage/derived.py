@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import StorageError
-from knowledge_core.storage.document_store import DocumentStore, Written
 from knowledge_core.storage.following import follow
-from knowledge_core.storage.graph_building import GraphBuilder
 from knowledge_core.storage.lexical_index import LexicalIndex
-from knowledge_core.storage.vector_index import VectorIndex
+from knowledge_core.storage.record.document_store import DocumentStore, Written
+from knowledge_core.storage.vectors.graph_building import GraphBuilder
+from knowledge_core.storage.vectors.vector_index import VectorIndex
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from knowledge_core.storage.lexical_index import LexicalIndex
-from knowledge_core.storage.record_log import Log
-from knowledge_core.storage.vector_index import VectorIndex
+from knowledge_core.storage.record.log import Log
+from knowledge_core.storage.vectors.vector_index import VectorIndex
 
 BATCH = 4_096  # keys or chunks that are read and handed on together; 4,096 chunks of text are a few MB
 

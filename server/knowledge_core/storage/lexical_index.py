@@ -25,11 +25,11 @@ import numpy.typing as npt
 import tantivy
 
 from knowledge_core.errors import StorageError, StorageFull
-from knowledge_core.storage.atomic import refusal, remove_file, replace_file
+from knowledge_core.files import refusal, remove_file, replace_file
+from knowledge_core.language.lexical_query import Field, LexicalQuery, rarity
+from knowledge_core.language.wording import WORDING_VERSION, trigrams, words
 from knowledge_core.storage.giving_way import giving_way
-from knowledge_core.storage.lexical_query import Field, LexicalQuery, rarity
 from knowledge_core.storage.sorted_keys import among
-from knowledge_core.storage.wording import WORDING_VERSION, trigrams, words
 
 Numbers = npt.NDArray[np.int64]
 Hits = list[tuple[int, float]]

@@ -14,20 +14,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.embedding.contract import EmbeddingContract
+from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import DocumentNotFound
+from knowledge_core.language.lexical_query import Counting, LexicalQuery
 from knowledge_core.near_names import near_names
-from knowledge_core.storage.evaluated_filters import EvaluatedFilters
-from knowledge_core.storage.filters import parse
+from knowledge_core.quantising import Rows, quantise, scale
 from knowledge_core.storage.giving_way import giving_way
 from knowledge_core.storage.lexical_index import LexicalSnapshot
-from knowledge_core.storage.lexical_query import Counting, LexicalQuery
-from knowledge_core.storage.overview import NEWEST
-from knowledge_core.storage.quantising import Rows, quantise, scale
-from knowledge_core.storage.record_snapshot import GIVEN, RecordSnapshot, json_list
-from knowledge_core.storage.scanning import inner_products
+from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
+from knowledge_core.storage.record.filters import parse
+from knowledge_core.storage.record.overview import NEWEST
+from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
+from knowledge_core.storage.record.sqlite import unit
 from knowledge_core.storage.sorted_keys import among
-from knowledge_core.storage.sqlite import unit
 from knowledge_core.storage.values import (
     Allowed,
     Calibration,
@@ -38,7 +37,8 @@ from knowledge_core.storage.values import (
     StoredChunk,
     StoredDocument,
 )
-from knowledge_core.storage.vector_snapshot import Nearest, VectorSnapshot
+from knowledge_core.storage.vectors.scanning import inner_products
+from knowledge_core.storage.vectors.snapshot import Nearest, VectorSnapshot
 from knowledge_core.types import Document, Lines, Span, Vectors
 
 __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]

@@ -1,0 +1,1 @@
+"""Fetch models from the hub: selection, refusals, tokens, resumable downloads."""

@@ -1,0 +1,372 @@
+"""The Hugging Face hub over HTTP: what a repository holds, and the bytes of its files.
+
+Rules kept here:
+- the token goes to the hub's own address (HF_ENDPOINT) alone: never to where it redirects to, never into a message;
+- a file is fetched from where its partial file ends, and only if the hub still means the same file;
+- everything is bounded: connecting, silence, redirects, the size of a listing and of a file;
+- what may pass by itself (429, 5xx, a cut connection) is tried again with growing, jittered pauses or when the hub
+  says; attempts that brought something do not count. What cannot pass is an error at once, with the next step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urljoin, urlsplit
+
+import httpx2
+
+from knowledge_core import __version__
+from knowledge_core.embedding.http_rules import (
+    ATTEMPTS,
+    CONNECT_SECONDS,
+    PASSING,
+    checked_address,
+    is_loopback,
+    pause,
+    retry_after,
+)
+from knowledge_core.embedding.hub.refusals import refusal
+from knowledge_core.embedding.hub.token import hub_token
+from knowledge_core.embedding.models.hub_cache import HubFile, Partial, is_commit
+from knowledge_core.errors import ConfigurationError, ModelUnavailable
+
+T = TypeVar("T")
+
+HUB: Final = "https://huggingface.co"
+SILENCE_SECONDS: Final = 30.0  # without a byte; then the connection is taken for dead and made anew
+FIRST_PAUSE: Final = 1.0  # seconds; doubled with every attempt
+LONGEST_PAUSE: Final = 30.0
+LONGEST_WAIT: Final = 330.0  # that the hub may ask for: it counts requests in windows of five minutes
+REDIRECTS: Final = 5
+LISTING_BYTES: Final = 16_000_000  # a repository of 50,000 files takes about 10 MB
+_REDIRECT: Final = frozenset({301, 302, 303, 307, 308})
+_DIGEST: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SAFE_PART: Final = re.compile(r"[^\\/:\x00-\x1f]+")
+_RATE_LIMIT: Final = re.compile(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
+
+
+class HubUnreachable(ModelUnavailable):
+    """The hub does not answer, or not now; what lies on this machine may do."""
+
+
+class FileChanged(Exception):
+    """The hub means another file by this name than it listed: list again."""
+
+
+class _PassingError(Exception):
+    """An attempt failed in a way that may pass. The text says how; after: seconds that the hub asked to wait."""
+
+    def __init__(self, how: str, after: float | None = None) -> None:
+        super().__init__(how)
+        self.after = after
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a repository holds at one commit. licence: as its page names it, "" if it does not."""
+
+    repository: str
+    commit: str
+    files: Mapping[str, HubFile]
+    licence: str = ""
+
+
+class Hub:
+    """The hub that the environment names, with the token that it holds, until the block ends.
+
+    say: takes a sentence for the person who waits.
+
+    Raises:
+        ConfigurationError: HF_ENDPOINT, the token or the proxy in the environment cannot be used.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._url = (os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+        parts = checked_address(self._url, named="HF_ENDPOINT", example=HUB, secret="Put a token into HF_TOKEN")
+        self._host, self._say = parts.netloc, say
+        self.received = 0  # bytes of files
+        self._token = hub_token()
+        on_this_machine = is_loopback(parts.hostname or "")
+        if self._token and parts.scheme == "http" and not on_this_machine:
+            raise ConfigurationError(
+                f"HF_ENDPOINT is http, so that your token would travel unencrypted to {self._host}. Use https, or go "
+                "without a token: HF_HUB_DISABLE_IMPLICIT_TOKEN=1."
+            )
+        timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
+        try:
+            # No proxy can reach this machine's own loopback; elsewhere the environment's proxies are honoured.
+            self._client = httpx2.Client(follow_redirects=False, trust_env=not on_this_machine, timeout=timeout)
+        except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
+            raise ConfigurationError(
+                f"The proxy or the certificates that the environment names cannot be used ({type(error).__name__}). "
+                "Check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
+            ) from error
+
+    def listing(self, repository: str, revision: str) -> Listing:
+        """Return what a repository holds at a branch, tag or commit.
+
+        Raises:
+            HubUnreachable: it does not answer. ModelUnavailable: it refuses, or there is no such thing.
+        """
+        url = f"{self._url}/api/models/{repository}/revision/{quote(revision, safe='')}?blobs=true"
+
+        def attempt() -> Listing:
+            with self._opened("GET", url, repository, revision) as (_, response):
+                content = bytearray()
+                for part in response.iter_bytes():
+                    content += part
+                    if len(content) > LISTING_BYTES:
+                        raise ModelUnavailable(f"{self._host} lists more files for {repository} than a model has.")
+                return _understood(bytes(content), repository, self._host)
+
+        return self._patiently(attempt)
+
+    def described(self, listing: Listing, file: HubFile) -> HubFile:
+        """Return a file with its size and digest, asked for where the listing (a mirror's) has none."""
+        if file.digest and file.size >= 0:
+            return file
+
+        def attempt() -> HubFile:
+            with self._opened("HEAD", self._address(listing, file), listing.repository, listing.commit) as (first, _):
+                size = first.get("x-linked-size") or first.get("content-length") or ""
+                digest = _etag(first)
+                if not _DIGEST.fullmatch(digest) or not size.isdecimal():
+                    raise ModelUnavailable(
+                        f"{self._host} does not say the checksum of {file.name}, so that it could not be verified. "
+                        "Fetch the model from another hub: check HF_ENDPOINT."
+                    )
+                return replace(file, size=int(size), digest=digest)
+
+        return self._patiently(attempt)
+
+    def download(
+        self, listing: Listing, file: HubFile, partial: Partial, told: Callable[[int], None], *, by_etag: bool = True
+    ) -> None:
+        """Append to a partial file until it is as long as the file. The bytes are not judged here.
+
+        told: takes how much of the file is there, after every part that arrived. by_etag: whether the hub's ETag must
+        be the one that it listed; a mirror's may be of another kind.
+
+        Raises:
+            FileChanged: the hub has another file there now.
+            HubUnreachable, ModelUnavailable: as `listing`.
+            StorageError: the disk refused.
+        """
+        url = self._address(listing, file)
+
+        def attempt() -> None:
+            asked = {"range": f"bytes={partial.size}-"} if partial.size else {}
+            with self._opened("GET", url, listing.repository, listing.commit, asked) as (first, response):
+                if by_etag and _etag(first) not in ("", file.digest):
+                    raise FileChanged
+                _continue_from(response, file, partial)
+                for part in response.iter_bytes():
+                    self.received += len(part)
+                    if partial.size + len(part) > file.size:
+                        partial.restart()
+                        raise _PassingError(f"sent more of {file.name} than there is")
+                    partial.write(part)
+                    told(partial.size)
+            if partial.size < file.size:
+                raise _PassingError("ended the connection in the middle of its answer")
+
+        if partial.size < file.size:
+            self._patiently(attempt, lambda: partial.size)
+
+    def _address(self, listing: Listing, file: HubFile) -> str:
+        return f"{self._url}/{listing.repository}/resolve/{listing.commit}/{quote(file.name)}"
+
+    def _patiently(self, attempt: Callable[[], T], got: Callable[[], int] = lambda: 0) -> T:
+        """Return what an attempt returns, after as many as it takes; one that brought something starts the count anew."""
+        failed = 0
+        while True:
+            before = got()
+            try:
+                return attempt()
+            except _PassingError as passing:
+                failed = 1 if got() > before else failed + 1
+                wait = pause(failed, FIRST_PAUSE, LONGEST_PAUSE) if passing.after is None else passing.after
+                if failed >= ATTEMPTS or wait > LONGEST_WAIT:
+                    raise HubUnreachable(self._gave_up(passing, failed)) from passing
+                self._say(f"{self._host} {passing}; trying again in {wait:.0f} s.")
+                time.sleep(wait)
+
+    def _gave_up(self, passing: _PassingError, attempts: int) -> str:
+        tried = f" after {attempts} attempts" if attempts > 1 else ""
+        later = f" It asks to wait {passing.after:.0f} s." if passing.after else ""
+        return (
+            f"The model hub {self._host} {passing}{tried}.{later} Check the network, and HTTPS_PROXY if there is a proxy; "
+            "then run the command again: it goes on where it stopped. Without a network, copy the model's folder from "
+            "another machine into the models folder (`models` in the data directory)."
+        )
+
+    @contextmanager
+    def _opened(
+        self, method: str, url: str, repository: str, revision: str, headers: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[httpx2.Headers, httpx2.Response]]:
+        """Open an answer, of wherever the hub sends us: the headers of the hub's own answer, and the last answer.
+
+        Raises:
+            _PassingError: it may work later. ModelUnavailable: it will not.
+        """
+        try:
+            first, response = self._followed(method, url, headers or {})
+            try:
+                self._judge(response, repository, revision)
+                yield first, response
+            finally:
+                response.close()
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            raise self._translated(error) from error
+
+    def _followed(self, method: str, url: str, headers: Mapping[str, str]) -> tuple[httpx2.Headers, httpx2.Response]:
+        for _ in range(REDIRECTS):
+            response = self._send(method, url, headers)
+            to = urljoin(url, response.headers.get("location", ""))
+            if response.status_code not in _REDIRECT or (method == "HEAD" and not self._is_own(to)):
+                return response.headers, response
+            if self._is_own(to):  # a repository that was renamed: the hub goes on speaking
+                response.close()
+                url = to
+                continue
+            first = response.headers
+            response.close()
+            return first, self._elsewhere(method, url, to, headers)
+        raise ModelUnavailable(f"{self._host} redirects in circles. Check HF_ENDPOINT.")
+
+    def _elsewhere(self, method: str, url: str, to: str, headers: Mapping[str, str]) -> httpx2.Response:
+        """Follow the hub to another host, which stores the large files."""
+        for _ in range(REDIRECTS):
+            if urlsplit(url).scheme == "https" and urlsplit(to).scheme != "https":
+                raise ModelUnavailable(
+                    f"{self._host} redirects from https to an unprotected address. Check HF_ENDPOINT."
+                )
+            response = self._send(method, to, headers)
+            if response.status_code not in _REDIRECT:
+                return response
+            response.close()
+            url, to = to, urljoin(to, response.headers.get("location", ""))
+        raise ModelUnavailable(f"{self._host} redirects in circles. Check HF_ENDPOINT.")
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str]) -> httpx2.Response:
+        given = {"user-agent": f"knowledge-core/{__version__}", "accept-encoding": "identity", **headers}
+        if self._token and self._is_own(url):
+            given["authorization"] = f"Bearer {self._token}"
+        return self._client.send(self._client.build_request(method, url, headers=given), stream=True)
+
+    def _is_own(self, url: str) -> bool:
+        """Say whether an address is the hub's own: the same scheme, host and port."""
+        own, other = httpx2.URL(self._url), httpx2.URL(url)
+        return (own.scheme, own.host, own.port) == (other.scheme, other.host, other.port)
+
+    def _judge(self, response: httpx2.Response, repository: str, revision: str) -> None:
+        status, where = response.status_code, self._named(response.request)
+        if status < 400 or status == 416:
+            return
+        # Addresses of the store are signed for a while only: what it refuses, a new one may get.
+        if status in PASSING or where:
+            raise _PassingError(f"{where}answered {status}", _asked_to_wait(response.headers))
+        raise refusal(response, self._host, repository, revision, self._token)
+
+    def _translated(self, error: httpx2.HTTPError | httpx2.InvalidURL) -> Exception:
+        where = "" if isinstance(error, httpx2.InvalidURL) else self._named(error.request)
+        if isinstance(error, httpx2.ProxyError):
+            return HubUnreachable(
+                f"The proxy refused to connect to the model hub {self._host}. Check HTTPS_PROXY and NO_PROXY."
+            )
+        if isinstance(error, httpx2.TimeoutException):
+            return _PassingError(f"{where}did not answer in time")
+        if isinstance(error, httpx2.ConnectError):
+            said = str(error).lower()
+            if "certificate" in said:
+                return HubUnreachable(
+                    f"The certificate of the model hub {self._host}, or of where it sends us, cannot be verified. If a "
+                    "proxy of your own stands between, name its authority's file in SSL_CERT_FILE."
+                )
+            unknown = any(each in said for each in ("getaddrinfo", "name resolution", "not known", "nodename"))
+            return _PassingError(f"{where}cannot be {'looked up: no network, or no DNS' if unknown else 'reached'}")
+        if isinstance(error, httpx2.TransportError | httpx2.DecodingError):
+            return _PassingError(f"{where}ended the connection in the middle of its answer")
+        return ModelUnavailable(
+            f"An address of {self._host} cannot be used ({type(error).__name__}). Check HF_ENDPOINT."
+        )
+
+    def _named(self, request: httpx2.Request) -> str:
+        """Name the host that was spoken to where it is not the hub itself."""
+        return "" if self._is_own(str(request.url)) else f"sends us to {request.url.host}, which "
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+
+def _continue_from(response: httpx2.Response, file: HubFile, partial: Partial) -> None:
+    """Make the partial file end where the answer begins.
+
+    Raises:
+        _PassingError: the answer is no part of this file; the next attempt asks for all of it.
+    """
+    if response.status_code == 200:  # the whole file, whatever was asked for
+        if partial.size:
+            partial.restart()
+        return
+    said = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("content-range", "").strip())
+    starts, total = said.groups() if said else ("", "")
+    if response.status_code != 206 or starts != str(partial.size) or total not in ("*", str(file.size)):
+        partial.restart()
+        raise _PassingError(f"does not go on with {file.name} where it was cut off; starting it over")
+
+
+def _understood(content: bytes, repository: str, host: str) -> Listing:
+    try:
+        said = json.loads(content)
+        commit, listed = str(said["sha"]), [_file(entry) for entry in said["siblings"]]
+        licence = (said.get("cardData") or {}).get("license")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise ModelUnavailable(
+            f"{host} answers with something that is no list of files. Perhaps a login page or a proxy stands between; "
+            "check HF_ENDPOINT and HTTPS_PROXY."
+        ) from error
+    if not is_commit(commit):
+        raise ModelUnavailable(f"{host} does not say which commit of {repository} it lists. Check HF_ENDPOINT.")
+    files = {file.name: file for file in listed if _is_safe(file.name)}
+    return Listing(repository, commit, files, licence if isinstance(licence, str) else "")
+
+
+def _file(entry: Mapping[str, Any]) -> HubFile:
+    stored = entry.get("lfs") or {}
+    digest, size = str(stored.get("sha256") or entry.get("blobId")), stored.get("size", entry.get("size"))
+    if not isinstance(size, int) or size < 0 or not _DIGEST.fullmatch(digest):
+        size, digest = -1, ""
+    return HubFile(str(entry["rfilename"]), size, digest)
+
+
+def _is_safe(name: str) -> bool:
+    """Say whether a name stays within the folder that it is put into, on every platform."""
+    return all(part not in (".", "..") and _SAFE_PART.fullmatch(part) for part in name.split("/"))
+
+
+def _etag(headers: httpx2.Headers) -> str:
+    """Return the digest in the hub's own headers; "" where there is none (the store's ETag is another matter)."""
+    said = headers.get("x-linked-etag") or headers.get("etag") or ""
+    digest = said.removeprefix("W/").strip('"')
+    return digest if _DIGEST.fullmatch(digest) else ""
+
+
+def _asked_to_wait(headers: httpx2.Headers) -> float | None:
+    """Return the seconds that the hub asks to wait: Retry-After, or what its RateLimit header says of the window."""
+    after = retry_after(headers.get("retry-after", ""))
+    limit = _RATE_LIMIT.search(headers.get("ratelimit", ""))
+    return after if after is not None or limit is None else float(limit[1]) + 1

@@ -1,0 +1,204 @@
+"""Download a model from the hub into the hub's own cache, whole or not at all.
+
+The order is what makes it safe to be cut off anywhere: list what the repository holds, refuse what is no model, fetch
+the small file that says which parts there are, check the disk, fetch from the smallest to the largest, each until it
+has its digest, and only then give the files their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from knowledge_core.embedding.hub.hub import FileChanged, Hub, HubUnreachable, Listing
+from knowledge_core.embedding.hub.selection import MODULES, refuse_what_is_no_model, wanted
+from knowledge_core.embedding.models.hub_cache import CachedRepository, HubFile, hub_cache, is_revision
+from knowledge_core.embedding.models.model_folder import Model, missing_files, read_folder
+from knowledge_core.embedding.models.models import full_name, licence, repository_of
+from knowledge_core.errors import InvalidInput, ModelUnavailable, StorageFull
+from knowledge_core.types import Progress, ReportProgress
+
+RESERVE: Final = 200_000_000  # bytes; a choice: the owner's record and logs, and the system, must be able to go on
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A model that is complete in the hub's cache now.
+
+    size: bytes of its files. received: bytes of files that came over the network; 0 where all was there.
+    licence: as this program or else the hub names it; "" where neither does. notice: what the person should know besides;
+    "" if nothing.
+    """
+
+    model: Model
+    repository: str
+    revision: str
+    commit: str
+    size: int
+    received: int
+    licence: str
+    notice: str = ""
+
+
+def pull(name: str, revision: str = "main", *, told: ReportProgress, say: Callable[[str], None]) -> Pulled:
+    """Make a model of the hub complete on this machine. What a run that was cut off has fetched is not fetched again.
+
+    told: takes how many bytes of the missing files are there, and the file's name, often. say: takes a sentence for the
+    person who waits.
+
+    Raises:
+        InvalidInput: the revision can be none.
+        ModelUnavailable: there is no such model, it is not to be had, or it is none that can be loaded here.
+        StorageError: the disk is full or refuses.
+        ConfigurationError: the hub's address, token or proxy in the environment cannot be used.
+    """
+    if not is_revision(revision):
+        raise InvalidInput(f"{revision!r} cannot be a branch, a tag or a commit. Most models have only `main`.")
+    repository = repository_of(name)
+    cached = CachedRepository(hub_cache(), repository)
+    with Hub(say) as hub:
+        try:
+            listing = hub.listing(repository, revision)
+        except HubUnreachable as error:
+            return _as_it_lies_here(cached, name, repository, revision, error)
+        refuse_what_is_no_model(repository, listing.files)
+        pulling = _Pulling(hub, cached, listing, told, say)
+        files = pulling.if_all_is_here(revision) or pulling.locked(revision)
+    commit = pulling.listing.commit
+    model = read_folder(cached.snapshot(commit), full_name(name))
+    size = sum(file.size for file in files)
+    known = licence(model.name) or pulling.listing.licence
+    return Pulled(model, repository, revision, commit, size, hub.received, known)
+
+
+class _Pulling:
+    """One download under way: the listing that holds now, and how far it is."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        cached: CachedRepository,
+        listing: Listing,
+        told: ReportProgress,
+        say: Callable[[str], None],
+    ) -> None:
+        self._hub, self._cached, self.listing, self._told, self._say = hub, cached, listing, told, say
+
+    def if_all_is_here(self, revision: str) -> list[HubFile]:
+        """Return the files of the model if all have their names and bytes already, else none; nothing is written."""
+        modules, commit = self._modules(), self.listing.commit
+        if not self._cached.is_linked([modules], commit) or self._cached.commit_of(revision) != commit:
+            return []
+        if self._cached.is_damaged(modules, commit):
+            return []
+        files = self._files(modules)
+        whole = self._cached.is_linked(files, commit) and not any(
+            self._cached.is_damaged(each, commit) for each in files
+        )
+        return files if whole else []
+
+    def locked(self, revision: str) -> list[HubFile]:
+        """Make all files of the model lie here under their names, and return them; other processes wait."""
+        with self._cached.locked(self._say):
+            try:
+                files = self._fetched()
+            except FileChanged:
+                repository = self.listing.repository
+                self._say(f"{repository} changed while it was fetched; going on with what it holds now.")
+                self.listing = self._hub.listing(repository, revision)
+                refuse_what_is_no_model(repository, self.listing.files)
+                files = self._fetched(by_etag=False)
+            self._cached.link(files, self.listing.commit)
+            self._cached.point(revision, self.listing.commit)
+        return files
+
+    def _fetched(self, *, by_etag: bool = True) -> list[HubFile]:
+        """Fetch what is missing of the listing, and return all files of the model.
+
+        Raises:
+            FileChanged: the hub holds something else by now.
+        """
+        modules = self._modules()
+        self._drop_damaged([modules])
+        if not self._cached.has(modules, self.listing.commit):
+            self._fetch(modules, 0, modules.size, by_etag)
+        files = self._files(modules)
+        self._drop_damaged(files)
+        # Two names of one content are one blob.
+        missing = {file.digest: file for file in files if not self._cached.has(file, self.listing.commit)}
+        self._check_space([*missing.values()])
+        total, done = sum(file.size for file in missing.values()), 0
+        for file in sorted(missing.values(), key=lambda file: (file.size, file.name)):
+            self._fetch(file, done, total, by_etag)
+            done += file.size
+        return files
+
+    def _drop_damaged(self, files: list[HubFile]) -> None:
+        """Remove what lies here whole and with wrong bytes: a disk that failed, or a machine that lost its power."""
+        for file in files:
+            if self._cached.is_damaged(file, self.listing.commit):
+                self._say(f"{file.name} is damaged on this disk; it is fetched again.")
+                self._cached.drop(file, self.listing.commit)
+
+    def _modules(self) -> HubFile:
+        return self._hub.described(self.listing, self.listing.files[MODULES])
+
+    def _files(self, modules: HubFile) -> list[HubFile]:
+        listing = self.listing
+        names = wanted(listing.repository, listing.files, self._cached.read(modules, listing.commit))
+        return [self._hub.described(listing, listing.files[name]) for name in names]
+
+    def _check_space(self, missing: list[HubFile]) -> None:
+        needed = sum(file.size - self._cached.bytes_of_partial(file) for file in missing)
+        free = self._cached.free_bytes()
+        if needed and needed + RESERVE > free:
+            raise StorageFull(
+                f"{self.listing.repository} does not fit: {readable(needed)} are to be fetched and {readable(RESERVE)} "
+                f"must stay free, but {hub_cache()} has only {readable(free)} left. Free some space, or name a folder on "
+                "a larger disk in HF_HUB_CACHE. Nothing was fetched."
+            )
+
+    def _fetch(self, file: HubFile, before: int, total: int, by_etag: bool) -> None:
+        """Fetch one file until it has its digest; a second time where the first gave something else."""
+
+        def told(done: int) -> None:
+            self._told(Progress(before + done, total, file.name, unit="bytes"))
+
+        for last in (False, True):
+            with self._cached.partial(file) as partial:
+                told(partial.size)
+                self._hub.download(self.listing, file, partial, told, by_etag=by_etag)
+                if partial.is_right():
+                    partial.keep()
+                    return
+                partial.drop()
+            if not last:
+                self._say(f"{file.name} does not have its checksum; what was fetched is removed and fetched again.")
+        raise ModelUnavailable(
+            f"{file.name} of {self.listing.repository} does not have its checksum, twice. What was fetched of it is "
+            "removed. A proxy may change what passes through it: check HTTPS_PROXY and HF_ENDPOINT, or try again later."
+        )
+
+
+def _as_it_lies_here(
+    cached: CachedRepository, name: str, repository: str, revision: str, error: HubUnreachable
+) -> Pulled:
+    """Return the model as it was fetched before, with word that the hub was not asked; without one, raise the error."""
+    commit = cached.commit_of(revision)
+    folder = cached.snapshot(commit)
+    if not commit or missing_files(folder):
+        raise error
+    notice = f"It was not compared with the hub: {error}"
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    model = read_folder(folder, full_name(name))
+    return Pulled(model, repository, revision, commit, size, 0, licence(model.name), notice)
+
+
+def readable(size: int) -> str:
+    """Return a number of bytes as people say it.
+
+    >>> readable(1_211_486_072), readable(480_000)
+    ('1.21 GB', '0.5 MB')
+    """
+    return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,64 @@
+"""The fidelity report: what a model loses by a precision and engine on this machine, measured on text.
+
+Loads the model twice: as it would be run, and as the reference. Seconds for a few hundred texts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from knowledge_core.embedding.local.agreement import Fidelity, compared, real_texts
+from knowledge_core.embedding.local.engines import good, make_embedder
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import Model
+from knowledge_core.errors import InvalidInput
+from knowledge_core.types import Task
+
+__all__ = ["Checked", "Fidelity", "check", "fidelity", "real_texts"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One precision of a model. engine: what ran it. chosen: it is good enough for `auto`. texts_a_second: of this run."""
+
+    precision: str
+    engine: str
+    found: Fidelity
+    chosen: bool
+    texts_a_second: float
+
+
+def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), device: str = "cpu") -> Fidelity:
+    """Return how near a model's vectors in a precision come to those of sentence-transformers in float32.
+
+    texts: two or more, embedded as documents; none: 200 passages of the example set that ships with the package.
+
+    Raises:
+        InvalidInput: there is a single text, to which nothing is near.
+        ModelUnavailable, ConfigurationError: see `LocalEmbedder`.
+    """
+    return next(check(model, [precision], texts, device)).found
+
+
+def check(model: Model, precisions: Sequence[str], texts: Sequence[str] = (), device: str = "cpu") -> Iterator[Checked]:
+    """Yield what each precision gives, one by one, as `fidelity` measures it; the reference is computed once.
+
+    Raises:
+        InvalidInput: there is a single text. ModelUnavailable, ConfigurationError: see `LocalEmbedder`.
+    """
+    chosen = list(texts) or real_texts(200)
+    if len(chosen) < 2:
+        raise InvalidInput(
+            "The fidelity report needs at least two texts, better a hundred: one text has no neighbours."
+        )
+    reference = reference_embedder(model, device="cpu").embed(chosen, Task.DOCUMENT)
+    for precision in precisions:
+        embedder = make_embedder(model, precision=precision, device=device)
+        embedder.load()
+        began = time.perf_counter()
+        found = compared(reference, embedder.embed(chosen, Task.DOCUMENT))
+        pace = len(chosen) / (time.perf_counter() - began)
+        kind = embedder.engine.rpartition(" ")[2]
+        yield Checked(precision, embedder.engine, found, good(found, kind), pace)

@@ -1,0 +1,325 @@
+"""A model of this machine as an `Embedder`: texts to tokens, tokens to batches, batches to a runner, rows to vectors.
+
+Rules kept here: torch is imported at the first use, never before; the exact string that is embedded is made by the
+contract, the runner adds no prompt of its own; vectors leave finite, cut to the contract's dimensions and with norm 1.
+Any number of threads may call at once. What computes is a `Runner`; which one, is decided in `engines.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Final, Protocol
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from knowledge_core.contract import PROBE_TEXTS, EmbeddingContract, up_to
+from knowledge_core.embedding.batching import halving, pack
+from knowledge_core.embedding.local.lanes import Lanes
+from knowledge_core.embedding.models.models import Model
+from knowledge_core.embedding.models.packaged import WEIGHTS_SHA256, verify
+from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, read
+from knowledge_core.errors import ConfigurationError, InvalidInput, KnowledgeCoreError, ModelUnavailable
+from knowledge_core.types import Task, Vectors
+
+PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16")
+_DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+PROCESSOR_BATCH: Final = 1024
+"""Tokens of a batch on a processor: 512 to 2048 measure the same, and a query waits for less of it."""
+
+LONGEST_BATCH: Final = 0.4
+"""Seconds that a bulk batch may take at the measured pace: what a query may have to wait for. A slow model on a slow
+machine gets smaller batches than `PROCESSOR_BATCH`."""
+
+SMALLEST_BATCH: Final = 64
+"""Tokens below which a batch is never cut: its fixed costs would double."""
+
+FEW: Final = 8
+"""Texts that somebody waits for, embedded for another task than to be stored; more are bulk work."""
+
+SLICE: Final = 2048
+"""Texts that are tokens at the same time: the next slice becomes tokens while one is embedded, and memory is bounded."""
+
+
+class Runner(Protocol):
+    """What computes vectors. Two kinds: the packed forward pass, and sentence-transformers.
+
+    engine: its name and precision, as in "packed bfloat16". reason: why it was chosen, for people.
+    """
+
+    engine: str
+    reason: str
+
+    @property
+    def on_processor(self) -> bool:
+        """Say whether it computes on the processor, where every core takes a batch."""
+        ...
+
+    def forward(self, texts: list[Tokens]) -> Vectors:
+        """Return the model's vectors, of any length: (n, full dimensions). Any number of threads may call."""
+        ...
+
+    def most_tokens(self) -> int:
+        """Return how many tokens a batch may have for the memory that is free."""
+        ...
+
+
+Choose = Callable[[Model, str, str], Runner]
+"""From a model, a precision and a device to what runs it, loaded."""
+
+
+class LocalEmbedder:
+    """Implements `Embedder` with a model folder; loads it at the first need, once, whichever thread comes first.
+
+    dimensions: one of `model.sizes`; None: the model's full size.
+    precision: auto, float32, bfloat16 or float16. device: auto, cpu, mps, cuda or cuda:N.
+
+    Raises:
+        InvalidInput: the model has no vectors of these dimensions.
+        ConfigurationError: precision or device is unknown, or unfit for the model.
+    """
+
+    def __init__(
+        self, model: Model, choose: Choose, *, dimensions: int | None = None, precision: str, device: str
+    ) -> None:
+        size = model.dimensions if dimensions is None else dimensions
+        if size not in model.sizes:
+            allowed = ", ".join(map(str, model.sizes))
+            raise InvalidInput(f"{model.name} has no vectors of {size} dimensions. It has: {allowed}.")
+        _check_runtime(model, precision, device)
+        self.model = model
+        self.static_contract = model.contract(size)
+        self._choose = choose
+        self._precision = precision
+        self._device = device
+        self._loading = threading.Lock()
+        self._reading = threading.Lock()
+        self._tokenizer: Tokenizer | None = None
+        self._contract: EmbeddingContract | None = None
+        self._runner: Runner | None = None
+        self._pace = 0.0  # seconds of a token in a thread of bulk work, a moving mean; 0 before the first
+        self._lanes: Lanes[Tokens, Vectors] | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Say whether the model is in memory."""
+        return self._lanes is not None
+
+    @property
+    def engine(self) -> str:
+        """Return what computes and in which precision, as "packed bfloat16"; "" until the model is loaded."""
+        return self._runner.engine if self._runner else ""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """See `Embedder.sizes`."""
+        return up_to(self.static_contract.dimensions, self.model.sizes)
+
+    @property
+    def engine_reason(self) -> str:
+        """Return why this engine and precision were chosen; "" until the model is loaded."""
+        return self._runner.reason if self._runner else ""
+
+    @property
+    def contract(self) -> EmbeddingContract:
+        """Return the contract with the model's probe and the SHA-256 of its weights; loads the model.
+
+        Raises:
+            ModelUnavailable: see `load`, or what it computes is not usable.
+        """
+        if self._contract is None:
+            probe = self._probed()
+            weights = self.static_contract.weights or _weights_digest(self.model)
+            self._contract = replace(self.static_contract, probe=probe, weights=weights)
+        return self._contract
+
+    def _probed(self) -> Vectors:
+        """Return the vectors of the probe texts."""
+        self._loaded_lanes()
+        with _its_fault(self.model):
+            probe = self.embed(PROBE_TEXTS, Task.DOCUMENT)
+        if np.allclose(probe, probe[0], atol=1e-6):
+            raise ModelUnavailable(
+                f"{self.model.name} gives the same vector for different texts: its weights are damaged. Copy or download all "
+                "of its files again."
+            )
+        return probe
+
+    def load(self) -> None:
+        """Bring the model into memory, if it is not there yet.
+
+        Raises:
+            ModelUnavailable: its files are damaged, or the libraries cannot run it.
+            ConfigurationError: the configured device is not there.
+        """
+        self._loaded_lanes()
+
+    def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
+        """See `Embedder.embed`.
+
+        Raises:
+            ModelUnavailable: the model cannot be loaded, or gives numbers that are not finite.
+        """
+        result = np.empty((len(texts), self.static_contract.dimensions), np.float32)
+        if not texts:
+            return result
+        self._loaded_lanes()
+        titles = [""] * len(texts) if titles is None else titles
+        if len(titles) != len(texts):
+            raise ValueError(f"{len(texts)} texts have {len(titles)} titles")
+        urgent = task is not Task.DOCUMENT and len(texts) <= FEW
+        for start, tokens in self._slices(texts, task, titles):
+            result[start : start + len(tokens)] = self._finished(self._rows(tokens, urgent=urgent))
+        return result
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """See `Embedder.count_tokens`."""
+        tokenizer = self._own_tokenizer()
+        return [len(each) for each in tokenizer.encode_batch_fast(clean(texts), add_special_tokens=False)]
+
+    def tokens(self, formatted: Sequence[str]) -> list[Tokens]:
+        """Return the exact strings that are embedded as the model reads them, cut to its longest input."""
+        return read(self._own_tokenizer(), self.model, formatted)
+
+    def _slices(self, texts: Sequence[str], task: Task, titles: Sequence[str]) -> Iterator[tuple[int, list[Tokens]]]:
+        """Yield slices of the texts as tokens with their first index; makes the next while one is used."""
+
+        def made(start: int) -> list[Tokens]:
+            part = slice(start, start + SLICE)
+            format_ = self.static_contract.format
+            pairs = zip(texts[part], titles[part], strict=True)
+            return self.tokens([format_(text, task, title) for text, title in pairs])
+
+        if len(texts) <= SLICE:
+            yield 0, made(0)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="tokens") as beside:
+            following = beside.submit(made, 0)
+            for start in range(0, len(texts), SLICE):
+                tokens = following.result()
+                if start + SLICE < len(texts):
+                    following = beside.submit(made, start + SLICE)
+                yield start, tokens
+
+    def _rows(self, tokens: list[Tokens], *, urgent: bool) -> Vectors:
+        """Return the model's vectors of the texts, in their order: (n, full dimensions)."""
+        batches = pack([len(each.ids) for each in tokens], self._budget())
+        rows = self._loaded_lanes().run([[tokens[i] for i in batch] for batch in batches], urgent=urgent)
+        full = np.empty((len(tokens), self.model.dimensions), np.float32)
+        for batch, vectors in zip(batches, rows, strict=True):
+            full[batch] = vectors
+        return full
+
+    def _finished(self, full: Vectors) -> Vectors:
+        """Return rows cut to the contract's dimensions, with norm 1."""
+        cut = full[:, : self.static_contract.dimensions]
+        if not np.isfinite(cut).all():
+            raise ModelUnavailable(
+                f"{self.model.name} gave numbers that are not finite (engine {self.engine}, device "
+                f"{self._device}). Set embedding.precision to float32, or embedding.device to cpu."
+            )
+        norms = np.linalg.norm(cut, axis=1, keepdims=True)
+        result: Vectors = np.divide(cut, norms, out=np.zeros_like(cut), where=norms > 0)
+        result[norms[:, 0] == 0, 0] = 1.0  # a text without any token: a fixed direction, never NaN
+        return result
+
+    def _own_tokenizer(self) -> Tokenizer:
+        """Return the tokenizer that counts, and that feeds what reads tokens. It neither cuts nor pads."""
+        with self._reading:
+            if self._tokenizer is None:
+                self._tokenizer = open_tokenizer(self.model)
+            return self._tokenizer
+
+    def _loaded_lanes(self) -> Lanes[Tokens, Vectors]:
+        with self._loading:
+            if self._lanes is None:
+                if self.model.packaged:
+                    verify(self.model.folder)
+                # Read beside the libraries: a quarter of a million words take a second
+                threading.Thread(target=self._read_quietly, name="tokenizer", daemon=True).start()
+                import torch
+
+                with _its_fault(self.model):
+                    self._runner = self._choose(self.model, self._precision, self._device)
+                cores = torch.get_num_threads() if self._runner.on_processor else 1
+                self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
+            return self._lanes
+
+    def _read_quietly(self) -> None:
+        with contextlib.suppress(Exception):  # whoever needs it next gets the error
+            self._own_tokenizer()
+
+    def _budget(self) -> int:
+        """Return how many tokens a batch may have."""
+        runner = self._runner
+        if runner is None or runner.on_processor:
+            most = PROCESSOR_BATCH
+            return int(np.clip(LONGEST_BATCH / self._pace, SMALLEST_BATCH, most)) if self._pace else most
+        return runner.most_tokens()
+
+    def _forward(self, texts: list[Tokens]) -> Vectors:
+        """Return the runner's vectors of one batch; where memory does not suffice, of its halves."""
+        runner = self._runner
+        assert runner is not None  # lanes exist only after the model
+        began = time.perf_counter()
+        vectors = halving(runner.forward, texts)
+        if vectors.shape[1] != self.model.dimensions:
+            raise ModelUnavailable(
+                f"{self.model.name} says in its configuration that its vectors have {self.model.dimensions} dimensions, but they "
+                f"have {vectors.shape[1]}. Copy or download all of its files again."
+            )
+        tokens = sum(len(each.ids) for each in texts)
+        if tokens >= SMALLEST_BATCH:
+            taken = (time.perf_counter() - began) / tokens
+            self._pace += (0.2 if self._pace else 1.0) * (taken - self._pace)
+        return vectors
+
+
+@contextlib.contextmanager
+def _its_fault(model: Model) -> Iterator[None]:
+    """Say of whatever goes wrong the first time that a model computes that its files are the reason."""
+    try:
+        yield
+    except KnowledgeCoreError:
+        raise
+    except Exception as error:  # torch and its libraries, over files that do not fit each other
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ModelUnavailable(
+            f"{model.name} was loaded but cannot compute: {reason}. Copy or download all of its files again."
+        ) from error
+
+
+def _padded(texts: list[Tokens]) -> int:
+    """Return what a batch costs: its tokens, padding included."""
+    return len(texts) * max((len(text.ids) for text in texts), default=0)
+
+
+def _check_runtime(model: Model, precision: str, device: str) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigurationError(f"embedding.precision {precision!r} is unknown. There are: {', '.join(PRECISIONS)}.")
+    if precision == "float16" and model.family == "gemma":
+        raise ConfigurationError(
+            f"embedding.precision float16 cannot be used with {model.name}: its inner values go far beyond what "
+            "float16 can hold, so that vectors come out broken. Use float32 or bfloat16."
+        )
+    if not _DEVICE.fullmatch(device):
+        raise ConfigurationError(f"embedding.device {device!r} is unknown. There are: auto, cpu, cuda, cuda:N, mps.")
+
+
+def _weights_digest(model: Model) -> str:
+    """Return the SHA-256 of the weights file; "" where there are several."""
+    if model.packaged:
+        return WEIGHTS_SHA256
+    path = model.folder / "model.safetensors"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

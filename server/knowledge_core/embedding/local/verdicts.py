@@ -1,0 +1,102 @@
+"""What the trials of engines and precisions found, kept in one file: a trial takes seconds, its outcome rarely changes.
+
+Rules kept here: an outcome counts only for the same model files, the same libraries and the same processor; whatever is
+not sure to be the same is tried anew; a file that cannot be read or written costs a trial, never an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+from knowledge_core import __version__
+from knowledge_core.embedding.models.model_folder import Model, files_state
+
+log = logging.getLogger(__name__)
+
+KEPT: Final = 32  # outcomes, the newest: a few models in a few precisions, before and after an update
+_LIBRARIES: Final = ("torch", "transformers", "sentence-transformers", "tokenizers")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """packed: the packed forward pass runs the model, else sentence-transformers. reason: why, for people."""
+
+    packed: bool
+    precision: str
+    reason: str
+
+
+class Verdicts:
+    """The outcomes in a file. Only one process writes it: the one that owns the data directory.
+
+    file: None to remember nothing.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+
+    def of(self, model: Model, precision: str) -> Verdict | None:
+        """Return what was found for this model, on this machine, when this precision was asked for."""
+        stored = self._stored().get(_circumstances(model, precision))
+        try:
+            return Verdict(**stored) if isinstance(stored, dict) else None
+        except TypeError:
+            return None
+
+    def keep(self, model: Model, precision: str, verdict: Verdict) -> None:
+        """Remember what was found."""
+        if self._file is None:
+            return
+        name = _circumstances(model, precision)
+        others = [(key, value) for key, value in self._stored().items() if key != name]
+        content = dict([*others[1 - KEPT :], (name, asdict(verdict))])
+        beside = self._file.with_suffix(".new")
+        try:
+            beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
+            os.replace(beside, self._file)
+        except OSError as error:
+            log.warning(
+                "the choice of an engine cannot be remembered (%s): it is tried again next time", error.strerror
+            )
+
+    def _stored(self) -> dict[str, object]:
+        try:
+            content = json.loads(self._file.read_text(encoding="utf-8")) if self._file else {}
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+
+def _circumstances(model: Model, precision: str) -> str:
+    """Return a digest of all that an outcome depends on."""
+    here = [__version__, *map(_version, _LIBRARIES), _processor(), os.cpu_count()]
+    found = [*here, precision, model.max_length, str(model.folder), files_state(model.folder)]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    """Return what tells this machine's processor from another with other instructions."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            wanted = ("model name", "flags", "Features", "CPU part")
+            described = {line for line in lines if line.startswith(wanted)}
+    except OSError:
+        described = set()
+    return " ".join(
+        [platform.machine(), platform.processor(), platform.release() * (not described), *sorted(described)]
+    )

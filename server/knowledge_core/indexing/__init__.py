@@ -1,0 +1,1 @@
+"""What indexing and re-embedding stand on: plans, prepared documents."""

@@ -1,0 +1,1 @@
+"""Words of any script: tokens, spellings, stop words, and what a query asks by them."""

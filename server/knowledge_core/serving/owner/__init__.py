@@ -1,0 +1,1 @@
+"""The owner process: its life, and the connections that it holds."""

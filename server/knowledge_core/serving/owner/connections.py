@@ -1,0 +1,210 @@
+"""The owner's side of its socket: who may come in, and one MCP server a connection.
+
+Read top to bottom: accept, greet (hello, proof on loopback, welcome or refusal), serve until the client leaves. A
+connection that breaks a rule costs itself and nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from knowledge_core import __version__
+from knowledge_core.engine import Engine
+from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.serving.connection_state import ConnectionState, current_connection
+from knowledge_core.serving.message_streams import MessageSocket
+from knowledge_core.serving.pipe.lines import OURS, own_line
+from knowledge_core.serving.pipe.local_socket import nonce, proof, same
+from knowledge_core.serving.surface.application import application
+from knowledge_core.serving.surface.resources import telling_of_changes
+
+log = logging.getLogger(__name__)
+
+HELLO_WITHIN = 10.0  # seconds for a client to say who it is
+LONGEST_HELLO = 64 * 1024  # bytes; a client may name its roots in it
+
+
+@dataclass
+class Client:
+    """One welcomed connection, as `status` shows it. since: seconds since 1970."""
+
+    number: int
+    role: str
+    pid: int
+    version: str
+    since: float
+    messages: MessageSocket = field(repr=False)
+
+    @property
+    def calls(self) -> int:
+        """Return how many of its requests are under way."""
+        return self.messages.unanswered
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the owner says of itself, and what makes it retire. config: SHA-256 of its configuration's bytes."""
+
+    home: Path
+    pid: int
+    config: str
+    tcp: bool
+
+
+class Connections:
+    """The clients of this owner."""
+
+    def __init__(
+        self, engine: Engine, identity: Identity, *, retire: Callable[[str], None], extensions: Mapping[str, Any]
+    ) -> None:
+        self._engine, self._identity, self._retire = engine, identity, retire
+        self._servers = {
+            "host": application(engine),
+            "cli": application(engine, for_cli=True, owner=extensions),
+        }
+        loop = asyncio.get_running_loop()
+        for server in self._servers.values():
+            engine.listeners.append(telling_of_changes(server, loop))
+        self._count = 0
+        self._first = True
+        self.clients: dict[int, Client] = {}
+        self.last_seen = time.monotonic()
+
+    async def accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
+        """Take connections in, until cancelled; each is served by a task of its own among `tasks`."""
+        listener.setblocking(False)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listener)
+            except OSError as error:  # out of descriptors: those in use are not to blame, and some will be free
+                log.warning("a connection could not be taken: %s", error)
+                await anyio.sleep(0.5)
+                continue
+            tasks.start_soon(self._serve, accepted)
+
+    async def goodbye(self) -> None:
+        """Tell every client that this owner ends in order: none of them needs to start another right away."""
+        for client in list(self.clients.values()):
+            with anyio.move_on_after(0.5):  # not longer for one that does not read
+                await client.messages.write(own_line(**{OURS: "goodbye"}))
+
+    async def _serve(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted, limit=LONGEST_HELLO)
+        messages = MessageSocket(reader, writer)
+        try:
+            hello = None
+            with anyio.move_on_after(HELLO_WITHIN):
+                hello = await self._greeted(reader, messages)
+            if hello is not None:
+                await self._converse(messages, hello)
+        except Exception:  # the last frame of this connection's task: the others must not end with it
+            log.exception("a connection failed")
+        finally:
+            messages.close()
+
+    # -- hello ---------------------------------------------------------------------------------------------------------
+
+    async def _greeted(self, reader: asyncio.StreamReader, messages: MessageSocket) -> dict[str, Any] | None:
+        """Return a hello that was answered with a welcome."""
+        hello = await _own(reader, "hello")
+        if hello is None or (self._identity.tcp and not await self._proved(reader, messages, hello)):
+            log.warning("a connection that is no client of ours was closed")
+            return None
+        reason = self._outdated(hello)
+        if reason:
+            await messages.write(own_line(**{OURS: "retiring", "retiring": reason}))
+            self._retire(reason)
+            return None
+        me = self._identity
+        notices = await anyio.to_thread.run_sync(self._allow, hello.get("roots"))
+        welcome = {"welcome": True, "version": __version__, "pid": me.pid, "config": me.config, "notices": notices}
+        await messages.write(own_line(**{OURS: "welcome"}, **welcome))
+        return hello
+
+    def _allow(self, roots: object) -> list[str]:
+        """Record the roots that a client's configuration names; return what was wrong with them."""
+        wrong = []
+        for root in roots if isinstance(roots, list) else []:
+            try:
+                self._engine.roots.add(Path(str(root)))
+            except KnowledgeCoreError as error:
+                wrong.append(str(error))
+        return wrong
+
+    async def _proved(self, reader: asyncio.StreamReader, messages: MessageSocket, hello: dict[str, Any]) -> bool:
+        home, mine, theirs = self._identity.home, nonce(), str(hello.get("nonce"))
+        await messages.write(
+            own_line(**{OURS: "challenge", "nonce": mine, "proof": proof(home, "owner", theirs, mine)})
+        )
+        answer = await _own(reader, "proof")
+        return answer is not None and same(answer.get("proof"), proof(home, "pipe", mine, theirs))
+
+    def _outdated(self, hello: dict[str, Any]) -> str:
+        """Return why this owner should make room for another: an upgrade, or a new configuration; "" if not."""
+        if version_key(str(hello.get("version"))) > version_key(__version__):
+            return f"version {hello.get('version')} came, this is {__version__}"
+        changed = hello.get("config") != self._identity.config
+        if changed and not self.clients and not self._engine.jobs.running():
+            return "the configuration changed and nobody else is here"
+        return ""
+
+    # -- the protocol --------------------------------------------------------------------------------------------------
+
+    async def _converse(self, messages: MessageSocket, hello: dict[str, Any]) -> None:
+        self._count += 1
+        number, role = self._count, "cli" if hello.get("role") == "cli" else "host"
+        state = ConnectionState(f"c{number}", role)
+        pid, version = int(hello.get("pid") or 0), str(hello.get("version"))
+        client = Client(number, role, pid, version, time.time(), messages)
+        self.clients[number] = client
+        current_connection.set(state)
+        log.info("%s connected (process %d, version %s)", role, client.pid, client.version)
+        if self._first:
+            self._first = False
+            self._engine.preload()
+        server = self._servers[role].low_level()
+        try:
+            async with messages.streams() as (incoming, outgoing):
+                await server.run(incoming, outgoing, server.create_initialization_options())
+        finally:
+            del self.clients[number]
+            self.last_seen = time.monotonic()
+            for act in state.at_end:
+                act()
+            log.info("%s disconnected", role)
+
+
+async def _own(reader: asyncio.StreamReader, kind: str) -> dict[str, Any] | None:
+    """Read one of our own lines of this kind; None for anything else."""
+    try:
+        said = json.loads(await reader.readuntil(b"\n"))
+    except (ValueError, RecursionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        return None
+    return said if isinstance(said, dict) and said.get(OURS) == kind else None
+
+
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what orders versions: their leading numbers.
+
+    >>> version_key("0.10.1") > version_key("0.9.2.dev1")
+    True
+    """
+    numbers: list[int] = []
+    for part in version.split("."):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    return tuple(numbers)

@@ -1,0 +1,203 @@
+"""The owner's life: open the engine, serve, watch for reasons to end, end in order."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+import knowledge_core
+from knowledge_core import __version__
+from knowledge_core.config import load_config
+from knowledge_core.engine import Engine
+from knowledge_core.paths import OwnerLock
+from knowledge_core.recorded_jobs.index_job import resume_jobs
+from knowledge_core.serving.connection_state import current_connection
+from knowledge_core.serving.http.doors import PORT, Doors
+from knowledge_core.serving.owner.connections import Connections, Identity
+from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
+from knowledge_core.serving.pipe.dialling import config_digest
+from knowledge_core.serving.pipe.local_socket import unlink
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 1.0  # seconds between two looks at the reasons to end
+LAST_CALLS = 5.0  # seconds that calls under way may take once the owner ends; a bulk batch lasts about half a second
+_VERSION = re.compile(r'__version__ = "([^"]+)"')
+
+
+def run_owner(
+    home: Path, config_file: str | None, lock: OwnerLock, listener: socket.socket, address: dict[str, Any]
+) -> None:
+    """Serve the clients of `listener` until there is a reason to end; the data directory is released by the caller.
+
+    Raises:
+        ConfigurationError, StorageError: nobody was served.
+    """
+    config_sha = config_digest(home, config_file)
+    engine = Engine(home, load_config(home, config_file), lock=lock)
+    try:
+        tell_of_former_end(engine)
+        with watched(home, engine.config.owner.unresponsive_seconds, lambda: bool(engine.jobs.running())) as beat:
+            anyio.run(_Owner(engine, lock, listener, address, config_sha, beat).run)
+    finally:
+        engine.close()
+        log.info("ended")
+
+
+class _Owner:
+    def __init__(
+        self,
+        engine: Engine,
+        lock: OwnerLock,
+        listener: socket.socket,
+        address: dict[str, Any],
+        config_sha: str,
+        beat: Callable[[], None],
+    ) -> None:
+        self._engine, self._lock, self._listener, self._address = engine, lock, listener, address
+        self._config_sha, self._beat = config_sha, beat
+        self._idle = 60.0 * engine.config.owner.idle_minutes
+        self._started = time.time()
+        self._package = Path(knowledge_core.__file__)
+
+    async def run(self) -> None:
+        self._reason = ""
+        self._ending = anyio.Event()
+        identity = Identity(self._engine.home, os.getpid(), self._config_sha, "tcp" in self._address)
+        self._connections = Connections(
+            self._engine,
+            identity,
+            retire=self.end,
+            extensions={"stop": self._stop, "owner": self._describe, "http": self._open_http},
+        )
+        self._doors = Doors(self._engine)
+        log.info("owner of %s, process %d, version %s", self._engine.home, os.getpid(), __version__)
+        resume_jobs(self._engine)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(answer, self._beat, self._engine.config.owner.unresponsive_seconds)
+            tasks.start_soon(self._watch)
+            tasks.start_soon(self._heed_signals)
+            tasks.start_soon(self._doors.run)
+            accepting = anyio.CancelScope()
+            tasks.start_soon(self._accept, accepting, tasks)
+            await self._ending.wait()
+            log.info("ending: %s", self._reason)
+            await self._end(accepting)
+            tasks.cancel_scope.cancel()
+
+    def end(self, reason: str) -> None:
+        """Begin to end, in order. Twice is once."""
+        self._reason = self._reason or reason
+        self._ending.set()
+
+    # -- reasons to end ------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        while True:
+            await anyio.sleep(min(LOOK_EVERY, self._idle / 4))
+            if not self._lock.still_there():
+                self.end("the data directory was removed or replaced")
+            elif self._replaced():
+                self.end("the installed version changed")
+            elif self._is_idle():
+                self.end("idle")
+
+    def _is_idle(self) -> bool:
+        if self._connections.clients or self._engine.jobs.running():
+            self._connections.last_seen = time.monotonic()
+        return time.monotonic() - self._connections.last_seen > self._idle
+
+    def _replaced(self) -> bool:
+        """Say whether the package on the disk is another version than the one that runs."""
+        try:
+            found = _VERSION.search(self._package.read_text(encoding="utf-8"))
+        except OSError:
+            return False  # in the middle of an installation
+        return found is not None and found[1] != __version__
+
+    async def _heed_signals(self) -> None:
+        if sys.platform == "win32":
+            signal.signal(signal.SIGTERM, lambda *_: self.end("terminated"))
+            return
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+            async for number in signals:
+                if number != signal.SIGHUP:  # a terminal that closes is none of an owner's business
+                    self.end(f"signal {signal.Signals(number).name}")
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def _accept(self, scope: anyio.CancelScope, tasks: TaskGroup) -> None:
+        with scope:
+            await self._connections.accept(self._listener, tasks)
+
+    async def _end(self, accepting: anyio.CancelScope) -> None:
+        unlink(self._address)
+        accepting.cancel()
+        await anyio.sleep(0)  # the loop must have let go of the listener before it is closed
+        self._listener.close()
+        await self._connections.goodbye()
+        with anyio.move_on_after(LAST_CALLS):
+            self._doors.close()
+            await anyio.to_thread.run_sync(self._engine.jobs.stop, abandon_on_cancel=True)
+            await self._doors.closed()
+            while any(client.calls for client in self._connections.clients.values()):
+                await anyio.sleep(0.02)
+
+    # -- what only the owner knows, for the command line ---------------------------------------------------------------
+
+    def _stop(self) -> dict[str, Any]:
+        clients = len(self._connections.clients) - 1
+        anyio.from_thread.run_sync(self.end, "asked to stop")
+        return {"pid": os.getpid(), "version": __version__, "clients": clients}
+
+    def _open_http(self, host: str = "127.0.0.1", port: int = PORT) -> dict[str, Any]:
+        url = anyio.from_thread.run(self._doors.open, host, port)
+        connection = current_connection.get()
+        if connection is not None:
+            connection.at_end.append(self._doors.close)  # the door is open for as long as the command that asked for it
+        return {"url": url, "pid": os.getpid()}
+
+    def _describe(self) -> dict[str, Any]:
+        clients = sorted(self._connections.clients.values(), key=lambda client: client.number)
+        return {
+            "pid": os.getpid(),
+            "started": self._started,
+            "transport": "tcp" if "tcp" in self._address else "unix",
+            "memory_bytes": resident_bytes(),
+            "http": self._doors.url,
+            "idle_minutes": self._engine.config.owner.idle_minutes,
+            "clients": [
+                {"id": f"c{each.number}", "role": each.role, "pid": each.pid, "version": each.version,
+                 "since": each.since, "calls": each.calls}
+                for each in clients
+            ],
+        }  # fmt: skip
+
+
+def resident_bytes() -> int | None:
+    """Return this process's resident memory; None where the system does not tell without a library of its own."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most it ever was; bytes on macOS
+        return peak if sys.platform == "darwin" else peak * 1024
+    except ImportError:
+        return None

@@ -1,0 +1,100 @@
+"""What `kcore doctor` looks at: every collection, key by key, and whether the models that they need really embed.
+
+Rules kept here: "clean" is said only where a model worked just now, and all that is stored is sound; a model that is
+broken but not needed is a warning. Loads models; nothing else in here changes anything, unless repair was asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from knowledge_core.choosing import working_embedder
+from knowledge_core.contract import PROBE_TEXTS, SAME
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.models.models import AUTO
+from knowledge_core.engine import Engine
+from knowledge_core.errors import KnowledgeCoreError, ModelUnavailable, StorageError
+from knowledge_core.recorded_jobs.index_job import GIVEN_UP, known_jobs
+from knowledge_core.storage.collection import Finding
+from knowledge_core.types import Task
+
+NORM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """The model that new collections get. model: its name; "" where none works."""
+
+    configured: str
+    model: str
+    findings: list[Finding]
+
+
+def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str, Any]:
+    """Return what was found, as `kcore doctor --json` shows it. collection: only this one; None: all."""
+    model = _configured_model(engine)
+    found: dict[str, list[Finding]] = {}
+    for name in [collection] if collection else engine.names():
+        try:
+            found[name] = engine.collection(name).check(repair=repair)
+        except StorageError as error:
+            found[name] = [Finding("damaged", str(error))]
+        else:
+            found[name] += _its_model(engine, name)
+    for job in known_jobs(engine):
+        if job.collection in found and job.error.startswith(GIVEN_UP):
+            found[job.collection].append(Finding("warning", f"Job {job.id}: {job.error}"))
+    findings = [*model.findings, *(each for group in found.values() for each in group)]
+    return {
+        "clean": all(each.level not in ("damaged", "unavailable") for each in findings),
+        "model": {
+            "configured": model.configured, "model": model.model or None, "works": bool(model.model),
+            "findings": [*map(vars, model.findings)],
+        },
+        "collections": [{"collection": name, "findings": [*map(vars, each)]} for name, each in found.items()],
+    }  # fmt: skip
+
+
+def _configured_model(engine: Engine) -> ModelReport:
+    configured = engine.config.embedding.model
+    try:
+        embedder = working_embedder(engine)
+        what = _tried(embedder)
+    except KnowledgeCoreError as error:
+        return ModelReport(configured, "", [Finding("unavailable", str(error))])
+    warnings = engine.find_model(AUTO).passed_over if configured == AUTO else ()
+    findings = [*(Finding("warning", each) for each in warnings), Finding("ok", what)]
+    return ModelReport(configured, embedder.static_contract.model, findings)
+
+
+def _its_model(engine: Engine, name: str) -> list[Finding]:
+    """Return what is wrong with the model of a collection: without it nothing is found by meaning."""
+    collection = engine.collection(name)
+    try:
+        embedder = engine.embedder_under(collection.contract)
+        engine.check_contract(collection, embedder)
+        _tried(embedder)
+    except KnowledgeCoreError as error:
+        return [Finding("unavailable", f"Its model cannot be used: {error}")]
+    return []
+
+
+def _tried(embedder: Embedder) -> str:
+    """Embed texts with a model and say that it works.
+
+    Raises:
+        ModelUnavailable: it does not.
+    """
+    contract = embedder.contract
+    made = embedder.embed(PROBE_TEXTS, Task.DOCUMENT)
+    norms = np.linalg.norm(made, axis=1)
+    finite = bool(np.isfinite(made).all()) and bool((np.abs(norms - 1) < NORM_TOLERANCE).all())
+    if not finite or contract.probe is None or float(np.sum(made * contract.probe, axis=1).min()) < SAME:
+        raise ModelUnavailable(
+            f"{contract.model} does not give the same proper vector for a text each time. Run `kcore stop`, then try again."
+        )
+    by = f", run by {embedder.engine}" if embedder.engine else ""
+    return f"{contract.model} works: it embeds texts in {contract.dimensions} dimensions{by}."

@@ -1,0 +1,181 @@
+"""The requests that only `kcore` itself makes: what is no tool, over the same connection.
+
+They are an MCP extension (`knowledge-core/<name>` methods), not listed as tools and registered only for connections
+of the command line, because an agent must not widen the roots or repair the data directory.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+from mcp.server.context import ServerRequestContext
+from mcp.server.extension import Extension, MethodBinding
+from mcp.shared.exceptions import MCPError
+from mcp_types import INVALID_PARAMS
+
+from knowledge_core import __version__
+from knowledge_core.choosing import embedder_for_texts
+from knowledge_core.config import RemoteConfig
+from knowledge_core.embedding.models.models import installed, licence, unusable
+from knowledge_core.embedding.tokens import cut
+from knowledge_core.engine import Engine
+from knowledge_core.errors import InvalidInput, KnowledgeCoreError
+from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.recorded_jobs import reembed_job
+from knowledge_core.recorded_jobs.index_job import known_jobs
+from knowledge_core.serving.surface.doctor import examine
+from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
+from knowledge_core.serving.surface.tools.documents import collection_item
+from knowledge_core.serving.surface.tools.grouping import shortened
+from knowledge_core.types import Task
+
+REFUSED = -32010  # a refusal that the user can mend; -32000 is what the SDK says of a connection that closed
+
+
+class PrivateRequests(Extension):
+    """Status, roots, models, doctor, vectors: the requests of `kcore`."""
+
+    identifier = "io.github.knowledge-core/private"
+
+    def __init__(self, engine: Engine, owner: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
+        self._engine, self._owner = engine, owner
+
+    def methods(self) -> Sequence[MethodBinding]:
+        """Return one method a request."""
+        handlers: dict[str, Callable[..., dict[str, Any]]] = {
+            "status": self._status,
+            "roots": self._roots,
+            "models": self._models,
+            "doctor": self._doctor,
+            "vectors": self._vectors,
+            "reembed": self._reembed,
+            **self._owner,
+        }
+        return [MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items()]
+
+    def _status(self) -> dict[str, Any]:
+        engine = self._engine
+        collections = []
+        for name in engine.names():
+            size = sum(
+                file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
+            )
+            collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
+        jobs = [
+            {
+                "id": job.id,
+                "state": job.state,
+                "message": job.error if job.state == "failed" else job.progress.told(),
+                "error": job.error,
+            }
+            for job in known_jobs(engine)[:20]
+        ]
+        return {
+            "owner": self._owner["owner"]() if "owner" in self._owner else None,
+            "version": __version__,
+            "python": sys.version.split()[0],
+            "home": str(engine.home),
+            "model": engine.config.embedding.model,
+            "model_notice": engine.model_notice(),
+            "models_in_memory": engine.models_in_memory(),
+            "notices": list(engine.notices),
+            "roots": [str(root) for root in engine.roots.all()],
+            "collections": collections,
+            "jobs": jobs,
+        }
+
+    def _roots(self, add: list[str] | None = None, remove: list[str] | None = None) -> dict[str, Any]:
+        roots = self._engine.roots
+        added = [str(roots.add(Path(path))) for path in add or ()]
+        removed = [str(roots.remove(Path(path))) for path in remove or ()]
+        return {"roots": [str(root) for root in roots.all()], "added": added, "removed": removed}
+
+    def _models(self) -> dict[str, Any]:
+        engine = self._engine
+        resolved: dict[str, Any] = {"model": None, "notice": engine.model_notice()}
+        with contextlib.suppress(KnowledgeCoreError):  # the notice says why, and what to do
+            resolved["model"] = engine.default_embedder().static_contract.model
+        used: dict[str, list[str]] = {}
+        for name in engine.names():
+            with contextlib.suppress(KnowledgeCoreError):  # a damaged collection is doctor's subject
+                used.setdefault(engine.collection(name).contract.model, []).append(name)
+        running = engine.engines_in_memory()
+        settings = engine.config.embedding
+        folder = settings.folder_of_models(engine.home)
+        listed = [
+            {
+                "name": model.name, "folder": str(model.folder), "bytes": model.bytes, "dimensions": model.dimensions,
+                "sizes": list(model.sizes), "max_length": model.max_length, "family": model.family,
+                "packaged": model.packaged, "licence": licence(model.name), "engine": running.get(model.name),
+                "collections": used.pop(model.name, []),
+            }
+            for model in installed(models_folder=folder, faults=engine.faults)
+        ]  # fmt: skip
+        return {
+            "configured": settings.model, "precision": settings.precision, "engine": settings.engine, "resolved": resolved,
+            "installed": listed, "unusable": unusable(models_folder=folder, faults=engine.faults), "elsewhere": used,
+            "remote": _remote(settings.remote),
+        }  # fmt: skip
+
+    def _doctor(self, collection: str | None = None, repair: bool = False) -> dict[str, Any]:
+        return examine(self._engine, collection, repair=repair)
+
+    def _vectors(
+        self,
+        texts: list[str],
+        task: str = "similarity",
+        title: str | None = None,
+        dimensions: int | None = None,
+        collection: str | None = None,
+    ) -> dict[str, Any]:
+        """Embed without the cap that protects a model's context: the result goes into a file or a pipe."""
+        if task not in {each.value for each in Task}:
+            raise InvalidInput(f"Unknown task {task!r}. There are: {', '.join(each.value for each in Task)}.")
+        if title and task != Task.DOCUMENT.value:
+            raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
+        engine = self._engine
+        embedder = embedder_for_texts(engine, collection)
+        read = [clean_text(text) for text in texts]
+        titles = [clean_text(title)] * len(read) if title else None
+        made = embedder.embed(read, Task(task), titles)
+        vectors = made if dimensions is None else shortened(made, dimensions, embedder)
+        unread = cut(embedder, read, Task(task), titles)
+        return {
+            "model": embedder.static_contract.model, "dimensions": int(vectors.shape[1]),
+            "vectors": [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors],
+            "cut_texts": unread.texts, "cut_tokens": unread.tokens, "max_length": embedder.static_contract.max_length,
+        }  # fmt: skip
+
+    def _reembed(
+        self, collection: str, model: str = "", dimensions: int | None = None, cancel: bool = False
+    ) -> dict[str, Any]:
+        if cancel:
+            return {"cancelled": reembed_job.cancel(self._engine, collection)}
+        return {"job": reembed_job.accept(self._engine, collection, model, dimensions).id}
+
+
+def _remote(settings: RemoteConfig) -> dict[str, Any] | None:
+    """Return what is configured of an endpoint: never its key, and of its address the host alone."""
+    if settings.url is None:
+        return None
+    return {"host": urlsplit(settings.url).netloc.rpartition("@")[2], "model": settings.model}
+
+
+def _handler(handle: Callable[..., dict[str, Any]]) -> Callable[[Any, Any], Any]:
+    async def handler(context: ServerRequestContext[Any, Any], params: PrivateParams) -> dict[str, Any]:
+        try:
+            return await anyio.to_thread.run_sync(functools.partial(handle, **params.arguments))
+        except InvalidInput as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from error
+        except KnowledgeCoreError as error:
+            raise MCPError(REFUSED, str(error)) from error
+
+    return handler

@@ -1,0 +1,101 @@
+"""Documents as MCP resources: one template, completions for its parts, and word of what changed.
+
+`knowledge://{collection}/{+document}`: the document's id, percent-encoded where a URI needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from urllib.parse import quote, unquote
+
+import anyio.to_thread
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.subscriptions import ResourceUpdated
+from mcp_types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import CollectionNotFound, DocumentNotFound, KnowledgeCoreError
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+
+TEMPLATE = "knowledge://{collection}/{+document}"
+MOST_COMPLETIONS = 100  # the most that the protocol lets one answer hold
+_SAFE = "/!$'()*+,;=:@-._~"  # what RFC 3986 lets stand in a path
+
+
+def uri_of(collection: str, document: str) -> str:
+    """Return the URI under which a document can be read.
+
+    >>> uri_of("notes", "notes/a b.md")
+    'knowledge://notes/notes/a%20b.md'
+    """
+    return f"knowledge://{collection}/{quote(document, safe=_SAFE)}"
+
+
+def add_resources(server: KnowledgeServer, engine: Engine) -> None:
+    """Register the template, its completions, and the listener that tells of changes."""
+
+    @server.resource(
+        TEMPLATE,
+        name="document",
+        title="Document",
+        description="The stored text of a document, by collection and document id.",
+        mime_type="text/plain",
+    )
+    def document_resource(collection: str, document: str) -> str:
+        try:
+            with engine.collection(collection).view() as view:
+                return view.document(unquote(document)).document.text
+        except (CollectionNotFound, DocumentNotFound) as error:
+            raise ResourceNotFoundError(str(error)) from error
+        except KnowledgeCoreError as error:
+            raise ResourceError(str(error)) from error
+
+    @server.completion()  # type: ignore[no-untyped-call, untyped-decorator]  # the SDK left its types out
+    async def complete(
+        about: PromptReference | ResourceTemplateReference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,
+    ) -> Completion | None:
+        known = (context.arguments or {}) if context is not None else {}
+        found = await anyio.to_thread.run_sync(
+            completions, engine, argument.name, argument.value, known.get("collection")
+        )
+        shown = found[:MOST_COMPLETIONS]
+        return Completion(values=shown, total=len(found), has_more=len(found) > len(shown))
+
+
+def completions(engine: Engine, argument: str, begun: str, collection: str | None) -> list[str]:
+    """Return what `argument` may be, given its beginning, sorted; nothing for arguments that are free.
+
+    collection: which one's documents; None: of all.
+    """
+    if argument == "collection":
+        return [name for name in engine.names() if name.startswith(begun)]
+    if argument != "document":
+        return []
+    found: set[str] = set()
+    for name in [collection] if collection else engine.names():
+        with contextlib.suppress(KnowledgeCoreError), engine.collection(name).view() as view:
+            found.update(id for id in view.document_ids() if begun in id)
+    return sorted(found, key=lambda id: (not id.startswith(begun), id))
+
+
+def telling_of_changes(
+    server: KnowledgeServer, loop: asyncio.AbstractEventLoop
+) -> Callable[[str, Sequence[str]], None]:
+    """Return a listener for the engine that tells the server's subscribers which documents changed.
+
+    It may be called on any thread; `loop` is the one that serves.
+    """
+
+    def changed(collection: str, documents: Sequence[str]) -> None:
+        async def publish() -> None:
+            for document in documents:
+                await server.events.publish(ResourceUpdated(uri=uri_of(collection, document)))
+
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+            asyncio.run_coroutine_threadsafe(publish(), loop)
+
+    return changed

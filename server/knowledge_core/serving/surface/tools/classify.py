@@ -1,0 +1,150 @@
+"""The tool `classify`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field
+
+from knowledge_core.choosing import working_embedder
+from knowledge_core.engine import Engine
+from knowledge_core.errors import InvalidInput
+from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.retrieval.cursor import Cursor as PageEnd
+from knowledge_core.retrieval.cursor import decode, encode, moved, request_digest
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
+from knowledge_core.serving.surface.tools.bounded import in_time
+from knowledge_core.serving.surface.tools.common import Cursor, Filter, answer, check_models, opened
+from knowledge_core.serving.surface.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
+from knowledge_core.verbs.classify import Assignment, Label, classify_documents, classify_texts
+
+CLASSIFY = (
+    "Label texts, or the documents of a collection, without training: by label names and descriptions, or by "
+    "examples. Each gets the best label with a score 0..1, or null for none of these."
+)
+SHOWN = 100  # items in one answer
+ROOM_OF_LABELS = 400  # characters of the labels of one item in the text; the structure has all
+ROOM_OF_COUNTS = 1_000  # characters of the counts in the text
+KEPT = 2  # answers of several pages that are kept for the next page; one of 100,000 documents takes 30 MB
+NONE = "(none of these)"
+
+
+class LabelInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    description: str = ""
+    examples: list[str] = []
+
+
+def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register `classify`. longest: seconds after which a call answers."""
+    latest = _Latest()
+
+    @server.tool(
+        name="classify",
+        title="Classify",
+        description=CLASSIFY,
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    )
+    @in_time(engine, "classify", longest)
+    def classify_tool(
+        labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
+        texts: Annotated[list[str] | None, Field(description="To label.")] = None,
+        collection: Annotated[str | None, Field(description="Or the documents of this collection.")] = None,
+        filter: Filter = None,
+        multiple: Annotated[bool, Field(description="All that fit, not only the best.")] = False,
+        cursor: Cursor = None,
+    ) -> Annotated[CallToolResult, ClassifyResult]:
+        if (texts is None) == (collection is None):
+            raise InvalidInput("Give texts, or a collection whose documents to label: one of them.")
+        wanted = [
+            Label(clean_text(each.name), clean_text(each.description), tuple(map(clean_text, each.examples)))
+            for each in labels
+        ]
+        asked = request_digest(["classify", list(map(vars, wanted)), texts, collection, filter, multiple])
+        after = None if cursor is None else decode(cursor, asked)
+        if collection is None:
+            cleaned = [clean_text(text) for text in texts or []]
+            embedder = working_embedder(engine)
+            state = request_digest(embedder.static_contract.to_json())
+            made = latest.get((asked, state), lambda: classify_texts(cleaned, wanted, embedder, multiple=multiple))
+        else:
+            with opened(engine, [collection]) as (over,):
+                check_models(engine, [over])
+                view, state = over.view, request_digest([over.view.contract.to_json(), over.view.generation])
+                made = latest.get(
+                    (asked, state),
+                    lambda: classify_documents(view, wanted, over.embedder, filter=filter, multiple=multiple),
+                )
+        changed = moved([collection or "texts"], after.state, state) if after else []
+        result = _page(made, wanted, after or PageEnd(asked, 0, state), changed)
+        return answer(result, _rendered(result))
+
+
+class _Latest:
+    """What was made last, so that the pages of one answer are made once. Several threads may ask."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # of the table; nothing is made under it
+        self._kept: dict[tuple[str, str], list[Assignment]] = {}
+
+    def get(self, key: tuple[str, str], make: Callable[[], list[Assignment]]) -> list[Assignment]:
+        """Return what is kept under a key; else make it, and keep it where it takes more than one page."""
+        with self._guard:
+            known = self._kept.get(key)
+        if known is not None:
+            return known
+        made = make()
+        if len(made) > SHOWN:
+            with self._guard:
+                self._kept[key] = made
+                for oldest in list(self._kept)[:-KEPT]:
+                    del self._kept[oldest]
+        return made
+
+
+def _page(made: list[Assignment], labels: list[Label], after: PageEnd, changed: list[str]) -> ClassifyResult:
+    """Return the items after a page's end, as many as there is room for; the counts are of all."""
+    counts = {label.name: 0 for label in labels} | {NONE: 0}
+    for each in made:
+        counts[NONE if each.label is None else each.label] += 1
+    room = Room(TEXT_CAP - END - len(_rendered_counts(counts).encode()), STRUCTURE_CAP - END - len(json.dumps(counts)))
+    items = whole(map(_item, made[after.offset : after.offset + SHOWN]), _rendered_item, room)
+    end = after.offset + len(items)
+    more = end < len(made)
+    return ClassifyResult(
+        items=items,
+        counts=counts,
+        total=len(made),
+        truncated=more,
+        cursor=encode(PageEnd(after.request, end, after.state)) if more else None,
+        notices=told(changed),
+    )
+
+
+def _item(each: Assignment) -> Classified:
+    return Classified(
+        item=each.item, label=each.label, score=round(each.score, 3),
+        labels=[LabelScore(label=name, score=round(score, 3)) for name, score in each.labels] or None,
+    )  # fmt: skip
+
+
+def _rendered(result: ClassifyResult) -> str:
+    lines = [_rendered_counts(result.counts), *map(_rendered_item, result.items)]
+    return "\n".join([*lines, *ending(result.notices, result.cursor)])
+
+
+def _rendered_counts(counts: Mapping[str, int]) -> str:
+    return listed([f"{name}: {count}" for name, count in counts.items()], ROOM_OF_COUNTS)
+
+
+def _rendered_item(each: Classified) -> str:
+    labels = [f"{one.label} {one.score:.2f}" for one in each.labels or ()]
+    several = f" ({listed(labels, ROOM_OF_LABELS)})" if labels else ""
+    return f"{each.item}: {each.label or 'none of these'} {each.score:.2f}{several}"

@@ -1,0 +1,292 @@
+"""The tools that compare and group: `embed`, `cluster`."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypedDict
+
+import numpy as np
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from knowledge_core.choosing import embedder_for_texts, passed_over, working_embedder
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.tokens import cut
+from knowledge_core.engine import Engine
+from knowledge_core.errors import InvalidInput
+from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.jobs import Job
+from knowledge_core.recorded_jobs.index_job import JobView, view_of
+from knowledge_core.retrieval.cursor import Cursor as PageEnd
+from knowledge_core.retrieval.cursor import decode, encode, moved, request_digest
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import (
+    ClusterItem,
+    ClusterResult,
+    EmbedResult,
+    RepresentativeResult,
+)
+from knowledge_core.serving.surface.tools.bounded import going_on, in_time
+from knowledge_core.serving.surface.tools.common import (
+    CollectionName,
+    Cursor,
+    Filter,
+    ToolContext,
+    WaitSeconds,
+    answer,
+    check_models,
+    line_word,
+    opened,
+    watch,
+)
+from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
+from knowledge_core.types import ReportProgress, Task, Vectors
+from knowledge_core.verbs.cluster import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
+from knowledge_core.verbs.search import Searched, SearchRequest, search
+
+READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+MOST_COMPARED = 60  # texts; their similarity matrix is 60 * 60 * 5 bytes = 18 KB, below the cap of an answer
+MOST_IN_FULL = 50  # texts up to which it is shown with three digits: 50 * 50 * 7 bytes
+MOST_FLOATS = 2_000  # numbers in one answer, at about 8 bytes each
+MOST_BASE64 = 3_600  # numbers in one answer, at 16/3 bytes each
+
+EMBED = (
+    "Compare texts by meaning: returns their pairwise cosine similarity; with output=vectors the vectors themselves, "
+    "few at a time. To find or group stored texts use search or cluster."
+)
+
+
+CLUSTER = (
+    "Group a collection (or a filtered part, the hits of a query, or `texts`) by meaning. mode=topics finds the topics "
+    "and their number, or exactly `k`; mode=duplicates finds near-identical passages above `similarity`. Returns "
+    "clusters by size with label, keywords, cohesion and representatives; what fits nowhere is counted as outliers."
+)
+LONGEST_NAME = 200  # characters of a title, a keyword or a label in a cluster
+
+
+class Options(TypedDict):
+    """How to group; see `clustering.cluster`."""
+
+    mode: Mode
+    k: int | None
+    similarity: float | None
+    limit: int
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """What a cluster job comes to. request: digest of what was asked; state: of what it was answered from."""
+
+    clustering: Clustering
+    request: str
+    state: str
+
+
+def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    """Register the two tools. longest: seconds after which a call answers."""
+    _add_embed(server, engine, longest)
+    _add_cluster(server, engine, longest)
+
+
+def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    @server.tool(name="embed", title="Embed", description=EMBED, annotations=READ_ONLY)
+    @in_time(engine, "embed", longest)
+    def embed_tool(
+        texts: list[str],
+        task: Literal[
+            "query",
+            "document",
+            "clustering",
+            "classification",
+            "similarity",
+            "question_answering",
+            "fact_checking",
+            "code",
+        ] = "similarity",
+        output: Literal["similarity", "vectors"] = "similarity",
+        dimensions: Annotated[int | None, Field(description="Shorter: 768, 512, 256, 128.")] = None,
+        encoding: Literal["float", "base64"] = "float",
+        collection: Annotated[str | None, Field(description="With its model.")] = None,
+    ) -> Annotated[CallToolResult, EmbedResult]:
+        if not texts:
+            raise InvalidInput("texts is empty; give at least one text.")
+        embedder = embedder_for_texts(engine, collection)
+        size = dimensions or embedder.static_contract.dimensions
+        _refuse_too_much(len(texts), size, output, encoding)
+        read = [clean_text(text) for text in texts]
+        made = embedder.embed(read, Task(task))
+        unread = str(cut(embedder, read, Task(task)))
+        vectors = made if dimensions is None else shortened(made, dimensions, embedder)
+        result = EmbedResult(
+            model=embedder.static_contract.model,
+            dimensions=int(vectors.shape[1]),
+            task=task,
+            notices=[*filter(None, [unread, "" if collection else passed_over(engine)])],
+        )
+        if output == "similarity":
+            result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
+        elif encoding == "base64":
+            result.base64 = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
+        else:
+            result.vectors = [[round(float(value), 5) for value in row] for row in vectors]
+        return answer(result, _render_embed(result, len(texts)))
+
+
+def _refuse_too_much(count: int, size: int, output: str, encoding: str) -> None:
+    numbers = MOST_FLOATS if encoding == "float" else MOST_BASE64
+    most = MOST_COMPARED if output == "similarity" else max(numbers // size, 1)
+    if count > most:
+        raise InvalidInput(
+            f"{count} texts are too many for one answer; at most {most} here. Send fewer, or write them to a file "
+            "with `kcore embed --vectors`."
+        )
+
+
+def shortened(vectors: Vectors, dimensions: int, embedder: Embedder) -> Vectors:
+    """Return the first `dimensions` numbers of every vector, scaled back to norm 1 (Matryoshka).
+
+    Raises:
+        InvalidInput: the model was not trained for that, or has no more dimensions than that.
+    """
+    if dimensions not in embedder.sizes:
+        raise InvalidInput(f"dimensions is {dimensions}; this model gives {', '.join(map(str, embedder.sizes))}.")
+    cut = vectors[:, :dimensions]
+    return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), np.float32)
+
+
+def _render_embed(result: EmbedResult, count: int) -> str:
+    head = f"{count} texts, {result.model}, task {result.task}, {result.dimensions} dimensions."
+    if result.similarity is None:
+        return head + " The vectors are in the structured result."
+    rows = [f"{i}: " + " ".join(_short(value, count) for value in row) for i, row in enumerate(result.similarity)]
+    return "\n".join([head + " Cosine similarity, in the order given:", *rows])
+
+
+def _short(value: float, count: int) -> str:
+    """Return a similarity as text, so short that those of `count` texts fit into an answer, also where all are negative."""
+    return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)
+
+
+def _add_cluster(server: KnowledgeServer, engine: Engine, longest: float) -> None:
+    @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
+    async def cluster_tool(
+        context: ToolContext,
+        collection: CollectionName = "default",
+        texts: Annotated[list[str] | None, Field(description="Instead of a collection.")] = None,
+        query: Annotated[str | None, Field(description="Only what it finds (at most 100).")] = None,
+        filter: Filter = None,
+        mode: Literal["topics", "duplicates"] = "topics",
+        k: Annotated[int | None, Field(description="Topics; found from the data if left out.")] = None,
+        similarity: Annotated[float | None, Field(description="Least cosine of duplicates; default 0.95.")] = None,
+        limit: Annotated[int, Field(ge=1, le=100, description="Clusters at most.")] = 20,
+        wait_seconds: WaitSeconds = 20,
+        cursor: Cursor = None,
+    ) -> Annotated[CallToolResult, ClusterResult]:
+        if texts is not None and (query is not None or filter is not None):
+            raise InvalidInput("query and filter choose from a collection; with texts give neither.")
+        asked = request_digest(["cluster", collection, texts, query, filter, mode, k, similarity, limit])
+        after = None if cursor is None else decode(cursor, asked)
+        options: Options = {"mode": mode, "k": k, "similarity": similarity, "limit": limit}
+
+        def work(job: Job, report: ReportProgress) -> Grouped:
+            if texts is not None:
+                cleaned = [clean_text(text) for text in texts]
+                made = cluster_texts(cleaned, working_embedder(engine), progress=report, **options)
+                return Grouped(made, asked, "")
+            with opened(engine, [collection]) as over:
+                if query is not None:
+                    check_models(engine, over)
+                chosen = None if query is None else _found(over, query, filter)
+                made = cluster(over[0].view, chunks=chosen, filter=filter, progress=report, **options)
+                return Grouped(made, asked, request_digest(over[0].view.generation))
+
+        job = _remembered(engine, after) or engine.jobs.start("cluster", collection, work)
+        await watch(job, min(wait_seconds, longest), context)
+        if job.state == "failed":
+            raise InvalidInput(job.error)
+        result = cluster_result(view_of(job), mode, Room(), after)
+        return answer(result, render_clusters(result))
+
+
+def _remembered(engine: Engine, after: PageEnd | None) -> Job | None:
+    """Return the job whose clusters a cursor goes on with; None where there is none any more: then they are made again."""
+    if after is None:
+        return None
+    made = ((job, job.outcome) for job in engine.jobs.all() if isinstance(job.outcome, Grouped))
+    wanted = (after.request, after.state)
+    return next((job for job, outcome in made if (outcome.request, outcome.state) == wanted), None)
+
+
+def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> list[int]:
+    """Return the numbers of the chunks that a search finds."""
+    request = SearchRequest(query=query, limit=100, filter=filter)
+    numbers: list[int] = []
+    for hit in search(over, request).hits:
+        places = over[0].view.places_of_document(hit.document)
+        numbers += [place.number for place in places if place.position == hit.chunk]
+    return numbers
+
+
+def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = None) -> ClusterResult:
+    """Return the wire's form of a cluster job, ended or not: the clusters after a page's end, as many as there is room for."""
+    done = job.outcome
+    if not isinstance(done, Grouped):
+        return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.told())
+    made, begin = done.clustering, 0 if after is None else after.offset
+    items = (_cluster_item(each, place) for place, each in enumerate(made.clusters[begin:], start=begin + 1))
+    clusters = whole(items, _render_cluster, room)
+    end = begin + len(clusters)
+    more = end < len(made.clusters)
+    changed = moved([job.collection], after.state, done.state) if after is not None else []
+    return ClusterResult(
+        job=job.id,
+        mode=made.mode,
+        clusters=clusters,
+        clusters_total=made.total,
+        considered=made.considered,
+        outliers=made.outliers,
+        outlier_examples=[_representative(each) for each in made.outlier_examples] if begin == 0 else [],
+        truncated=more,
+        cursor=encode(PageEnd(done.request, end, done.state)) if more else None,
+        notices=told([*made.notices, *changed]),
+    )
+
+
+def _cluster_item(each: Cluster, place: int) -> ClusterItem:
+    return ClusterItem(
+        place=place, id=each.id, label=brief(each.label, LONGEST_NAME),
+        keywords=[brief(word, LONGEST_NAME) for word in each.keywords],
+        size=each.size, documents=each.documents, cohesion=round(each.cohesion, 3),
+        representatives=[_representative(member) for member in each.representatives],
+    )  # fmt: skip
+
+
+def _representative(member: Member) -> RepresentativeResult:
+    return RepresentativeResult(
+        document=member.document, chunk=member.position, title=brief(member.title, LONGEST_NAME), lines=str(member.lines),
+        text=head(member.text),
+    )  # fmt: skip
+
+
+def render_clusters(result: ClusterResult) -> str:
+    """Return the text block of a cluster result."""
+    if result.state == "running":
+        return f"Still grouping ({result.progress}). {going_on(result.job or '')}"
+    if result.state != "done":
+        return f"Grouping was {result.state}; nothing of it is kept. Call cluster again."
+    kind = "topics" if result.mode == "topics" else "groups of near-duplicates"
+    lines = [f"{result.clusters_total} {kind} in {result.considered} passages; {result.outliers} fit nowhere."]
+    return "\n".join([*lines, *map(_render_cluster, result.clusters), *ending(result.notices, result.cursor)])
+
+
+def _render_cluster(each: ClusterItem) -> str:
+    lines = [
+        f"{each.place}. {each.label} ({each.size} passages, {each.documents} documents, cohesion {each.cohesion:.2f})",
+        f"   keywords: {', '.join(each.keywords)}; id {each.id}",
+        *(
+            f"   - {shown.title or shown.document} ({shown.document}, {line_word(shown.lines)} {shown.lines})"
+            for shown in each.representatives[:2]
+        ),
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,166 @@
+"""The tool `search`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from mcp_types import CallToolResult, ToolAnnotations
+from pydantic import BaseModel, ConfigDict, Field
+
+from knowledge_core.engine import Engine
+from knowledge_core.retrieval.request import LARGEST_LIMIT
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
+from knowledge_core.serving.surface.tools.bounded import in_time
+from knowledge_core.serving.surface.tools.common import (
+    ALWAYS_LOADED,
+    Cursor,
+    FullFilter,
+    MaxTokens,
+    answer,
+    check_models,
+    line_word,
+    opened,
+)
+from knowledge_core.serving.surface.tools.pages import Room, ending, listed, told
+from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
+
+DESCRIPTION = (
+    "Find passages by meaning and by words in the indexed collections. Returns hits, best first: document id, title, "
+    "lines, a snippet around the match, score; and what was covered. Give `query`, or `like` to find more of the same "
+    "(recommendation). Read around a hit with get_document(id, chunk)."
+)
+
+ROOM_OF_STALE = 300  # characters in the text; the structure names all
+
+BY_WORDS = (
+    "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
+    "by meaning."
+)
+
+
+class ExamplesInput(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] = []
+    texts: list[str] = []
+
+
+def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float) -> None:
+    """Register `search`. patience: seconds that it waits for a model that is loading. longest: that a call takes."""
+
+    @server.tool(
+        name="search",
+        title="Search",
+        description=DESCRIPTION,
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        meta=ALWAYS_LOADED,
+    )
+    @in_time(engine, "search", longest)
+    def search_tool(
+        query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
+        like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
+        unlike: Annotated[ExamplesInput | None, Field(description="And to be far from.")] = None,
+        collections: Annotated[list[str] | None, Field(description="All if left out.")] = None,
+        limit: Annotated[int, Field(ge=1, le=100, description="Hits at most.")] = 8,
+        mode: Literal["hybrid", "semantic", "lexical"] = "hybrid",
+        filter: FullFilter = None,
+        max_tokens: MaxTokens = None,
+        cursor: Cursor = None,
+        explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
+    ) -> Annotated[CallToolResult, SearchResult]:
+        request = SearchRequest(
+            query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
+            max_tokens=max_tokens, cursor=cursor, explain=explain,
+        )  # fmt: skip
+        with opened(engine, collections) as over:
+            several, room = len(over) > 1, Room()
+
+            def fits(hit: Hit) -> bool:
+                return room.takes(_paragraph(LARGEST_LIMIT, hit, several), _hit(hit))
+
+            if _needs_no_wait(request) or all_ready(engine, over, patience):
+                if _embeds(request):
+                    check_models(engine, over)
+                response = search(over, request, fits)
+            else:
+                found = search(over, replace(request, mode="lexical"), fits)
+                response = replace(found, cursor=None, notices=(BY_WORDS, *found.notices))
+        return answer(structured(response), rendered(response, several=several))
+
+
+def _needs_no_wait(request: SearchRequest) -> bool:
+    """Say whether a search cannot be answered by words instead: it asks for meaning alone, or goes on with a page."""
+    return request.mode != "hybrid" or request.query is None or request.cursor is not None
+
+
+def _embeds(request: SearchRequest) -> bool:
+    """Say whether a search needs a model: not by words alone, nor by stored examples alone."""
+    texts = [each for examples in (request.like, request.unlike) if examples for each in examples.texts]
+    return request.mode != "lexical" and (request.query is not None or bool(texts))
+
+
+def all_ready(engine: Engine, over: Sequence[Searched], patience: float) -> bool:
+    """Wait up to `patience` seconds in all for the models of these collections; say whether they are there."""
+    deadline = time.monotonic() + patience
+    return all(engine.ready(each.embedder, max(deadline - time.monotonic(), 0.0)) for each in over)
+
+
+def _examples(given: ExamplesInput | None) -> Examples | None:
+    return None if given is None else Examples(ids=tuple(given.ids), texts=tuple(given.texts))
+
+
+def structured(response: SearchResponse) -> SearchResult:
+    """Return the wire's form of a response."""
+    return SearchResult(
+        hits=[_hit(hit) for hit in response.hits],
+        total=response.total,
+        exact=response.exact,
+        coverage=CoverageResult(documents=response.coverage.documents, known=response.coverage.known),
+        stale=list(response.stale),
+        truncated=response.truncated,
+        cursor=response.cursor,
+        notices=told(response.notices),
+    )
+
+
+def _hit(hit: Hit) -> HitResult:
+    return HitResult(
+        collection=hit.collection,
+        document=hit.document,
+        chunk=hit.chunk,
+        title=hit.title,
+        uri=hit.uri,
+        lines=str(hit.lines),
+        page=hit.page,
+        snippet=hit.snippet,
+        score=round(hit.score, 4),
+        parts=None if hit.parts is None else {name: round(value, 4) for name, value in hit.parts.items()},
+        also=list(hit.also) or None,
+    )
+
+
+def rendered(response: SearchResponse, *, several: bool) -> str:
+    """Return the text block: one paragraph a hit, then what a reader must know of the whole."""
+    parts = [_paragraph(number, hit, several) for number, hit in enumerate(response.hits, start=1)]
+    coverage = response.coverage
+    facts = f"{len(response.hits)} hits of {response.total} chunks; {coverage.documents} of {coverage.known} documents embedded."
+    if response.truncated:
+        facts += " No more of those asked for have room in one answer."
+    if response.stale:
+        facts += f" Changed on disk since indexing: {listed(response.stale, ROOM_OF_STALE)}."
+    return "\n\n".join([*parts, "\n".join([facts, *ending(told(response.notices), response.cursor)])])
+
+
+def _paragraph(number: int, hit: Hit, several: bool) -> str:
+    where = f"{hit.collection}: {hit.document}" if several else hit.document
+    page = f", page {hit.page}" if hit.page else ""
+    also = f" (the same text: {', '.join(hit.also)})" if hit.also else ""
+    scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
+    head = f"{number}. {hit.title or hit.document} ({hit.score:.3f}){scores}"
+    return (
+        f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{page}{also}\n   {hit.snippet}"
+    )

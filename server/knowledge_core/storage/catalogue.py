@@ -1,0 +1,87 @@
+"""Which collections a data directory holds: their names, how one comes and goes, and what each holds at a glance.
+
+A collection is a folder that appears and disappears whole, by one rename. This is the place that would choose between
+two ways of keeping collections.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from knowledge_core.contract import EmbeddingContract
+from knowledge_core.errors import InvalidInput
+from knowledge_core.files import flush_folder, refusal
+from knowledge_core.storage.collection import Collection
+from knowledge_core.storage.record.document_store import DocumentStore
+from knowledge_core.storage.record.overview import Overview, Overviews
+from knowledge_core.storage.record.sqlite import FILE
+
+__all__ = ["Overview", "Overviews", "collection_names", "create_collection", "drop", "sweep", "valid_name"]
+
+DROPPED = ".dropped-"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def valid_name(name: str) -> str:
+    """Return a collection's name if it may be one.
+
+    Raises:
+        InvalidInput: it is empty, too long, or could leave its folder.
+    """
+    if not _NAME.fullmatch(name) or name.endswith("."):
+        raise InvalidInput(
+            f"{name[:80]!r} cannot be a collection's name: use 1 to 64 letters, digits, '.', '_' or '-', "
+            "beginning with a letter or digit."
+        )
+    return name
+
+
+def collection_names(folder: Path) -> list[str]:
+    """Return the names of the collections in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / FILE).is_file())
+
+
+def drop(folder: Path, name: str) -> None:
+    """Delete a closed collection: out of sight by one rename, then from the disk.
+
+    Raises:
+        StorageError: the system refused; nothing was deleted.
+    """
+    aside = folder / f"{DROPPED}{uuid.uuid4().hex}"
+    try:
+        (folder / name).rename(aside)
+        flush_folder(folder)
+    except OSError as error:
+        raise refusal(error, name) from error
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Finish what a crash during `drop` or `create` left."""
+    for path in folder.glob(f"{DROPPED}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def create_collection(folder: Path, name: str, contract: EmbeddingContract) -> Collection:
+    """Make an empty collection. It is there whole or not at all.
+
+    Raises:
+        InvalidInput: the name cannot be one. StorageError: the disk refused, or there is one already.
+    """
+    valid_name(name)
+    beside = folder.with_name(f"{DROPPED}{uuid.uuid4().hex}")
+    try:
+        beside.mkdir(parents=True, mode=0o700)
+        store = DocumentStore(beside, name)
+        store.create(contract)
+        store.close()
+        beside.rename(folder)
+        flush_folder(folder.parent)
+    except OSError as error:
+        raise refusal(error, name) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return Collection.open(folder)

@@ -1,0 +1,1 @@
+"""The record: everything that speaks SQL."""

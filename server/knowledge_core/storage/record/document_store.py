@@ -1,0 +1,327 @@
+"""The record: documents, chunks, vectors, jobs and the log of what each generation changed, in one SQLite file.
+
+The writing side: one connection, used under the collection's lock. `jobs` and `log` are its tables of their own
+subject; `view.py` is the reading side; nothing above this folder speaks SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from knowledge_core.contract import EmbeddingContract
+from knowledge_core.errors import InvalidInput, StorageDamaged
+from knowledge_core.storage.giving_way import giving_way
+from knowledge_core.storage.record.job_table import JobTable
+from knowledge_core.storage.record.log import Log
+from knowledge_core.storage.record.migrations import migrate
+from knowledge_core.storage.record.next_contract import Alone, Reembedding
+from knowledge_core.storage.record.sqlite import FILE, connect, stored_form, transaction, translated, unit
+from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source, text_digest
+from knowledge_core.types import Document, Task, Vectors, titled
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one change did to the record: what the derived indexes have to follow."""
+
+    generation: int
+    keys: Keys
+    vectors: Vectors
+    removed_keys: list[int]
+    chunks: list[tuple[int, str]]
+    removed_chunks: list[int]
+
+
+class DocumentStore:
+    """The writing side of the record. Call it under the collection's lock."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._name = name
+        self.path = folder / FILE
+        with translated(name):
+            self._connection = connect(self.path, read_only=False)
+            migrate(self._connection, self.path)
+        self.jobs = JobTable(self._connection, name)
+        self.log = Log(self._connection, name)
+
+    def reembedding(self, alone: Alone, written: Callable[[], None]) -> Reembedding:
+        """Return the tables of a change of contract; see there."""
+        return Reembedding(self._connection, self._name, alone, written)
+
+    def close(self) -> None:
+        """Let go of the file. SQLite moves the write-ahead log into it, unless someone still reads there."""
+        with translated(self._name):
+            self._connection.close()
+
+    def checkpoint(self) -> bool:
+        """Move what the write-ahead log holds into the file; say whether all of it is there now. Waits for nobody.
+
+        A log that is wholly moved starts anew at the next write, if by then all read without it: a reader does that
+        began after the move. Whoever keeps a reader open renews it after a True, else the log grows for ever.
+        """
+        with translated(self._name):
+            busy, pages, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return not busy and bool(pages == moved)
+
+    def wal_bytes(self) -> int:
+        """Return how long the write-ahead log is."""
+        log = self.path.with_name(f"{FILE}-wal")
+        return log.stat().st_size if log.exists() else 0
+
+    # -- what the collection is ------------------------------------------------------------------------------------
+
+    def create(self, contract: EmbeddingContract) -> None:
+        """Write what makes a new file this collection."""
+        with transaction(self._connection, self._name):
+            for name, value in (
+                ("name", self._name),
+                ("identity", uuid.uuid4().hex),
+                ("contract", contract.to_json()),
+                ("generation", "0"),
+                ("created", _now()),
+            ):
+                self._connection.execute("INSERT INTO meta VALUES (?, ?)", (name, value))
+
+    def meta(self, name: str) -> str:
+        """Return one fact of the collection.
+
+        Raises:
+            StorageDamaged: it is not there: the file is not a whole collection.
+        """
+        with translated(self._name):
+            row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise StorageDamaged(
+                f"The record of collection {self._name!r} lacks its {name}. Restore {FILE} from a copy."
+            )
+        return str(row[0])
+
+    def set_contract(self, contract: EmbeddingContract) -> None:
+        """Store the contract with its probe."""
+        with transaction(self._connection, self._name):
+            self._connection.execute("UPDATE meta SET value = ? WHERE name = 'contract'", (contract.to_json(),))
+
+    def set_calibration(self, calibration: Calibration) -> None:
+        """Store how well the model reads the collection: a new generation, as answers may come in another order."""
+        with transaction(self._connection, self._name):
+            self._next_generation()
+            self._connection.execute(
+                "INSERT INTO meta VALUES ('calibration', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (calibration.to_json(),),
+            )
+
+    # -- documents -------------------------------------------------------------------------------------------------
+
+    def write(self, change: Change, contract: EmbeddingContract) -> Written:
+        """Apply one change in one transaction.
+
+        Raises:
+            StorageFull, StorageError: nothing of it was written.
+            InvalidInput: a vector is not finite or not of norm 1, or one is lacking.
+        """
+        stored = {digest: stored_form(vector) for digest, vector in change.vectors.items()}
+        _refuse_twice(new.document.id for new in change.add)
+        with transaction(self._connection, self._name):
+            generation = self._next_generation()
+            orphans: set[int] = set()
+            removed = self._remove([*change.remove, *(new.document.id for new in change.add)], orphans)
+            inserted = self._insert_vectors(stored)
+            chunks = [row for new in giving_way(change.add) for row in self._insert(new, contract)]
+            gone = self._drop_orphans(orphans | set(inserted))
+            self._touch(change)
+            self.jobs.settle(change)
+            added = [key for key in inserted if key not in gone]
+            self._log(generation, "+k", added)
+            self._log(generation, "-k", gone - set(inserted))
+            self._log(generation, "+c", (number for number, _ in chunks))
+            self._log(generation, "-c", removed)
+        # As they were stored, not as they came: an index that is rebuilt must be the same to the bit.
+        vectors = unit([inserted[key] for key in added], contract.dimensions)
+        return Written(generation, np.array(added, np.int64), vectors, sorted(gone), chunks, removed)
+
+    def missing(self, digests: Sequence[str]) -> set[str]:
+        """Return which of these embedded texts have no vector yet."""
+        with translated(self._name):
+            there = set()
+            for digest in giving_way(digests):
+                found = self._connection.execute("SELECT 1 FROM vectors WHERE digest = ?", (bytes.fromhex(digest),))
+                if found.fetchone():
+                    there.add(digest)
+        return set(digests) - there
+
+    def states(self, source: str) -> dict[str, FileState]:
+        """Return what is remembered of a source's documents, by id."""
+        with translated(self._name):
+            rows = self._connection.execute(
+                "SELECT id, digest, source, path, size, mtime_ns FROM documents WHERE source = ?", (source,)
+            ).fetchall()
+        return {row[0]: FileState(*row[1:]) for row in rows}
+
+    # -- sources ---------------------------------------------------------------------------------------------------
+
+    def sources(self) -> list[Source]:
+        """Return the folders that were indexed, by name."""
+        with translated(self._name):
+            rows = self._connection.execute("SELECT name, path FROM sources ORDER BY name").fetchall()
+        return [Source(name, path) for name, path in rows]
+
+    def adopt(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
+        """Record sources, take absorbed ones away, and rename their documents, in one transaction.
+
+        Raises:
+            InvalidInput: a new id is another document's.
+        """
+        with transaction(self._connection, self._name):
+            generation = self._next_generation()
+            if renames:  # the log speaks of chunks, which stay: a filter on ids must be evaluated anew
+                self._connection.execute(
+                    "INSERT INTO meta VALUES ('renamed', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    (str(generation),),
+                )
+            for name in absorbed:
+                self._connection.execute("DELETE FROM sources WHERE name = ?", (name,))
+            for source in sources:
+                self._connection.execute(
+                    "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET indexed_at = excluded.indexed_at",
+                    (source.name, source.path, _now()),
+                )
+            self._rename(renames)
+
+    # -- within one transaction ------------------------------------------------------------------------------------
+
+    def _next_generation(self) -> int:
+        row = self._connection.execute(
+            "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value"
+        ).fetchone()
+        return int(row[0])
+
+    def _rename(self, renames: Mapping[str, str]) -> None:
+        moved = []
+        for old, new in renames.items():
+            row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (old,)).fetchone()
+            if row is not None:
+                moved.append((row[0], old, new))
+        # First out of the way: a new id may be the old one of another that moves too ("docs/x" and "docs/docs/x").
+        self._connection.executemany(
+            "UPDATE documents SET id = char(0) || number WHERE number = ?", ((number,) for number, _, _ in moved)
+        )
+        for number, old, new in moved:
+            try:
+                self._connection.execute(
+                    "UPDATE documents SET id = ?, source = ? WHERE number = ?", (new, new.partition("/")[0], number)
+                )
+            except sqlite3.IntegrityError:
+                raise InvalidInput(
+                    f"The folder would give document {old!r} the id {new!r}, which another document has. "
+                    "Delete or rename that one first."
+                ) from None
+
+    def _remove(self, ids: Iterable[str], orphans: set[int]) -> list[int]:
+        """Delete documents with their chunks; note the keys that may be orphaned. Returns the chunks' numbers."""
+        removed: list[int] = []
+        for id in giving_way(dict.fromkeys(ids)):
+            row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                continue
+            for number, key in self._connection.execute("SELECT number, key FROM chunks WHERE document = ?", row):
+                removed.append(number)
+                orphans.add(key)
+            self._connection.execute("DELETE FROM chunks WHERE document = ?", row)
+            self._connection.execute("DELETE FROM documents WHERE number = ?", row)
+        return sorted(removed)
+
+    def _insert_vectors(self, stored: Mapping[str, bytes]) -> dict[int, bytes]:
+        """Insert those that are not there; return them by key, ascending. The first vector of a text stays its vector."""
+        inserted = {}
+        for digest, blob in giving_way(stored.items()):
+            cursor = self._connection.execute(
+                "INSERT INTO vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
+                (bytes.fromhex(digest), blob),
+            )
+            if cursor.rowcount:
+                inserted[int(cursor.lastrowid or 0)] = blob
+        return inserted
+
+    def _insert(self, new: NewDocument, contract: EmbeddingContract) -> list[tuple[int, str]]:
+        """Insert a document and its chunks; return number and lexical text of each chunk."""
+        document = new.document
+        number = self._connection.execute(
+            "INSERT INTO documents (id, title, uri, metadata, media_type, pages, digest, source, path, size, mtime_ns, "
+            "indexed_at, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                document.id, document.title, document.uri, _metadata(document), document.media_type,
+                json.dumps([(page.start, page.end) for page in document.pages]), new.digest, new.source, new.path,
+                new.size, new.mtime_ns, _now(), document.text,
+            ),
+        ).lastrowid  # fmt: skip
+        rows = []
+        for part in giving_way(new.chunks):
+            title = titled(document.title, part.heading)
+            key = self._key_of(text_digest_of(contract, part.text, title), document.id)
+            cursor = self._connection.execute(
+                "INSERT INTO chunks (document, position, start, end, first_line, last_line, page, heading, key) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    number, part.position, part.span.start, part.span.end, part.lines.first, part.lines.last, part.page,
+                    json.dumps(part.heading), key,
+                ),
+            )  # fmt: skip
+            rows.append((int(cursor.lastrowid or 0), f"{title}\n{part.text}"))
+        return rows
+
+    def _key_of(self, digest: str, id: str) -> int:
+        row = self._connection.execute("SELECT key FROM vectors WHERE digest = ?", (bytes.fromhex(digest),)).fetchone()
+        if row is None:
+            raise InvalidInput(f"A chunk of document {id!r} has no vector; embed it and write again.")
+        return int(row[0])
+
+    def _drop_orphans(self, candidates: set[int]) -> set[int]:
+        gone = {
+            key
+            for key in giving_way(candidates)
+            if self._connection.execute("SELECT 1 FROM chunks WHERE key = ? LIMIT 1", (key,)).fetchone() is None
+        }
+        self._connection.executemany("DELETE FROM vectors WHERE key = ?", ((key,) for key in giving_way(gone)))
+        return gone
+
+    def _touch(self, change: Change) -> None:
+        for id, (size, mtime_ns) in change.touched.items():
+            self._connection.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, id))
+
+    def _log(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
+        self._connection.executemany(
+            "INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in giving_way(numbers))
+        )
+
+
+def _metadata(document: Document) -> str:
+    try:
+        return json.dumps(dict(document.metadata), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        # SQLite reads JSON strictly: one such value would break every filter of the collection.
+        raise InvalidInput(f"The metadata of document {document.id!r} is not plain JSON: {error}.") from None
+
+
+def _refuse_twice(ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for id in ids:
+        if id in seen:
+            raise InvalidInput(f"Document {id!r} comes twice in one write; give each document an id of its own.")
+        seen.add(id)
+
+
+def text_digest_of(contract: EmbeddingContract, text: str, title: str) -> str:
+    """Return the digest of what a chunk is embedded as."""
+    return text_digest(contract.format(text, Task.DOCUMENT, title))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

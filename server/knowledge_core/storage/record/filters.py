@@ -1,0 +1,227 @@
+"""A filter of a caller to one SQL condition over documents. Pure: values in, text and parameters out.
+
+The operators are those that models know from other stores. Everything a caller wrote becomes a parameter, never SQL.
+A field is built in (id, title, uri, source) or the name of a metadata field; `metadata.NAME` always means the latter.
+A field that is a list matches when any of its elements does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from knowledge_core.errors import InvalidFilter
+from knowledge_core.near_names import near_names
+from knowledge_core.storage.filter_bounds import DEEPEST, check_bounds
+
+BUILT_IN = ("id", "title", "uri", "source")
+COMPARISONS = {"$eq": "=", "$ne": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+OPERATORS = (*COMPARISONS, "$in", "$nin", "$exists", "$glob", "$and", "$or", "$not")
+LONGEST_LIST = 1_000
+MOST = 256  # conditions; SQLite refuses expressions nested 1,000 deep, and joins n of them n deep
+LONGEST_GLOB = 1_000  # characters; SQLite refuses 50,000
+
+
+@dataclass(frozen=True)
+class Condition:
+    """An SQL expression over `documents AS d`, and its parameters in order."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+
+EVERYTHING = Condition("1")
+
+
+def parse(filter: Mapping[str, Any] | None, fields: Sequence[str]) -> Condition:
+    """Return what a filter asks for; None and {} ask for everything.
+
+    fields: the names of metadata fields that there are.
+
+    Raises:
+        InvalidFilter: says which part is wrong, and which fields or operators there are.
+    """
+    if not filter:
+        return EVERYTHING
+    check_bounds(filter)
+    if _conditions(filter) > MOST:
+        raise InvalidFilter(f"The filter has more than {MOST} conditions; list values with $in instead of $or.")
+    return _all_of(filter, fields, 1)
+
+
+def _conditions(filter: Any) -> int:
+    """Return how many comparisons a filter asks for, well-formed or not."""
+    if isinstance(filter, Mapping):
+        return sum(max(1, _conditions(value)) for value in filter.values())
+    return sum(map(_conditions, filter)) if isinstance(filter, list) else 0
+
+
+def _all_of(filter: Any, fields: Sequence[str], depth: int) -> Condition:
+    if not isinstance(filter, Mapping):
+        raise InvalidFilter(f'A filter is an object like {{"year": {{"$gte": 2020}}}}; found {_shown(filter)}.')
+    if depth > DEEPEST:
+        raise InvalidFilter(f"The filter is nested more than {DEEPEST} deep; write it flatter.")
+    return _joined("AND", [_clause(name, value, fields, depth) for name, value in filter.items()])
+
+
+def _clause(name: str, value: Any, fields: Sequence[str], depth: int) -> Condition:
+    if name in ("$and", "$or"):
+        if not isinstance(value, list) or not value:
+            raise InvalidFilter(f"{name} takes a list of filters that is not empty; found {_shown(value)}.")
+        return _joined(name[1:].upper(), [_all_of(each, fields, depth + 1) for each in value])
+    if name == "$not":
+        inner = _all_of(value, fields, depth + 1)
+        return Condition(f"NOT ({inner.sql})", inner.parameters)
+    if name.startswith("$"):
+        raise InvalidFilter(_unknown_operator(name))
+    field = _Field.named(name, fields)
+    if not isinstance(value, Mapping):
+        return field.compared("$eq", value)
+    if not value:
+        raise InvalidFilter(f'{name!r} has no operator; write {{"{name}": {{"$eq": ...}}}}.')
+    return _joined("AND", [_operation(field, operator, operand, depth) for operator, operand in value.items()])
+
+
+def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condition:
+    if operator in COMPARISONS:
+        return field.compared(operator, operand)
+    if operator in ("$in", "$nin"):
+        return field.among(operator, operand)
+    if operator == "$exists":
+        if not isinstance(operand, bool):
+            raise InvalidFilter(f"$exists takes true or false; found {_shown(operand)}.")
+        return field.exists(operand)
+    if operator == "$glob":
+        if not isinstance(operand, str) or len(operand) > LONGEST_GLOB:
+            raise InvalidFilter(
+                f'$glob takes a pattern like "docs/*" of at most {LONGEST_GLOB} characters; found {_shown(operand)}.'
+            )
+        if _open_bracket(operand):
+            raise InvalidFilter(f"$glob {_shown(operand)} has a [ without its ]; [[] stands for the character itself.")
+        # SQLite tries no star anew once a later one has failed: its time grows with pattern times value.
+        return field.any("e.type = 'text' AND e.value GLOB ?", operand)
+    if operator == "$not":
+        if not isinstance(operand, Mapping) or not operand:
+            raise InvalidFilter(f'$not takes operators like {{"$gt": 5}}; found {_shown(operand)}.')
+        if depth > DEEPEST:
+            raise InvalidFilter(f"The filter is nested more than {DEEPEST} deep; write it flatter.")
+        inner = _joined("AND", [_operation(field, each, value, depth + 1) for each, value in operand.items()])
+        return Condition(f"NOT ({inner.sql})", inner.parameters)
+    raise InvalidFilter(_unknown_operator(operator))
+
+
+def _open_bracket(pattern: str) -> bool:
+    """Say whether a set of characters does not end: a bracket right after its beginning belongs to it."""
+    at = pattern.find("[")
+    while at >= 0:
+        end = pattern.find("]", at + 2 + (pattern[at + 1 : at + 2] == "^"))
+        if end < 0:
+            return True
+        at = pattern.find("[", end)
+    return False
+
+
+# By the decoded key, not by a path: SQLite compares a path with the key as it is escaped in the JSON, so that names with
+# quotes, backslashes or, as Python writes them, other letters than ASCII would silently match nothing.
+_ELEMENTS = (
+    "(SELECT o.type, o.value FROM json_each(d.metadata) AS o WHERE o.key = ? AND o.type <> 'array' UNION ALL "
+    "SELECT j.type, j.value FROM json_each(d.metadata) AS o, "
+    "json_each(CASE o.type WHEN 'array' THEN o.value ELSE '[]' END) AS j WHERE o.key = ?)"
+)
+
+
+@dataclass(frozen=True)
+class _Field:
+    """One field of a document. elements: an SQL table `e (type, value)` of its elements, a scalar being one."""
+
+    name: str
+    elements: str
+    parameters: tuple[Any, ...]
+
+    @classmethod
+    def named(cls, name: str, fields: Sequence[str]) -> _Field:
+        if name in BUILT_IN:
+            return cls(name, f"(SELECT 'text' AS type, d.{name} AS value WHERE d.{name} IS NOT NULL)", ())
+        inner = name.removeprefix("metadata.")
+        if inner not in fields:
+            raise InvalidFilter(_unknown_field(name, fields))
+        return cls(name, _ELEMENTS, (inner, inner))
+
+    def any(self, condition: str, *parameters: Any) -> Condition:
+        return Condition(
+            f"EXISTS (SELECT 1 FROM {self.elements} AS e WHERE {condition})", (*self.parameters, *parameters)
+        )
+
+    def exists(self, wanted: bool) -> Condition:
+        found = self.any("e.type <> 'null'")
+        return found if wanted else Condition(f"NOT ({found.sql})", found.parameters)
+
+    def compared(self, operator: str, operand: Any) -> Condition:
+        if operand is None:
+            if operator not in ("$eq", "$ne"):
+                raise InvalidFilter(f"{operator} cannot compare with null; use $exists.")
+            return self.exists(operator == "$ne")
+        types, value = _operand(self.name, operator, operand)
+        found = self.any(f"e.type IN ({types}) AND e.value {COMPARISONS[operator]} ?", value)
+        return Condition(f"NOT ({found.sql})", found.parameters) if operator == "$ne" else found
+
+    def among(self, operator: str, operands: Any) -> Condition:
+        if not isinstance(operands, list) or len(operands) > LONGEST_LIST:
+            raise InvalidFilter(f"{operator} takes a list of at most {LONGEST_LIST} values; found {_shown(operands)}.")
+        by_type: dict[str, list[Any]] = {}
+        for operand in operands:
+            if operand is not None:
+                types, value = _operand(self.name, "$eq", operand)
+                by_type.setdefault(types, []).append(value)
+        # One list a type, not one comparison a value: each comparison reads the document's metadata again.
+        parts = [
+            self.any(f"e.type IN ({types}) AND e.value IN (SELECT value FROM json_each(?))", json.dumps(values))
+            for types, values in by_type.items()
+        ]
+        if None in operands:
+            parts.append(self.exists(False))
+        found = _joined("OR", parts) if parts else Condition("0")
+        return Condition(f"NOT ({found.sql})", found.parameters) if operator == "$nin" else found
+
+
+def _operand(name: str, operator: str, operand: Any) -> tuple[str, Any]:
+    """Return the JSON types that an operand compares with, and it as an SQL value."""
+    if isinstance(operand, bool):
+        if operator not in ("$eq", "$ne"):
+            raise InvalidFilter(f"{operator} cannot compare {name!r} with {_shown(operand)}; use $eq.")
+        return "'true', 'false'", int(operand)
+    if isinstance(operand, int | float):
+        if isinstance(operand, int) and abs(operand) >= 2**63:
+            raise InvalidFilter(f"{operand} is too large a number to compare {name!r} with.")
+        return "'integer', 'real'", operand
+    if isinstance(operand, str):
+        return "'text'", operand
+    raise InvalidFilter(f"{operator} compares {name!r} with a text, a number or true/false; found {_shown(operand)}.")
+
+
+def _joined(word: str, conditions: Sequence[Condition]) -> Condition:
+    if not conditions:
+        return EVERYTHING
+    sql = f" {word} ".join(f"({condition.sql})" for condition in conditions)
+    return Condition(sql, tuple(value for condition in conditions for value in condition.parameters))
+
+
+def _unknown_field(name: str, fields: Sequence[str]) -> str:
+    known = [*BUILT_IN, *fields]
+    close = near_names(name, known, 1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    more = f" and {len(known) - 40} more" if len(known) > 40 else ""
+    return f"No document has a field {name!r}.{hint} There are: {', '.join(known[:40])}{more}."
+
+
+def _unknown_operator(name: str) -> str:
+    close = difflib.get_close_matches(name, OPERATORS, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"Unknown operator {name!r}.{hint} There are: {' '.join(OPERATORS)}."
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:80]

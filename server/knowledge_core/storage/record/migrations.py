@@ -1,0 +1,101 @@
+"""The record's schema, version by version. Forward only, inside a transaction, with the file copied aside first.
+
+`PRAGMA user_version` is the version; a step is a function that makes version n + 1 out of n. Steps are never changed
+once released: a new wish is a new step. Nothing newer than SQLite 3.40.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from knowledge_core.errors import StorageTooNew
+from knowledge_core.files import TEMPORARY, refusal
+
+Step = Callable[[sqlite3.Connection], None]
+
+
+def _version_1(connection: sqlite3.Connection) -> None:
+    for statement in _SCHEMA_1:
+        connection.execute(statement)
+
+
+_SCHEMA_1 = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE sources (name TEXT PRIMARY KEY, path TEXT NOT NULL UNIQUE, indexed_at TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE documents (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, uri TEXT NOT NULL,
+        metadata TEXT NOT NULL, media_type TEXT NOT NULL, pages TEXT NOT NULL, digest TEXT NOT NULL, source TEXT,
+        path TEXT, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, indexed_at TEXT NOT NULL, text TEXT NOT NULL)""",
+    "CREATE INDEX documents_by_source ON documents (source)",
+    """CREATE TABLE vectors (
+        key INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, vector BLOB NOT NULL)""",
+    """CREATE TABLE chunks (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents (number),
+        position INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, first_line INTEGER NOT NULL,
+        last_line INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL,
+        key INTEGER NOT NULL REFERENCES vectors (key), UNIQUE (document, position))""",
+    "CREATE INDEX chunks_by_key ON chunks (key)",
+    # kind: "+c", "-c" a chunk's number, "+k", "-k" a vector's key
+    "CREATE TABLE log (generation INTEGER NOT NULL, kind TEXT NOT NULL, number INTEGER NOT NULL)",
+    "CREATE INDEX log_by_generation ON log (generation)",
+    """CREATE TABLE jobs (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL,
+        request TEXT NOT NULL, report TEXT NOT NULL) WITHOUT ROWID""",
+    """CREATE TABLE plan (
+        job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, ordinal INTEGER NOT NULL, document TEXT NOT NULL,
+        action TEXT NOT NULL, path TEXT, inline TEXT, state TEXT NOT NULL, reason TEXT NOT NULL,
+        PRIMARY KEY (job, ordinal)) WITHOUT ROWID""",
+    "CREATE INDEX plan_by_document ON plan (document)",
+)
+
+
+def _version_2(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1")
+
+
+STEPS: Sequence[Step] = (_version_1, _version_2)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:
+    """Bring the record at `path`, open on `connection`, to the newest version.
+
+    Raises:
+        StorageTooNew: it was written by a newer version of the program.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
+        raise StorageTooNew(
+            f"The collection in {path.parent.name!r} has schema version {version}; this program knows {len(steps)}. "
+            "Upgrade Knowledge Core, or use another data directory."
+        )
+    if version == len(steps):
+        return
+    if version > 0:
+        _copy_aside(connection, path.with_name(f"{path.name}.before-v{len(steps)}"))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[version:]:
+            step(connection)
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _copy_aside(connection: sqlite3.Connection, aside: Path) -> None:
+    # By SQLite itself: opening and closing its file beside it would drop the locks that this process holds on it.
+    new = aside.with_name(aside.name + TEMPORARY)
+    try:
+        new.unlink(missing_ok=True)
+        copy = sqlite3.connect(new)
+        try:
+            connection.backup(copy)
+        finally:
+            copy.close()
+        new.replace(aside)
+    except OSError as error:
+        raise refusal(error, aside.name) from error

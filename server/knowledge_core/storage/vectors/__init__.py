@@ -1,0 +1,1 @@
+"""The vectors: everything that speaks to USearch or NumKong."""

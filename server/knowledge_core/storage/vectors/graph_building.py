@@ -1,0 +1,273 @@
+"""When a graph is due, and how it is built: beside the one that serves, on one thread of its own, then published at once.
+
+The rule, whose work is linear in what was ever added:
+- below `EXACT_UP_TO` rows there is none: comparing all is as fast;
+- what came since is compared one by one; when that is an eighth of the graph (or less, and nothing is written for a
+  while), a copy of the graph takes it in: each row is added once, whatever the collection grows to;
+- what went stays in the graph as a way to others; when that is a third, the graph is built from nothing, since USearch
+  re-uses removed places at a loss (0.97 of 0.985 after a whole turnover).
+
+After each build the expansion of a search is tuned: the smallest at which questions find what comparing all finds.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.errors import StorageError
+from knowledge_core.quantising import Rows, scale
+from knowledge_core.storage.sorted_keys import among
+from knowledge_core.storage.values import Keys
+from knowledge_core.storage.vectors.graph import Draft, GraphFacts
+from knowledge_core.storage.vectors.sealed import UnusableFileError, checksum_of
+from knowledge_core.storage.vectors.snapshot import EXACT_UP_TO, VectorSnapshot
+from knowledge_core.storage.vectors.vector_index import VectorIndex
+from knowledge_core.types import Vectors
+
+log = logging.getLogger(__name__)
+
+GROWN = 1 / 8  # of the graph: 125,000 of a million rows are compared one by one in 5 to 25 ms of one core
+LEAST_GROWN = 5_000  # rows; 0.2 to 1 ms
+BEHIND = 1 / 64  # of the graph, when nothing is written for a while
+QUIET = 10.0  # seconds
+GONE = 1 / 3
+BLOCK = 16_384  # rows that are read together: 768 dimensions take 12 MB
+ADDED_AT_ONCE = 1_000  # rows between two looks whether to stop: 0.1 to 0.3 s
+REST = 60.0  # seconds after a failure; the disk may be full
+POLITE = 10  # by how much the building thread gives way to others on Linux
+
+QUESTIONS = 128
+# Cosine to the stored row that a pseudo-question is drawn around; real questions have 0.60 to their nearest (median, 60
+# questions to MiniLM, 100,000 vectors). Expansion for 0.99 there: 64 for the real ones, 64 for stored rows, 128 at a
+# cosine of 0.7, 512 at 0.6, 1,024 between two stored rows. On other vectors real ones needed 384 (and stored ones 64).
+NEARNESS = 0.6
+TUNED_FOR = 10  # the best ten ...
+AMONG = 40  # ... must be among these, which are rescored from the record
+AGREEMENT = 0.99
+EXPANSIONS = (64, 96, 128, 192, 256, 384, 512, 768, 1_024, 1_536, 2_048, 3_072)
+
+
+@dataclass(frozen=True)
+class GraphWork:
+    """What building has cost so far: graphs published, seconds of the building thread, rows added."""
+
+    builds: int = 0
+    seconds: float = 0.0
+    added: int = 0
+
+
+class GraphBuilder:
+    """Keeps one collection's graph up to date.
+
+    lock: held while a graph is published. published: called with it, so that readers see the new one.
+    """
+
+    def __init__(self, index: VectorIndex, lock: threading.RLock, published: Callable[[], None]) -> None:
+        self._index, self._lock, self._published = index, lock, published
+        self._thread: threading.Thread | None = None
+        self._stopped, self._wake = threading.Event(), threading.Event()
+        self._looked = self._not_before = 0.0
+        self.work = GraphWork()
+
+    def look(self) -> None:
+        """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
+        self._looked = time.monotonic()
+        snapshot = self._index.snapshot()
+        if not self._is_busy() and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
+            self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
+            self._thread.start()
+        elif due(snapshot):
+            self._wake.set()
+
+    def wait(self) -> None:
+        """Wait until no graph is due. Call it without the lock."""
+        while self._is_busy() and due(self._index.snapshot()) and self._looked >= self._not_before:
+            time.sleep(0.005)
+        with self._lock:
+            pass  # until readers see it, too
+
+    def _is_busy(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def stop(self) -> None:
+        """Publish nothing any more, and end what is being built; it is begun again at the next opening."""
+        self._stopped.set()
+        self._wake.set()
+
+    def join(self) -> None:
+        """Wait for the end of the thread after `stop`. Call it without the lock."""
+        thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    def _run(self) -> None:
+        with suppress(OSError, AttributeError):  # only Linux has priorities of threads
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POLITE)
+        while True:
+            with self._lock:
+                snapshot, now = self._index.snapshot(), time.monotonic()
+                if self._stopped.is_set() or not (due(snapshot) or behind(snapshot)):
+                    self._thread = None
+                    return
+                pause = self._not_before - now
+                if not due(snapshot):
+                    pause = max(pause, self._looked + QUIET - now)
+                self._wake.clear()
+            if pause > 0:
+                self._wake.wait(pause)
+            else:
+                self._try(snapshot)
+
+    def _try(self, snapshot: VectorSnapshot) -> None:
+        try:
+            self._build(snapshot)
+        except (StorageError, UnusableFileError, OSError, MemoryError, RuntimeError) as error:
+            log.warning("a graph was not built, searches compare more instead: %s", error)
+            self._not_before = time.monotonic() + REST
+
+    def _build(self, snapshot: VectorSnapshot) -> None:
+        began = time.monotonic()
+        made = self._drafted(snapshot)
+        expansion = made and self._tuned(made[0], snapshot)
+        if made is None or expansion is None:
+            return
+        draft, copies, added = made
+        facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), expansion)
+        path = self._index.graphs.beside()
+        draft.write(path)
+        checksum = checksum_of(path, path.stat().st_size)
+        with self._lock:
+            if self._stopped.is_set():
+                path.unlink(missing_ok=True)
+                return
+            self._index.take(self._index.graphs.publish(path, checksum, facts, draft.keys, copies))
+            self._published()
+        seconds = time.monotonic() - began
+        work = self.work
+        self.work = GraphWork(work.builds + 1, work.seconds + seconds, work.added + added)
+        log.info("built a graph of %d vectors in %.1f s, expansion %d", facts.entries, seconds, facts.expansion)
+
+    def _drafted(self, snapshot: VectorSnapshot) -> tuple[Draft, Keys, int] | None:
+        """Return the graph of a snapshot, the copies that it leaves out, and how many rows were added; None: stopped."""
+        base = None if worn(snapshot) else snapshot.graph
+        known = 0 if base is None else base.facts.last
+        repeats, copies = _copies(snapshot)
+        if base is not None:
+            # What stands for an equal row may itself be a copy, whose first was removed and is a way in the graph only.
+            stands_for = dict(base.copies[:, ::-1].tolist())
+            new = [[stands_for.get(first, first), copy] for first, copy in copies.tolist() if copy > known]
+            copies = np.array(sorted(base.copies.tolist() + new), np.int64).reshape(-1, 2)
+        draft, added = Draft(snapshot.dimensions, base), 0
+        for keys, rows in snapshot.blocks(ADDED_AT_ONCE):
+            if self._stopped.is_set():
+                return None
+            new_ones = (keys > known) & ~among(repeats, keys)[1]
+            if new_ones.any():
+                draft.add(keys[new_ones], rows[new_ones])
+                added += int(new_ones.sum())
+        return draft, copies, added
+
+    def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> int | None:
+        """Return the smallest expansion at which questions find the best ten that comparing all finds; None: stopped.
+
+        The questions are what was asked lately, and pseudo-questions where that is too little.
+        """
+        asked = snapshot.asked.rows()
+        questions = np.concatenate([asked, pseudo_questions(snapshot, QUESTIONS - len(asked))])
+        truth = []
+        for question in questions:
+            if self._stopped.is_set():
+                return None
+            truth.append(draft.truth(question, TUNED_FOR))
+        for expansion in EXPANSIONS:
+            found = 0
+            for question, best in zip(questions, truth, strict=True):
+                if self._stopped.is_set():
+                    return None
+                found += len(draft.found(question, AMONG, expansion) & best)
+            if found >= AGREEMENT * sum(map(len, truth)):
+                return expansion
+        return EXPANSIONS[-1]
+
+
+def due(snapshot: VectorSnapshot) -> bool:
+    """Say whether a graph is lacking, or the one that there is lacks too much or holds too much that is gone."""
+    if snapshot.size <= EXACT_UP_TO:
+        return False
+    if snapshot.graph is None:
+        return True
+    return snapshot.since_graph > max(LEAST_GROWN, GROWN * snapshot.graph.facts.entries) or worn(snapshot)
+
+
+def behind(snapshot: VectorSnapshot) -> bool:
+    """Say whether a graph lacks enough that it is built when nothing is written for a while."""
+    graph = snapshot.graph
+    if snapshot.size <= EXACT_UP_TO or graph is None:
+        return False
+    return snapshot.since_graph > max(LEAST_GROWN, BEHIND * graph.facts.entries)
+
+
+def worn(snapshot: VectorSnapshot) -> bool:
+    """Say whether so much of the graph is gone that it must be built from nothing."""
+    graph = snapshot.graph
+    return graph is not None and snapshot.size - snapshot.since_graph < (1 - GONE) * graph.covered
+
+
+def _copies(snapshot: VectorSnapshot) -> tuple[Keys, Keys]:
+    """Return the keys whose row an earlier key has, and (m, 2) pairs: that first key, and the later one; ascending.
+
+    Rows are told apart by a 64-bit sum; those with equal sums are compared.
+    """
+    blocks = [(keys, _sums(rows)) for keys, rows in snapshot.blocks(BLOCK)]
+    keys, sums = np.concatenate([each for each, _ in blocks]), np.concatenate([each for _, each in blocks])
+    order = np.argsort(sums, kind="stable")
+    same = sums[order][1:] == sums[order][:-1]
+    shared = np.append(same, False) | np.append(False, same)
+    firsts: dict[int, list[tuple[int, bytes]]] = {}
+    pairs = []
+    for place in np.sort(order[shared]).tolist():
+        key, row = int(keys[place]), snapshot.rows([int(keys[place])]).tobytes()
+        known = firsts.setdefault(int(sums[place]), [])
+        first = next((each for each, its in known if its == row), None)
+        if first is None:
+            known.append((key, row))
+        else:
+            pairs.append((first, key))
+    found = np.array(sorted(pairs), np.int64).reshape(len(pairs), 2)
+    return np.sort(found[:, 1]), found
+
+
+def _sums(rows: Rows) -> npt.NDArray[np.uint64]:
+    """Return a number for each row that differs, nearly always, where rows differ: (n, d) int8 to (n,)."""
+    width = -(-rows.shape[1] // 8) * 8
+    odd = np.random.default_rng(20_261_128).integers(1, 2**63, width // 8, dtype=np.uint64) * 2 + 1
+    words = np.zeros((len(rows), width), np.int8)
+    words[:, : rows.shape[1]] = rows
+    mixed = words.view(np.uint64) * odd  # wraps around
+    return np.asarray((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64))
+
+
+def pseudo_questions(snapshot: VectorSnapshot, count: int) -> Rows:
+    """Return questions that nobody asked, (count, d): each as far from a stored row as real ones are. Deterministic."""
+    draw = np.random.default_rng(7)
+    near = _units(snapshot.rows(draw.choice(snapshot.keys, count)))
+    away = _units(draw.standard_normal(near.shape))
+    asked = NEARNESS * near + math.sqrt(1 - NEARNESS**2) * away
+    return np.clip(np.rint(asked * scale(snapshot.dimensions)), -127, 127).astype(np.int8)
+
+
+def _units(rows: npt.NDArray[Any]) -> Vectors:
+    vectors = rows.astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)

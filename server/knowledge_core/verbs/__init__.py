@@ -1,0 +1,1 @@
+"""What the engine can do, one file per verb, readable from top to bottom."""

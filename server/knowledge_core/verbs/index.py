@@ -1,0 +1,352 @@
+"""The verb `index`: documents into a collection, so that a search finds them when it is acknowledged.
+
+Read top to bottom: write down what is to be done, then window by window prepare (`preparing`), embed what the record
+lacks, write, report. The plan is in the record, so that a job goes on where it was. Texts are embedded outside any
+lock and in windows of several documents, so that short and long texts can be sorted together; a window is one
+transaction, and only what a transaction holds is counted as done.
+
+Three windows are in memory at most: while one is embedded, on the caller's thread, the next is read and the former
+written, each on a thread of its own. Windows are written in their order, one at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from knowledge_core.embedding.batching import embed_packed
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.tokens import cut
+from knowledge_core.errors import NothingToIndex
+from knowledge_core.indexing.planning import Plan
+from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
+from knowledge_core.ingestion.left_out import EXAMPLES, LeftOut, printable
+from knowledge_core.storage.collection import Change, Collection, PlanRow
+from knowledge_core.types import Progress, ReportProgress, Task
+
+WINDOW_SECONDS = 4.0  # a window is acknowledged about this often: what a crash can cost; shorter ones cost speed
+FIRST_WINDOW = 64  # chunks, before the speed is known
+LARGEST_WINDOW = 2048  # chunks; bounds the memory of a fast model's window
+LISTENING = 0.2  # seconds between two looks whether to stop, while nothing is to be embedded yet
+NAMED = 5  # refusals in the error of a call that came to nothing
+MOST_FAILURES = 100  # that a report holds one by one; the rest is counted
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """What an index job did, over all processes that worked on it.
+
+    indexed: documents new or changed, now found by a search. embedded, reused: distinct texts that went through the
+    model, and those whose vector the record had. tokens: of the embedded texts. cut, cut_tokens:
+    how many of them were longer with their title than the model reads, and by how much. seconds: of work.
+    failed: the first of `failed_total`; failed_reasons: of all of them. skipped, unread, skipped_examples: as of `LeftOut`.
+    planned: the plan is complete, folders included.
+    """
+
+    indexed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    failed: tuple[Failure, ...] = ()
+    failed_total: int = 0
+    failed_reasons: Mapping[str, int] = field(default_factory=dict)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    unread: Mapping[str, int] = field(default_factory=dict)
+    skipped_examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    chunks: int = 0
+    embedded: int = 0
+    reused: int = 0
+    tokens: int = 0
+    cut: int = 0
+    cut_tokens: int = 0
+    seconds: float = 0.0
+    planned: bool = False
+
+    @property
+    def left_out(self) -> LeftOut:
+        """Return what was left out, and is no failure."""
+        return LeftOut(self.skipped, self.unread, self.skipped_examples)
+
+    def failing(self, failed: Sequence[Failure]) -> IndexReport:
+        """Return a report with these failures, too."""
+        reasons = dict(Counter(self.failed_reasons) + Counter(each.reason for each in failed))
+        shown = (*self.failed, *failed)[:MOST_FAILURES]
+        return replace(self, failed=shown, failed_total=self.failed_total + len(failed), failed_reasons=reasons)
+
+    def leaving_out(self, more: LeftOut) -> IndexReport:
+        """Return a report with what else was left out."""
+        both = self.left_out.plus(more)
+        return replace(self, skipped=both.skipped, unread=both.unread, skipped_examples=both.examples)
+
+    def to_json(self) -> str:
+        """Return it as the record keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> IndexReport:
+        """Return what `to_json` wrote; an empty report for anything else."""
+        try:
+            content = {name: value for name, value in json.loads(text).items() if name in cls.__dataclass_fields__}
+            return cls(**{**content, "failed": tuple(Failure(**each) for each in content.get("failed", ()))})
+        except (ValueError, TypeError, AttributeError):
+            return cls()
+
+
+def refuse_if_nothing(report: IndexReport) -> None:
+    """Raise if a call came to nothing and something of it was refused: an empty report would read like success.
+
+    Raises:
+        NothingToIndex: names what was refused, and why.
+    """
+    if report.indexed or report.unchanged or report.removed or not (report.failed_total or report.unread):
+        return
+    said = [each.message for each in report.failed[:NAMED]]
+    if report.failed_total > len(said):
+        said.append(f"So it is with {report.failed_total - len(said)} more.")
+    raise NothingToIndex(" ".join(["Nothing to index:", *map(printable, said), *report.left_out.sentences()]))
+
+
+def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) -> None:
+    """Write a plan into the record, as rows that the job has to settle, before any of it is done.
+
+    report: what is known of the job so far. Doing it again after a crash in the middle is harmless.
+    """
+    if plan.sources:
+        collection.adopt_sources(plan.sources, plan.absorbed, plan.renames)
+    rows = [PlanRow(id, "remove") for id in plan.remove]
+    rows += [PlanRow(item.document, "add", path=str(item.found.path)) for item in plan.items]
+    failed = [Failure(each.name, each.reason, each.message) for each in plan.refused]
+    planned = replace(report, unchanged=report.unchanged + plan.unchanged, planned=True)
+    planned = planned.failing(failed).leaving_out(plan.left_out)
+    # What an interrupted job still had to do in these folders is in this plan, or gone from the folder.
+    covered = [source.name + "/" for source in plan.sources]
+    collection.extend_job(job, rows, planned.to_json(), supersedes=covered)
+
+
+def index(
+    collection: Collection,
+    embedder: Embedder,
+    *,
+    job: str,
+    roots: Sequence[Path],
+    chunk_size: int,
+    file_limit: int,
+    named: Container[str] = (),
+    progress: ReportProgress,
+) -> IndexReport:
+    """Settle what the plan of `job` still has waiting, and return the report of the whole job.
+
+    roots: what may be read now. chunk_size: tokens, title included. file_limit: bytes. named: paths of files that the
+    caller named himself. progress: called after every acknowledged window with documents done and in all, and between
+    batches; what it raises ends the work, and what was acknowledged stays.
+
+    Raises:
+        Cancelled: from `progress`.
+        StorageError, ModelUnavailable: nothing of the present window was written.
+    """
+    so_far = IndexReport.from_json(next(each.report for each in collection.jobs() if each.id == job))
+    rows = collection.plan(job)
+    preparation = Preparation(
+        collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named
+    )
+    work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
+    work.run([row for row in rows if row.state == "waiting"])
+    return work.report()
+
+
+@dataclass(frozen=True)
+class _Write:
+    """A window on its way into the record. future: gives the seconds that writing took.
+
+    counted: what is true once it is there. embedding: the seconds that were spent on it before.
+    """
+
+    window: Window
+    vectors: Mapping[str, npt.NDArray[np.float32]]
+    counted: IndexReport
+    embedding: float
+    future: Future[float]
+
+
+class _Work:
+    """The counters of one index job, and its steps. All but reading and writing happens on the caller's thread."""
+
+    def __init__(
+        self,
+        collection: Collection,
+        embedder: Embedder,
+        job: str,
+        so_far: IndexReport,
+        rows: Sequence[PlanRow],
+        preparation: Preparation,
+        progress: ReportProgress,
+    ) -> None:
+        self._collection, self._embedder, self._job, self._progress = collection, embedder, job, progress
+        self._preparation = preparation
+        self._total = len(rows)
+        self._done = self._done_before = sum(row.state != "waiting" for row in rows)
+        self._started = time.monotonic()
+        self._window_chunks = FIRST_WINDOW
+        self._counted = so_far
+        self._tokens_now = 0  # of the window that is being embedded
+        self._tokens_run = 0  # in this process
+        self._write: _Write | None = None
+
+    def run(self, waiting: Sequence[PlanRow]) -> None:
+        """Do the removals, then every window: while one is embedded, the next is read and the former written."""
+        self._tell("reading")
+        self._remove([row.document for row in waiting if row.action == "remove"])
+        windows = self._preparation.windows(
+            [row for row in waiting if row.action == "add"], lambda: self._window_chunks
+        )
+        # Whatever ends the work, both threads have ended when the `with` is left: no write comes after that.
+        with ThreadPoolExecutor(1, "index-read") as reading, ThreadPoolExecutor(1, "index-write") as writing:
+            try:
+                following = reading.submit(next, windows, None)
+                while (window := self._awaited(following)) is not None:
+                    following = reading.submit(next, windows, None)
+                    began = time.monotonic()
+                    vectors = self._embedded(window)
+                    self._begin_write(writing, window, vectors, time.monotonic() - began)
+                self._acknowledge()
+            finally:
+                self._preparation.stop()
+
+    def report(self) -> IndexReport:
+        """Return what was done, in former processes and in this one."""
+        return self._timed(self._counted)
+
+    def _timed(self, counted: IndexReport) -> IndexReport:
+        return replace(counted, seconds=counted.seconds + time.monotonic() - self._started)
+
+    def _remove(self, documents: Sequence[str]) -> None:
+        if not documents:
+            return
+        counted = _plus(self._counted, removed=len(documents))
+        report = self._timed(counted).to_json()
+        self._collection.write(Change(remove=documents, job=self._job, done=documents, report=report))
+        self._counted = counted
+        self._done += len(documents)
+
+    def _awaited(self, following: Future[Window | None]) -> Window | None:
+        """Return the next window once it is read; acknowledges the former one if that is written first."""
+        while not following.done():
+            pending: list[Future[Any]] = [following, self._write.future] if self._write else [following]
+            wait(pending, timeout=LISTENING, return_when=FIRST_COMPLETED)
+            self._between("reading")
+        return following.result()
+
+    def _embedded(self, window: Window) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the vectors that the record lacks of a window. The former one is acknowledged then."""
+        coming = self._write.vectors if self._write else {}
+        with self._collection.view() as view:
+            lacking = view.missing([digest for digest in window.texts if digest not in coming])
+        vectors = self._embed(window, lacking)
+        self._acknowledge()
+        # A document that the former window replaced may have been the last that had a text of this one.
+        lost = self._collection.missing(list(window.texts)) - vectors.keys()
+        return vectors | self._embed(window, lost)
+
+    def _embed(self, window: Window, lacking: Container[str]) -> dict[str, npt.NDArray[np.float32]]:
+        wanted = {digest: text for digest, text in window.texts.items() if digest in lacking}
+        return embed_packed(self._embedder, wanted, before=lambda: self._between("embedding"), after=self._count_tokens)
+
+    def _begin_write(
+        self,
+        writing: ThreadPoolExecutor,
+        window: Window,
+        vectors: Mapping[str, npt.NDArray[np.float32]],
+        seconds: float,
+    ) -> None:
+        done = [new.document.id for new in window.documents] + window.unchanged
+        counted = _plus(
+            self._counted,
+            failed=window.failed,
+            unread=window.unread,
+            indexed=len(window.documents),
+            unchanged=len(window.unchanged),
+            chunks=window.chunks,
+            embedded=len(vectors),
+            reused=len(window.texts) - len(vectors),
+            tokens=self._tokens_now,
+            **self._unread([window.texts[digest] for digest in vectors]),
+        )
+        change = Change(
+            add=window.documents,
+            vectors=vectors,
+            touched=window.touched,
+            job=self._job,
+            done=done,
+            failed={each.document: f"{each.reason}: {each.message}" for each in window.failed}
+            | {each.document: "binary: its format is not read" for each in window.unread},
+            report=self._timed(counted).to_json(),
+        )
+        self._tokens_now = 0
+        self._write = _Write(window, vectors, counted, seconds, writing.submit(self._written, change))
+
+    def _written(self, change: Change) -> float:
+        began = time.monotonic()
+        self._collection.write(change)
+        return time.monotonic() - began
+
+    def _acknowledge(self) -> None:
+        """Wait until the window that is being written is in the record, and only then count it."""
+        if self._write is None:
+            return
+        write, self._write = self._write, None
+        seconds = write.embedding + write.future.result()
+        self._counted = write.counted
+        self._done += write.window.settled
+        rate = write.window.chunks / max(seconds, 1e-3)
+        self._window_chunks = int(np.clip(rate * WINDOW_SECONDS, FIRST_WINDOW, LARGEST_WINDOW))
+        self._tell("indexing")
+
+    def _unread(self, texts: Sequence[tuple[str, str]]) -> dict[str, int]:
+        """Count what the model did not read of embedded texts: the chunker leaves a quarter of the room to a title."""
+        room = self._preparation.size // 4
+        long = [(text, title) for text, title in texts if len(title.encode("utf-8", "replace")) > room]
+        unread = cut(self._embedder, [text for text, _ in long], Task.DOCUMENT, [title for _, title in long])
+        return {"cut": unread.texts, "cut_tokens": unread.tokens}
+
+    def _count_tokens(self, tokens: int) -> None:
+        self._tokens_now += tokens
+        self._tokens_run += tokens
+
+    def _between(self, doing: str) -> None:
+        """Acknowledge what was written meanwhile, and tell how far the work is; raises what ends it."""
+        if self._write is not None and self._write.future.done():
+            self._acknowledge()
+        self._tell(doing)
+
+    def _tell(self, doing: str) -> None:
+        elapsed = max(time.monotonic() - self._started, 1e-3)
+        rate = self._tokens_run / elapsed
+        done_now = self._done - self._done_before
+        left = elapsed / done_now * (self._total - self._done) if done_now and self._done < self._total else None
+        message = f"{doing}: {self._done} of {self._total} documents, {self._counted.chunks} chunks"
+        if rate:
+            message += f", {rate:,.0f} tokens/s"
+        self._progress(
+            Progress(
+                self._done, self._total, message, chunks=self._counted.chunks, tokens_per_second=rate, seconds_left=left
+            )
+        )
+
+
+def _plus(
+    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (), **more: int
+) -> IndexReport:
+    """Return a report with these numbers added to its own."""
+    sums = {name: getattr(report, name) + number for name, number in more.items()}
+    kinds = Counter(each.kind for each in unread)
+    examples = {kind: [each.document for each in unread if each.kind == kind][:EXAMPLES] for kind in kinds}
+    left_out = LeftOut({"binary": len(unread)} if unread else {}, kinds, examples).under("")
+    return replace(report, **sums).failing(failed).leaving_out(left_out)

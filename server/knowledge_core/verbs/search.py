@@ -1,0 +1,306 @@
+"""The verb `search`: a query, or examples, to the passages nearest to it in one or several collections.
+
+Read top to bottom: check the request, find out what may be found, aim (one vector a contract), take candidates by
+meaning and by words tier after tier, fold them, cut the page, say what was covered. Rules kept here:
+- every answer says what was left out, stale, cut or not embedded yet;
+- the order is total and depends on request and generation alone, so pages of any size show the same sequence;
+- the mode "lexical" never touches a model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice
+from typing import Any
+
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.errors import InvalidFilter, InvalidInput
+from knowledge_core.language.lexical_query import weighed
+from knowledge_core.language.telling import telling_words
+from knowledge_core.language.wording import spans_among
+from knowledge_core.retrieval.aiming import aimed
+from knowledge_core.retrieval.candidates import Group, Target, tiers
+from knowledge_core.retrieval.cursor import Cursor, decode, encode, moved, request_digest
+from knowledge_core.retrieval.folding import Ranked, fold
+from knowledge_core.retrieval.relevance import seems_relevant
+from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
+from knowledge_core.retrieval.snippets import Match, flat, snippet
+from knowledge_core.retrieval.turns import Turns
+from knowledge_core.storage.values import StoredChunk
+from knowledge_core.storage.view import View
+from knowledge_core.types import Lines
+
+__all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
+
+TURNS = Turns((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
+MOST_COPIES = 10  # documents named beside a hit that hold the same text
+ROOM_OF_COPIES = 1_000  # bytes of their ids at most: a hit must not fill an answer
+BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
+HIT_OVERHEAD = 120  # bytes of a hit's names, numbers and punctuation, as text or as JSON
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One open collection: a view, and the embedder of its contract."""
+
+    name: str
+    view: View
+    embedder: Embedder
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many documents can be found, and how many are known, those waiting to be embedded included."""
+
+    documents: int
+    known: int
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A chunk that was found, with the lines of direct neighbours that joined it.
+
+    chunk: its position in the document. score: higher is better; 0..1 in hybrid and lexical mode, a cosine in
+    semantic; comparable within one answer only. also: documents that hold the same text, ten at most.
+    parts: with `explain`, "dense" (cosine) and "lexical" (0..1) as far as each side found it, and in hybrid mode
+    "dense_part" and "lexical_part", whose sum is the score.
+    """
+
+    collection: str
+    document: str
+    chunk: int
+    title: str
+    uri: str
+    lines: Lines
+    page: int | None
+    heading: tuple[str, ...]
+    snippet: str
+    score: float
+    parts: Mapping[str, float] | None = None
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SearchResponse:
+    """Hits, best first, and what they are out of.
+
+    total: chunks considered. exact: the vector of every one was compared, if vectors were asked for at all.
+    stale: ids among the hits whose file changed or went since it was indexed. truncated: there are fewer than asked for,
+    because no more fit. cursor: asks for what follows, if anything.
+    """
+
+    hits: tuple[Hit, ...]
+    total: int
+    exact: bool
+    coverage: Coverage
+    stale: tuple[str, ...]
+    truncated: bool
+    cursor: str | None
+    notices: tuple[str, ...]
+
+
+Fits = Callable[[Hit], bool]
+"""Asked once for each hit of a page, in order: whether it still fits into the answer that is made of them."""
+
+
+def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True) -> SearchResponse:
+    """Return the page of hits that the request asks for, as far as they fit; the cursor goes on after the last of them.
+
+    Raises:
+        InvalidInput: a value of the request is wrong. InvalidFilter: no collection knows the filter's fields.
+        CursorExpired: the cursor is of another request. DocumentNotFound: an example is in none of the collections.
+        ModelUnavailable, ContractMismatch: the query cannot be embedded.
+    """
+    check(request)
+    if not over:
+        raise InvalidInput("No collection was given to search in. Name one, or leave `collections` out for all.")
+    digest = _digest(over, request)
+    state = request_digest({each.name: each.view.generation for each in over})
+    resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, state)
+    targets, coverage, notices = _targets(over, request.filter)
+    groups, notices_of_groups = aimed(targets, request)
+    with TURNS.one():
+        ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
+        hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
+        end = resumed.offset + len(hits)
+        notices += [
+            *notices_of_groups,
+            *_about_relevance(groups, request, ranked, best),
+            *_about_copies(ranked[resumed.offset : end]),
+            *moved([each.name for each in over], resumed.state, state),
+        ]
+    return SearchResponse(
+        hits=tuple(hits),
+        total=sum(target.considered for target in targets),
+        exact=exact,
+        coverage=coverage,
+        stale=_stale(over, hits),
+        truncated=end < min(len(ranked), resumed.offset + request.limit),
+        cursor=encode(Cursor(digest, end, resumed.state)) if end < len(ranked) else None,
+        notices=tuple(dict.fromkeys(notices)),
+    )
+
+
+def _digest(over: Sequence[Searched], request: SearchRequest) -> str:
+    examples = [(each.ids, each.texts) if each else None for each in (request.like, request.unlike)]
+    names = sorted(each.name for each in over)
+    return request_digest([request.query, request.mode, request.filter, examples, names])
+
+
+def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tuple[list[Target], Coverage, list[str]]:
+    """Return what may be found in each collection, how much of it is there, and notices where that is not all.
+
+    A collection that lacks a field of the filter is left out; if all do, that is the caller's error.
+    """
+    targets: list[Target] = []
+    notices: list[str] = []
+    refused: list[InvalidFilter] = []
+    documents = known = 0
+    for each in over:
+        counts = each.view.counts()
+        documents, known = documents + counts.documents, known + counts.known
+        if counts.documents < counts.known:
+            waiting = counts.known - counts.documents
+            notices.append(f"{waiting} of {counts.known} documents in {each.name!r} are not embedded yet.")
+        if counts.chunks == 0:
+            notices.append(f"Collection {each.name!r} is empty; index something into it.")
+        try:
+            targets.append(Target(each.name, each.view, each.embedder, each.view.allowed(filter)))
+        except InvalidFilter as error:
+            refused.append(error)
+            notices.append(f"Collection {each.name!r} was left out: {error}")
+            continue
+        if counts.chunks > 0 and targets[-1].considered == 0:
+            notices.append(f"The filter allows nothing in collection {each.name!r}; widen it.")
+    if not targets and refused:
+        raise refused[0]
+    return targets, Coverage(documents, known), notices
+
+
+def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None, bool]:
+    """Return `enough` folded hits, if there are that many, the best cosine of all, if one was taken, and `exact`."""
+    ranked: list[Ranked] = []
+    cosines: list[float] = []
+    exact = True
+    for tier in tiers(groups):
+        exact = exact and tier.exact
+        cosines += [] if tier.best is None else [tier.best]
+        ranked += islice(fold(tier.ranked), enough - len(ranked))
+        if len(ranked) >= enough:
+            break
+    return ranked, max(cosines, default=None), exact
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------
+
+
+def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
+    """Return as many hits as the token budget and the answer hold, and one even if they do not."""
+    chunks: dict[str, dict[int, StoredChunk]] = {}
+    for one in over:
+        numbers = [each.place.number for each in ranked if each.collection == one.name]
+        chunks[one.name] = one.view.chunks(numbers) if numbers else {}
+    telling = telling_words(request.query or "")
+    hits: list[Hit] = []
+    left = float("inf") if request.max_tokens is None else request.max_tokens
+    for each in ranked:
+        hit = _hit(each, chunks[each.collection][each.place.number], telling, explain=request.explain)
+        left -= _tokens(hit)
+        if not fits(hit) or left < 0:
+            return hits or [hit]
+        hits.append(hit)
+    return hits
+
+
+def _hit(ranked: Ranked, chunk: StoredChunk, telling: set[str], *, explain: bool) -> Hit:
+    return Hit(
+        collection=ranked.collection,
+        document=chunk.document,
+        chunk=chunk.position,
+        title=chunk.title,
+        uri=chunk.uri,
+        lines=ranked.lines,
+        page=chunk.page,
+        heading=chunk.heading,
+        snippet=_snippet(chunk.text, telling),
+        score=ranked.score,
+        parts=_parts(ranked) if explain else None,
+        also=_also(ranked.copies),
+    )
+
+
+def _also(copies: Sequence[str]) -> tuple[str, ...]:
+    sizes = accumulate(len(each.encode("utf-8", "replace")) for each in copies[:MOST_COPIES])
+    return tuple(each for each, size in zip(copies, sizes, strict=False) if size <= ROOM_OF_COPIES)
+
+
+def _snippet(text: str, wanted: set[str]) -> str:
+    text = flat(text)
+    return snippet(text, [Match(start, end, word) for word, start, end in spans_among(text, wanted)])
+
+
+def _parts(ranked: Ranked) -> dict[str, float]:
+    parts = {
+        "dense": ranked.dense,
+        "lexical": ranked.lexical,
+        "dense_part": ranked.dense_part,
+        "lexical_part": ranked.lexical_part,
+    }
+    return {name: value for name, value in parts.items() if value is not None}
+
+
+def _tokens(hit: Hit) -> int:
+    shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, *hit.heading, *hit.also])
+    return -(-(len(shown.encode("utf-8", "replace")) + HIT_OVERHEAD) // BYTES_PER_TOKEN)
+
+
+# -- what else the caller should know ----------------------------------------------------------------------------------
+
+
+def _about_relevance(
+    groups: Sequence[Group], request: SearchRequest, ranked: Sequence[Ranked], best: float | None
+) -> list[str]:
+    """Say when nothing was found, or nothing that seems relevant."""
+    if not groups or request.query is None:
+        return []
+    if best is None:
+        return [] if ranked else ["No word of the query occurs here. Try mode 'semantic', or other words."]
+    if seems_relevant(best, request.query, _best_by_words(groups, request.query)):
+        return []
+    return ["Nothing here seems relevant: no passage is near the query in meaning, and none shares its telling words."]
+
+
+def _best_by_words(groups: Sequence[Group], query: str) -> Iterator[str]:
+    for target in (target for group in groups for target in group.targets):
+        best = target.view.words(weighed(query, [target.view.lexicon]), 3, target.allowed)
+        for chunk in target.view.chunks([number for number, _ in best]).values():
+            yield " ".join([chunk.title, *chunk.heading, chunk.text])
+
+
+def _about_copies(ranked: Sequence[Ranked]) -> list[str]:
+    most = max(ranked, key=lambda each: len(each.copies), default=None)
+    if most is None or len(_also(most.copies)) == len(most.copies):
+        return []
+    return [
+        f"A hit's text stands in {len(most.copies) + 1} documents; `also` names {len(_also(most.copies))} of the others."
+    ]
+
+
+def _stale(over: Sequence[Searched], hits: Sequence[Hit]) -> tuple[str, ...]:
+    """Return the ids among the hits whose file is gone, or has another size or time than when it was indexed."""
+    stale: set[str] = set()
+    for each in over:
+        ids = {hit.document for hit in hits if hit.collection == each.name}
+        files = each.view.files(ids) if ids else {}
+        stale.update(id for id, (path, size, mtime_ns) in files.items() if _changed(path, size, mtime_ns))
+    return tuple(dict.fromkeys(hit.document for hit in hits if hit.document in stale))
+
+
+def _changed(path: str, size: int, mtime_ns: int) -> bool:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return True  # gone, or not to be read any more
+    return (found.st_size, found.st_mtime_ns) != (size, mtime_ns)
