@@ -13,9 +13,11 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable
-from knowledge_core.recorded_jobs.index_job import IndexRequest, find_job, known_jobs, resume_jobs
+from knowledge_core.recorded_jobs.index_job import IndexRequest
 from knowledge_core.recorded_jobs.index_job import accept as accept_index
+from knowledge_core.recorded_jobs.known import find_job, known_jobs
 from knowledge_core.recorded_jobs.reembed_job import accept, cancel
+from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.storage.derived import Derived
 from knowledge_core.types import Document, Task
 from knowledge_core.verbs.search import Searched, SearchRequest, search

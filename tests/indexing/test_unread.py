@@ -9,7 +9,8 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept, view_of
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.known import view_of
 from knowledge_core.serving.surface.private import PrivateRequests
 from knowledge_core.serving.surface.tools.pages import Room
 from knowledge_core.serving.surface.tools.writing import index_result

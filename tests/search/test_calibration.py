@@ -21,7 +21,8 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, Cancelled, CollectionNotFound
 from knowledge_core.jobs import Job
 from knowledge_core.language.wording import spaceless
-from knowledge_core.recorded_jobs.index_job import CALIBRATE, IndexRequest, accept
+from knowledge_core.recorded_jobs.calibrating import CALIBRATE
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
 from knowledge_core.retrieval.fusion import earned, earned_among_few
 from knowledge_core.retrieval.pseudo_questions import AMONG, expected_reciprocal_rank, snippet
 from knowledge_core.storage.collection import Calibration, Change, Collection

@@ -22,14 +22,9 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, ModelUnavailable
-from knowledge_core.recorded_jobs.index_job import (
-    MOST_ATTEMPTS,
-    IndexRequest,
-    accept,
-    find_job,
-    known_jobs,
-    resume_jobs,
-)
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.known import find_job, known_jobs
+from knowledge_core.recorded_jobs.resuming import MOST_ATTEMPTS, resume_jobs
 from knowledge_core.serving.surface.application import application
 from knowledge_core.storage.collection import JobRecord
 from knowledge_core.types import Document

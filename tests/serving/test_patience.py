@@ -25,7 +25,7 @@ from knowledge_core.cli.waiting import code_of, finished
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import ModelUnavailable
-from knowledge_core.recorded_jobs.index_job import find_job
+from knowledge_core.recorded_jobs.known import find_job
 from knowledge_core.serving.client import Connection, Refused
 from knowledge_core.serving.surface import application as application_module
 from knowledge_core.serving.surface.application import application

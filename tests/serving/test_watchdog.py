@@ -16,7 +16,9 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.paths import LOGS, holder
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept, cancel_job, find_job, resume_jobs
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.known import cancel_job, find_job
+from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.owner.watchdog import FILE, Ended, former_end, tell_of_former_end
 from knowledge_core.types import Document
 from owner_processes import RawPipe, environment, kcore, own_home, until

@@ -48,7 +48,7 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
 
     from knowledge_core.config import load_config
     from knowledge_core.engine import Engine
-    from knowledge_core.recorded_jobs.index_job import resume_jobs
+    from knowledge_core.recorded_jobs.resuming import resume_jobs
     from knowledge_core.serving.http.doors import PORT, Doors
 
     engine = Engine(home, load_config(home, arguments.config), command="kcore serve --http --in-process")

@@ -7,14 +7,15 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 from knowledge_core.choosing import working_embedder
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, KnowledgeCoreError
 from knowledge_core.jobs import Job, State, new_id
-from knowledge_core.recorded_jobs.index_job import KINDS, OUTCOMES, cancel_job, known_jobs, settled
-from knowledge_core.storage.collection import JobRecord
+from knowledge_core.recorded_jobs.recorded import run_recorded
+from knowledge_core.storage.collection import Collection, JobRecord
 from knowledge_core.types import ReportProgress
 from knowledge_core.verbs.reembed import ReembedReport, reembed
 
@@ -53,14 +54,13 @@ def accept(engine: Engine, name: str, model: str, dimensions: int | None) -> Job
     now = time.time()
     request = ReembedRequest(name, wanted.model, wanted.dimensions)
     with engine.creating:
-        running = [job for job in known_jobs(engine) if job.kind == KIND and job.collection == name]
-        if any(job.state in ("running", "interrupted") for job in running):
+        if _unfinished(collection):
             raise Busy(
                 f"Collection {name!r} is being re-embedded already; `kcore status` shows the job. Cancel it first."
             )
         id = new_id(KIND)
         collection.start_job(JobRecord(id, KIND, "running", now, now, json.dumps(asdict(request))), [])
-    return engine.jobs.start(KIND, name, _work(engine, name), id=id)
+    return engine.jobs.start(KIND, name, work(engine, name), id=id)
 
 
 def cancel(engine: Engine, name: str) -> bool:
@@ -70,31 +70,36 @@ def cancel(engine: Engine, name: str) -> bool:
         CollectionNotFound: there is none of this name. Busy: it does not stop within a minute.
     """
     collection = engine.collection(name)
-    unfinished = [job for job in known_jobs(engine) if job.kind == KIND and job.collection == name]
-    for view in unfinished:
-        if view.state in ("running", "interrupted"):
-            cancel_job(engine, view.id)
-            job = engine.jobs.find(view.id)
-            if job is not None and not job.wait(STOPPING_SECONDS):
-                raise Busy(
-                    f"Job {view.id} stops after its present batch, which is not over yet. Try again in a minute."
-                )
+    for id in _unfinished(collection):
+        job = engine.jobs.find(id)
+        if job is None:  # it waits to go on after a crash
+            collection.finish_job(id, "cancelled", None)
+            continue
+        job.cancel()
+        if not job.wait(STOPPING_SECONDS):
+            raise Busy(f"Job {id} stops after its present batch, which is not over yet. Try again in a minute.")
     return collection.reembedding.discard()
 
 
-def _work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], ReembedReport]:
-    return lambda job, report: _settled(engine, name, job, report)
+def _unfinished(collection: Collection) -> list[str]:
+    """Return the ids of the re-embeddings that run, or wait to go on."""
+    records = (each for each in collection.jobs() if each.kind == KIND)
+    return [each.id for each in records if each.state in ("running", "interrupted")]
 
 
-def _settled(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedReport:
-    return settled(
-        engine, name, job, lambda: _do(engine, name, job, report), lambda end, why: _finish(engine, name, job, end, why)
-    )
+def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], ReembedReport]:
+    """Return the work of a re-embedding of a collection, from wherever the record says that it is."""
+
+    def run(job: Job, report: ReportProgress) -> ReembedReport:
+        do = partial(_do, engine, name, job, report)
+        return run_recorded(engine, name, job, do, partial(_finish, engine, name, job))
+
+    return run
 
 
 def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedReport:
     collection = engine.collection(name)
-    record = next(each for each in collection.jobs() if each.id == job.id)
+    record = collection.job(job.id)
     request = ReembedRequest(**json.loads(record.request))
     embedder: Embedder = engine.embedder_named(request.model, request.dimensions)
     return reembed(
@@ -112,7 +117,3 @@ def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> No
         engine.collection(name).finish_job(job.id, state, json.dumps({"error": error}) if error else None)
     except KnowledgeCoreError as unwritten:  # the first failure is the one to be told
         log.warning("%s: its end could not be recorded: %s", job.id, unwritten)
-
-
-KINDS[KIND] = _work
-OUTCOMES[KIND] = ReembedReport.from_json

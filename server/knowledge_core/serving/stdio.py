@@ -20,7 +20,7 @@ from mcp.server.stdio import stdio_server
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.recorded_jobs.index_job import resume_jobs
+from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
 from knowledge_core.serving.surface.application import application

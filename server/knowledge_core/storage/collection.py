@@ -153,6 +153,20 @@ class Collection:
         with self._alone():
             return self._store.jobs.all()
 
+    def job(self, id: str) -> JobRecord:
+        """Return one recorded job.
+
+        Raises:
+            CollectionNotFound: it is not recorded here, for the collection was deleted and made again meanwhile.
+        """
+        with self._alone():
+            record = self._store.jobs.get(id)
+        if record is None:
+            raise CollectionNotFound(
+                f"Collection {self.name!r} was deleted and made again meanwhile; {id} went with it."
+            )
+        return record
+
     def plan(self, job: str) -> list[PlanRow]:
         """Return what a job has to settle, in order; inline documents without their text."""
         with self._alone():

@@ -152,7 +152,7 @@ def index(
         Cancelled: from `progress`.
         StorageError, ModelUnavailable: nothing of the present window was written.
     """
-    so_far = IndexReport.from_json(next(each.report for each in collection.jobs() if each.id == job))
+    so_far = IndexReport.from_json(collection.job(job).report)
     rows = collection.plan(job)
     preparation = Preparation(
         collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named

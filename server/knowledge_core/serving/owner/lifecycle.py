@@ -23,7 +23,7 @@ from knowledge_core import __version__
 from knowledge_core.config import load_config
 from knowledge_core.engine import Engine
 from knowledge_core.paths import OwnerLock
-from knowledge_core.recorded_jobs.index_job import resume_jobs
+from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.connection_state import current_connection
 from knowledge_core.serving.http.doors import PORT, Doors
 from knowledge_core.serving.owner.connections import Connections, Identity

@@ -17,7 +17,8 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, ModelUnavailable, StorageError
-from knowledge_core.recorded_jobs.index_job import GIVEN_UP, known_jobs
+from knowledge_core.recorded_jobs.known import known_jobs
+from knowledge_core.recorded_jobs.resuming import GIVEN_UP
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 

@@ -30,7 +30,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.recorded_jobs import reembed_job
-from knowledge_core.recorded_jobs.index_job import known_jobs
+from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.serving.surface.doctor import examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.surface.tools.documents import collection_item

@@ -11,6 +11,7 @@ from knowledge_core.storage.values import Change, JobRecord, PlanRow
 
 KEPT = 50  # ended jobs that a collection remembers with their reports; each is a few kB at most
 _STUCK = "stuck:"  # before a job's id, in the table of single values: how many processes got stuck over it
+_JOB = "SELECT id, kind, state, created, updated, request, report, attempts FROM jobs"
 
 
 class JobTable:
@@ -90,10 +91,14 @@ class JobTable:
     def all(self) -> list[JobRecord]:
         """Return all recorded jobs, newest first."""
         with translated(self._name):
-            rows = self._connection.execute(
-                "SELECT id, kind, state, created, updated, request, report, attempts FROM jobs ORDER BY created DESC"
-            ).fetchall()
+            rows = self._connection.execute(f"{_JOB} ORDER BY created DESC").fetchall()
         return [JobRecord(*row) for row in rows]
+
+    def get(self, id: str) -> JobRecord | None:
+        """Return one recorded job; None where it is not there."""
+        with translated(self._name):
+            row = self._connection.execute(f"{_JOB} WHERE id = ?", (id,)).fetchone()
+        return None if row is None else JobRecord(*row)
 
     def plan(self, job: str) -> list[PlanRow]:
         """Return what a job has to settle, in order; inline documents without their text (`inline` has that)."""

@@ -17,7 +17,8 @@ from knowledge_core.indexing.preparing import Failure
 from knowledge_core.ingestion.left_out import LeftOut, printable, shown
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.jobs import Job
-from knowledge_core.recorded_jobs.index_job import IndexRequest, JobView, accept, cancel_job, find_job, known_jobs
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
 from knowledge_core.retrieval.cursor import pack, unpack
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (

@@ -1,0 +1,42 @@
+"""Measuring how well the model reads a collection, after it grew: as part of the job that let it grow, or as one of its own."""
+
+from __future__ import annotations
+
+import logging
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import (
+    KnowledgeCoreError,
+)
+from knowledge_core.storage.collection import Calibration
+from knowledge_core.types import ReportProgress, no_progress
+from knowledge_core.verbs.calibrate import calibrate, due, quick
+
+log = logging.getLogger(__name__)
+
+CALIBRATE = "calibrate"  # the kind of the job that follows an index call
+
+
+def calibrate_when_due(engine: Engine, name: str) -> None:
+    """Measure how well the model reads a collection that grew: a small one at once, any other as a job of its own.
+
+    So the first search of a newcomer's dozen notes is as good as the next, and nobody waits where it takes long. The job
+    is not recorded: what ends before its time is due again after the next index call.
+    """
+    try:
+        with engine.collection(name).view() as view:
+            wanted, at_once = due(view), quick(view)
+        if wanted and at_once:
+            _calibrated(engine, name, no_progress)
+        elif wanted and not any(job.kind == CALIBRATE and job.collection == name for job in engine.jobs.running()):
+            engine.jobs.start(CALIBRATE, name, lambda job, report: _calibrated(engine, name, report))
+    except KnowledgeCoreError as error:
+        # The model is busy, the process is ending, or the collection was deleted meanwhile.
+        log.info("%s is not calibrated for now: %s", name, error)
+
+
+def _calibrated(engine: Engine, name: str, report: ReportProgress) -> Calibration:
+    collection = engine.collection(name)
+    embedder = engine.embedder_for(collection)
+    engine.check_contract(collection, embedder)
+    return calibrate(collection, embedder, report)

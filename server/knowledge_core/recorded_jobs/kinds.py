@@ -1,0 +1,31 @@
+"""Which kinds of recorded job there are: one table, complete for whoever imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from knowledge_core.engine import Engine
+from knowledge_core.jobs import Job
+from knowledge_core.recorded_jobs import index_job, reembed_job
+from knowledge_core.types import ReportProgress
+from knowledge_core.verbs.index import IndexReport
+from knowledge_core.verbs.reembed import ReembedReport
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of recorded job.
+
+    work: from an engine and a collection's name to the work that goes on with an interrupted job.
+    outcome: from the recorded report of one that is done to what it gives.
+    """
+
+    work: Callable[[Engine, str], Callable[[Job, ReportProgress], object]]
+    outcome: Callable[[str], object]
+
+
+KINDS: Mapping[str, Kind] = {
+    index_job.KIND: Kind(index_job.work, IndexReport.from_json),
+    reembed_job.KIND: Kind(reembed_job.work, ReembedReport.from_json),
+}

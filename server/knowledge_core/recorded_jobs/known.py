@@ -1,0 +1,117 @@
+"""What is known of jobs: those of this process, and those of the record, whichever process ran them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import (
+    JobNotFound,
+    KnowledgeCoreError,
+)
+from knowledge_core.jobs import Job, State
+from knowledge_core.recorded_jobs.kinds import KINDS
+from knowledge_core.storage.collection import JobRecord
+from knowledge_core.types import Progress
+from knowledge_core.verbs.index import IndexReport
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobView:
+    """A job, of this process or out of the record.
+
+    outcome: of one that is done, what its kind gives; of an index job an `IndexReport`, however it ended.
+    """
+
+    id: str
+    kind: str
+    collection: str
+    state: State
+    created: float
+    progress: Progress
+    error: str
+    outcome: object
+
+
+def view_of(job: Job) -> JobView:
+    """Return a job of this process as it is now."""
+    progress = job.progress
+    if job.stopping:
+        progress = replace(progress.ended(), message=f"stopping after its present step: {progress.ended().message}")
+    return JobView(job.id, job.kind, job.collection, job.state, job.created, progress, job.error, job.outcome)
+
+
+def known_jobs(engine: Engine) -> list[JobView]:
+    """Return every job that is remembered: those that run, then the newest."""
+    here = {job.id: view_of(job) for job in engine.jobs.all()}
+    recorded = {}
+    for name in engine.names():
+        try:
+            records = engine.collection(name).jobs()
+        except KnowledgeCoreError as error:  # damaged, or deleted a moment ago: the others' jobs are none the worse
+            log.warning("the jobs of %s cannot be read: %s", name, error)
+            continue
+        recorded.update({record.id: _recorded_view(name, record) for record in records})
+    here = {id: _with_report(job, recorded.get(id)) for id, job in here.items()}
+    return sorted((recorded | here).values(), key=lambda job: (job.state != "running", -job.created))
+
+
+def find_job(engine: Engine, id: str) -> JobView:
+    """Return one job.
+
+    Raises:
+        JobNotFound: there is none of this id; the message lists the latest.
+    """
+    job = engine.jobs.find(id)
+    if job is not None and (job.state in ("running", "interrupted") or job.outcome is not None):
+        return view_of(job)
+    known = known_jobs(engine)
+    found = next((each for each in known if each.id == id), None)
+    if found is None:
+        latest = ", ".join(each.id for each in known[:5]) or "none"
+        raise JobNotFound(
+            f"No job {id!r}. There are: {latest}. A collection takes its jobs along when it is deleted, also a new one "
+            "that stayed empty; cluster jobs are known until the owner process ends."
+        )
+    return found
+
+
+def _with_report(job: JobView, recorded: JobView | None) -> JobView:
+    """Return a job of this process with what the record says that it did: one that was cut off took nothing along."""
+    if job.outcome is not None or job.state == "running":
+        return job
+    if recorded is None:  # an index job whose new collection went with it had done nothing
+        return replace(job, outcome=IndexReport()) if job.kind == "index" else job
+    return replace(job, outcome=recorded.outcome)
+
+
+def cancel_job(engine: Engine, id: str) -> None:
+    """Ask a job to stop at its next batch; one that waits to go on after a crash ends at once.
+
+    Raises:
+        JobNotFound: there is none of this id.
+    """
+    found = find_job(engine, id)
+    job = engine.jobs.find(id)
+    if job is not None:
+        job.cancel()
+    elif found.state == "interrupted":
+        engine.collection(found.collection).finish_job(id, "cancelled", None)
+
+
+def _recorded_view(name: str, record: JobRecord) -> JobView:
+    report = IndexReport.from_json(record.report)
+    content: Mapping[str, object] = json.loads(record.report)
+    done = report.indexed + report.unchanged + report.removed + report.failed_total
+    progress = Progress(done, 0, "as recorded", chunks=report.chunks)
+    told = record.state == "done" or record.kind == "index"
+    outcome = KINDS[record.kind].outcome(record.report) if told and record.kind in KINDS else None
+    return JobView(
+        record.id, record.kind, name, record.state, record.created,
+        progress.ended() if record.kind == "index" else progress, str(content.get("error", "")), outcome,
+    )  # fmt: skip

@@ -1,0 +1,52 @@
+"""The life of any recorded job, whatever its kind: done, or its end recorded with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import (
+    Cancelled,
+    Interrupted,
+    KnowledgeCoreError,
+)
+from knowledge_core.jobs import Job, State
+from knowledge_core.recorded_jobs.calibrating import calibrate_when_due
+
+
+class Report(Protocol):
+    """What a recorded job did."""
+
+    def to_json(self) -> str:
+        """Return it as the record keeps it."""
+        ...
+
+
+_Done = TypeVar("_Done", bound=Report)
+
+
+def run_recorded(
+    engine: Engine, name: str, job: Job, do: Callable[[], _Done], finish: Callable[[State, str], None]
+) -> _Done:
+    """Do a recorded job, and record how it ended.
+
+    finish: records an end that is no success, and its reason.
+
+    Raises:
+        KnowledgeCoreError: whatever `do` raised; its end is recorded.
+    """
+    try:
+        done = do()
+    except Cancelled as stopped:
+        finish("interrupted" if isinstance(stopped, Interrupted) else "cancelled", "")
+        raise
+    except KnowledgeCoreError as error:
+        finish("failed", str(error))
+        raise
+    except Exception:
+        finish("failed", "An unexpected error; the log has the details.")
+        raise
+    engine.collection(name).finish_job(job.id, "done", done.to_json())
+    calibrate_when_due(engine, name)
+    return done

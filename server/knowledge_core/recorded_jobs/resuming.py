@@ -1,0 +1,94 @@
+"""Going on with the jobs that former processes left, under their ids, and giving up those that end every process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+
+from knowledge_core.engine import Engine
+from knowledge_core.errors import (
+    Interrupted,
+    KnowledgeCoreError,
+)
+from knowledge_core.jobs import Job
+from knowledge_core.recorded_jobs.kinds import KINDS
+from knowledge_core.storage.collection import Collection, JobRecord
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 3  # processes that may die over one job before it is given up: it may be what kills them
+GIVEN_UP = "Given up:"  # what the error of a job begins with that no process goes on with any more
+MOST_STUCK = 2  # processes that may get stuck over it: each took all clients with it for two minutes
+
+
+def resume_jobs(engine: Engine) -> None:
+    """Go on, on threads of their own, with the jobs that former processes left; returns at once."""
+    threading.Thread(target=_resume_all, args=(engine,), name="resume", daemon=True).start()
+
+
+def _resume_all(engine: Engine) -> None:
+    suspects: list[tuple[Collection, JobRecord, int]] = []
+    for name in engine.names():
+        try:
+            collection = engine.collection(name)
+            for record in reversed(collection.jobs()):
+                if record.state == "interrupted" and engine.jobs.find(record.id) is None:
+                    if engine.former_was_stuck and record.id in collection.cut_off:
+                        suspects.append((collection, record, collection.blame_job(record.id)))
+                    else:
+                        _resume(engine, collection, record)
+        except Interrupted:
+            return  # this process is ending, too
+        except KnowledgeCoreError as error:
+            log.warning("the jobs of %s cannot go on: %s", name, error)
+    _resume_suspects(engine, suspects)
+
+
+def _resume_suspects(engine: Engine, suspects: Sequence[tuple[Collection, JobRecord, int]]) -> None:
+    """Go on with the jobs that ran when the former process got stuck, one after the other: which it was shows then.
+
+    suspects: with the number of processes that got stuck so far.
+    """
+    for collection, record, stuck in suspects:
+        try:
+            if collection.job(record.id).state != "interrupted":
+                continue  # somebody cancelled it while it waited
+            if stuck >= MOST_STUCK:
+                _give_up(
+                    collection, record,
+                    f"{stuck} processes got stuck while they worked on it and were ended; `kcore logs --lines 500` shows "
+                    "where. Index the folders in it one by one, leave out what does not go through with `exclude`, and "
+                    "report that file",
+                )  # fmt: skip
+            else:
+                job = _resume(engine, collection, record)
+                if job is not None:
+                    job.wait(threading.TIMEOUT_MAX)
+        except Interrupted:
+            return
+        except KnowledgeCoreError as error:
+            log.warning("%s cannot go on: %s", record.id, error)
+
+
+def _resume(engine: Engine, collection: Collection, record: JobRecord) -> Job | None:
+    """Start a job again; None where it is given up."""
+    attempt = collection.resume_job(record.id)
+    if record.kind not in KINDS or attempt > MOST_ATTEMPTS:
+        why = f"{attempt - 1} processes ended while they worked on it" if record.kind in KINDS else "it cannot go on"
+        _give_up(collection, record, f"{why}. Index the sources again, a part at a time if it fails again")
+        return None
+    log.info("%s goes on (attempt %d)", record.id, attempt)
+    work = KINDS[record.kind].work(engine, collection.name)
+    try:
+        return engine.jobs.start(record.kind, collection.name, work, id=record.id, created=record.created)
+    except Interrupted:
+        collection.finish_job(record.id, "interrupted", None)  # it never began: that is no attempt
+        raise
+
+
+def _give_up(collection: Collection, record: JobRecord, why: str) -> None:
+    error = f"{GIVEN_UP} {why}."
+    collection.finish_job(record.id, "failed", json.dumps({**json.loads(record.report), "error": error}))
+    log.warning("%s: %s", record.id, error)
