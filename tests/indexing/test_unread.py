@@ -12,8 +12,8 @@ from knowledge_core.engine import Engine
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
 from knowledge_core.recorded_jobs.known import view_of
 from knowledge_core.serving.surface.private import PrivateRequests
+from knowledge_core.serving.surface.tools.index import index_result
 from knowledge_core.serving.surface.tools.pages import Room
-from knowledge_core.serving.surface.tools.writing import index_result
 from knowledge_core.types import Document
 
 LONGEST = 64

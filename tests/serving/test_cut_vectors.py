@@ -11,6 +11,7 @@ from knowledge_core.config import Config
 from knowledge_core.contract import sizes_of, up_to
 from knowledge_core.engine import Engine
 from knowledge_core.serving.surface.application import application
+from knowledge_core.verbs.embed import shortened
 from mcp_text import NOTES, text_of
 
 pytestmark = pytest.mark.anyio
@@ -56,3 +57,8 @@ async def test_a_collection_of_512_dimensions_of_a_model_that_was_is_cut_further
 async def test_but_not_to_more_than_it_has(home):
     said = await embedded(home, trained=True, own=512, dimensions=768)
     assert text_of(said) == "dimensions is 768; this model gives 512, 256, 128."
+
+
+def test_a_vector_that_has_nothing_in_its_first_numbers_is_no_reason_for_one_that_is_no_number():
+    short = shortened(np.array([[0, 0, 1], [0.6, 0.8, 0]], np.float32), 2)
+    assert short.tolist() == [[0, 0], pytest.approx([0.6, 0.8])]

@@ -11,7 +11,19 @@ import sys
 from collections.abc import Sequence
 
 from knowledge_core import __version__
-from knowledge_core.cli import content, embed, grouping, maintenance, model_list, owner, pull, reembedding, setup
+from knowledge_core.cli import (
+    content,
+    demo,
+    doctor,
+    embed,
+    grouping,
+    model_list,
+    owner,
+    pull,
+    reembedding,
+    roots,
+    setup,
+)
 from knowledge_core.cli.output import Usage
 from knowledge_core.errors import KnowledgeCoreError
 
@@ -37,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"kcore {__version__}")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for family in (content, grouping, embed, model_list, pull, reembedding, owner, setup, maintenance):
+    for family in (content, grouping, embed, model_list, pull, reembedding, owner, setup, roots, doctor, demo):
         family.add(commands)
     return top
 

@@ -25,17 +25,15 @@ from knowledge_core import __version__
 from knowledge_core.choosing import embedder_for_texts
 from knowledge_core.config import RemoteConfig
 from knowledge_core.embedding.models.models import installed, licence, unusable
-from knowledge_core.embedding.tokens import cut
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError
-from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.recorded_jobs import reembed_job
 from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.serving.surface.doctor import examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.surface.tools.documents import collection_item
-from knowledge_core.serving.surface.tools.grouping import shortened
 from knowledge_core.types import Task
+from knowledge_core.verbs.embed import embed
 
 REFUSED = -32010  # a refusal that the user can mend; -32000 is what the SDK says of a connection that closed
 
@@ -143,15 +141,12 @@ class PrivateRequests(Extension):
             raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
         engine = self._engine
         embedder = embedder_for_texts(engine, collection)
-        read = [clean_text(text) for text in texts]
-        titles = [clean_text(title)] * len(read) if title else None
-        made = embedder.embed(read, Task(task), titles)
-        vectors = made if dimensions is None else shortened(made, dimensions, embedder)
-        unread = cut(embedder, read, Task(task), titles)
+        made = embed(texts, embedder, Task(task), title=title, dimensions=dimensions)
         return {
-            "model": embedder.static_contract.model, "dimensions": int(vectors.shape[1]),
-            "vectors": [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors],
-            "cut_texts": unread.texts, "cut_tokens": unread.tokens, "max_length": embedder.static_contract.max_length,
+            "model": embedder.static_contract.model, "dimensions": int(made.vectors.shape[1]),
+            "vectors": [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in made.vectors],
+            "cut_texts": made.unread.texts, "cut_tokens": made.unread.tokens,
+            "max_length": embedder.static_contract.max_length,
         }  # fmt: skip
 
     def _reembed(

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.choosing import working_embedder
@@ -18,9 +18,11 @@ from knowledge_core.retrieval.cursor import Cursor as PageEnd
 from knowledge_core.retrieval.cursor import decode, encode, moved, request_digest
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
+from knowledge_core.serving.surface.tools.answering import answer
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.common import Cursor, Filter, answer, check_models, opened
+from knowledge_core.serving.surface.tools.opening import check_models, opened
 from knowledge_core.serving.surface.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
+from knowledge_core.serving.surface.tools.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.verbs.classify import Assignment, Label, classify_documents, classify_texts
 
 CLASSIFY = (
@@ -50,7 +52,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         name="classify",
         title="Classify",
         description=CLASSIFY,
-        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        annotations=READ_ONLY,
     )
     @in_time(engine, "classify", longest)
     def classify_tool(

@@ -20,9 +20,10 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DeleteResult
+from knowledge_core.serving.surface.tools.answering import answer
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.common import CollectionName, Filter, answer
 from knowledge_core.serving.surface.tools.pages import ending
+from knowledge_core.serving.surface.tools.parameters import CollectionName, Filter
 from knowledge_core.storage.collection import Change
 from knowledge_core.types import Progress, ReportProgress
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.engine import Engine
@@ -18,19 +18,19 @@ from knowledge_core.serving.surface.results import (
     DocumentResult,
     DocumentsResult,
 )
-from knowledge_core.serving.surface.tools.common import (
+from knowledge_core.serving.surface.tools.answering import answer
+from knowledge_core.serving.surface.tools.pages import STRUCTURE_CAP, Room, brief, ending, listed, told, whole
+from knowledge_core.serving.surface.tools.parameters import (
     ALWAYS_LOADED,
+    READ_ONLY,
     CollectionName,
     Cursor,
     Filter,
     MaxTokens,
-    answer,
 )
-from knowledge_core.serving.surface.tools.pages import STRUCTURE_CAP, Room, brief, ending, listed, told, whole
 from knowledge_core.storage.view import StoredDocument
 from knowledge_core.verbs.read import Passage, read
 
-READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 LIST_BYTES = 7_000  # of the text block of a list: the default answer stays under 8 KB
 ROOM_OF_SOURCES = 2_000  # characters of the folders named of one collection
 MOST_FIELDS = 30  # metadata fields named of one collection

@@ -7,25 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
+from knowledge_core.serving.surface.tools.answering import answer, line_word
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.common import (
-    ALWAYS_LOADED,
-    Cursor,
-    FullFilter,
-    MaxTokens,
-    answer,
-    check_models,
-    line_word,
-    opened,
-)
+from knowledge_core.serving.surface.tools.opening import check_models, opened
 from knowledge_core.serving.surface.tools.pages import Room, ending, listed, told
+from knowledge_core.serving.surface.tools.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 
 DESCRIPTION = (
@@ -56,7 +49,7 @@ def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float
         name="search",
         title="Search",
         description=DESCRIPTION,
-        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+        annotations=READ_ONLY,
         meta=ALWAYS_LOADED,
     )
     @in_time(engine, "search", longest)

@@ -1,41 +1,24 @@
-"""The commands about the engine itself: roots, doctor, demo."""
+"""The command that verifies what is stored, and that the models work."""
 
 from __future__ import annotations
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli import demo
-from knowledge_core.cli.output import command, connected, full_path, show_as
+from knowledge_core.cli.output import command, connected, show_as
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
 
 
 def add(commands: Any) -> None:
-    """Add the commands of this family."""
-    roots = command(
-        commands, "roots", "show, add or remove the folders that may be indexed",
-        "kcore roots\nkcore roots add ~/notes\nkcore roots remove ~/notes", connected(_roots),
-    )  # fmt: skip
-    roots.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
-    roots.add_argument("paths", nargs="*", type=full_path, metavar="PATH")
-    doctor = command(
+    """Add the command."""
+    made = command(
         commands, "doctor", "verify everything that is stored, and that the model works",
         "kcore doctor\nkcore doctor --repair", connected(_doctor),
     )  # fmt: skip
-    doctor.add_argument("--collection", metavar="NAME", help="only this one")
-    doctor.add_argument("--repair", action="store_true", help="make derived indexes anew from the record")
-    demo.add(commands)
-
-
-async def _roots(connection: Connection, arguments: argparse.Namespace) -> int:
-    given = {} if arguments.action == "list" else {arguments.action: arguments.paths}
-    result = await connection.ask("roots", **given)
-    listed = "\n".join(result["roots"])
-    none = "No folder may be indexed yet. Allow one with: kcore roots add PATH"
-    show_as(arguments, result, listed or none)
-    return 0
+    made.add_argument("--collection", metavar="NAME", help="only this one")
+    made.add_argument("--repair", action="store_true", help="rebuild derived indexes from the record")
 
 
 async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:

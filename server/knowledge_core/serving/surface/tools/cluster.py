@@ -1,18 +1,14 @@
-"""The tools that compare and group: `embed`, `cluster`."""
+"""The tool `cluster`."""
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
-import numpy as np
-from mcp_types import CallToolResult, ToolAnnotations
+from mcp_types import CallToolResult
 from pydantic import Field
 
-from knowledge_core.choosing import embedder_for_texts, passed_over, working_embedder
-from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.tokens import cut
+from knowledge_core.choosing import working_embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
@@ -24,38 +20,24 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (
     ClusterItem,
     ClusterResult,
-    EmbedResult,
     RepresentativeResult,
 )
-from knowledge_core.serving.surface.tools.bounded import going_on, in_time
-from knowledge_core.serving.surface.tools.common import (
+from knowledge_core.serving.surface.tools.answering import answer, line_word
+from knowledge_core.serving.surface.tools.bounded import going_on
+from knowledge_core.serving.surface.tools.opening import check_models, opened
+from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
+from knowledge_core.serving.surface.tools.parameters import (
+    READ_ONLY,
     CollectionName,
     Cursor,
     Filter,
     ToolContext,
     WaitSeconds,
-    answer,
-    check_models,
-    line_word,
-    opened,
-    watch,
 )
-from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
-from knowledge_core.types import ReportProgress, Task, Vectors
+from knowledge_core.serving.surface.tools.waiting import watch
+from knowledge_core.types import ReportProgress
 from knowledge_core.verbs.cluster import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
 from knowledge_core.verbs.search import Searched, SearchRequest, search
-
-READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-MOST_COMPARED = 60  # texts; their similarity matrix is 60 * 60 * 5 bytes = 18 KB, below the cap of an answer
-MOST_IN_FULL = 50  # texts up to which it is shown with three digits: 50 * 50 * 7 bytes
-MOST_FLOATS = 2_000  # numbers in one answer, at about 8 bytes each
-MOST_BASE64 = 3_600  # numbers in one answer, at 16/3 bytes each
-
-EMBED = (
-    "Compare texts by meaning: returns their pairwise cosine similarity; with output=vectors the vectors themselves, "
-    "few at a time. To find or group stored texts use search or cluster."
-)
-
 
 CLUSTER = (
     "Group a collection (or a filtered part, the hits of a query, or `texts`) by meaning. mode=topics finds the topics "
@@ -84,91 +66,8 @@ class Grouped:
 
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
-    """Register the two tools. longest: seconds after which a call answers."""
-    _add_embed(server, engine, longest)
-    _add_cluster(server, engine, longest)
+    """Register `cluster`. longest: seconds after which a call answers."""
 
-
-def _add_embed(server: KnowledgeServer, engine: Engine, longest: float) -> None:
-    @server.tool(name="embed", title="Embed", description=EMBED, annotations=READ_ONLY)
-    @in_time(engine, "embed", longest)
-    def embed_tool(
-        texts: list[str],
-        task: Literal[
-            "query",
-            "document",
-            "clustering",
-            "classification",
-            "similarity",
-            "question_answering",
-            "fact_checking",
-            "code",
-        ] = "similarity",
-        output: Literal["similarity", "vectors"] = "similarity",
-        dimensions: Annotated[int | None, Field(description="Shorter: 768, 512, 256, 128.")] = None,
-        encoding: Literal["float", "base64"] = "float",
-        collection: Annotated[str | None, Field(description="With its model.")] = None,
-    ) -> Annotated[CallToolResult, EmbedResult]:
-        if not texts:
-            raise InvalidInput("texts is empty; give at least one text.")
-        embedder = embedder_for_texts(engine, collection)
-        size = dimensions or embedder.static_contract.dimensions
-        _refuse_too_much(len(texts), size, output, encoding)
-        read = [clean_text(text) for text in texts]
-        made = embedder.embed(read, Task(task))
-        unread = str(cut(embedder, read, Task(task)))
-        vectors = made if dimensions is None else shortened(made, dimensions, embedder)
-        result = EmbedResult(
-            model=embedder.static_contract.model,
-            dimensions=int(vectors.shape[1]),
-            task=task,
-            notices=[*filter(None, [unread, "" if collection else passed_over(engine)])],
-        )
-        if output == "similarity":
-            result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
-        elif encoding == "base64":
-            result.base64 = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in vectors]
-        else:
-            result.vectors = [[round(float(value), 5) for value in row] for row in vectors]
-        return answer(result, _render_embed(result, len(texts)))
-
-
-def _refuse_too_much(count: int, size: int, output: str, encoding: str) -> None:
-    numbers = MOST_FLOATS if encoding == "float" else MOST_BASE64
-    most = MOST_COMPARED if output == "similarity" else max(numbers // size, 1)
-    if count > most:
-        raise InvalidInput(
-            f"{count} texts are too many for one answer; at most {most} here. Send fewer, or write them to a file "
-            "with `kcore embed --vectors`."
-        )
-
-
-def shortened(vectors: Vectors, dimensions: int, embedder: Embedder) -> Vectors:
-    """Return the first `dimensions` numbers of every vector, scaled back to norm 1 (Matryoshka).
-
-    Raises:
-        InvalidInput: the model was not trained for that, or has no more dimensions than that.
-    """
-    if dimensions not in embedder.sizes:
-        raise InvalidInput(f"dimensions is {dimensions}; this model gives {', '.join(map(str, embedder.sizes))}.")
-    cut = vectors[:, :dimensions]
-    return np.asarray(cut / np.linalg.norm(cut, axis=1, keepdims=True), np.float32)
-
-
-def _render_embed(result: EmbedResult, count: int) -> str:
-    head = f"{count} texts, {result.model}, task {result.task}, {result.dimensions} dimensions."
-    if result.similarity is None:
-        return head + " The vectors are in the structured result."
-    rows = [f"{i}: " + " ".join(_short(value, count) for value in row) for i, row in enumerate(result.similarity)]
-    return "\n".join([head + " Cosine similarity, in the order given:", *rows])
-
-
-def _short(value: float, count: int) -> str:
-    """Return a similarity as text, so short that those of `count` texts fit into an answer, also where all are negative."""
-    return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)
-
-
-def _add_cluster(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
     async def cluster_tool(
         context: ToolContext,
