@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from knowledge_core.errors import InvalidInput, StorageDamaged
+from knowledge_core.files import replace_file
 
 
 class Roots:
@@ -81,9 +82,5 @@ class Roots:
         return resolved
 
     def _write(self, roots: list[Path]) -> None:
-        beside = self._file.with_suffix(".new")
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump({"roots": sorted(map(str, roots))}, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, self._file)
+        """Record these roots, and only these, also after power loss: the file guards what may be read."""
+        replace_file(self._file, [json.dumps({"roots": sorted(map(str, roots))}, indent=1).encode()])

@@ -6,8 +6,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
 
+from knowledge_core.cursors import pack, request_digest, unpack
 from knowledge_core.errors import CursorExpired, InvalidInput
-from knowledge_core.retrieval.cursor import pack, request_digest, unpack
 from knowledge_core.storage.view import StoredDocument, View
 from knowledge_core.types import Lines, Span
 

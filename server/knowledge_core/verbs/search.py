@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import accumulate, islice
 from typing import Any
 
+from knowledge_core.cursors import Cursor, decode, encode, moved, request_digest
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.language.lexical_query import weighed
@@ -22,7 +23,6 @@ from knowledge_core.language.telling import telling_words
 from knowledge_core.language.wording import spans_among
 from knowledge_core.retrieval.aiming import aimed
 from knowledge_core.retrieval.candidates import Group, Target, tiers
-from knowledge_core.retrieval.cursor import Cursor, decode, encode, moved, request_digest
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check

@@ -18,6 +18,8 @@ from typing import Final
 
 from knowledge_core import __version__
 from knowledge_core.embedding.models.model_folder import Model, files_state
+from knowledge_core.errors import StorageError
+from knowledge_core.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -58,14 +60,10 @@ class Verdicts:
         name = _circumstances(model, precision)
         others = [(key, value) for key, value in self._stored().items() if key != name]
         content = dict([*others[1 - KEPT :], (name, asdict(verdict))])
-        beside = self._file.with_suffix(".new")
         try:
-            beside.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            os.replace(beside, self._file)
-        except OSError as error:
-            log.warning(
-                "the choice of an engine cannot be remembered (%s): it is tried again next time", error.strerror
-            )
+            replace_file(self._file, [json.dumps(content, indent=1).encode()])
+        except StorageError as error:
+            log.warning("the choice of an engine cannot be remembered (%s): it is tried again next time", error)
 
     def _stored(self) -> dict[str, object]:
         try:

@@ -9,13 +9,13 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.choosing import working_embedder
+from knowledge_core.cursors import Cursor as PageEnd
+from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, view_of
-from knowledge_core.retrieval.cursor import Cursor as PageEnd
-from knowledge_core.retrieval.cursor import decode, encode, moved, request_digest
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (
     ClusterItem,

@@ -7,9 +7,9 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from knowledge_core.cursors import pack, request_digest, unpack
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, KnowledgeCoreError
-from knowledge_core.retrieval.cursor import pack, request_digest, unpack
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (
     CollectionItem,

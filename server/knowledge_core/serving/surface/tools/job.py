@@ -11,10 +11,10 @@ import anyio.to_thread
 from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from knowledge_core.cursors import pack, unpack
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
-from knowledge_core.retrieval.cursor import pack, unpack
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (
     ClusterResult,
