@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import threading
+import time
 from collections import namedtuple
 
 import numpy as np
@@ -18,6 +22,7 @@ from knowledge_core.recorded_jobs.index_job import accept as accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
 from knowledge_core.recorded_jobs.reembed_job import accept, cancel
 from knowledge_core.recorded_jobs.resuming import resume_jobs
+from knowledge_core.storage.collection import JobRecord
 from knowledge_core.storage.derived import Derived
 from knowledge_core.types import Document, Task
 from knowledge_core.verbs.search import Searched, SearchRequest, search
@@ -199,6 +204,31 @@ def test_a_job_that_was_cut_off_goes_on_in_the_next_process_and_embeds_nothing_t
     with opened(home, models) as engine:  # and it is still so
         assert found(engine, "marker7") == "d7"
         assert next(job for job in known_jobs(engine) if job.kind == "reembed").outcome.after == "large"
+
+
+def test_a_process_that_imports_nothing_but_the_resuming_goes_on_with_every_kind_of_job(home, models):
+    """A kind that joined by the import of another module would be given up for good there."""
+    with opened(home, models) as engine:
+        add(engine, DOCUMENTS)
+        collection = engine.collection("notes")
+        request = json.dumps({"collection": "notes", "model": "large", "dimensions": 64})
+        collection.start_job(JobRecord("reembed-1", "reembed", "running", time.time(), time.time(), request), [])
+    resuming = (
+        "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]\n"
+        "from knowledge_core.recorded_jobs.resuming import resume_jobs\n"
+        "from knowledge_core.config import Config\n"
+        "from knowledge_core.engine import Engine\n"
+        "from hash_embedder import HashEmbedder\n"
+        "from owner_processes import until\n"
+        "made = {name: HashEmbedder(dimensions=size, model=name) for name, size in (('small', 32), ('large', 64))}\n"
+        "with Engine(Path(sys.argv[1]), Config(), make_embedder=lambda name, size: made[name]) as engine:\n"
+        "    resume_jobs(engine)\n"
+        "    until(lambda: engine.collection('notes').job('reembed-1').state not in ('running', 'interrupted'))\n"
+        "    print(engine.collection('notes').job('reembed-1').state, engine.collection('notes').contract.model)\n"
+    )
+    command = [sys.executable, "-c", resuming, str(home), *sys.path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "done large\n", done.stderr
 
 
 def test_cancelling_drops_what_was_made_and_leaves_the_collection_as_it_was(engine, models):
