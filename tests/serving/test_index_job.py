@@ -339,7 +339,7 @@ def test_a_job_whose_collection_was_replaced_while_it_waited_says_so(home):
             engine.drop("c")
             accept(engine, IndexRequest("c"), [Document("a", "some words")], ())
         assert waiting.wait(20)
-        assert "deleted and made anew" in waiting.error
+        assert "deleted and made again" in waiting.error
 
 
 def test_an_ending_process_neither_loses_a_call_nor_counts_an_attempt(home):
