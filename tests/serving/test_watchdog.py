@@ -204,9 +204,10 @@ def test_an_owner_that_a_file_holds_is_ended_and_after_the_second_time_its_job_i
         until(lambda: another_than(home, first))  # the pipe starts the next owner, which goes on with the job
         second = holder(home).pid
         until(lambda: another_than(home, second))
-        told = pipe.answer(pipe.request("tools/call", {"name": "job", "arguments": {"id": job}}))
+        asked = {"name": "job", "arguments": {"id": job, "wait_seconds": 30}}
+        told = pipe.answer(pipe.request("tools/call", asked))
         while "error" in told:  # the call that was under way when an owner ended
-            told = pipe.answer(pipe.request("tools/call", {"name": "job", "arguments": {"id": job}}))
+            told = pipe.answer(pipe.request("tools/call", asked))
         item = told["result"]["structuredContent"]["jobs"][0]
         assert (item["state"], "2 processes got stuck" in item["error"]) == ("failed", True)
         assert pipe.call("list_collections")["result"]["structuredContent"]["notices"]

@@ -14,6 +14,7 @@ from pydantic import Field
 from knowledge_core.cursors import pack, unpack
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (
@@ -32,6 +33,7 @@ from knowledge_core.serving.surface.tools.waiting import watch
 from knowledge_core.verbs.index import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
+LOOKING = 0.1  # seconds between two looks whether an interrupted job goes on
 ROOM_OF_ONE = 1_000  # bytes of a job's result in a list of jobs
 JOB = "State and report of long work: one job by id, or all. Waits up to wait_seconds; only action=cancel stops it."
 
@@ -58,9 +60,10 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             raise InvalidInput("Say which job to cancel: give its id.")
         if id is not None and action == "cancel":
             await anyio.to_thread.run_sync(cancel_job, engine, id)
-        waited_for = engine.jobs.find(id) if id is not None else next(iter(engine.jobs.running()), None)
+        until = anyio.current_time() + min(wait_seconds, longest)
+        waited_for = next(iter(engine.jobs.running()), None) if id is None else await _here(engine, id, until)
         if waited_for is not None:
-            await watch(waited_for, min(wait_seconds, longest), context)
+            await watch(waited_for, until - anyio.current_time(), context)
         if id is not None:
             found = await anyio.to_thread.run_sync(find_job, engine, id)
             item = _job_item(found, _job_result(found, engine.model_notice(), Room()))
@@ -70,6 +73,16 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         result = _jobs(await anyio.to_thread.run_sync(known_jobs, engine), cursor)
         lines = [*map(_line_of_job, result.jobs), *ending([], result.cursor)]
         return answer(result, "\n".join(lines) or "No jobs yet.")
+
+
+async def _here(engine: Engine, id: str, until: float) -> Job | None:
+    """Return a job of this process; one that a former process left may take a moment to go on. None: it has ended."""
+    while (job := engine.jobs.find(id)) is None and anyio.current_time() < until:
+        found = await anyio.to_thread.run_sync(find_job, engine, id)
+        if found.state not in ("running", "interrupted"):
+            return None
+        await anyio.sleep(LOOKING)
+    return job
 
 
 def _jobs(known: list[JobView], cursor: str | None) -> JobsResult:
