@@ -153,3 +153,17 @@ def test_loading_and_embedding_print_nothing_and_reach_no_network(tiny_folder, m
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_models_that_are_loaded_at_once_in_two_precisions_do_not_mix_them(tiny, tiny_embedder):
+    """As at the start of an owner whose collections have different models."""
+    alone = tiny_embedder.embed(["some text"], Task.QUERY)
+
+    def loaded(precision: str) -> list[np.ndarray]:
+        made = (reference_embedder(tiny, device="cpu", precision=precision) for _ in range(12))
+        return [each.embed(["some text"], Task.QUERY) for each in made]
+
+    with ThreadPoolExecutor(2) as threads:
+        for found in threads.map(loaded, ("float32", "bfloat16")):
+            for vectors in found:
+                np.testing.assert_allclose(vectors @ alone.T, 1, atol=0.02)

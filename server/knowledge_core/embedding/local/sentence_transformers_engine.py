@@ -93,6 +93,11 @@ def reference_embedder(
     return LocalEmbedder(model, choose, dimensions=dimensions, precision=precision, device=device)
 
 
+# transformers sets torch's default type of numbers, which is the process's, as long as it loads a model: of two that are
+# loaded at once, one would get weights of both precisions.
+_ONE_AT_A_TIME: Final = threading.Lock()
+
+
 def _load(model: Model, precision: str, device: str) -> Any:
     """Return the model, loaded from its folder alone and ready to run."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -104,7 +109,8 @@ def _load(model: Model, precision: str, device: str) -> Any:
     chatter.set_verbosity_error()
     chatter.disable_progress_bar()
     try:
-        loaded = _loaded(model, getattr(torch, precision), device)
+        with _ONE_AT_A_TIME:
+            loaded = _loaded(model, getattr(torch, precision), device)
     except ModelUnavailable:
         raise
     except Exception as error:  # three libraries read the files, and each has errors of its own, some of no class
