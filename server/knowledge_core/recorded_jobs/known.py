@@ -87,7 +87,12 @@ def _with_report(job: JobView, recorded: JobView | None) -> JobView:
         return job
     if recorded is None:  # an index job whose new collection went with it had done nothing
         return replace(job, outcome=IndexReport()) if job.kind == "index" else job
-    return replace(job, outcome=recorded.outcome)
+    if job.kind != "index":
+        return replace(job, outcome=recorded.outcome)
+    # The last window may have been written after the last report of progress.
+    known = recorded.progress
+    progress = replace(job.progress, done=known.done, chunks=known.chunks).ended()
+    return replace(job, outcome=recorded.outcome, progress=progress)
 
 
 def cancel_job(engine: Engine, id: str) -> None:
