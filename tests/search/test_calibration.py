@@ -200,6 +200,13 @@ def test_what_few_texts_said_is_measured_anew_once_there_are_many(library: Libra
     assert is_due(library.collections["notes"])
 
 
+def test_texts_that_no_snippet_can_be_taken_of_earn_nothing_and_fail_nothing(library: Library) -> None:
+    library.put([Document(f"d{number}", "\x1f" * number) for number in range(1, 6)])
+    known = measured(library)
+    assert (known.found, known.farther, earned_among_few(known.farther)) == (0.0, 0.0, 0.0)
+    assert not is_due(library.collections["notes"])
+
+
 def test_among_few_texts_too_a_model_that_reads_is_told_from_one_that_does_not(library: Library) -> None:
     """And a record of the first version, which lacks what few texts are judged by, is read."""
     library.make("read", HashEmbedder(dimensions=512))

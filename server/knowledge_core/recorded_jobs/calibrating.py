@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import (
-    KnowledgeCoreError,
-)
+from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.storage.collection import Calibration
 from knowledge_core.types import ReportProgress, no_progress
 from knowledge_core.verbs.calibrate import calibrate, due, quick

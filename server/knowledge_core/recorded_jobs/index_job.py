@@ -18,11 +18,7 @@ from pathlib import Path
 
 from knowledge_core.choosing import embedder_to_fill
 from knowledge_core.engine import Engine
-from knowledge_core.errors import (
-    Interrupted,
-    KnowledgeCoreError,
-    SourceUnavailable,
-)
+from knowledge_core.errors import Interrupted, KnowledgeCoreError, SourceUnavailable
 from knowledge_core.indexing.planning import plan, survey
 from knowledge_core.indexing.preparing import Failure, content_version, document_as_json
 from knowledge_core.ingestion.walker import allowed

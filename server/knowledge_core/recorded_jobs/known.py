@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import (
-    JobNotFound,
-    KnowledgeCoreError,
-)
+from knowledge_core.errors import JobNotFound, KnowledgeCoreError
 from knowledge_core.jobs import Job, State
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import JobRecord

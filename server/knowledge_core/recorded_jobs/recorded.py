@@ -6,11 +6,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import (
-    Cancelled,
-    Interrupted,
-    KnowledgeCoreError,
-)
+from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
 from knowledge_core.jobs import Job, State
 from knowledge_core.recorded_jobs.calibrating import calibrate_when_due
 

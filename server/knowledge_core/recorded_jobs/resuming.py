@@ -8,10 +8,7 @@ import threading
 from collections.abc import Sequence
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import (
-    Interrupted,
-    KnowledgeCoreError,
-)
+from knowledge_core.errors import Interrupted, KnowledgeCoreError
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import Collection, JobRecord

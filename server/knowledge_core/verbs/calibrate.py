@@ -107,7 +107,7 @@ def _embedded(texts: Sequence[str], embedder: Embedder, progress: ReportProgress
         progress(Progress(begin, len(texts), f"trying {begin} of {len(texts)} questions", unit="questions"))
         made.append(embedder.embed(texts[begin : begin + AT_ONCE], Task.QUERY))
     progress(Progress(len(texts), len(texts), "counting", unit="questions"))
-    return np.concatenate(made)
+    return np.concatenate(made) if made else np.empty((0, embedder.static_contract.dimensions), np.float32)
 
 
 def _better(

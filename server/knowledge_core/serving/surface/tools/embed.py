@@ -12,14 +12,10 @@ from knowledge_core.choosing import embedder_for_texts, passed_over
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import (
-    EmbedResult,
-)
+from knowledge_core.serving.surface.results import EmbedResult
 from knowledge_core.serving.surface.tools.answering import answer
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.parameters import (
-    READ_ONLY,
-)
+from knowledge_core.serving.surface.tools.parameters import READ_ONLY
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 

@@ -18,10 +18,7 @@ from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
 from knowledge_core.recorded_jobs.known import JobView, find_job
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import (
-    FailureResult,
-    IndexResult,
-)
+from knowledge_core.serving.surface.results import FailureResult, IndexResult
 from knowledge_core.serving.surface.tools.answering import answer
 from knowledge_core.serving.surface.tools.bounded import going_on
 from knowledge_core.serving.surface.tools.pages import Room, brief, whole

@@ -17,12 +17,7 @@ from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import (
-    ClusterResult,
-    IndexResult,
-    JobItem,
-    JobsResult,
-)
+from knowledge_core.serving.surface.results import ClusterResult, IndexResult, JobItem, JobsResult
 from knowledge_core.serving.surface.tools.answering import answer, text_of
 from knowledge_core.serving.surface.tools.bounded import going_on
 from knowledge_core.serving.surface.tools.cluster import Grouped, cluster_result, render_clusters
