@@ -17,6 +17,7 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable
+from knowledge_core.recorded_jobs.calibrating import CALIBRATE
 from knowledge_core.recorded_jobs.index_job import IndexRequest
 from knowledge_core.recorded_jobs.index_job import accept as accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
@@ -92,6 +93,7 @@ def add(engine, documents) -> None:
     job = accept_index(engine, IndexRequest("notes"), documents, [])
     assert job.wait(30)
     assert job.state == "done", job.error
+    until(lambda: all(each.kind != CALIBRATE for each in engine.jobs.running()))  # which follows an index call
 
 
 def found(engine, query: str) -> str:
