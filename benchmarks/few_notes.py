@@ -26,7 +26,7 @@ from knowledge_core.embedding.local.sentence_transformers_engine import referenc
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.types import Document, no_progress
-from knowledge_core.verbs.calibrate import calibrate, due
+from knowledge_core.verbs.calibrate import calibrate, measurement_due
 from knowledge_core.verbs.evaluate import Judged, load_beir
 from knowledge_core.verbs.search import Hit, Searched, SearchRequest, search
 
@@ -97,7 +97,7 @@ def first_right(few: Few, embedder: Embedder) -> dict[str, list[bool]]:
                     ranked = {"hybrid": hits} if measured else {"not measured": hits, **_parts(hits)}
                     for way, found in ranked.items():
                         right[way].append(bool(found) and found[0].document in answers)
-                wanted = due(view)
+                wanted = measurement_due(view)
             if not measured and wanted:
                 calibrate(collection, embedder, no_progress)
         collection.close()

@@ -35,7 +35,7 @@ from knowledge_core.embedding.local.sentence_transformers_engine import referenc
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.ingestion.chunking import chunk
 from knowledge_core.language.lexical_query import LexicalQuery, Spelling, rarity, weighed
-from knowledge_core.language.telling import telling_part
+from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.language.wording import trigrams
 from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
@@ -179,9 +179,9 @@ def parts(view: View, embedder: Embedder, judged: Judged) -> list[float]:
 
 def _rankings(view: View, query: str, vector: Vectors) -> Iterator[Mapping[int, float]]:
     """Yield chunk numbers with their scores, for each of `PARTS`."""
-    words = dict(view.words(LexicalQuery(weighed(telling_part(query), [view.lexicon]).words), DEPTH))
+    words = dict(view.words(LexicalQuery(weighed(without_stop_words(query), [view.lexicon]).words), DEPTH))
     yield words
-    yield dict(view.words(_all_trigrams(view, telling_part(query)), DEPTH))
+    yield dict(view.words(_all_trigrams(view, without_stop_words(query)), DEPTH))
     nearest = dict(view.nearest(vector, DEPTH)[0].found)
     cosines = {place.number: nearest[key] for key, places in view.places_of_keys(nearest).items() for place in places}
     fused = dict.fromkeys([*words, *cosines], 0.0)

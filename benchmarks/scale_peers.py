@@ -23,7 +23,7 @@ from benchmarks.report import machine
 from benchmarks.scale_data import TOP, Corpus, Precomputed, Rows, recall, say
 from benchmarks.scale_product import NAME, Filled, rows_of
 from knowledge_core.language.lexical_query import LexicalQuery, weighed
-from knowledge_core.language.telling import telling_part
+from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.language.wording import spans
 from knowledge_core.storage.collection import Collection, View
 from knowledge_core.types import Vectors
@@ -96,7 +96,7 @@ def _nearest(view: View, query: Vectors) -> list[int]:
 
 
 def _words(view: View, question: str) -> list[int]:
-    query = LexicalQuery(weighed(telling_part(question), [view.lexicon]).words)
+    query = LexicalQuery(weighed(without_stop_words(question), [view.lexicon]).words)
     return [number for number, _ in view.words(query, TOP)]
 
 
@@ -232,7 +232,7 @@ def fts5_(place: Place) -> list[Asked]:
     connection = sqlite3.connect(file)
 
     def ask(n: int) -> Sequence[int]:
-        part = telling_part(place.corpus.questions[n])
+        part = without_stop_words(place.corpus.questions[n])
         words = dict.fromkeys(part[start:end] for _, start, end in spans(part))
         query = " OR ".join(f'"{word}"' for word in words)
         sql = "SELECT rowid FROM t WHERE t MATCH ? ORDER BY bm25(t) LIMIT ?"

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from knowledge_agent.chat_model import ChatModel
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, ToolFailed, WrongSetup
-from knowledge_agent.mcp_client import KnowledgeServer, connected
+from knowledge_agent.mcp_client import ServerConnection, connected
 from knowledge_agent.prompting import (
     AGENT,
     CLOSING,
@@ -67,7 +67,7 @@ class Agent:
     def __init__(
         self,
         model: ChatModel,
-        server: KnowledgeServer,
+        server: ServerConnection,
         *,
         pipeline: bool = False,
         collections: Sequence[str] = (),

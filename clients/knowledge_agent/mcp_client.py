@@ -120,7 +120,7 @@ def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-class KnowledgeServer:
+class ServerConnection:
     """An open connection to a knowledge server. Made by `connected`."""
 
     def __init__(self, transport: Callable[[], Any], name: str) -> None:
@@ -200,7 +200,7 @@ def _spec(tool: Tool) -> ToolSpec:
 
 
 @asynccontextmanager
-async def connected(url: str | None = None, command: Sequence[str] | None = None) -> AsyncIterator[KnowledgeServer]:
+async def connected(url: str | None = None, command: Sequence[str] | None = None) -> AsyncIterator[ServerConnection]:
     """Connect to a knowledge server until the end of the block: at a URL, or one that a command starts.
 
     command: its words; default `kcore serve`, the one installed beside this program, else on PATH.
@@ -211,13 +211,13 @@ async def connected(url: str | None = None, command: Sequence[str] | None = None
     if url is not None:
         if not url.startswith(("http://", "https://")):
             raise WrongSetup(f"--server is {url!r}; it must be a URL like http://127.0.0.1:8765/mcp.")
-        server = KnowledgeServer(lambda: _http(url), f"The server at {url}")
+        server = ServerConnection(lambda: _http(url), f"The server at {url}")
     else:
         words = list(command) if command else kcore_serve()
         if shutil.which(words[0]) is None:
             raise WrongSetup(f"There is no command {words[0]!r} to start the knowledge server with.")
         parameters = StdioServerParameters(command=words[0], args=words[1:], env=environment())
-        server = KnowledgeServer(
+        server = ServerConnection(
             lambda: stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr), f"The server `{' '.join(words)}`"
         )
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from knowledge_agent.errors import ToolFailed
-from knowledge_agent.mcp_client import Given, KnowledgeServer
+from knowledge_agent.mcp_client import Given, ServerConnection
 from knowledge_agent.prompting import within
 from knowledge_agent.types import Passage, ToolCall, ToolResult
 
@@ -38,12 +38,12 @@ class Shelf:
         return passage
 
 
-async def passages_of_hits(server: KnowledgeServer, shelf: Shelf, hits: Sequence[Mapping[str, Any]]) -> list[Passage]:
+async def passages_of_hits(server: ServerConnection, shelf: Shelf, hits: Sequence[Mapping[str, Any]]) -> list[Passage]:
     """Return the hits' chunks as passages, in the order of the hits."""
     return [await _chunk(server, shelf, hit) for hit in hits]
 
 
-async def _chunk(server: KnowledgeServer, shelf: Shelf, hit: Mapping[str, Any]) -> Passage:
+async def _chunk(server: ServerConnection, shelf: Shelf, hit: Mapping[str, Any]) -> Passage:
     wanted = {"id": hit["document"], "collection": hit["collection"], "chunk": hit["chunk"], "around": 0}
     try:
         read = (await server.call("get_document", wanted)).structure
@@ -77,7 +77,7 @@ def facts(structure: Mapping[str, Any]) -> str:
 
 
 async def tool_result(
-    server: KnowledgeServer, shelf: Shelf, call: ToolCall, given: Given, budget: int
+    server: ServerConnection, shelf: Shelf, call: ToolCall, given: Given, budget: int
 ) -> tuple[ToolResult, bool]:
     """Return a tool's result as a model gets it, and whether it is a search that found nothing.
 

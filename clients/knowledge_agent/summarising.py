@@ -11,7 +11,7 @@ from typing import Any
 
 from knowledge_agent.chat_model import ChatModel
 from knowledge_agent.errors import ToolFailed, WrongSetup
-from knowledge_agent.mcp_client import KnowledgeServer
+from knowledge_agent.mcp_client import ServerConnection
 from knowledge_agent.prompting import SUMMARY, fenced, tokens, within
 from knowledge_agent.retrieval import Shelf, passages_of_hits
 from knowledge_agent.turn import Turn
@@ -26,7 +26,7 @@ FROM_NOTES = "Summarise what these notes say. Keep the citation numbers of what 
 
 
 async def gathered(
-    server: KnowledgeServer, shelf: Shelf, kind: str, name: str, collections: Sequence[str], budget: Budget
+    server: ServerConnection, shelf: Shelf, kind: str, name: str, collections: Sequence[str], budget: Budget
 ) -> tuple[list[Passage], str]:
     """Return the passages of what is to be summarised, and what a reader must know of the choice ("" if nothing).
 
@@ -58,7 +58,7 @@ async def gathered(
     return passages, notice
 
 
-async def _grouped(server: KnowledgeServer, collection: str, seconds: float) -> Mapping[str, Any]:
+async def _grouped(server: ServerConnection, collection: str, seconds: float) -> Mapping[str, Any]:
     """Return all clusters of a collection; a call that takes long answers with its job, which is waited for here."""
     deadline = time.monotonic() + seconds
     asked = {"collection": collection, "limit": 100, "wait_seconds": min(seconds, A_WAIT)}
@@ -76,7 +76,7 @@ async def _grouped(server: KnowledgeServer, collection: str, seconds: float) -> 
     return {**found, "clusters": clusters}
 
 
-async def _document(server: KnowledgeServer, shelf: Shelf, id: str, collection: str) -> list[Passage]:
+async def _document(server: ServerConnection, shelf: Shelf, id: str, collection: str) -> list[Passage]:
     asked: dict[str, Any] = {"id": id, "collection": collection, "max_tokens": PAGE_TOKENS}
     passages: list[Passage] = []
     while True:
@@ -88,7 +88,7 @@ async def _document(server: KnowledgeServer, shelf: Shelf, id: str, collection: 
 
 
 async def _representatives(
-    server: KnowledgeServer, shelf: Shelf, collection: str, clusters: Sequence[Mapping[str, Any]]
+    server: ServerConnection, shelf: Shelf, collection: str, clusters: Sequence[Mapping[str, Any]]
 ) -> list[Passage]:
     members = [member for each in clusters for member in each["representatives"]]
     hits = [{**each, "collection": collection, "snippet": each["text"], "uri": ""} for each in members]

@@ -37,7 +37,7 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         flush_folder(path.parent)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise refusal(error, path.name) from error
+        raise storage_refusal(error, path.name) from error
 
 
 def remove_file(path: Path) -> None:
@@ -49,7 +49,7 @@ def remove_file(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise refusal(error, path.name) from error
+        raise storage_refusal(error, path.name) from error
 
 
 def flush_folder(folder: Path) -> None:
@@ -63,7 +63,7 @@ def flush_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def refusal(error: OSError, name: str) -> StorageError:
+def storage_refusal(error: OSError, name: str) -> StorageError:
     """Return our error for what the operating system said about a file, named without its folder."""
     if error.errno in NO_SPACE:
         return StorageFull(f"No space left on the device to write {name}. Free some space and try again.")

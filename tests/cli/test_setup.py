@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_core.cli.clients_config import CLIENTS, ENTRY, find, snippet
+from knowledge_core.cli.clients.clients_config import CLIENTS, ENTRY, config_snippet, find
 from knowledge_core.cli.main import main
 
 EDITED = [name for name, client in CLIENTS.items() if client.editable]
@@ -119,4 +119,4 @@ def test_the_documented_lines_are_what_setup_writes(name):
     assert section is not None
     kind, shown = section.groups()
     parse = json.loads if kind == "json" else tomllib.loads
-    assert parse(shown) == parse(snippet(client, ["kcore", "serve"]))
+    assert parse(shown) == parse(config_snippet(client, ["kcore", "serve"]))

@@ -15,7 +15,7 @@ from knowledge_core.embedding.local import engines, gemma3
 from knowledge_core.embedding.local.agreement import compared
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.models.models import resolve
-from knowledge_core.embedding.tokens import cut
+from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 from tiny_gemma import MAX_LENGTH
@@ -172,11 +172,11 @@ def test_many_texts_are_embedded_in_slices_in_their_order(packed, monkeypatch):
 
 
 def test_what_is_cut_is_told(packed):
-    found = cut(packed, ["short", "word " * 1000], Task.QUERY)
+    found = truncation_of(packed, ["short", "word " * 1000], Task.QUERY)
     assert (found.texts, found.total, found.longest) == (1, 2, MAX_LENGTH)
     assert found.tokens > 500
     assert str(found).startswith(f"1 of 2 texts were longer than {MAX_LENGTH} tokens")
-    assert str(cut(packed, ["short"], Task.QUERY)) == ""
+    assert str(truncation_of(packed, ["short"], Task.QUERY)) == ""
 
 
 def test_a_full_memory_halves_the_batch_and_goes_on():

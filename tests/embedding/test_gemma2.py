@@ -14,7 +14,7 @@ from knowledge_core.contract import GEMMA_PROMPTS
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.sentence_transformers_engine import SentenceTransformersRunner, reference_embedder
 from knowledge_core.embedding.models.models import resolve
-from knowledge_core.embedding.tokens import cut
+from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ConfigurationError
 from knowledge_core.types import Task
 from tiny_gemma import write_json
@@ -206,7 +206,7 @@ def test_a_text_is_read_to_the_trained_length_though_the_configuration_allows_an
     assert (len(read.ids), read.ids[0], read.ids[-1]) == (LONGEST, 2, 1)
     features = runner._transformer.preprocess([{"text": long}])
     assert features["input_ids"].tolist() == [read.ids]
-    assert cut(embedder, [long], Task.QUERY).longest == LONGEST
+    assert truncation_of(embedder, [long], Task.QUERY).longest == LONGEST
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from knowledge_core.contract import PROBE_TEXTS
 from knowledge_core.embedding.remote import endpoint as http
 from knowledge_core.embedding.remote import remote as module
 from knowledge_core.embedding.remote.remote import TEXTS_A_REQUEST, RemoteEmbedder, RemoteModel, is_remote
-from knowledge_core.embedding.tokens import cut
+from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ConfigurationError, ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task
 
@@ -112,7 +112,7 @@ def test_halves_of_surrogates_nul_and_a_megabyte_are_sent_as_text_that_is_read(e
     made = embedder.embed(["a\x00b \ud83d", "word " * 200_000], Task.DOCUMENT)
     assert np.isfinite(made).all()
     assert max(len(text.encode()) for text in endpoint.texts()) <= 300
-    assert "100 tokens" in str(cut(embedder, ["word " * 200_000], Task.DOCUMENT))
+    assert "100 tokens" in str(truncation_of(embedder, ["word " * 200_000], Task.DOCUMENT))
     assert embedder.count_tokens(["", "abcd", "図書館"]) == [0, 2, 3]
 
 

@@ -16,7 +16,7 @@ from knowledge_core.cli.main import parser
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.ingestion import formats
-from knowledge_core.ingestion.left_out import KINDS_KEPT, KINDS_SHOWN, LONGEST_SHOWN, OTHER, LeftOut, shown
+from knowledge_core.ingestion.walking.left_out import KINDS_KEPT, KINDS_SHOWN, LONGEST_SHOWN, OTHER, LeftOut, shown
 from knowledge_core.serving.client import Connection, Refused
 from knowledge_core.serving.surface.application import application
 from knowledge_core.storage.collection import JobRecord

@@ -248,7 +248,7 @@ def test_at_most_three_windows_are_in_memory(collection, embedder, writes, monke
 
 
 def test_a_file_given_twice_in_two_spellings_is_indexed_once(home, tmp_path, embedder):
-    from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+    from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 
     folder = tmp_path / "notes"
     folder.mkdir()
@@ -256,7 +256,7 @@ def test_a_file_given_twice_in_two_spellings_is_indexed_once(home, tmp_path, emb
     with Engine(home, Config(), make_embedder=lambda model, dimensions: embedder) as engine:
         engine.roots.add(tmp_path)
         paths = (str(folder / "a.md"), str(Path(folder) / ".." / "notes" / "a.md"))
-        twice = accept(engine, IndexRequest("c", paths), [Document("notes/a.md", "Some words, as a text.")], ())
+        twice = accept_index(engine, IndexRequest("c", paths), [Document("notes/a.md", "Some words, as a text.")], ())
         assert twice.wait(20)
         report = twice.outcome
         assert (report.indexed, [each.reason for each in report.failed]) == (1, ["twice"])

@@ -18,10 +18,9 @@ from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable
 from knowledge_core.recorded_jobs.calibrating import CALIBRATE
-from knowledge_core.recorded_jobs.index_job import IndexRequest
-from knowledge_core.recorded_jobs.index_job import accept as accept_index
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
-from knowledge_core.recorded_jobs.reembed_job import accept, cancel
+from knowledge_core.recorded_jobs.reembed_job import accept_reembed, cancel
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.storage.collection import JobRecord
 from knowledge_core.storage.derived import Derived
@@ -113,7 +112,7 @@ def stored(engine):
 
 
 def move(engine, model: str):
-    job = accept(engine, "notes", model, None)
+    job = accept_reembed(engine, "notes", model, None)
     assert job.wait(120)
     assert job.state == "done", job.error
     return job.outcome
@@ -144,7 +143,7 @@ def test_there_and_back_gives_the_same_again(engine):
 
 def test_searches_answer_from_the_old_vectors_until_the_switch_and_writes_are_taken_along(engine, models):
     models["large"].gate.clear()
-    job = accept(engine, "notes", "large", None)
+    job = accept_reembed(engine, "notes", "large", None)
     assert models["large"].entered.wait(30)
     assert found(engine, "marker5") == "d5"
     assert engine.collection("notes").contract.model == "small"
@@ -189,7 +188,7 @@ def test_a_job_that_was_cut_off_goes_on_in_the_next_process_and_embeds_nothing_t
         add(engine, DOCUMENTS)
         large = models["large"]
         large.closes_after = 20
-        job = accept(engine, "notes", "large", None)
+        job = accept_reembed(engine, "notes", "large", None)
         assert large.entered.wait(30)
         threading.Timer(0.2, large.gate.set).start()
     assert job.state == "interrupted"
@@ -236,7 +235,7 @@ def test_a_process_that_imports_nothing_but_the_resuming_goes_on_with_every_kind
 def test_cancelling_drops_what_was_made_and_leaves_the_collection_as_it_was(engine, models):
     before = stored(engine)
     models["large"].gate.clear()
-    job = accept(engine, "notes", "large", None)
+    job = accept_reembed(engine, "notes", "large", None)
     assert models["large"].entered.wait(30)
     threading.Timer(0.2, models["large"].gate.set).start()
     assert cancel(engine, "notes")
@@ -250,7 +249,7 @@ def test_cancelling_drops_what_was_made_and_leaves_the_collection_as_it_was(engi
 
 def test_what_was_made_for_another_model_is_not_used(engine, models, monkeypatch):
     models["third"].gate.clear()
-    job = accept(engine, "notes", "third", None)
+    job = accept_reembed(engine, "notes", "third", None)
     assert models["third"].entered.wait(30)
     job.cancel()
     models["third"].gate.set()
@@ -264,13 +263,13 @@ def test_what_was_made_for_another_model_is_not_used(engine, models, monkeypatch
 
 def test_a_second_move_at_the_same_time_an_idle_one_and_an_unknown_model_are_refused(engine, models):
     with pytest.raises(InvalidInput, match="already; nothing to do"):
-        accept(engine, "notes", "small", None)
+        accept_reembed(engine, "notes", "small", None)
     with pytest.raises(ModelUnavailable):
-        accept(engine, "notes", "unknown", None)
+        accept_reembed(engine, "notes", "unknown", None)
     models["large"].gate.clear()
-    job = accept(engine, "notes", "large", None)
+    job = accept_reembed(engine, "notes", "large", None)
     with pytest.raises(Busy, match="already"):
-        accept(engine, "notes", "third", None)
+        accept_reembed(engine, "notes", "third", None)
     models["large"].gate.set()
     assert job.wait(30)
 
@@ -278,7 +277,7 @@ def test_a_second_move_at_the_same_time_an_idle_one_and_an_unknown_model_are_ref
 def test_without_room_for_both_it_is_refused_before_anything_is_begun(engine, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 1_000_000))
-    job = accept(engine, "notes", "large", None)
+    job = accept_reembed(engine, "notes", "large", None)
     assert job.wait(30)
     assert job.state == "failed"
     assert "1 MB are free" in job.error
@@ -288,7 +287,7 @@ def test_without_room_for_both_it_is_refused_before_anything_is_begun(engine, mo
 def test_a_broken_vector_ends_the_move_and_the_old_ones_answer(engine, models):
     embed = models["large"].embed
     models["large"].embed = lambda *given: embed(*given) * np.nan
-    job = accept(engine, "notes", "large", None)
+    job = accept_reembed(engine, "notes", "large", None)
     assert job.wait(30)
     assert job.state == "failed"
     assert "norm" in job.error
@@ -314,7 +313,7 @@ def test_a_crash_right_after_the_switch_leaves_the_new_contract_whole(home, mode
         with monkeypatch.context() as patched:
             patched.setattr(Derived, "__init__", crash)
             monkeypatch.setattr(threading, "excepthook", lambda _: None)
-            job = accept(engine, "notes", "large", None)
+            job = accept_reembed(engine, "notes", "large", None)
             until(lambda: collection.contract.model == "large")
             assert not job.wait(0.5)
         collection._closed = True  # as a process that died leaves it: nothing is saved

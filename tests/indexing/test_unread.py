@@ -9,7 +9,7 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import view_of
 from knowledge_core.serving.surface.private import PrivateRequests
 from knowledge_core.serving.surface.tools.index import index_result
@@ -32,7 +32,7 @@ class Short(HashEmbedder):
 def test_a_title_that_leaves_no_room_is_told(home, words, told):
     document = Document("a", "Some words of a text that goes on. " * 40, "title " * words)
     with Engine(home, Config(), make_embedder=lambda model, dimensions: Short()) as engine:
-        job = accept(engine, IndexRequest("notes"), [document], [])
+        job = accept_index(engine, IndexRequest("notes"), [document], [])
         assert job.wait(30)
         done = job.outcome
         assert (done.cut > 0, done.cut_tokens > 0) == (told, told)

@@ -20,7 +20,7 @@ from knowledge_core.ingestion import cutting
 from knowledge_core.ingestion.chunking import chunk
 from knowledge_core.ingestion.decoding import decode
 from knowledge_core.ingestion.readers import Unreadable, inline_document, read_file
-from knowledge_core.ingestion.walker import found_file
+from knowledge_core.ingestion.walking.walker import found_file
 from knowledge_core.language.wording import spaceless, spans, spans_among, spellings, trigrams, words
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from linear import FLOOR, grows_linearly

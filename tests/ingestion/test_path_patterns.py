@@ -15,8 +15,8 @@ from pathspec import GitIgnoreSpec
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from knowledge_core.errors import InvalidInput
-from knowledge_core.ingestion.path_patterns import LONGEST, MalformedPattern, PathPatterns
-from knowledge_core.ingestion.walker import Walk, walk
+from knowledge_core.ingestion.walking.path_patterns import LONGEST, MalformedPattern, PathPatterns
+from knowledge_core.ingestion.walking.walker import Walk, walk
 from linear import grows_linearly
 
 # -- held against pathspec ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from ingestion_material import checked_chunks, count_words
 
 from knowledge_core.ingestion.readers import Unreadable, read_file
-from knowledge_core.ingestion.walker import walk
+from knowledge_core.ingestion.walking.walker import walk
 
 DATA = os.environ.get("KNOWLEDGE_CORE_TEST_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="KNOWLEDGE_CORE_TEST_DATA names no folder of real files")

@@ -16,7 +16,7 @@ import pytest
 from ingestion_material import Write
 
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
-from knowledge_core.ingestion.walker import Walk, allowed, found_file, walk
+from knowledge_core.ingestion.walking.walker import Walk, allowed, found_file, walk
 
 LIMIT = 1000
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links, pipes and permissions as POSIX has them")

@@ -22,12 +22,12 @@ from knowledge_core.errors import Busy, Cancelled, CollectionNotFound
 from knowledge_core.jobs import Job
 from knowledge_core.language.wording import spaceless
 from knowledge_core.recorded_jobs.calibrating import CALIBRATE
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.retrieval.fusion import earned, earned_among_few
-from knowledge_core.retrieval.pseudo_questions import AMONG, expected_reciprocal_rank, snippet
+from knowledge_core.retrieval.snippet_questions import AMONG, expected_reciprocal_rank, snippet_question
 from knowledge_core.storage.collection import Calibration, Change, Collection
 from knowledge_core.types import Document, Progress, Task, Vectors, no_progress
-from knowledge_core.verbs.calibrate import FEWEST, VERSION, calibrate, due
+from knowledge_core.verbs.calibrate import FEWEST, VERSION, calibrate, measurement_due
 from knowledge_core.verbs.search import SearchRequest, SearchResponse
 from search.library import Library
 
@@ -62,7 +62,7 @@ def calibration_of(collection: Collection) -> Calibration | None:
 
 def is_due(collection: Collection) -> bool:
     with collection.view() as view:
-        return due(view)
+        return measurement_due(view)
 
 
 def measured(library: Library, name: str = "notes") -> Calibration:
@@ -160,7 +160,7 @@ def test_the_rank_among_fifty_is_the_mean_over_draws(better: int, others: int) -
 )
 def test_a_snippet_is_twelve_words_or_24_letters_and_less_of_a_short_text(text: str, expected: int) -> None:
     for digest in ("00", "1f", "ab" * 32):
-        found = snippet(text, digest)
+        found = snippet_question(text, digest)
         assert found in " ".join(text.split())
         assert len(found if spaceless(text) else found.split()) == expected
 
@@ -326,7 +326,7 @@ def engine_at(home: Path, embedder: HashEmbedder) -> Engine:
 
 
 def indexed(engine: Engine, documents: Sequence[Document]) -> Job:
-    job = accept(engine, IndexRequest("default"), documents, [])
+    job = accept_index(engine, IndexRequest("default"), documents, [])
     assert job.wait(30)
     assert job.state == "done", job.error
     return job

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_core.language import lexical_query, telling, wording
-from knowledge_core.retrieval import fusion, pseudo_questions, relevance, snippets
+from knowledge_core.language import lexical_query, stop_words, wording
+from knowledge_core.retrieval import fusion, relevance, snippet_questions, snippets
 from knowledge_core.retrieval.fusion import Sides, calibrated, fuse
 from knowledge_core.verbs import evaluate as evaluation
 
@@ -19,7 +19,7 @@ SHARES = st.dictionaries(st.integers(0, 30), st.floats(0, 1, allow_nan=False), m
 
 
 @pytest.mark.parametrize(
-    "module", [fusion, pseudo_questions, snippets, relevance, telling, evaluation, lexical_query, wording]
+    "module", [fusion, snippet_questions, snippets, relevance, stop_words, evaluation, lexical_query, wording]
 )
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]

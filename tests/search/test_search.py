@@ -11,7 +11,7 @@ import pytest
 
 from hash_embedder import HashEmbedder
 from knowledge_core.errors import InvalidFilter, InvalidInput
-from knowledge_core.retrieval.turns import Turns
+from knowledge_core.retrieval.fair_semaphore import FairSemaphore
 from knowledge_core.storage.collection import Change, JobRecord, NewDocument, PlanRow
 from knowledge_core.types import Document, Lines
 from knowledge_core.verbs import search as search_verb
@@ -266,7 +266,7 @@ def test_a_wrong_request_is_refused_with_what_is_right(notes: Library, request_:
 
 
 def test_a_search_beyond_what_runs_at_once_waits_for_its_turn(notes: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     monkeypatch.setattr(search_verb, "TURNS", turns)
     with ThreadPoolExecutor(1) as beside:
         with turns.one():

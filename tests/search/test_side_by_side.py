@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from knowledge_core.retrieval.side_by_side import at_once
+from knowledge_core.retrieval.two_threads import at_once
 
 
 @pytest.mark.parametrize("worth_it", [True, False])

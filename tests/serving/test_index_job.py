@@ -22,7 +22,7 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, ModelUnavailable
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
 from knowledge_core.recorded_jobs.resuming import MOST_ATTEMPTS, resume_jobs
 from knowledge_core.serving.surface.application import application
@@ -314,7 +314,7 @@ def test_a_record_of_the_first_schema_is_taken_over(home):
 def test_one_damaged_collection_does_not_hide_the_jobs_of_the_others(home):
     with engine_at(home, HashEmbedder()) as engine:
         for name in ("good", "bad"):
-            assert accept(engine, IndexRequest(name), [Document("a", "some words")], ()).wait(20)
+            assert accept_index(engine, IndexRequest(name), [Document("a", "some words")], ()).wait(20)
     for extra in (home / "collections" / "bad").glob("documents.db-*"):
         extra.unlink()
     (home / "collections" / "bad" / "documents.db").write_bytes(b"not a database" * 1000)
@@ -323,7 +323,7 @@ def test_one_damaged_collection_does_not_hide_the_jobs_of_the_others(home):
 
 
 async def test_a_job_that_waits_to_go_on_can_be_cancelled(engine, connect):
-    accept(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+    accept_index(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
     content = json.dumps(asdict(IndexRequest("c")))
     engine.collection("c").start_job(JobRecord("index-left", "index", "interrupted", 1, 1, content, "{}"), [])
     async with connect() as client:
@@ -333,21 +333,21 @@ async def test_a_job_that_waits_to_go_on_can_be_cancelled(engine, connect):
 
 def test_a_job_whose_collection_was_replaced_while_it_waited_says_so(home):
     with engine_at(home, HashEmbedder()) as engine:
-        accept(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+        accept_index(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
         with engine.one_writer("c"):
-            waiting = accept(engine, IndexRequest("c"), [Document("b", "other words")], ())
+            waiting = accept_index(engine, IndexRequest("c"), [Document("b", "other words")], ())
             engine.drop("c")
-            accept(engine, IndexRequest("c"), [Document("a", "some words")], ())
+            accept_index(engine, IndexRequest("c"), [Document("a", "some words")], ())
         assert waiting.wait(20)
         assert "deleted and made again" in waiting.error
 
 
 def test_an_ending_process_neither_loses_a_call_nor_counts_an_attempt(home):
     with engine_at(home, HashEmbedder()) as engine:
-        accept(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+        accept_index(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
         engine.jobs.stop()
         with pytest.raises(Interrupted, match="goes on in the next one"):
-            accept(engine, IndexRequest("c"), [Document("b", "other words")], ())
+            accept_index(engine, IndexRequest("c"), [Document("b", "other words")], ())
     for _ in range(MOST_ATTEMPTS + 1):
         with engine_at(home, HashEmbedder()) as engine:
             engine.jobs.stop()

@@ -14,7 +14,7 @@ from mcp.client import Client
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.ingestion.left_out import shown
+from knowledge_core.ingestion.walking.left_out import shown
 from knowledge_core.serving.surface.application import application
 from knowledge_core.serving.surface.tools.pages import STRUCTURE_CAP, TEXT_CAP
 from mcp_text import text_of

@@ -15,7 +15,7 @@ from knowledge_core.config import Config
 from knowledge_core.embedding.models import models
 from knowledge_core.engine import Engine
 from knowledge_core.errors import ModelUnavailable
-from knowledge_core.recorded_jobs.reembed_job import accept as accept_reembed
+from knowledge_core.recorded_jobs.reembed_job import accept_reembed
 from knowledge_core.serving.surface.application import application
 from knowledge_core.serving.surface.doctor import examine
 from mcp_text import NOTES, text_of

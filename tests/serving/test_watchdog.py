@@ -16,7 +16,7 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.paths import LOGS, holder
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import cancel_job, find_job
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.owner.watchdog import FILE, Ended, former_end, tell_of_former_end
@@ -125,7 +125,7 @@ def ended_at(home: Path, *, stuck: bool = True) -> None:
 def left_running(home: Path, *names: str) -> list[str]:
     """Record a job in each collection as a process leaves it that ended over it."""
     with engine_at(home) as engine:
-        jobs = [accept(engine, IndexRequest(name), [Document("a", "some words")], ()) for name in names]
+        jobs = [accept_index(engine, IndexRequest(name), [Document("a", "some words")], ()) for name in names]
         for job in jobs:
             assert job.wait(20)
     for name, job in zip(names, jobs, strict=True):

@@ -20,7 +20,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from knowledge_core.storage import derived
 from knowledge_core.storage.vectors import graph_building
-from knowledge_core.storage.vectors import published
+from knowledge_core.storage.vectors import versioned_file
 from knowledge_core.storage.vectors import row_file
 from knowledge_core.storage.vectors import vector_index
 from knowledge_core.storage.vectors import snapshot as vector_snapshot
@@ -45,8 +45,8 @@ def killed(owner, name, *, after, time, of):
     setattr(owner, name, call)
 
 owner = {"Draft": graph_building.Draft, "VectorIndex": vector_index.VectorIndex, "RowFile": row_file.RowFile,
-         "graph": published.Published, "vectors": published.Published}[sys.argv[3]]
-of = sys.argv[3] if owner is published.Published else ""
+         "graph": versioned_file.VersionedFile, "vectors": versioned_file.VersionedFile}[sys.argv[3]]
+of = sys.argv[3] if owner is versioned_file.VersionedFile else ""
 killed(owner, sys.argv[4], after=sys.argv[5] == "after", time=int(sys.argv[6]), of=of)
 shelf = Collection.open(Path(sys.argv[2]))
 vectors = drawn(3_000, seed=1)

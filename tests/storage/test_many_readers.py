@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from knowledge_core.retrieval.turns import Turns
-from knowledge_core.storage import giving_way
+from knowledge_core.retrieval.fair_semaphore import FairSemaphore
+from knowledge_core.storage import gil_pauses
 from knowledge_core.storage.record.snapshot import CONNECTIONS, VECTORS_AT_ONCE, RecordSnapshot
-from knowledge_core.storage.vectors.scanning import inner_products, largest
+from knowledge_core.storage.vectors.int8_scan import inner_products, largest
 from storage.shelf import EMBEDDER, document, new_collection, put
 
 HALF_A_SECOND = (
@@ -68,7 +68,7 @@ def test_vectors_come_in_the_order_asked_for_however_many(tmp_path: Path) -> Non
 
 
 def test_those_who_wait_are_served_in_the_order_they_came() -> None:
-    turns, served = Turns(1), []
+    turns, served = FairSemaphore(1), []
 
     def take(number: int) -> None:
         with turns.one():
@@ -86,7 +86,7 @@ def test_those_who_wait_are_served_in_the_order_they_came() -> None:
 
 
 def test_a_turn_is_given_back_by_a_reader_that_fails() -> None:
-    turns = Turns(1)
+    turns = FairSemaphore(1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError), turns.one():
             raise ZeroDivisionError
@@ -123,11 +123,11 @@ def test_a_loop_pauses_where_it_has_worked_long_enough_and_yields_everything(mon
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "sleep", pauses.append)
     seen = []
-    for item in giving_way.giving_way(range(100)):
+    for item in gil_pauses.with_pauses(range(100)):
         seen.append(item)
-        now[0] += giving_way.EVERY / 9.5
+        now[0] += gil_pauses.EVERY / 9.5
     assert seen == list(range(100))
-    assert pauses == [giving_way.PAUSE] * 9
+    assert pauses == [gil_pauses.PAUSE] * 9
 
 
 def test_threads_hand_over_often_wherever_a_collection_is_open(tmp_path: Path) -> None:
@@ -135,10 +135,10 @@ def test_threads_hand_over_often_wherever_a_collection_is_open(tmp_path: Path) -
     try:
         sys.setswitchinterval(0.005)
         new_collection(tmp_path).close()
-        assert sys.getswitchinterval() == pytest.approx(giving_way.INTERVAL)
-        sys.setswitchinterval(giving_way.INTERVAL / 2)
+        assert sys.getswitchinterval() == pytest.approx(gil_pauses.INTERVAL)
+        sys.setswitchinterval(gil_pauses.INTERVAL / 2)
         new_collection(tmp_path, "other").close()
-        assert sys.getswitchinterval() == pytest.approx(giving_way.INTERVAL / 2)  # whoever wants it shorter still
+        assert sys.getswitchinterval() == pytest.approx(gil_pauses.INTERVAL / 2)  # whoever wants it shorter still
     finally:
         sys.setswitchinterval(usual)
 

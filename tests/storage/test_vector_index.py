@@ -14,8 +14,8 @@ from knowledge_core.errors import StorageError
 from knowledge_core.quantising import quantise, scale
 from knowledge_core.storage.vectors import row_file
 from knowledge_core.storage.vectors import snapshot as vector_snapshot
+from knowledge_core.storage.vectors.checksummed_header import checksum_of
 from knowledge_core.storage.vectors.graph import Draft, GraphFacts
-from knowledge_core.storage.vectors.sealed import checksum_of
 from knowledge_core.storage.vectors.vector_index import VectorIndex
 from knowledge_core.types import Vectors
 

@@ -22,8 +22,8 @@ from knowledge_core.cli import (
     pull,
     reembedding,
     roots,
-    setup,
 )
+from knowledge_core.cli.clients import setup
 from knowledge_core.cli.output import Usage
 from knowledge_core.errors import KnowledgeCoreError
 

@@ -71,7 +71,7 @@ def _lines(result: dict[str, Any]) -> list[str]:
 
 
 def _check(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
-    from knowledge_core.embedding.local.fidelity import check
+    from knowledge_core.embedding.local.fidelity import compare_precisions
     from knowledge_core.embedding.models.models import resolve
     from knowledge_core.errors import ModelUnavailable
 
@@ -85,7 +85,7 @@ def _check(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
     texts = lines_of(arguments.texts) if arguments.texts else []
     print(f"kcore: checking {name}; this loads it several times ...", file=sys.stderr)
     rows = []
-    for each in check(model, ("float32", "bfloat16"), texts):
+    for each in compare_precisions(model, ("float32", "bfloat16"), texts):
         print(f"kcore: {each.precision} is measured", file=sys.stderr)
         found = each.found
         rows.append(

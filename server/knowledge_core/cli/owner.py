@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knowledge_core.cli.clients.setup import undo_everywhere
 from knowledge_core.cli.output import Usage, command, connected, full_path, show_as, unwrapped
-from knowledge_core.cli.setup import undo_everywhere
 from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
 from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
 

@@ -33,7 +33,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Truncation:
     """How much of a call's texts the model did not read. texts: how many were longer than `longest`, of `total`."""
 
     texts: int
@@ -51,7 +51,9 @@ class Cut:
         )
 
 
-def cut(embedder: Embedder, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Cut:
+def truncation_of(
+    embedder: Embedder, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None
+) -> Truncation:
     """Return what `embedder.embed` leaves unread of these texts; does not load the model."""
     contract = embedder.static_contract
     titles = [""] * len(texts) if titles is None else titles
@@ -60,7 +62,7 @@ def cut(embedder: Embedder, texts: Sequence[str], task: Task, titles: Sequence[s
     formatted = (contract.format(text, task, title) for text, title in zip(texts, titles, strict=True))
     long = [text for text in formatted if len(text.encode("utf-8", "replace")) > room]
     beyond = [count - room for count in embedder.count_tokens(long) if count > room] if long else []
-    return Cut(len(beyond), len(texts), sum(beyond), contract.max_length)
+    return Truncation(len(beyond), len(texts), sum(beyond), contract.max_length)
 
 
 def open_tokenizer(model: Model) -> Tokenizer:

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_core.errors import SourceUnavailable
-from knowledge_core.ingestion.left_out import LeftOut
-from knowledge_core.ingestion.readers import refusal
-from knowledge_core.ingestion.walker import Found, Walk, allowed, found_file, walk
+from knowledge_core.ingestion.readers import refusal_by_name_and_size
+from knowledge_core.ingestion.walking.left_out import LeftOut
+from knowledge_core.ingestion.walking.walker import FoundFile, Walk, allowed, found_file, walk
 from knowledge_core.storage.collection import Collection, FileState, Source
 
 
@@ -42,7 +42,7 @@ class Item:
 
     document: str
     source: str
-    found: Found
+    found: FoundFile
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Draft:
         """Add a file that was named and is not worth opening: its reader's words say why."""
         name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
         try:
-            why = refusal(file, os.path.getsize(file), document_id=name, limit=limit)
+            why = refusal_by_name_and_size(file, os.path.getsize(file), document_id=name, limit=limit)
         except OSError:
             why = None
         if why is None:
@@ -194,7 +194,7 @@ class _Draft:
             renames=self._renames,
         )
 
-    def _take_file(self, document: str, source: str, file: Found) -> None:
+    def _take_file(self, document: str, source: str, file: FoundFile) -> None:
         state = self._states.get(document)
         same = state is not None and (state.size, state.mtime_ns) == (file.size, file.mtime_ns)
         if state is not None and same and state.digest.startswith(self._version):

@@ -19,7 +19,7 @@ from knowledge_core.errors import PathNotAllowed
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
-from knowledge_core.ingestion.walker import Found, allowed
+from knowledge_core.ingestion.walking.walker import FoundFile, allowed
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow, text_digest
 from knowledge_core.types import Document, Task
 
@@ -56,7 +56,7 @@ class Window:
     chunks: int = 0
 
     @property
-    def settled(self) -> int:
+    def finished(self) -> int:
         """Return how many rows of the plan it settles."""
         return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread)
 
@@ -111,7 +111,7 @@ class Preparation:
             if window.chunks >= room():
                 yield window
                 window = Window()
-        if window.settled:
+        if window.finished:
             yield window
 
     def _take(self, window: Window, prepared: NewDocument | Failure | NotRead | _Unchanged) -> None:
@@ -136,7 +136,7 @@ class Preparation:
         if row.path is None:
             inline = self._collection.inline(self._job, row.document)
             # None: a newer call brought this document meanwhile, and its text counts.
-            return _Unchanged(row.document, None) if inline is None else self._cut(document_from_json(inline), None)
+            return _Unchanged(row.document, None) if inline is None else self._chunked(document_from_json(inline), None)
         try:
             path = allowed(Path(row.path), self._roots)
             about = os.stat(path)
@@ -147,7 +147,7 @@ class Preparation:
             return Failure(row.document, "gone", "The file is gone, or cannot be read any more.")
         except Unreadable as error:
             return self._refused(row.document, path, error)
-        return self._cut(document, Found(path, row.document, about.st_size, about.st_mtime_ns))
+        return self._chunked(document, FoundFile(path, row.document, about.st_size, about.st_mtime_ns))
 
     def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead:
         """Tell a file of a format that is not read from one that fails: that one was named, or was text, or should be."""
@@ -156,7 +156,7 @@ class Preparation:
             return Failure(id, error.reason, str(error))
         return NotRead(id, formats.kind(path) or NO_KIND)
 
-    def _cut(self, document: Document, found: Found | None) -> NewDocument | Failure | _Unchanged:
+    def _chunked(self, document: Document, found: FoundFile | None) -> NewDocument | Failure | _Unchanged:
         digest = self._version + content_digest(document)
         stored = self._collection.stored_state(document.id)
         # A file's document is named by its source, which has no slash in its name.

@@ -138,7 +138,7 @@ LONGEST_SUFFIX = (
 _IN_SUFFIXES = str.maketrans("", "", "-_+~")
 
 
-def refusal(path: PurePath) -> Literal["binary", "unsupported"] | None:
+def refusal_by_name(path: PurePath) -> Literal["binary", "unsupported"] | None:
     """Say why a file of this name is not worth opening; None where it may be."""
     suffix = path.suffix.lower()
     if suffix in BINARY:

@@ -23,7 +23,7 @@ from knowledge_core.ingestion.unreadable import Reason, Unreadable
 from knowledge_core.types import Document, MetadataValue, Span
 
 __all__ = ["INLINE_LIMIT", "READER_VERSION", "Reason", "Unreadable", "clean_text", "inline_document", "read_file",
-           "refusal", "supported"]  # fmt: skip
+           "refusal_by_name_and_size", "supported"]  # fmt: skip
 
 READER_VERSION = 1
 INLINE_LIMIT = 10_000_000  # bytes of UTF-8
@@ -46,12 +46,12 @@ def clean_text(text: str) -> str:
 
 def supported(path: Path) -> bool:
     """Say whether a file of this name may hold text that can be read. False is sure, True is not."""
-    return formats.refusal(path) is None
+    return formats.refusal_by_name(path) is None
 
 
-def refusal(path: Path, size: int, *, document_id: str, limit: int) -> Unreadable | None:
+def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: int) -> Unreadable | None:
     """Return what is wrong with a file as far as its name and size tell; None where its content decides."""
-    if reason := formats.refusal(path):
+    if reason := formats.refusal_by_name(path):
         kind = formats.kind(path)
         advice = "Save it as text, Markdown, HTML or PDF." if reason == "unsupported" else "It holds no text."
         return Unreadable(reason, f"{document_id} is in a format that is not read ({kind}). {advice}")
@@ -68,7 +68,7 @@ def read_file(path: Path, *, document_id: str, limit: int) -> Document:
     Raises:
         Unreadable: the only exception; its `reason` is for counting, its message for the report.
     """
-    if refused := refusal(path, 0, document_id=document_id, limit=limit):
+    if refused := refusal_by_name_and_size(path, 0, document_id=document_id, limit=limit):
         raise refused
     data = _bytes(path, document_id, limit)
     try:
@@ -130,7 +130,7 @@ def _bytes(path: Path, name: str, limit: int) -> bytes:
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise Unreadable("unreadable", f"{name} cannot be opened: {why}.") from error
-    if refused := refusal(path, max(about.st_size, len(data)), document_id=name, limit=limit):
+    if refused := refusal_by_name_and_size(path, max(about.st_size, len(data)), document_id=name, limit=limit):
         raise refused
     if not data:
         raise Unreadable("empty", f"{name} has no bytes.")

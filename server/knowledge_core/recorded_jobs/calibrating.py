@@ -8,7 +8,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.storage.collection import Calibration
 from knowledge_core.types import ReportProgress, no_progress
-from knowledge_core.verbs.calibrate import calibrate, due, quick
+from knowledge_core.verbs.calibrate import calibrate, measurement_due, quick
 
 log = logging.getLogger(__name__)
 
@@ -19,11 +19,11 @@ def calibrate_when_due(engine: Engine, name: str) -> None:
     """Measure how well the model reads a collection that grew: a small one at once, any other as a job of its own.
 
     So the first search of a newcomer's dozen notes is as good as the next, and nobody waits where it takes long. The job
-    is not recorded: what ends before its time is due again after the next index call.
+    is not recorded: what ends before its time is measurement_due again after the next index call.
     """
     try:
         with engine.collection(name).view() as view:
-            wanted, at_once = due(view), quick(view)
+            wanted, at_once = measurement_due(view), quick(view)
         if wanted and at_once:
             _calibrated(engine, name, no_progress)
         elif wanted and not any(job.kind == CALIBRATE and job.collection == name for job in engine.jobs.running()):

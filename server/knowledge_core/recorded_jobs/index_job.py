@@ -21,7 +21,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, KnowledgeCoreError, SourceUnavailable
 from knowledge_core.indexing.planning import plan, survey
 from knowledge_core.indexing.preparing import Failure, content_version, document_as_json
-from knowledge_core.ingestion.walker import allowed
+from knowledge_core.ingestion.walking.walker import allowed
 from knowledge_core.jobs import Job, State, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
@@ -57,7 +57,9 @@ class IndexRequest:
         )
 
 
-def accept(engine: Engine, request: IndexRequest, documents: Sequence[Document], failures: Sequence[Failure]) -> Job:
+def accept_index(
+    engine: Engine, request: IndexRequest, documents: Sequence[Document], failures: Sequence[Failure]
+) -> Job:
     """Write an index call into the record and start its job.
 
     documents: given by their texts, checked. failures: those that were not right; they go into the report.

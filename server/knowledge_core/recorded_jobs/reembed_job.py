@@ -34,7 +34,7 @@ class ReembedRequest:
     dimensions: int
 
 
-def accept(engine: Engine, name: str, model: str, dimensions: int | None) -> Job:
+def accept_reembed(engine: Engine, name: str, model: str, dimensions: int | None) -> Job:
     """Write the wish to move a collection to a model into the record, and start its job.
 
     model: a name, a folder, "auto" or "remote". dimensions: None for the model's full size.

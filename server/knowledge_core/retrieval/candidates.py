@@ -20,8 +20,8 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.language.lexical_query import LexicalQuery, weighed
 from knowledge_core.retrieval.folding import Ranked, order
 from knowledge_core.retrieval.fusion import UNMEASURED, Fused, Sides, calibrated, earned, earned_among_few, fuse, pooled
-from knowledge_core.retrieval.pseudo_questions import AMONG
-from knowledge_core.retrieval.side_by_side import at_once
+from knowledge_core.retrieval.snippet_questions import AMONG
+from knowledge_core.retrieval.two_threads import at_once
 from knowledge_core.storage.values import Allowed, Calibration, Place
 from knowledge_core.storage.view import View
 from knowledge_core.types import Vectors

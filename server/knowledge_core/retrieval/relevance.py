@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from knowledge_core.language.telling import telling_words
+from knowledge_core.language.stop_words import content_words
 from knowledge_core.language.wording import words
 
 # Best cosine of a query. MiniLM over seven judged sets (adi, cranfield, hotpotqa_small, scifact, covidqa, xquad/en,
@@ -31,5 +31,5 @@ def seems_relevant(best: float | None, query: str, passages: Iterable[str]) -> b
     """
     if best is None or best >= NEAR:
         return True
-    telling = telling_words(query)
+    telling = content_words(query)
     return any(len(telling & set(words(passage))) >= HALF * len(telling) for passage in passages)

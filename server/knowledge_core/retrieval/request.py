@@ -44,7 +44,7 @@ class SearchRequest:
     explain: bool = False
 
 
-def check(request: SearchRequest) -> None:
+def validate(request: SearchRequest) -> None:
     """Raise InvalidInput (InvalidFilter for the filter) for the first value of the request that cannot be used."""
     if (request.query is None) == (request.like is None):
         given = "neither" if request.query is None else "both"

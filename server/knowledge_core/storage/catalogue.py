@@ -13,7 +13,7 @@ from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput
-from knowledge_core.files import flush_folder, refusal
+from knowledge_core.files import flush_folder, storage_refusal
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.overview import Overview, Overviews
@@ -55,7 +55,7 @@ def drop(folder: Path, name: str) -> None:
         (folder / name).rename(aside)
         flush_folder(folder)
     except OSError as error:
-        raise refusal(error, name) from error
+        raise storage_refusal(error, name) from error
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -81,7 +81,7 @@ def create_collection(folder: Path, name: str, contract: EmbeddingContract) -> C
         beside.rename(folder)
         flush_folder(folder.parent)
     except OSError as error:
-        raise refusal(error, name) from error
+        raise storage_refusal(error, name) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Collection.open(folder)

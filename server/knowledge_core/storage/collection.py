@@ -21,7 +21,7 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import CollectionNotFound, StorageError
 from knowledge_core.storage.checking import check
 from knowledge_core.storage.derived import Derived
-from knowledge_core.storage.giving_way import hand_over_often
+from knowledge_core.storage.gil_pauses import shorten_switch_interval
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT
@@ -61,13 +61,13 @@ class Collection:
         self.contract = EmbeddingContract.from_json(store.meta("contract"))
         self._store = store
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []  # told which documents a write changed
-        hand_over_often()  # here readers and the writer meet
+        shorten_switch_interval()  # here readers and the writer meet
         self._writing = threading.RLock()
         self._guard = threading.Lock()
         self._filters = EvaluatedFilters()
         self._derived = Derived(store, self.contract, self._writing, self._swap)
         self.cut_off = store.jobs.interrupt_running()  # ids of the jobs that a dead process left running
-        self._derived.follow()
+        self._derived.catch_up()
         self._tidy()  # before the first reader: a crash may have left a long log
         self._view = self._new_view()
         self.reembedding = store.reembedding(self._alone, self._publish)
@@ -322,7 +322,7 @@ class Collection:
 
     def _publish(self) -> None:
         """Show readers what the record holds now. If an index cannot follow, they keep what they see."""
-        self._derived.follow()
+        self._derived.catch_up()
         self._swap()
         if self._store.wal_bytes() > WAL_KEPT and self._tidy():
             self._swap()  # this one reads without the log, so that the next write starts it anew

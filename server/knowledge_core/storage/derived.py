@@ -15,7 +15,7 @@ from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import StorageError
-from knowledge_core.storage.following import follow
+from knowledge_core.storage.catching_up import catch_up
 from knowledge_core.storage.lexical_index import LexicalIndex
 from knowledge_core.storage.record.document_store import DocumentStore, Written
 from knowledge_core.storage.vectors.graph_building import GraphBuilder
@@ -59,19 +59,19 @@ class Derived:
                     reason,
                 )
 
-    def follow(self) -> None:
+    def catch_up(self) -> None:
         """Bring everything to the record's generation; begin to build a graph if one is due.
 
         Raises:
             StorageError: the disk refused; what was there stays.
         """
-        follow(self._log, self.vectors, self.words)
+        catch_up(self._log, self.vectors, self.words)
         self.builder.look()
 
     def take(self, written: Written) -> None:
         """Take what one change did to the record.
 
-        An index that failed before lacks more than this change: then `follow` catches up from the log.
+        An index that failed before lacks more than this change: then `catch_up` catches up from the log.
         """
         if self.vectors.generation == self.words.generation == written.generation - 1:
             self.vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
@@ -96,7 +96,7 @@ class Derived:
         return True
 
     def clear(self) -> None:
-        """Forget everything; `follow` makes it anew."""
+        """Forget everything; `catch_up` makes it anew."""
         self.vectors.clear()
         self.words.clear()
 

@@ -25,10 +25,10 @@ import numpy.typing as npt
 import tantivy
 
 from knowledge_core.errors import StorageError, StorageFull
-from knowledge_core.files import refusal, remove_file, replace_file
+from knowledge_core.files import remove_file, replace_file, storage_refusal
 from knowledge_core.language.lexical_query import Field, LexicalQuery, rarity
 from knowledge_core.language.wording import WORDING_VERSION, trigrams, words
-from knowledge_core.storage.giving_way import giving_way
+from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.sorted_keys import among
 
 Numbers = npt.NDArray[np.int64]
@@ -195,7 +195,7 @@ class LexicalIndex:
             _sweep(self._folder)  # Tantivy would at its next commit, for which there may be no space now
             raise failure from error
         except OSError as error:
-            raise refusal(error, self._folder.name) from error
+            raise storage_refusal(error, self._folder.name) from error
 
     def clear(self) -> None:
         """Forget everything, the files too, and be at generation 0.
@@ -216,9 +216,9 @@ class LexicalIndex:
             return
         writer = self._index.writer(WRITER_BYTES, num_threads=1)  # more threads would leave a segment each
         try:
-            for number in giving_way(gone):
+            for number in with_pauses(gone):
                 writer.delete_documents_by_term("number", number)
-            for number, text in giving_way(chain([first] if first else [], entries)):
+            for number, text in with_pauses(chain([first] if first else [], entries)):
                 writer.delete_documents_by_term("number", number)
                 entry = tantivy.Document()
                 entry.add_integer("number", number)
@@ -238,7 +238,7 @@ class LexicalIndex:
             self._folder.mkdir(parents=True)
             self._open(0)
         except OSError as error:
-            raise refusal(error, self._folder.name) from error
+            raise storage_refusal(error, self._folder.name) from error
         except ValueError as error:
             raise _refusal(error, self._folder) from error
         self._files = {}

@@ -19,7 +19,7 @@ from knowledge_core.errors import DocumentNotFound
 from knowledge_core.language.lexical_query import Counting, LexicalQuery
 from knowledge_core.near_names import near_names
 from knowledge_core.quantising import Rows, quantise, scale
-from knowledge_core.storage.giving_way import giving_way
+from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.record.filters import parse
@@ -37,7 +37,7 @@ from knowledge_core.storage.values import (
     StoredChunk,
     StoredDocument,
 )
-from knowledge_core.storage.vectors.scanning import inner_products
+from knowledge_core.storage.vectors.int8_scan import inner_products
 from knowledge_core.storage.vectors.snapshot import Nearest, VectorSnapshot
 from knowledge_core.types import Document, Lines, Span, Vectors
 
@@ -242,7 +242,7 @@ class View:
     def missing(self, digests: Iterable[str]) -> set[str]:
         """Return which of these embedded texts (`text_digest`) have no vector."""
         known = "SELECT 1 FROM vectors WHERE digest = ?"
-        return {digest for digest in giving_way(digests) if not self._record.rows(known, (bytes.fromhex(digest),))}
+        return {digest for digest in with_pauses(digests) if not self._record.rows(known, (bytes.fromhex(digest),))}
 
     def all_chunk_numbers(self) -> Keys:
         """Return the numbers of all chunks, ascending."""

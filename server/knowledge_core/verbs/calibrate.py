@@ -19,7 +19,7 @@ import numpy.typing as npt
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import ContractMismatch
 from knowledge_core.quantising import quantise
-from knowledge_core.retrieval.pseudo_questions import AMONG, expected_reciprocal_rank, snippet
+from knowledge_core.retrieval.snippet_questions import AMONG, expected_reciprocal_rank, snippet_question
 from knowledge_core.storage.collection import Calibration, Collection
 from knowledge_core.storage.view import View
 from knowledge_core.types import Progress, ReportProgress, Task, Vectors, titled
@@ -32,7 +32,7 @@ COMPARED = 2_000  # texts among which a question's own must come out
 AT_ONCE = 16  # snippets embedded together, in the lane of bulk work: a search waits for 0.1 s of it
 
 
-def due(view: View) -> bool:
+def measurement_due(view: View) -> bool:
     """Say whether a collection is large enough, and not measured yet, or grew by half or beyond few chunks since."""
     chunks = view.counts().chunks
     known = view.calibration
@@ -95,7 +95,7 @@ def _questions(view: View) -> list[_Question]:
         beside = [
             place.key for place in view.places_of_document(chunk.document) if abs(place.position - chunk.position) <= 1
         ]
-        text = snippet(f"{title}\n{chunk.text}".strip(), digests[chunk.key])
+        text = snippet_question(f"{title}\n{chunk.text}".strip(), digests[chunk.key])
         if text.strip():
             questions.append(_Question(text, np.unique(np.array(beside, np.int64))))
     return questions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.tokens import Cut, cut
+from knowledge_core.embedding.tokens import Truncation, truncation_of
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.types import Task, Vectors
@@ -19,7 +19,7 @@ class Embedded:
     """vectors: (n, dim) float32, norm 1, in the order of the texts. unread: how much of the texts the model does not read."""
 
     vectors: Vectors
-    unread: Cut
+    unread: Truncation
 
 
 def embed(
@@ -37,7 +37,7 @@ def embed(
     titles = [clean_text(title)] * len(read) if title else None
     made = embedder.embed(read, task, titles)
     vectors = made if dimensions is None else shortened(made, dimensions)
-    return Embedded(vectors, cut(embedder, read, task, titles))
+    return Embedded(vectors, truncation_of(embedder, read, task, titles))
 
 
 def _check(dimensions: int | None, embedder: Embedder) -> None:

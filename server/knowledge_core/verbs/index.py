@@ -25,11 +25,11 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.embedding.tokens import cut
+from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import NothingToIndex
 from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
-from knowledge_core.ingestion.left_out import EXAMPLES, LeftOut, printable
+from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut, printable
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
 
@@ -304,7 +304,7 @@ class _Work:
         write, self._write = self._write, None
         seconds = write.embedding + write.future.result()
         self._counted = write.counted
-        self._done += write.window.settled
+        self._done += write.window.finished
         rate = write.window.chunks / max(seconds, 1e-3)
         self._window_chunks = int(np.clip(rate * WINDOW_SECONDS, FIRST_WINDOW, LARGEST_WINDOW))
         self._tell("indexing")
@@ -313,7 +313,7 @@ class _Work:
         """Count what the model did not read of embedded texts: the chunker leaves a quarter of the room to a title."""
         room = self._preparation.size // 4
         long = [(text, title) for text, title in texts if len(title.encode("utf-8", "replace")) > room]
-        unread = cut(self._embedder, [text for text, _ in long], Task.DOCUMENT, [title for _, title in long])
+        unread = truncation_of(self._embedder, [text for text, _ in long], Task.DOCUMENT, [title for _, title in long])
         return {"cut": unread.texts, "cut_tokens": unread.tokens}
 
     def _count_tokens(self, tokens: int) -> None:

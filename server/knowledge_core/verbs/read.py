@@ -19,7 +19,7 @@ LEAST_BYTES = 1_000  # of text, however long title and id are
 
 
 @dataclass(frozen=True)
-class Passage:
+class Excerpt:
     """Whole lines of a document. cursor: asks for what follows; None where the asked part ends here."""
 
     stored: StoredDocument
@@ -41,7 +41,7 @@ def read(
     page: int | None = None,
     max_tokens: int | None = None,
     cursor: str | None = None,
-) -> Passage:
+) -> Excerpt:
     """Return a part of a document, at most `max_tokens` of it; by default from its first line.
 
     lines: "120-180", "120-" or "120", counted from 1. chunk: a hit's `chunk`, with `around` neighbours on each side.
@@ -62,7 +62,7 @@ def read(
     named = len(f"{stored.document.title}{id}".encode("utf-8", "replace"))
     end = _cut(text, span, min(budget * BYTES_PER_TOKEN, max(MOST_BYTES - named, LEAST_BYTES)))
     shown = text[span.start : end].removesuffix("\n")
-    return Passage(
+    return Excerpt(
         stored=stored,
         text=shown,
         lines=Lines(_line_of(starts, span.start), _line_of(starts, max(span.start, span.start + len(shown) - 1))),

@@ -19,22 +19,22 @@ from knowledge_core.cursors import Cursor, decode, encode, moved, request_digest
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.language.lexical_query import weighed
-from knowledge_core.language.telling import telling_words
+from knowledge_core.language.stop_words import content_words
 from knowledge_core.language.wording import spans_among
-from knowledge_core.retrieval.aiming import aimed
 from knowledge_core.retrieval.candidates import Group, Target, tiers
+from knowledge_core.retrieval.fair_semaphore import FairSemaphore
 from knowledge_core.retrieval.folding import Ranked, fold
+from knowledge_core.retrieval.query_vector import query_groups
 from knowledge_core.retrieval.relevance import seems_relevant
-from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, check
+from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, validate
 from knowledge_core.retrieval.snippets import Match, flat, snippet
-from knowledge_core.retrieval.turns import Turns
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines
 
 __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
 
-TURNS = Turns((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
+SEARCHES = FairSemaphore((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
 MOST_COPIES = 10  # documents named beside a hit that hold the same text
 ROOM_OF_COPIES = 1_000  # bytes of their ids at most: a hit must not fill an answer
 BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
@@ -113,15 +113,15 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
         CursorExpired: the cursor is of another request. DocumentNotFound: an example is in none of the collections.
         ModelUnavailable, ContractMismatch: the query cannot be embedded.
     """
-    check(request)
+    validate(request)
     if not over:
         raise InvalidInput("No collection was given to search in. Name one, or leave `collections` out for all.")
     digest = _digest(over, request)
     state = request_digest({each.name: each.view.generation for each in over})
     resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, state)
     targets, coverage, notices = _targets(over, request.filter)
-    groups, notices_of_groups = aimed(targets, request)
-    with TURNS.one():
+    groups, notices_of_groups = query_groups(targets, request)
+    with SEARCHES.one():
         ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
         hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
         end = resumed.offset + len(hits)
@@ -202,11 +202,11 @@ def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchReq
     for one in over:
         numbers = [each.place.number for each in ranked if each.collection == one.name]
         chunks[one.name] = one.view.chunks(numbers) if numbers else {}
-    telling = telling_words(request.query or "")
+    wanted_words = content_words(request.query or "")
     hits: list[Hit] = []
     left = float("inf") if request.max_tokens is None else request.max_tokens
     for each in ranked:
-        hit = _hit(each, chunks[each.collection][each.place.number], telling, explain=request.explain)
+        hit = _hit(each, chunks[each.collection][each.place.number], wanted_words, explain=request.explain)
         left -= _tokens(hit)
         if not fits(hit) or left < 0:
             return hits or [hit]
@@ -214,7 +214,7 @@ def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchReq
     return hits
 
 
-def _hit(ranked: Ranked, chunk: StoredChunk, telling: set[str], *, explain: bool) -> Hit:
+def _hit(ranked: Ranked, chunk: StoredChunk, wanted_words: set[str], *, explain: bool) -> Hit:
     return Hit(
         collection=ranked.collection,
         document=chunk.document,
@@ -224,7 +224,7 @@ def _hit(ranked: Ranked, chunk: StoredChunk, telling: set[str], *, explain: bool
         lines=ranked.lines,
         page=chunk.page,
         heading=chunk.heading,
-        snippet=_snippet(chunk.text, telling),
+        snippet=_snippet(chunk.text, wanted_words),
         score=ranked.score,
         parts=_parts(ranked) if explain else None,
         also=_also(ranked.copies),

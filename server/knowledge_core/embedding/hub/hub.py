@@ -33,7 +33,7 @@ from knowledge_core.embedding.http_rules import (
     pause,
     retry_after,
 )
-from knowledge_core.embedding.hub.refusals import refusal
+from knowledge_core.embedding.hub.refusals import hub_refusal
 from knowledge_core.embedding.hub.token import hub_token
 from knowledge_core.embedding.models.hub_cache import HubFile, Partial, is_commit
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
@@ -274,7 +274,7 @@ class Hub:
         # Addresses of the store are signed for a while only: what it refuses, a new one may get.
         if status in PASSING or where:
             raise _PassingError(f"{where}answered {status}", _asked_to_wait(response.headers))
-        raise refusal(response, self._host, repository, revision, self._token)
+        raise hub_refusal(response, self._host, repository, revision, self._token)
 
     def _translated(self, error: httpx2.HTTPError | httpx2.InvalidURL) -> Exception:
         where = "" if isinstance(error, httpx2.InvalidURL) else self._named(error.request)

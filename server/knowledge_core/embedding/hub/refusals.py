@@ -17,7 +17,7 @@ TOLD: Final = 200  # characters of the hub's own words in an error
 _PAGES: Final = "https://huggingface.co"
 
 
-def refusal(response: httpx2.Response, host: str, repository: str, revision: str, token: str) -> ModelUnavailable:
+def hub_refusal(response: httpx2.Response, host: str, repository: str, revision: str, token: str) -> ModelUnavailable:
     """Return the error for an answer that refuses. token: that was sent, "" for none; never in the message."""
     status, code = response.status_code, response.headers.get("x-error-code", "")
     words = _words(response, token)

@@ -16,7 +16,7 @@ from knowledge_core.embedding.models.models import Model
 from knowledge_core.errors import InvalidInput
 from knowledge_core.types import Task
 
-__all__ = ["Checked", "Fidelity", "check", "fidelity", "real_texts"]
+__all__ = ["Checked", "Fidelity", "compare_precisions", "fidelity", "real_texts"]
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,12 @@ def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), d
         InvalidInput: there is a single text, to which nothing is near.
         ModelUnavailable, ConfigurationError: see `LocalEmbedder`.
     """
-    return next(check(model, [precision], texts, device)).found
+    return next(compare_precisions(model, [precision], texts, device)).found
 
 
-def check(model: Model, precisions: Sequence[str], texts: Sequence[str] = (), device: str = "cpu") -> Iterator[Checked]:
+def compare_precisions(
+    model: Model, precisions: Sequence[str], texts: Sequence[str] = (), device: str = "cpu"
+) -> Iterator[Checked]:
     """Yield what each precision gives, one by one, as `fidelity` measures it; the reference is computed once.
 
     Raises:

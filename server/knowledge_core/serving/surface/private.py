@@ -154,7 +154,7 @@ class PrivateRequests(Extension):
     ) -> dict[str, Any]:
         if cancel:
             return {"cancelled": reembed_job.cancel(self._engine, collection)}
-        return {"job": reembed_job.accept(self._engine, collection, model, dimensions).id}
+        return {"job": reembed_job.accept_reembed(self._engine, collection, model, dimensions).id}
 
 
 def _remote(settings: RemoteConfig) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput, StorageDamaged
-from knowledge_core.storage.giving_way import giving_way
+from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.job_table import JobTable
 from knowledge_core.storage.record.log import Log
 from knowledge_core.storage.record.migrations import migrate
@@ -134,7 +134,7 @@ class DocumentStore:
             orphans: set[int] = set()
             removed = self._remove([*change.remove, *(new.document.id for new in change.add)], orphans)
             inserted = self._insert_vectors(stored)
-            chunks = [row for new in giving_way(change.add) for row in self._insert(new, contract)]
+            chunks = [row for new in with_pauses(change.add) for row in self._insert(new, contract)]
             gone = self._drop_orphans(orphans | set(inserted))
             self._touch(change)
             self.jobs.settle(change)
@@ -151,7 +151,7 @@ class DocumentStore:
         """Return which of these embedded texts have no vector yet."""
         with translated(self._name):
             there = set()
-            for digest in giving_way(digests):
+            for digest in with_pauses(digests):
                 found = self._connection.execute("SELECT 1 FROM vectors WHERE digest = ?", (bytes.fromhex(digest),))
                 if found.fetchone():
                     there.add(digest)
@@ -227,7 +227,7 @@ class DocumentStore:
     def _remove(self, ids: Iterable[str], orphans: set[int]) -> list[int]:
         """Delete documents with their chunks; note the keys that may be orphaned. Returns the chunks' numbers."""
         removed: list[int] = []
-        for id in giving_way(dict.fromkeys(ids)):
+        for id in with_pauses(dict.fromkeys(ids)):
             row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (id,)).fetchone()
             if row is None:
                 continue
@@ -241,7 +241,7 @@ class DocumentStore:
     def _insert_vectors(self, stored: Mapping[str, bytes]) -> dict[int, bytes]:
         """Insert those that are not there; return them by key, ascending. The first vector of a text stays its vector."""
         inserted = {}
-        for digest, blob in giving_way(stored.items()):
+        for digest, blob in with_pauses(stored.items()):
             cursor = self._connection.execute(
                 "INSERT INTO vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
                 (bytes.fromhex(digest), blob),
@@ -263,7 +263,7 @@ class DocumentStore:
             ),
         ).lastrowid  # fmt: skip
         rows = []
-        for part in giving_way(new.chunks):
+        for part in with_pauses(new.chunks):
             title = titled(document.title, part.heading)
             key = self._key_of(text_digest_of(contract, part.text, title), document.id)
             cursor = self._connection.execute(
@@ -286,10 +286,10 @@ class DocumentStore:
     def _drop_orphans(self, candidates: set[int]) -> set[int]:
         gone = {
             key
-            for key in giving_way(candidates)
+            for key in with_pauses(candidates)
             if self._connection.execute("SELECT 1 FROM chunks WHERE key = ? LIMIT 1", (key,)).fetchone() is None
         }
-        self._connection.executemany("DELETE FROM vectors WHERE key = ?", ((key,) for key in giving_way(gone)))
+        self._connection.executemany("DELETE FROM vectors WHERE key = ?", ((key,) for key in with_pauses(gone)))
         return gone
 
     def _touch(self, change: Change) -> None:
@@ -298,7 +298,7 @@ class DocumentStore:
 
     def _log(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
         self._connection.executemany(
-            "INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in giving_way(numbers))
+            "INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in with_pauses(numbers))
         )
 
 

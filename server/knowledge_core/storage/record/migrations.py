@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from knowledge_core.errors import StorageTooNew
-from knowledge_core.files import TEMPORARY, refusal
+from knowledge_core.files import TEMPORARY, storage_refusal
 
 Step = Callable[[sqlite3.Connection], None]
 
@@ -98,4 +98,4 @@ def _copy_aside(connection: sqlite3.Connection, aside: Path) -> None:
             copy.close()
         new.replace(aside)
     except OSError as error:
-        raise refusal(error, aside.name) from error
+        raise storage_refusal(error, aside.name) from error

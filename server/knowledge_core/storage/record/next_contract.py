@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import ContractMismatch, InvalidInput
-from knowledge_core.storage.giving_way import giving_way
+from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import stored_form, transaction, translated
 from knowledge_core.storage.values import Waiting, text_digest
 from knowledge_core.types import Chunk, Document, Span, Task, titled
@@ -121,7 +121,7 @@ class Reembedding:
         with self._alone(), translated(self._name):
             there = {
                 digest
-                for digest in giving_way(digests)
+                for digest in with_pauses(digests)
                 if self._connection.execute(
                     "SELECT 1 FROM next_vectors WHERE digest = ?", (bytes.fromhex(digest),)
                 ).fetchone()
@@ -144,9 +144,9 @@ class Reembedding:
         with self._alone(), transaction(self._connection, self._name):
             self._connection.executemany(
                 "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
-                giving_way(stored.items()),
+                with_pauses(stored.items()),
             )
-            for waiting, chunks in giving_way(made):
+            for waiting, chunks in with_pauses(made):
                 there = self._connection.execute(
                     "SELECT 1 FROM documents WHERE number = ?", (waiting.number,)
                 ).fetchone()

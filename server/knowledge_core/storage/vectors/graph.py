@@ -29,13 +29,13 @@ from usearch.compiled import MetricKind, ScalarKind
 from usearch.index import Index
 
 from knowledge_core.errors import StorageError
-from knowledge_core.files import TEMPORARY, refusal
+from knowledge_core.files import TEMPORARY, storage_refusal
 from knowledge_core.quantising import Rows
 from knowledge_core.storage.sorted_keys import NO_KEYS, among, runs, spread
 from knowledge_core.storage.values import Keys
-from knowledge_core.storage.vectors.published import Published
-from knowledge_core.storage.vectors.scanning import Products
-from knowledge_core.storage.vectors.sealed import UnusableFileError, checksum_of
+from knowledge_core.storage.vectors.checksummed_header import UnusableFileError, checksum_of
+from knowledge_core.storage.vectors.int8_scan import Products
+from knowledge_core.storage.vectors.versioned_file import VersionedFile
 
 Slots = npt.NDArray[np.int32]
 
@@ -247,14 +247,14 @@ class Draft:
                 os.close(descriptor)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise refusal(error, path.name) from error
+            raise storage_refusal(error, path.name) from error
 
 
 class GraphFile:
     """The published graph of one collection: at most one counts."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._files = Published(folder, "graph", "usearch", layout=LAYOUT, dimensions=dimensions, tag=tag)
+        self._files = VersionedFile(folder, "graph", "usearch", layout=LAYOUT, dimensions=dimensions, tag=tag)
 
     def read(self) -> Graph | None:
         """Open what is published, every byte checked; None where there is nothing.
@@ -299,7 +299,7 @@ class GraphFile:
         try:
             written.rename(path)
         except OSError as error:
-            raise refusal(error, path.name) from error
+            raise storage_refusal(error, path.name) from error
         in_runs = runs(held)
         graph = Graph(path, facts, in_runs, copies, size=size, checksum=checksum)
         about = {"number": number, "bytes": size, "checksum": checksum, "graph": asdict(facts)}

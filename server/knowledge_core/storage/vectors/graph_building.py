@@ -29,8 +29,8 @@ from knowledge_core.errors import StorageError
 from knowledge_core.quantising import Rows, scale
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Keys
+from knowledge_core.storage.vectors.checksummed_header import UnusableFileError, checksum_of
 from knowledge_core.storage.vectors.graph import Draft, GraphFacts
-from knowledge_core.storage.vectors.sealed import UnusableFileError, checksum_of
 from knowledge_core.storage.vectors.snapshot import EXACT_UP_TO, VectorSnapshot
 from knowledge_core.storage.vectors.vector_index import VectorIndex
 from knowledge_core.types import Vectors
@@ -84,15 +84,15 @@ class GraphBuilder:
         """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
         self._looked = time.monotonic()
         snapshot = self._index.snapshot()
-        if not self._is_busy() and not self._stopped.is_set() and (due(snapshot) or behind(snapshot)):
+        if not self._is_busy() and not self._stopped.is_set() and (tuning_due(snapshot) or behind(snapshot)):
             self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
             self._thread.start()
-        elif due(snapshot):
+        elif tuning_due(snapshot):
             self._wake.set()
 
     def wait(self) -> None:
         """Wait until no graph is due. Call it without the lock."""
-        while self._is_busy() and due(self._index.snapshot()) and self._looked >= self._not_before:
+        while self._is_busy() and tuning_due(self._index.snapshot()) and self._looked >= self._not_before:
             time.sleep(0.005)
         with self._lock:
             pass  # until readers see it, too
@@ -118,11 +118,11 @@ class GraphBuilder:
         while True:
             with self._lock:
                 snapshot, now = self._index.snapshot(), time.monotonic()
-                if self._stopped.is_set() or not (due(snapshot) or behind(snapshot)):
+                if self._stopped.is_set() or not (tuning_due(snapshot) or behind(snapshot)):
                     self._thread = None
                     return
                 pause = self._not_before - now
-                if not due(snapshot):
+                if not tuning_due(snapshot):
                     pause = max(pause, self._looked + QUIET - now)
                 self._wake.clear()
             if pause > 0:
@@ -185,7 +185,7 @@ class GraphBuilder:
         The questions are what was asked lately, and pseudo-questions where that is too little.
         """
         asked = snapshot.asked.rows()
-        questions = np.concatenate([asked, pseudo_questions(snapshot, QUESTIONS - len(asked))])
+        questions = np.concatenate([asked, random_questions(snapshot, QUESTIONS - len(asked))])
         truth = []
         for question in questions:
             if self._stopped.is_set():
@@ -202,7 +202,7 @@ class GraphBuilder:
         return EXPANSIONS[-1]
 
 
-def due(snapshot: VectorSnapshot) -> bool:
+def tuning_due(snapshot: VectorSnapshot) -> bool:
     """Say whether a graph is lacking, or the one that there is lacks too much or holds too much that is gone."""
     if snapshot.size <= EXACT_UP_TO:
         return False
@@ -259,7 +259,7 @@ def _sums(rows: Rows) -> npt.NDArray[np.uint64]:
     return np.asarray((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64))
 
 
-def pseudo_questions(snapshot: VectorSnapshot, count: int) -> Rows:
+def random_questions(snapshot: VectorSnapshot, count: int) -> Rows:
     """Return questions that nobody asked, (count, d): each as far from a stored row as real ones are. Deterministic."""
     draw = np.random.default_rng(7)
     near = _units(snapshot.rows(draw.choice(snapshot.keys, count)))

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from knowledge_core.files import refusal
+from knowledge_core.files import storage_refusal
 from knowledge_core.quantising import Rows
 from knowledge_core.storage.sorted_keys import runs, spread
 from knowledge_core.storage.values import Keys
-from knowledge_core.storage.vectors.published import Published
-from knowledge_core.storage.vectors.sealed import UnusableFileError, checksum_of
+from knowledge_core.storage.vectors.checksummed_header import UnusableFileError, checksum_of
+from knowledge_core.storage.vectors.versioned_file import VersionedFile
 
 LAYOUT = 1  # of the head and of the rows; another one is made anew
 
@@ -40,7 +40,7 @@ class RowFile:
     """The published rows of one collection. One thread calls it."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._files = Published(folder, "vectors", "int8", layout=LAYOUT, dimensions=dimensions, tag=tag)
+        self._files = VersionedFile(folder, "vectors", "int8", layout=LAYOUT, dimensions=dimensions, tag=tag)
         self._dimensions = dimensions
         self._number = 0
         self._size = self._checksum = 0
@@ -121,7 +121,7 @@ class RowFile:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise refusal(error, path.name) from error
+            raise storage_refusal(error, path.name) from error
         return zlib.crc32(content, self._checksum)
 
     def _map(self, path: Path, size: int) -> Rows:
@@ -130,4 +130,4 @@ class RowFile:
         try:
             return np.asarray(np.memmap(path, np.int8, "r", shape=(size, self._dimensions)))
         except OSError as error:
-            raise refusal(error, path.name) from error
+            raise storage_refusal(error, path.name) from error

@@ -21,7 +21,7 @@ from knowledge_core.quantising import Rows, quantise, scale
 from knowledge_core.storage.sorted_keys import NO_KEYS, among
 from knowledge_core.storage.values import Keys
 from knowledge_core.storage.vectors.graph import Graph, Slots
-from knowledge_core.storage.vectors.scanning import Products, largest
+from knowledge_core.storage.vectors.int8_scan import Products, largest
 from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from knowledge_core.quantising import Rows, quantise
 from knowledge_core.storage.sorted_keys import NO_KEYS, among
 from knowledge_core.storage.values import Keys
+from knowledge_core.storage.vectors.checksummed_header import UnusableFileError
 from knowledge_core.storage.vectors.graph import Graph, GraphFile
 from knowledge_core.storage.vectors.row_file import RowFile
-from knowledge_core.storage.vectors.sealed import UnusableFileError
 from knowledge_core.storage.vectors.snapshot import NO_SLOTS, Asked, VectorSnapshot
 from knowledge_core.types import Vectors
 

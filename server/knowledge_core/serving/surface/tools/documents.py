@@ -29,7 +29,7 @@ from knowledge_core.serving.surface.tools.parameters import (
     MaxTokens,
 )
 from knowledge_core.storage.view import StoredDocument
-from knowledge_core.verbs.read import Passage, read
+from knowledge_core.verbs.read import Excerpt, read
 
 LIST_BYTES = 7_000  # of the text block of a list: the default answer stays under 8 KB
 ROOM_OF_SOURCES = 2_000  # characters of the folders named of one collection
@@ -59,7 +59,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, DocumentResult]:
-        def passage(budget: int | None) -> Passage:
+        def passage(budget: int | None) -> Excerpt:
             return read(view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=budget, cursor=cursor)
 
         with engine.collection(collection).view() as view:
@@ -96,7 +96,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         return answer(result, _render_documents(result))
 
 
-def _document(collection: str, passage: Passage) -> DocumentResult:
+def _document(collection: str, passage: Excerpt) -> DocumentResult:
     document = passage.stored.document
     return DocumentResult(
         id=document.id, collection=collection, title=document.title, uri=document.uri,

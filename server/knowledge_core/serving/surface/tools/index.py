@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.indexing.preparing import Failure
-from knowledge_core.ingestion.left_out import LeftOut, printable, shown
 from knowledge_core.ingestion.readers import inline_document
+from knowledge_core.ingestion.walking.left_out import LeftOut, printable, shown
 from knowledge_core.jobs import Job
-from knowledge_core.recorded_jobs.index_job import IndexRequest, accept
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import JobView, find_job
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import FailureResult, IndexResult
@@ -76,7 +76,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         def accepted() -> Job:
             limit = int(engine.config.indexing.max_text_mb * 1e6)
             checked, failures = _checked(documents or [], limit, alone=not paths)
-            return accept(engine, request, checked, failures)
+            return accept_index(engine, request, checked, failures)
 
         job = await anyio.to_thread.run_sync(accepted)
         await watch(job, until - anyio.current_time(), context)

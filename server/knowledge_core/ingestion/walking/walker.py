@@ -20,16 +20,16 @@ from pathlib import Path, PurePath
 
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
 from knowledge_core.ingestion import formats
-from knowledge_core.ingestion.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
-from knowledge_core.ingestion.left_out import NOT_READ
-from knowledge_core.ingestion.path_patterns import PathPatterns
+from knowledge_core.ingestion.walking.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
+from knowledge_core.ingestion.walking.left_out import NOT_READ
+from knowledge_core.ingestion.walking.path_patterns import PathPatterns
 
 _EXAMPLES = 5  # of each reason
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file to read. path: resolved. relative: below the walked folder, forward slashes."""
 
     path: Path
@@ -50,7 +50,7 @@ class Walk:
     unreadable: folders ("a/b/") and files that could not be looked at: what was known of them is not gone.
     """
 
-    files: tuple[Found, ...]
+    files: tuple[FoundFile, ...]
     skipped: Mapping[str, int]
     skipped_examples: Mapping[str, tuple[str, ...]]
     excluded: frozenset[str]
@@ -154,7 +154,7 @@ class _Tally:
 
     def __init__(self, limit: int, include: PathPatterns | None = None, exclude: PathPatterns | None = None) -> None:
         self._limit, self._include, self._exclude = limit, include, exclude
-        self._files: dict[str, Found] = {}
+        self._files: dict[str, FoundFile] = {}
         self._skipped: dict[str, list[str]] = {}
         self._excluded: set[str] = set()
         self._passed: set[str] = set()
@@ -171,7 +171,7 @@ class _Tally:
         self._skipped.setdefault(reason, []).append(relative)
 
     def take(self, path: Path, relative: str, about: os.stat_result) -> None:
-        refused = formats.refusal(Path(relative))
+        refused = formats.refusal_by_name(Path(relative))
         if not stat.S_ISREG(about.st_mode):
             self.skip("special file", relative)
         elif refused:
@@ -187,7 +187,7 @@ class _Tally:
         elif relative in self._files:  # two names that show alike
             self.skip("unreadable", relative)
         else:
-            self._files[relative] = Found(path, relative, about.st_size, about.st_mtime_ns)
+            self._files[relative] = FoundFile(path, relative, about.st_size, about.st_mtime_ns)
 
     def walk(self) -> Walk:
         reasons = sorted(self._skipped)

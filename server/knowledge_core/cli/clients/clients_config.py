@@ -82,7 +82,7 @@ def entry(client: ClientKind, command: Sequence[str]) -> dict[str, Any]:
     return {"type": "stdio", **made} if client.typed else made
 
 
-def snippet(client: ClientKind, command: Sequence[str]) -> str:
+def config_snippet(client: ClientKind, command: Sequence[str]) -> str:
     """Return the lines that a person would put into the client's file."""
     ours = entry(client, command)
     if client.shape == "toml":

@@ -10,7 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.clients_config import CLIENTS, ClientKind, find, snippet, with_entry, without_entry
+from knowledge_core.cli.clients.clients_config import (
+    CLIENTS,
+    ClientKind,
+    config_snippet,
+    find,
+    with_entry,
+    without_entry,
+)
 from knowledge_core.cli.output import Usage, command, connection_of, full_path, show_as, unwrapped
 from knowledge_core.errors import InvalidInput, StorageError
 
@@ -49,7 +56,7 @@ def _setup(arguments: argparse.Namespace) -> int:
     client, launched = CLIENTS[arguments.client], launch_command(arguments)
     if arguments.root and not arguments.undo and not arguments.print:
         _allow(arguments)
-    lines = snippet(client, launched)
+    lines = config_snippet(client, launched)
     if arguments.print or not client.editable:
         if arguments.undo:
             raise Usage(f"take the entry out of {client.where} by hand: {client.title}'s file is not ours to edit.")

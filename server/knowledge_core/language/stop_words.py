@@ -18,23 +18,23 @@ _FUNCTION_WORDS = frozenset(
 )
 
 
-def telling_words(query: str) -> set[str]:
+def content_words(query: str) -> set[str]:
     """Return the query's words, in their indexed form, that tell what it is about; all of them, if none does.
 
-    >>> sorted(telling_words("What is the capital of Mongolia?"))
+    >>> sorted(content_words("What is the capital of Mongolia?"))
     ['capit', 'mongolia']
     """
-    return set(words(telling_part(query)))
+    return set(words(without_stop_words(query)))
 
 
-def telling_part(query: str) -> str:
+def without_stop_words(query: str) -> str:
     """Return the query with the words that do not tell blanked out; the whole query, if none tells.
 
     A word in capitals tells: the WHO and the US are no pronouns.
 
-    >>> telling_part("What does the WHO say?").split()
+    >>> without_stop_words("What does the WHO say?").split()
     ['WHO', 'say?']
-    >>> telling_part("to be or not to be")
+    >>> without_stop_words("to be or not to be")
     'to be or not to be'
     """
     found = spans(query)

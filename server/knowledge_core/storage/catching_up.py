@@ -9,7 +9,7 @@ from knowledge_core.storage.vectors.vector_index import VectorIndex
 BATCH = 4_096  # keys or chunks that are read and handed on together; 4,096 chunks of text are a few MB
 
 
-def follow(log: Log, vectors: VectorIndex, words: LexicalIndex) -> None:
+def catch_up(log: Log, vectors: VectorIndex, words: LexicalIndex) -> None:
     """Bring both indexes to the record's generation. Applying a change again gives the same, so a crash is harmless."""
     generation = log.generation()
     if vectors.generation != generation or vectors.newest > generation:

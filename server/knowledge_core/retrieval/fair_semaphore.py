@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Turns:
+class FairSemaphore:
     """At most `count` threads at a time; the others wait in the order in which they came."""
 
     def __init__(self, count: int) -> None:

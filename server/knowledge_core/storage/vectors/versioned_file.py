@@ -12,17 +12,17 @@ from typing import Any
 
 from knowledge_core.files import TEMPORARY, remove_file
 from knowledge_core.storage.values import Keys
-from knowledge_core.storage.vectors.sealed import UnusableFileError, read_sealed, seal, write_sealed
+from knowledge_core.storage.vectors.checksummed_header import UnusableFileError, read_header, tag_digest, write_header
 
 
-class Published:
+class VersionedFile:
     """The files `NAME-1.SUFFIX`, `NAME-2.SUFFIX` ... and `NAME.head` of one folder, for one record and contract."""
 
     def __init__(self, folder: Path, name: str, suffix: str, *, layout: int, dimensions: int, tag: str) -> None:
         """Tag: whatever must not have changed for the content to be of use. layout: of what head and file hold."""
         self._folder, self._name, self._suffix = folder, name, suffix
         self.head = folder / f"{name}.head"
-        self._owner = {"layout": layout, "seal": seal(tag), "dimensions": dimensions}
+        self._owner = {"layout": layout, "seal": tag_digest(tag), "dimensions": dimensions}
 
     def path(self, number: int) -> Path:
         """Return where the file of this number lies."""
@@ -40,7 +40,7 @@ class Published:
             UnusableFileError: it is missing beside files, damaged, or made for another record or contract.
         """
         try:
-            facts, arrays = read_sealed(self.head)
+            facts, arrays = read_header(self.head)
         except FileNotFoundError:
             if self._files():
                 raise UnusableFileError(f"{self.head.name} is missing") from None
@@ -59,7 +59,7 @@ class Published:
         Raises:
             StorageFull, StorageError: what counted before does still.
         """
-        write_sealed(self.head, {**self._owner, **facts}, arrays)
+        write_header(self.head, {**self._owner, **facts}, arrays)
 
     def remove(self) -> None:
         """Forget everything.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_core.errors import InvalidInput
-from knowledge_core.ingestion.path_patterns import MalformedPattern, PathPatterns
+from knowledge_core.ingestion.walking.path_patterns import MalformedPattern, PathPatterns
 
 log = logging.getLogger(__name__)
 

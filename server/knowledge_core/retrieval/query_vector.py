@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from knowledge_core.errors import DocumentNotFound, InvalidInput
-from knowledge_core.language.telling import telling_part
+from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
@@ -26,14 +26,14 @@ LEAST_NORM = 1e-3  # a direction shorter than this is what rounding left over
 
 
 @dataclass(frozen=True)
-class Found:
+class ExampleChunks:
     """Where an example given by its id lies: the target's name, and its chunks there."""
 
     target: str
     chunks: Sequence[Place]
 
 
-def aimed(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group], list[str]]:
+def query_groups(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group], list[str]]:
     """Return the groups to take candidates from, and what the caller should know of them.
 
     Raises:
@@ -43,7 +43,7 @@ def aimed(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group
     groups: list[Group] = []
     filled = [target for target in targets if target.considered]
     if request.mode == "lexical":
-        words = telling_part(request.query or "")
+        words = without_stop_words(request.query or "")
         return [Group(filled, None, words)] if filled else [], notices  # words need no contract
     by_contract = _by_contract(filled)
     if len(by_contract) > 1:
@@ -78,18 +78,18 @@ def _by_contract(targets: Sequence[Target]) -> list[list[Target]]:
 def _toward_query(members: Sequence[Target], request: SearchRequest) -> Group:
     query = request.query or ""
     vector = members[0].embedder.embed([query], Task.QUERY)
-    return Group(members, vector, None if request.mode == "semantic" else telling_part(query))
+    return Group(members, vector, None if request.mode == "semantic" else without_stop_words(query))
 
 
-def _find(targets: Sequence[Target], id: str) -> list[Found]:
+def _find(targets: Sequence[Target], id: str) -> list[ExampleChunks]:
     """Return the document's chunks in every collection that has it; "id#position" is one chunk, unless it is an id."""
-    found = [Found(target.name, chunks) for target in targets if (chunks := target.view.places_of_document(id))]
+    found = [ExampleChunks(target.name, chunks) for target in targets if (chunks := target.view.places_of_document(id))]
     document, mark, position = id.rpartition("#")
     if not found and mark and position.isdecimal():
         for target in targets:
             chunks = [chunk for chunk in target.view.places_of_document(document) if chunk.position == int(position)]
             if chunks:
-                found.append(Found(target.name, chunks))
+                found.append(ExampleChunks(target.name, chunks))
     if not found:
         names = ", ".join(repr(target.name) for target in targets)
         raise DocumentNotFound(
@@ -101,8 +101,8 @@ def _find(targets: Sequence[Target], id: str) -> list[Found]:
 def _direction(
     members: Sequence[Target],
     request: SearchRequest,
-    like: dict[str, list[Found]],
-    unlike: dict[str, list[Found]],
+    like: dict[str, list[ExampleChunks]],
+    unlike: dict[str, list[ExampleChunks]],
 ) -> Vectors | None:
     """Return the direction as (1, dim), norm 1; None if this group holds nothing to be like."""
     toward = [*_stored(members, like), *_embedded(members, request.like)]
@@ -118,7 +118,7 @@ def _direction(
     return np.asarray(direction / norm, np.float32).reshape(1, -1)
 
 
-def _stored(members: Sequence[Target], examples: dict[str, list[Found]]) -> Iterator[Vectors]:
+def _stored(members: Sequence[Target], examples: dict[str, list[ExampleChunks]]) -> Iterator[Vectors]:
     """Yield one unit vector for each example that lies in the group: the mean of its chunks'."""
     views = {target.name: target.view for target in members}
     for places in examples.values():
@@ -136,7 +136,7 @@ def _embedded(members: Sequence[Target], examples: Examples | None) -> Sequence[
     return list(members[0].embedder.embed(examples.texts, Task.DOCUMENT))
 
 
-def _without(target: Target, examples: Sequence[Sequence[Found]]) -> Target:
+def _without(target: Target, examples: Sequence[Sequence[ExampleChunks]]) -> Target:
     numbers = {
         chunk.number for places in examples for found in places if found.target == target.name for chunk in found.chunks
     }

@@ -27,7 +27,7 @@ class UnusableFileError(Exception):
     """A derived file is not what it should be; the text says why in a few words."""
 
 
-def write_sealed(path: Path, facts: Mapping[str, Any], arrays: Sequence[Keys]) -> None:
+def write_header(path: Path, facts: Mapping[str, Any], arrays: Sequence[Keys]) -> None:
     """Make `path` hold these facts (JSON) and arrays (int64), or leave it as it was.
 
     Raises:
@@ -39,8 +39,8 @@ def write_sealed(path: Path, facts: Mapping[str, Any], arrays: Sequence[Keys]) -
     replace_file(path, [MAGIC, struct.pack("<I", zlib.crc32(length + body)), length, body])
 
 
-def read_sealed(path: Path) -> tuple[dict[str, Any], list[Keys]]:
-    """Return what `write_sealed` wrote.
+def read_header(path: Path) -> tuple[dict[str, Any], list[Keys]]:
+    """Return what `write_header` wrote.
 
     Raises:
         FileNotFoundError: there is none.
@@ -85,6 +85,6 @@ def checksum_of(path: Path, size: int) -> int:
     return checksum
 
 
-def seal(tag: str) -> str:
+def tag_digest(tag: str) -> str:
     """Return what a file keeps of the record and contract that it was made for."""
     return hashlib.sha256(tag.encode()).hexdigest()

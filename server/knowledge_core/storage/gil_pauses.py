@@ -20,7 +20,7 @@ INTERVAL = 0.0005  # seconds that a thread computes while others wait; the inter
 Item = TypeVar("Item")
 
 
-def giving_way(items: Iterable[Item]) -> Iterator[Item]:
+def with_pauses(items: Iterable[Item]) -> Iterator[Item]:
     """Yield what is given, and pause now and then: for loops whose steps are short calls of SQLite or Tantivy."""
     last = time.monotonic()
     for item in items:
@@ -30,6 +30,6 @@ def giving_way(items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
-def hand_over_often() -> None:
+def shorten_switch_interval() -> None:
     """Let this process's threads have Python's lock in shorter turns: a tenth as long as usual, unless that is set already."""
     sys.setswitchinterval(min(sys.getswitchinterval(), INTERVAL))

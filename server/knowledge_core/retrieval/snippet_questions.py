@@ -34,12 +34,12 @@ def expected_reciprocal_rank(better: int, others: int) -> float:
     return ((others + 1) / (drawn + 1) - missed) / (better + 1)
 
 
-def snippet(text: str, digest: str) -> str:
+def snippet_question(text: str, digest: str) -> str:
     """Return a part of a text; which part, its digest (hex) decides.
 
-    >>> snippet("one two three four five six", "00")
+    >>> snippet_question("one two three four five six", "00")
     'one two three'
-    >>> snippet("one two three four five six", "02")
+    >>> snippet_question("one two three four five six", "02")
     'three four five'
     """
     at = int(digest, 16)
