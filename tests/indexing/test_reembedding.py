@@ -97,7 +97,7 @@ def add(engine, documents) -> None:
 
 def found(engine, query: str) -> str:
     with engine.collection("notes").view() as view:
-        over = [Searched("notes", view, engine.embedder_under(view.contract))]
+        over = [Searched("notes", view, engine.embedder_of(engine.collection("notes"), view.contract))]
         return search(over, SearchRequest(query=query, limit=1)).hits[0].document
 
 

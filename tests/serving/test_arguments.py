@@ -78,7 +78,7 @@ async def test_a_query_that_looks_like_json_is_searched_for_as_it_is(client, sha
     result = await client.call_tool("search", {"query": text, "mode": mode})
     assert not result.is_error, text_of(result)
     if mode == "hybrid":
-        embedded = shared.default_embedder()
+        embedded = shared.embedders.default()
         assert embedded.embed([text], "query") is not None  # the same string, from the memory of queries
     by_meaning = await client.call_tool("cluster", {"query": text, "k": 1})
     assert not by_meaning.is_error, text_of(by_meaning)

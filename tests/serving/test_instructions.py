@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mcp.client import Client
 
+from knowledge_core.embedding.embedders import Embedders
 from knowledge_core.engine import Engine
 from knowledge_core.errors import StorageDamaged
 from knowledge_core.serving.surface.application import application
@@ -146,7 +147,7 @@ async def test_no_collection_is_opened_and_no_model_loaded_for_them(engine, conn
         raise AssertionError("opened")
 
     monkeypatch.setattr(Engine, "collection", refuse)
-    monkeypatch.setattr(Engine, "embedder_named", refuse)
+    monkeypatch.setattr(Embedders, "named", refuse)
     assert "- default: 3 documents" in instructions(engine)
 
 

@@ -9,7 +9,6 @@ import pytest
 from mcp.client import Client
 from safetensors.torch import load_file, save_file
 
-from knowledge_core.choosing import working_embedder
 from knowledge_core.cli.main import main
 from knowledge_core.config import Config
 from knowledge_core.embedding.models import models
@@ -159,13 +158,13 @@ def test_a_model_that_was_mended_is_taken_again(home, put, sound):
     not_a_number(folder)
     put(GEMMA_1)
     with opened(home) as engine:
-        assert working_embedder(engine).contract.model == GEMMA_1
-        assert engine.find_model("auto").name == GEMMA_1
+        assert engine.embedders.working().contract.model == GEMMA_1
+        assert engine.embedders.find_model("auto").name == GEMMA_1
         (folder / "model.safetensors").unlink()
         shutil.copy(sound[GEMMA_2] / "model.safetensors", folder)
-        assert engine.find_model("auto").name == GEMMA_2
-        assert working_embedder(engine).contract.model == GEMMA_2
-        assert engine.model_notice() == ""
+        assert engine.embedders.find_model("auto").name == GEMMA_2
+        assert engine.embedders.working().contract.model == GEMMA_2
+        assert engine.embedders.notice() == ""
 
 
 def test_of_two_copies_of_a_model_the_one_that_works_is_taken(home, put, sound, tmp_path):
@@ -174,8 +173,8 @@ def test_of_two_copies_of_a_model_the_one_that_works_is_taken(home, put, sound, 
     snapshot = tmp_path / "hub" / "models--google--embeddinggemma-2" / "snapshots" / ("1" * 40)
     shutil.copytree(sound[GEMMA_2], snapshot)
     with opened(home) as engine:
-        assert working_embedder(engine).contract.model == GEMMA_2
-        assert engine.find_model(GEMMA_2).folder == snapshot
+        assert engine.embedders.working().contract.model == GEMMA_2
+        assert engine.embedders.find_model(GEMMA_2).folder == snapshot
 
 
 def test_a_folder_of_that_name_with_another_architecture_is_passed_over_with_word_of_it(home, put):
@@ -183,7 +182,7 @@ def test_a_folder_of_that_name_with_another_architecture_is_passed_over_with_wor
     (folder / "config.json").write_text('{"model_type": "gemma_of_tomorrow", "hidden_size": 768}')
     put(GEMMA_1)
     with opened(home) as engine:
-        model = engine.find_model("auto")
+        model = engine.embedders.find_model("auto")
     assert model.name == GEMMA_1
     assert "gemma_of_tomorrow" in model.notice
 
@@ -192,7 +191,7 @@ def test_where_none_works_the_error_names_every_fault(home, put):
     not_a_number(put(GEMMA_2))
     without_weights(put(GEMMA_1))
     with opened(home) as engine, pytest.raises(ModelUnavailable) as caught:
-        working_embedder(engine)
+        engine.embedders.working()
     for said in ("not finite", "no model.safetensors", "knowledge-core[offline]"):
         assert str(caught.value).count(said) == 1  # a folder's name is known from two sides
 
@@ -203,14 +202,14 @@ def test_a_size_that_the_next_model_does_not_have_is_told_with_the_fault(home, p
     monkeypatch.setattr(models.Model, "sizes", property(lambda self: (768,) if self.name == GEMMA_2 else (384,)))
     wanted = pytest.raises(ModelUnavailable, match=r"not finite.*cannot take its place.*768")
     with opened(home, dimensions=768) as engine, wanted:
-        working_embedder(engine)
+        engine.embedders.working()
 
 
 @pytest.mark.slow
 def test_a_move_to_auto_goes_to_a_model_that_works(home, put):
     put(GEMMA_1)
     with opened(home) as engine:
-        engine.collection_or_new("notes").set_probe(working_embedder(engine).contract)
+        engine.collection_or_new("notes").set_probe(engine.embedders.working().contract)
         not_a_number(put(GEMMA_2))
         with pytest.raises(ModelUnavailable, match="not finite"):
             accept_reembed(engine, "notes", GEMMA_2, None)

@@ -262,7 +262,7 @@ async def test_a_command_in_the_background_does_not_hear_ctrl_c(slow):
 
 async def test_ctrl_c_before_the_job_has_an_id_cancels_it_all_the_same(slow, monkeypatch, heard):
     engine, embedder = slow
-    monkeypatch.setattr(engine, "default_embedder", lambda: os.kill(os.getpid(), signal.SIGINT) or embedder)
+    monkeypatch.setattr(engine.embedders, "default", lambda: os.kill(os.getpid(), signal.SIGINT) or embedder)
     async with Client(application(engine, for_cli=True)) as client:
         threading.Timer(0.5, embedder.open.set).start()
         answer = await finished(Connection(client), "index", {"documents": notes(300)})

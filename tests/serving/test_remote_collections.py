@@ -122,10 +122,10 @@ async def test_without_an_address_the_error_says_where_to_put_it(home):
 
 async def test_a_user_is_told_when_texts_leave_this_machine(home, endpoint):
     with opened(home, endpoint) as engine:
-        assert engine.model_notice() == ""
+        assert engine.embedders.notice() == ""
     with opened(home, endpoint, url="https://models.example/v1") as engine:
-        assert "models.example" in engine.model_notice()
-        assert "leave this machine" in engine.model_notice()
+        assert "models.example" in engine.embedders.notice()
+        assert "leave this machine" in engine.embedders.notice()
 
 
 async def test_models_names_the_endpoints_model_as_the_one_in_use(home, endpoint):

@@ -35,6 +35,4 @@ def calibrate_when_due(engine: Engine, name: str) -> None:
 
 def _calibrated(engine: Engine, name: str, report: ReportProgress) -> Calibration:
     collection = engine.collection(name)
-    embedder = engine.embedder_for(collection)
-    engine.check_contract(collection, embedder)
-    return calibrate(collection, embedder, report)
+    return calibrate(collection, engine.embedder_of(collection), report)

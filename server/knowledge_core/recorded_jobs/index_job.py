@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from knowledge_core.choosing import embedder_to_fill
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, KnowledgeCoreError, SourceUnavailable
 from knowledge_core.indexing.planning import plan, survey
@@ -139,7 +138,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         if not rows:  # nothing to do, and no need for a model
             refuse_if_nothing(IndexReport.from_json(collection.job(job.id).report))
         report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
-        embedder = embedder_to_fill(engine, collection)
+        embedder = engine.embedder_to_fill(collection)
         done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
             file_limit=file_limit, named=_resolved(request.paths), progress=report,

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 
-from knowledge_core.choosing import working_embedder
-from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, KnowledgeCoreError
 from knowledge_core.jobs import Job, State, new_id
@@ -44,9 +42,7 @@ def accept_reembed(engine: Engine, name: str, model: str, dimensions: int | None
         the model has none of these dimensions. Busy: it is being moved already.
     """
     collection = engine.collection(name)
-    wanted = working_embedder(
-        engine, model, dimensions
-    ).contract  # one that does not load is told to the caller, not to a log
+    wanted = engine.embedders.working(model, dimensions).contract  # a failure is told to the caller, not to a log
     if not collection.contract.differences(wanted) and collection.contract.probe is not None:
         raise InvalidInput(
             f"Collection {name!r} is embedded with {wanted.model!r} in {wanted.dimensions} dimensions already; nothing to do."
@@ -101,7 +97,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedR
     collection = engine.collection(name)
     record = collection.job(job.id)
     request = ReembedRequest(**json.loads(record.request))
-    embedder: Embedder = engine.embedder_named(request.model, request.dimensions)
+    embedder = engine.embedders.named(request.model, request.dimensions)
     return reembed(
         collection,
         embedder,

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from knowledge_core.choosing import working_embedder
 from knowledge_core.contract import PROBE_TEXTS, SAME
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.models.models import AUTO
@@ -62,11 +61,11 @@ def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str
 def _configured_model(engine: Engine) -> ModelReport:
     configured = engine.config.embedding.model
     try:
-        embedder = working_embedder(engine)
+        embedder = engine.embedders.working()
         what = _tried(embedder)
     except KnowledgeCoreError as error:
         return ModelReport(configured, "", [Finding("unavailable", str(error))])
-    warnings = engine.find_model(AUTO).passed_over if configured == AUTO else ()
+    warnings = engine.embedders.find_model(AUTO).passed_over if configured == AUTO else ()
     findings = [*(Finding("warning", each) for each in warnings), Finding("ok", what)]
     return ModelReport(configured, embedder.static_contract.model, findings)
 
@@ -75,9 +74,7 @@ def _its_model(engine: Engine, name: str) -> list[Finding]:
     """Return what is wrong with the model of a collection: without it nothing is found by meaning."""
     collection = engine.collection(name)
     try:
-        embedder = engine.embedder_under(collection.contract)
-        engine.check_contract(collection, embedder)
-        _tried(embedder)
+        _tried(engine.embedder_of(collection))
     except KnowledgeCoreError as error:
         return [Finding("unavailable", f"Its model cannot be used: {error}")]
     return []

@@ -22,7 +22,6 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import INVALID_PARAMS
 
 from knowledge_core import __version__
-from knowledge_core.choosing import embedder_for_texts
 from knowledge_core.config import RemoteConfig
 from knowledge_core.embedding.models.models import installed, licence, unusable
 from knowledge_core.engine import Engine
@@ -82,8 +81,8 @@ class PrivateRequests(Extension):
             "python": sys.version.split()[0],
             "home": str(engine.home),
             "model": engine.config.embedding.model,
-            "model_notice": engine.model_notice(),
-            "models_in_memory": engine.models_in_memory(),
+            "model_notice": engine.embedders.notice(),
+            "models_in_memory": sorted(engine.embedders.in_memory()),
             "notices": list(engine.notices),
             "roots": [str(root) for root in engine.roots.all()],
             "collections": collections,
@@ -98,14 +97,14 @@ class PrivateRequests(Extension):
 
     def _models(self) -> dict[str, Any]:
         engine = self._engine
-        resolved: dict[str, Any] = {"model": None, "notice": engine.model_notice()}
+        resolved: dict[str, Any] = {"model": None, "notice": engine.embedders.notice()}
         with contextlib.suppress(KnowledgeCoreError):  # the notice says why, and what to do
-            resolved["model"] = engine.default_embedder().static_contract.model
+            resolved["model"] = engine.embedders.default().static_contract.model
         used: dict[str, list[str]] = {}
         for name in engine.names():
             with contextlib.suppress(KnowledgeCoreError):  # a damaged collection is doctor's subject
                 used.setdefault(engine.collection(name).contract.model, []).append(name)
-        running = engine.engines_in_memory()
+        running = engine.embedders.in_memory()
         settings = engine.config.embedding
         folder = settings.folder_of_models(engine.home)
         listed = [
@@ -115,11 +114,11 @@ class PrivateRequests(Extension):
                 "packaged": model.packaged, "licence": licence(model.name), "engine": running.get(model.name),
                 "collections": used.pop(model.name, []),
             }
-            for model in installed(models_folder=folder, faults=engine.faults)
+            for model in installed(models_folder=folder, faults=engine.embedders.faults)
         ]  # fmt: skip
         return {
             "configured": settings.model, "precision": settings.precision, "engine": settings.engine, "resolved": resolved,
-            "installed": listed, "unusable": unusable(models_folder=folder, faults=engine.faults), "elsewhere": used,
+            "installed": listed, "unusable": unusable(models_folder=folder, faults=engine.embedders.faults), "elsewhere": used,
             "remote": _remote(settings.remote),
         }  # fmt: skip
 
@@ -140,7 +139,7 @@ class PrivateRequests(Extension):
         if title and task != Task.DOCUMENT.value:
             raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
         engine = self._engine
-        embedder = embedder_for_texts(engine, collection)
+        embedder = engine.embedder_for_texts(collection)
         made = embed(texts, embedder, Task(task), title=title, dimensions=dimensions)
         return {
             "model": embedder.static_contract.model, "dimensions": int(made.vectors.shape[1]),

@@ -10,7 +10,6 @@ from typing import Annotated
 from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
-from knowledge_core.choosing import working_embedder
 from knowledge_core.cursors import Cursor as PageEnd
 from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
@@ -20,7 +19,7 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
 from knowledge_core.serving.surface.tools.answering import answer
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.opening import check_models, opened
+from knowledge_core.serving.surface.tools.opening import opened
 from knowledge_core.serving.surface.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
 from knowledge_core.serving.surface.tools.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.verbs.classify import Assignment, Label, classify_documents, classify_texts
@@ -73,12 +72,11 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         after = None if cursor is None else decode(cursor, asked)
         if collection is None:
             cleaned = [clean_text(text) for text in texts or []]
-            embedder = working_embedder(engine)
+            embedder = engine.embedders.working()
             state = request_digest(embedder.static_contract.to_json())
             made = latest.get((asked, state), lambda: classify_texts(cleaned, wanted, embedder, multiple=multiple))
         else:
             with opened(engine, [collection]) as (over,):
-                check_models(engine, [over])
                 view, state = over.view, request_digest([over.view.contract.to_json(), over.view.generation])
                 made = latest.get(
                     (asked, state),

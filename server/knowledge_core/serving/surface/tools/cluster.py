@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, TypedDict
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from knowledge_core.choosing import working_embedder
 from knowledge_core.cursors import Cursor as PageEnd
 from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
@@ -20,7 +19,7 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
 from knowledge_core.serving.surface.tools.answering import answer, line_word
 from knowledge_core.serving.surface.tools.bounded import going_on
-from knowledge_core.serving.surface.tools.opening import check_models, opened
+from knowledge_core.serving.surface.tools.opening import opened
 from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
 from knowledge_core.serving.surface.tools.parameters import (
     READ_ONLY,
@@ -87,11 +86,9 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         def work(job: Job, report: ReportProgress) -> Grouped:
             if texts is not None:
                 cleaned = [clean_text(text) for text in texts]
-                made = cluster_texts(cleaned, working_embedder(engine), progress=report, **options)
+                made = cluster_texts(cleaned, engine.embedders.working(), progress=report, **options)
                 return Grouped(made, asked, "")
             with opened(engine, [collection]) as over:
-                if query is not None:
-                    check_models(engine, over)
                 chosen = None if query is None else _found(over, query, filter)
                 made = cluster(over[0].view, chunks=chosen, filter=filter, progress=report, **options)
                 return Grouped(made, asked, request_digest(over[0].view.generation))

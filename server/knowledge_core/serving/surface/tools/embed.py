@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
-from knowledge_core.choosing import embedder_for_texts, passed_over
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -54,7 +53,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     ) -> Annotated[CallToolResult, EmbedResult]:
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
-        embedder = embedder_for_texts(engine, collection)
+        embedder = engine.embedder_for_texts(collection)
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
         made = embed(texts, embedder, Task(task), dimensions=dimensions)
@@ -63,7 +62,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task,
-            notices=[*filter(None, [str(made.unread), "" if collection else passed_over(engine)])],
+            notices=[*filter(None, [str(made.unread), "" if collection else engine.embedders.passed_over()])],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]

@@ -83,7 +83,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         if job.state == "failed":
             raise InvalidInput(job.error)
         view = await anyio.to_thread.run_sync(find_job, engine, job.id)
-        result = index_result(view, engine.model_notice(), Room())
+        result = index_result(view, engine.embedders.notice(), Room())
         return answer(result, render_index(result))
 
 

@@ -61,7 +61,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             await watch(waited_for, until - anyio.current_time(), context)
         if id is not None:
             found = await anyio.to_thread.run_sync(find_job, engine, id)
-            item = _job_item(found, _job_result(found, engine.model_notice(), Room()))
+            item = _job_item(found, _job_result(found, engine.embedders.notice(), Room()))
             text = text_of(found.outcome) if isinstance(found.outcome, CallToolResult) else ""
             result = JobsResult(jobs=[item], total=1, truncated=False)
             return answer(result, f"{item.id}: done.\n{text}" if text else _render_job(item))

@@ -1,4 +1,4 @@
-"""Collections opened for the length of a call, and their models compared before anything is embedded."""
+"""Collections opened for the length of a call, each with the embedder of its contract."""
 
 from __future__ import annotations
 
@@ -8,16 +8,6 @@ from contextlib import ExitStack, contextmanager
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound
 from knowledge_core.verbs.search import Searched
-
-
-def check_models(engine: Engine, over: Sequence[Searched]) -> None:
-    """Make sure that what is about to be embedded compares with what these collections hold; loads their models.
-
-    Raises:
-        ModelUnavailable: one cannot be loaded. ContractMismatch: one gives other vectors now.
-    """
-    for each in over:
-        engine.check_contract(engine.collection(each.name), each.embedder, each.view.contract)
 
 
 @contextmanager
@@ -33,5 +23,5 @@ def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searche
         for name in chosen:
             collection = engine.collection(name)
             view = stack.enter_context(collection.view())
-            searched.append(Searched(name, view, engine.embedder_under(view.contract)))
+            searched.append(Searched(name, view, engine.embedder_of(collection, view.contract)))
         yield searched

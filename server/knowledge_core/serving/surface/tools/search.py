@@ -16,7 +16,7 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
 from knowledge_core.serving.surface.tools.answering import answer, line_word
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.opening import check_models, opened
+from knowledge_core.serving.surface.tools.opening import opened
 from knowledge_core.serving.surface.tools.pages import Room, ending, listed, told
 from knowledge_core.serving.surface.tools.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
@@ -76,8 +76,6 @@ def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float
                 return room.takes(_paragraph(LARGEST_LIMIT, hit, several), _hit(hit))
 
             if _needs_no_wait(request) or all_ready(engine, over, patience):
-                if _embeds(request):
-                    check_models(engine, over)
                 response = search(over, request, fits)
             else:
                 found = search(over, replace(request, mode="lexical"), fits)
@@ -90,16 +88,10 @@ def _needs_no_wait(request: SearchRequest) -> bool:
     return request.mode != "hybrid" or request.query is None or request.cursor is not None
 
 
-def _embeds(request: SearchRequest) -> bool:
-    """Say whether a search needs a model: not by words alone, nor by stored examples alone."""
-    texts = [each for examples in (request.like, request.unlike) if examples for each in examples.texts]
-    return request.mode != "lexical" and (request.query is not None or bool(texts))
-
-
 def all_ready(engine: Engine, over: Sequence[Searched], patience: float) -> bool:
     """Wait up to `patience` seconds in all for the models of these collections; say whether they are there."""
     deadline = time.monotonic() + patience
-    return all(engine.ready(each.embedder, max(deadline - time.monotonic(), 0.0)) for each in over)
+    return all(engine.embedders.loading.ready(each.embedder, max(deadline - time.monotonic(), 0.0)) for each in over)
 
 
 def _examples(given: ExamplesInput | None) -> Examples | None:
