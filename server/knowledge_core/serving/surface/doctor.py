@@ -19,6 +19,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, ModelUnavailable, StorageError
 from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.recorded_jobs.resuming import GIVEN_UP
+from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
@@ -38,9 +39,9 @@ def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str
     """Return what was found, as `kcore doctor --json` shows it. collection: only this one; None: all."""
     model = _configured_model(engine)
     found: dict[str, list[Finding]] = {}
-    for name in [collection] if collection else engine.names():
+    for name in [collection] if collection else collection_names(engine):
         try:
-            found[name] = engine.collection(name).check(repair=repair)
+            found[name] = collection_named(engine, name).check(repair=repair)
         except StorageError as error:
             found[name] = [Finding("damaged", str(error))]
         else:
@@ -73,7 +74,7 @@ def _configured_model(engine: Engine) -> ModelReport:
 
 def _its_model(engine: Engine, name: str) -> list[Finding]:
     """Return what is wrong with the model of a collection: without it nothing is found by meaning."""
-    collection = engine.collection(name)
+    collection = collection_named(engine, name)
     try:
         embedder = engine.embedder_under(collection.contract)
         engine.check_contract(collection, embedder)

@@ -16,6 +16,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.ingestion.formats import KNOWN_SUFFIXES
+from knowledge_core.serving.surface.collections import collection_names, overview_of
 from knowledge_core.serving.surface.tools.pages import brief, listed
 from knowledge_core.storage.catalogue import Overview
 
@@ -51,7 +52,7 @@ def telling_what_lies_here(engine: Engine) -> ServerMiddleware[object]:
 def instructions(engine: Engine) -> str:
     """Return the instructions: below 2,000 characters, whatever there is."""
     try:
-        names = engine.names()
+        names = collection_names(engine)
     except OSError:  # the data directory is out of reach; a tool that is called will say so
         names = []
     if not names:
@@ -71,7 +72,7 @@ def instructions(engine: Engine) -> str:
 
 def _line(engine: Engine, name: str) -> str:
     try:
-        about = engine.overview(name)
+        about = overview_of(engine, name)
     except (KnowledgeCoreError, OSError):
         return f"- {name}: cannot be read now; `kcore doctor` tells why"
     parts = [f"{about.documents} documents{_kinds(about)}"]

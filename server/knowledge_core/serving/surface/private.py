@@ -29,6 +29,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError
 from knowledge_core.recorded_jobs import reembed_job
 from knowledge_core.recorded_jobs.known import known_jobs
+from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.serving.surface.doctor import examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.surface.tools.documents import collection_item
@@ -62,7 +63,7 @@ class PrivateRequests(Extension):
     def _status(self) -> dict[str, Any]:
         engine = self._engine
         collections = []
-        for name in engine.names():
+        for name in collection_names(engine):
             size = sum(
                 file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
             )
@@ -102,9 +103,9 @@ class PrivateRequests(Extension):
         with contextlib.suppress(KnowledgeCoreError):  # the notice says why, and what to do
             resolved["model"] = engine.default_embedder().static_contract.model
         used: dict[str, list[str]] = {}
-        for name in engine.names():
+        for name in collection_names(engine):
             with contextlib.suppress(KnowledgeCoreError):  # a damaged collection is doctor's subject
-                used.setdefault(engine.collection(name).contract.model, []).append(name)
+                used.setdefault(collection_named(engine, name).contract.model, []).append(name)
         running = engine.engines_in_memory()
         settings = engine.config.embedding
         folder = settings.folder_of_models(engine.home)

@@ -17,6 +17,7 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound, DocumentNotFound, KnowledgeCoreError
+from knowledge_core.serving.surface.collections import collection_names, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
 TEMPLATE = "knowledge://{collection}/{+document}"
@@ -45,7 +46,7 @@ def add_resources(server: KnowledgeServer, engine: Engine) -> None:
     )
     def document_resource(collection: str, document: str) -> str:
         try:
-            with engine.collection(collection).view() as view:
+            with view_of_collection(engine, collection) as view:
                 return view.document(unquote(document)).document.text
         except (CollectionNotFound, DocumentNotFound) as error:
             raise ResourceNotFoundError(str(error)) from error
@@ -72,12 +73,12 @@ def completions(engine: Engine, argument: str, begun: str, collection: str | Non
     collection: which one's documents; None: of all.
     """
     if argument == "collection":
-        return [name for name in engine.names() if name.startswith(begun)]
+        return [name for name in collection_names(engine) if name.startswith(begun)]
     if argument != "document":
         return []
     found: set[str] = set()
-    for name in [collection] if collection else engine.names():
-        with contextlib.suppress(KnowledgeCoreError), engine.collection(name).view() as view:
+    for name in [collection] if collection else collection_names(engine):
+        with contextlib.suppress(KnowledgeCoreError), view_of_collection(engine, name) as view:
             found.update(id for id in view.document_ids() if begun in id)
     return sorted(found, key=lambda id: (not id.startswith(begun), id))
 

@@ -16,11 +16,11 @@ from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.serving.surface.collections import check_models, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
 from knowledge_core.serving.surface.tools.answering import answer
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.opening import check_models, opened
 from knowledge_core.serving.surface.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
 from knowledge_core.serving.surface.tools.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.verbs.classify import Assignment, Label, classify_documents, classify_texts

@@ -16,11 +16,11 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, view_of
+from knowledge_core.serving.surface.collections import check_models, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
 from knowledge_core.serving.surface.tools.answering import answer, line_word
 from knowledge_core.serving.surface.tools.bounded import going_on
-from knowledge_core.serving.surface.tools.opening import check_models, opened
 from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
 from knowledge_core.serving.surface.tools.parameters import (
     READ_ONLY,

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
+from knowledge_core.serving.surface.collections import collection_named, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DeleteResult
 from knowledge_core.serving.surface.tools.answering import answer
@@ -104,7 +105,7 @@ def _can_ask(context: Context[Any, Any]) -> bool:
 
 
 def _doomed(engine: Engine, collection: str, ids: list[str] | None, filter: dict[str, Any] | None) -> list[str]:
-    with engine.collection(collection).view() as view:
+    with view_of_collection(engine, collection) as view:
         return [view.document(id).document.id for id in dict.fromkeys(ids)] if ids else view.document_ids(filter)
 
 
@@ -120,7 +121,7 @@ def _delete(engine: Engine, collection: str, doomed: list[str], *, whole: bool) 
         if whole:
             engine.drop(collection)
         elif doomed:
-            engine.collection(collection).write(Change(remove=doomed))
+            collection_named(engine, collection).write(Change(remove=doomed))
 
 
 def _impatient(engine: Engine, collection: str) -> ReportProgress:

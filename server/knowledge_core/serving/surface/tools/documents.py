@@ -10,6 +10,7 @@ from pydantic import Field
 from knowledge_core.cursors import pack, request_digest, unpack
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, KnowledgeCoreError
+from knowledge_core.serving.surface.collections import collection_named, collection_names, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import (
     CollectionItem,
@@ -62,7 +63,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         def passage(budget: int | None) -> Excerpt:
             return read(view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=budget, cursor=cursor)
 
-        with engine.collection(collection).view() as view:
+        with view_of_collection(engine, collection) as view:
             result = _document(collection, passage(max_tokens))
             while len(result.model_dump_json()) > STRUCTURE_CAP and len(result.text.encode()) > 3 * LEAST_TOKENS:
                 # As JSON, with its metadata, it takes more than its bytes told: half of it, with a cursor for the rest.
@@ -87,7 +88,7 @@ def add(server: KnowledgeServer, engine: Engine) -> None:
         limit: Annotated[int, Field(ge=1, le=100)] = 50,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, DocumentsResult]:
-        with engine.collection(collection).view() as view:
+        with view_of_collection(engine, collection) as view:
             allowed = view.allowed(filter)
             total = view.counts().documents if allowed is None else allowed.documents
             asked = request_digest(["list_documents", collection, filter])
@@ -114,7 +115,7 @@ def _render_document(result: DocumentResult) -> str:
 
 def _collections(engine: Engine, after: str | None) -> CollectionsResult:
     """Return the collections from the first name above `after`; one that cannot be read hides none of the others."""
-    names = engine.names()
+    names = collection_names(engine)
     rest = [name for name in names if after is None or name > after]
     room, shown, notices = Room(), list[CollectionItem](), list(engine.notices)
     seen = 0
@@ -155,7 +156,7 @@ def _bounded(item: CollectionItem) -> CollectionItem:
 
 def collection_item(engine: Engine, name: str) -> CollectionItem:
     """Return what is told of one collection."""
-    collection = engine.collection(name)
+    collection = collection_named(engine, name)
     with collection.view() as view:
         counts, fields, indexed_at = view.counts(), view.fields(), view.last_indexed()
     return CollectionItem(

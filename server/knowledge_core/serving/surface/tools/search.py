@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.retrieval.request import LARGEST_LIMIT
+from knowledge_core.serving.surface.collections import check_models, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
 from knowledge_core.serving.surface.tools.answering import answer, line_word
 from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.opening import check_models, opened
 from knowledge_core.serving.surface.tools.pages import Room, ending, listed, told
 from knowledge_core.serving.surface.tools.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
