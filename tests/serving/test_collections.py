@@ -8,7 +8,8 @@ from pathlib import Path
 import knowledge_core.serving
 
 DOOR = "surface/collections.py"
-REACHING = {"collection", "collection_or_new", "names", "overview"}  # methods of the engine that reach collections by name
+# Methods of the engine that reach collections by name.
+REACHING = {"collection", "collection_or_new", "names", "overview"}
 
 
 def test_no_other_file_of_serving_asks_the_engine_for_collections():

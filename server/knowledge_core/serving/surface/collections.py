@@ -2,8 +2,8 @@
 
 So this is the place where rights will be asked, once there are any: a collection that a caller may not see would be
 missing from `collection_names`, and refused by the other functions as one that does not exist. A test holds that no other
-file of serving asks the engine for a collection, for the overview of one, or for their names. Not through this door go
-names that serving hands on, to `recorded_jobs` (index, reembed, job) and to `choosing` (the model of a collection).
+file of serving asks the engine for a collection, for the overview of one, or for their names. What does not pass here are
+the names that serving hands on: of collections to index or re-embed, and of one whose model is to embed texts.
 """
 
 from __future__ import annotations
@@ -17,6 +17,37 @@ from knowledge_core.storage.catalogue import Overview
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.view import View
 from knowledge_core.verbs.search import Searched
+
+
+def check_models(engine: Engine, over: Sequence[Searched]) -> None:
+    """Make sure that what is about to be embedded compares with what these collections hold; loads their models.
+
+    Raises:
+        ModelUnavailable: one cannot be loaded. ContractMismatch: one gives other vectors now.
+    """
+    for each in over:
+        engine.check_contract(engine.collection(each.name), each.embedder, each.view.contract)
+
+
+@contextmanager
+def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searched]]:
+    """Yield the named collections (None: all), each with one view that stays the same until the end.
+
+    Raises:
+        CollectionNotFound: one is not there, or there is none at all.
+    """
+    chosen = list(dict.fromkeys(names)) if names else engine.names()
+    if not chosen:
+        raise CollectionNotFound(
+            "There is no collection yet. Index a folder or documents first, with the `index` tool."
+        )
+    with ExitStack() as stack:
+        searched = []
+        for name in chosen:
+            collection = engine.collection(name)
+            view = stack.enter_context(collection.view())
+            searched.append(Searched(name, view, engine.embedder_under(view.contract)))
+        yield searched
 
 
 def collection_names(engine: Engine) -> list[str]:
@@ -51,34 +82,3 @@ def view_of_collection(engine: Engine, name: str) -> Iterator[View]:
     """
     with engine.collection(name).view() as view:
         yield view
-
-
-@contextmanager
-def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searched]]:
-    """Yield the named collections (None: all), each with one view that stays the same until the end.
-
-    Raises:
-        CollectionNotFound: one is not there, or there is none at all.
-    """
-    chosen = list(dict.fromkeys(names)) if names else engine.names()
-    if not chosen:
-        raise CollectionNotFound(
-            "There is no collection yet. Index a folder or documents first, with the `index` tool."
-        )
-    with ExitStack() as stack:
-        searched = []
-        for name in chosen:
-            collection = engine.collection(name)
-            view = stack.enter_context(collection.view())
-            searched.append(Searched(name, view, engine.embedder_under(view.contract)))
-        yield searched
-
-
-def check_models(engine: Engine, over: Sequence[Searched]) -> None:
-    """Make sure that what is about to be embedded compares with what these collections hold; loads their models.
-
-    Raises:
-        ModelUnavailable: one cannot be loaded. ContractMismatch: one gives other vectors now.
-    """
-    for each in over:
-        engine.check_contract(engine.collection(each.name), each.embedder, each.view.contract)

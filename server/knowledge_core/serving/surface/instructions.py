@@ -16,8 +16,8 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.ingestion.formats import KNOWN_SUFFIXES
+from knowledge_core.serving.surface.calls.pages import brief, listed
 from knowledge_core.serving.surface.collections import collection_names, overview_of
-from knowledge_core.serving.surface.tools.pages import brief, listed
 from knowledge_core.storage.catalogue import Overview
 
 ROOM_OF_LINES = 1_000  # characters of the collections that are told of in full

@@ -32,7 +32,7 @@ from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.serving.surface.doctor import examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
-from knowledge_core.serving.surface.tools.documents import collection_item
+from knowledge_core.serving.surface.tools.list_collections import collection_item
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from knowledge_core.engine import Engine
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.tools import classify, cluster, delete, documents, embed, index, job, search
+from knowledge_core.serving.surface.tools import (
+    classify,
+    cluster,
+    delete,
+    embed,
+    get_document,
+    index,
+    job,
+    list_collections,
+    list_documents,
+    search,
+)
 
 
 def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float, longest: float) -> None:
@@ -18,6 +29,8 @@ def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float, longe
     embed.add(server, engine, longest)
     cluster.add(server, engine, longest)
     classify.add(server, engine, longest)
-    documents.add(server, engine)
+    get_document.add(server, engine)
+    list_collections.add(server, engine)
+    list_documents.add(server, engine)
     delete.add(server, engine, longest)
     job.add(server, engine, longest)

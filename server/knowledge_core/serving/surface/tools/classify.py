@@ -16,13 +16,13 @@ from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
+from knowledge_core.serving.surface.calls.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.serving.surface.collections import check_models, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
-from knowledge_core.serving.surface.tools.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.verbs.classify import Assignment, Label, classify_documents, classify_texts
 
 CLASSIFY = (
@@ -46,16 +46,25 @@ class LabelInput(BaseModel):
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `classify`. longest: seconds after which a call answers."""
-    latest = _Latest()
-
-    @server.tool(
+    tool = ClassifyTool(engine)
+    server.add_tool(
+        in_time(tool.call, engine, "classify", longest),
         name="classify",
         title="Classify",
         description=CLASSIFY,
         annotations=READ_ONLY,
     )
-    @in_time(engine, "classify", longest)
-    def classify_tool(
+
+
+class ClassifyTool:
+    """The tool `classify`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._latest = _Latest()
+
+    def call(
+        self,
         labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
         texts: Annotated[list[str] | None, Field(description="To label.")] = None,
         collection: Annotated[str | None, Field(description="Or the documents of this collection.")] = None,
@@ -63,6 +72,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         multiple: Annotated[bool, Field(description="All that fit, not only the best.")] = False,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, ClassifyResult]:
+        engine, latest = self._engine, self._latest
         if (texts is None) == (collection is None):
             raise InvalidInput("Give texts, or a collection whose documents to label: one of them.")
         wanted = [

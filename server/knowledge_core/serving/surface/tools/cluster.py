@@ -16,13 +16,10 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, view_of
-from knowledge_core.serving.surface.collections import check_models, opened
-from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
-from knowledge_core.serving.surface.tools.answering import answer, line_word
-from knowledge_core.serving.surface.tools.bounded import going_on
-from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
-from knowledge_core.serving.surface.tools.parameters import (
+from knowledge_core.serving.surface.calls.answering import answer, line_word
+from knowledge_core.serving.surface.calls.bounded import going_on
+from knowledge_core.serving.surface.calls.pages import Room, brief, ending, told, whole
+from knowledge_core.serving.surface.calls.parameters import (
     READ_ONLY,
     CollectionName,
     Cursor,
@@ -30,7 +27,10 @@ from knowledge_core.serving.surface.tools.parameters import (
     ToolContext,
     WaitSeconds,
 )
-from knowledge_core.serving.surface.tools.waiting import watch
+from knowledge_core.serving.surface.calls.waiting import watch
+from knowledge_core.serving.surface.collections import check_models, opened
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
 from knowledge_core.types import ReportProgress
 from knowledge_core.verbs.cluster import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
 from knowledge_core.verbs.search import Searched, SearchRequest, search
@@ -63,9 +63,18 @@ class Grouped:
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `cluster`. longest: seconds after which a call answers."""
+    tool = ClusterTool(engine, longest)
+    server.add_tool(tool.call, name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
 
-    @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
-    async def cluster_tool(
+
+class ClusterTool:
+    """The tool `cluster`: see `add`."""
+
+    def __init__(self, engine: Engine, longest: float) -> None:
+        self._engine, self._longest = engine, longest
+
+    async def call(
+        self,
         context: ToolContext,
         collection: CollectionName = "default",
         texts: Annotated[list[str] | None, Field(description="Instead of a collection.")] = None,
@@ -78,6 +87,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         wait_seconds: WaitSeconds = 20,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, ClusterResult]:
+        engine, longest = self._engine, self._longest
         if texts is not None and (query is not None or filter is not None):
             raise InvalidInput("query and filter choose from a collection; with texts give neither.")
         asked = request_digest(["cluster", collection, texts, query, filter, mode, k, similarity, limit])

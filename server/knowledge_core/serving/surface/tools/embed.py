@@ -11,11 +11,11 @@ from pydantic import Field
 from knowledge_core.choosing import embedder_for_texts, passed_over
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.parameters import READ_ONLY
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import EmbedResult
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.parameters import READ_ONLY
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 
@@ -32,10 +32,24 @@ EMBED = (
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `embed`. longest: seconds after which a call answers."""
+    tool = EmbedTool(engine)
+    server.add_tool(
+        in_time(tool.call, engine, "embed", longest),
+        name="embed",
+        title="Embed",
+        description=EMBED,
+        annotations=READ_ONLY,
+    )
 
-    @server.tool(name="embed", title="Embed", description=EMBED, annotations=READ_ONLY)
-    @in_time(engine, "embed", longest)
-    def embed_tool(
+
+class EmbedTool:
+    """The tool `embed`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def call(
+        self,
         texts: list[str],
         task: Literal[
             "query",
@@ -52,6 +66,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         encoding: Literal["float", "base64"] = "float",
         collection: Annotated[str | None, Field(description="With its model.")] = None,
     ) -> Annotated[CallToolResult, EmbedResult]:
+        engine = self._engine
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
         embedder = embedder_for_texts(engine, collection)

@@ -17,13 +17,13 @@ from knowledge_core.ingestion.walking.left_out import LeftOut, printable, shown
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import JobView, find_job
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import going_on
+from knowledge_core.serving.surface.calls.pages import Room, brief, whole
+from knowledge_core.serving.surface.calls.parameters import CollectionName, ToolContext, WaitSeconds
+from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import FailureResult, IndexResult
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import going_on
-from knowledge_core.serving.surface.tools.pages import Room, brief, whole
-from knowledge_core.serving.surface.tools.parameters import CollectionName, ToolContext, WaitSeconds
-from knowledge_core.serving.surface.tools.waiting import watch
 from knowledge_core.types import Document
 from knowledge_core.verbs.index import IndexReport
 
@@ -50,8 +50,9 @@ class DocumentInput(BaseModel):
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `index`. longest: seconds after which a call answers."""
-
-    @server.tool(
+    tool = IndexTool(engine, longest)
+    server.add_tool(
+        tool.call,
         name="index",
         title="Index",
         description=INDEX,
@@ -59,7 +60,16 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
-    async def index_tool(
+
+
+class IndexTool:
+    """The tool `index`: see `add`."""
+
+    def __init__(self, engine: Engine, longest: float) -> None:
+        self._engine, self._longest = engine, longest
+
+    async def call(
+        self,
         context: ToolContext,
         paths: Annotated[list[str] | None, Field(description="Absolute paths of files or folders.")] = None,
         documents: Annotated[list[DocumentInput] | None, Field(description="Texts; the same id replaces.")] = None,
@@ -68,6 +78,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         exclude: Annotated[list[str] | None, Field(description="No such files.")] = None,
         wait_seconds: WaitSeconds = 20,
     ) -> Annotated[CallToolResult, IndexResult]:
+        engine, longest = self._engine, self._longest
         until = anyio.current_time() + min(wait_seconds, longest)
         if not paths and not documents:
             raise InvalidInput("Give `paths` (files or folders) or `documents` (id and text); both were empty.")

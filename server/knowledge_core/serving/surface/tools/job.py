@@ -16,15 +16,15 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
+from knowledge_core.serving.surface.calls.answering import answer, text_of
+from knowledge_core.serving.surface.calls.bounded import going_on
+from knowledge_core.serving.surface.calls.pages import Room, brief, ending, whole
+from knowledge_core.serving.surface.calls.parameters import Cursor, ToolContext
+from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import ClusterResult, IndexResult, JobItem, JobsResult
-from knowledge_core.serving.surface.tools.answering import answer, text_of
-from knowledge_core.serving.surface.tools.bounded import going_on
 from knowledge_core.serving.surface.tools.cluster import Grouped, cluster_result, render_clusters
 from knowledge_core.serving.surface.tools.index import LONGEST_MESSAGE, SHOWN, index_result, render_index
-from knowledge_core.serving.surface.tools.pages import Room, brief, ending, whole
-from knowledge_core.serving.surface.tools.parameters import Cursor, ToolContext
-from knowledge_core.serving.surface.tools.waiting import watch
 from knowledge_core.verbs.index import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
@@ -35,8 +35,9 @@ JOB = "State and report of long work: one job by id, or all. Waits up to wait_se
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `job`. longest: seconds after which a call answers."""
-
-    @server.tool(
+    tool = JobTool(engine, longest)
+    server.add_tool(
+        tool.call,
         name="job",
         title="Job",
         description=JOB,
@@ -44,13 +45,23 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
-    async def job_tool(
+
+
+class JobTool:
+    """The tool `job`: see `add`."""
+
+    def __init__(self, engine: Engine, longest: float) -> None:
+        self._engine, self._longest = engine, longest
+
+    async def call(
+        self,
         context: ToolContext,
         id: Annotated[str | None, Field(description="From index or cluster; none: all jobs.")] = None,
         action: Literal["status", "cancel"] = "status",
         wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 0,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, JobsResult]:
+        engine, longest = self._engine, self._longest
         if id is None and action == "cancel":
             raise InvalidInput("Say which job to cancel: give its id.")
         if id is not None and action == "cancel":

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.retrieval.request import LARGEST_LIMIT
+from knowledge_core.serving.surface.calls.answering import answer, line_word
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.pages import Room, ending, listed, told
+from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.serving.surface.collections import check_models, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.serving.surface.tools.answering import answer, line_word
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.pages import Room, ending, listed, told
-from knowledge_core.serving.surface.tools.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 
 DESCRIPTION = (
@@ -43,17 +43,30 @@ class ExamplesInput(BaseModel):
 
 
 def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float) -> None:
-    """Register `search`. patience: seconds that it waits for a model that is loading. longest: that a call takes."""
+    """Register `search`.
 
-    @server.tool(
+    patience: seconds that a call waits for a model that is loading, before it answers by words. longest: seconds after
+    which a call answers.
+    """
+    tool = SearchTool(engine, patience)
+    server.add_tool(
+        in_time(tool.call, engine, "search", longest),
         name="search",
         title="Search",
         description=DESCRIPTION,
         annotations=READ_ONLY,
         meta=ALWAYS_LOADED,
     )
-    @in_time(engine, "search", longest)
-    def search_tool(
+
+
+class SearchTool:
+    """The tool `search`: see `add`."""
+
+    def __init__(self, engine: Engine, patience: float) -> None:
+        self._engine, self._patience = engine, patience
+
+    def call(
+        self,
         query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
         like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
         unlike: Annotated[ExamplesInput | None, Field(description="And to be far from.")] = None,
@@ -65,6 +78,7 @@ def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float
         cursor: Cursor = None,
         explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
     ) -> Annotated[CallToolResult, SearchResult]:
+        engine, patience = self._engine, self._patience
         request = SearchRequest(
             query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
             max_tokens=max_tokens, cursor=cursor, explain=explain,

@@ -8,7 +8,7 @@ import contextlib
 import anyio
 
 from knowledge_core.jobs import Job
-from knowledge_core.serving.surface.tools.parameters import ToolContext
+from knowledge_core.serving.surface.calls.parameters import ToolContext
 
 
 async def watch(job: Job, seconds: float, context: ToolContext) -> None:

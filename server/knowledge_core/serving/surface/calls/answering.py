@@ -7,7 +7,7 @@ from typing import Any
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 
-from knowledge_core.serving.surface.tools.pages import TEXT_CAP
+from knowledge_core.serving.surface.calls.pages import TEXT_CAP
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:

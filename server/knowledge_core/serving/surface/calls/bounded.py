@@ -27,31 +27,24 @@ Tool = Callable[..., CallToolResult]
 AsyncTool = Callable[..., Awaitable[CallToolResult]]
 
 
-def in_time(engine: Engine, kind: str, longest: float, *, stops: bool = True) -> Callable[[Tool], AsyncTool]:
-    """Let a tool answer after `longest` seconds at the latest; what it is doing then goes on as a job of this kind.
+def in_time(tool: Tool, engine: Engine, kind: str, longest: float, *, stops: bool = True) -> AsyncTool:
+    """Return a tool that answers after `longest` seconds at the latest; unfinished work goes on as a job of this kind.
 
-    stops: whether the job may end before the work does, when it is cancelled or the process ends. Not what writes.
+    stops: whether the job may end before the work does, when it is cancelled or the process ends. Not for what writes.
     """
 
-    def bounded(tool: Tool) -> AsyncTool:
-        @functools.wraps(tool)
-        async def answered(**arguments: Any) -> CallToolResult:
-            done: Future[CallToolResult] = Future()
-            with anyio.move_on_after(None if math.isinf(longest) else longest):
-                await anyio.to_thread.run_sync(
-                    _settle, done, functools.partial(tool, **arguments), abandon_on_cancel=True
-                )
-                return done.result()
-            if done.cancel():  # no thread took it up
-                raise Busy(f"{longest:.0f} s were not enough to begin: too many calls are under way. Call again.")
-            job = engine.jobs.start(
-                kind, arguments.get("collection") or "", lambda job, report: _end(done, report, stops)
-            )
-            raise ToolError(
-                f"{kind} needs longer than {longest:.0f} s; nothing is wrong. {going_on(job.id)} That has the answer."
-            )
-
-        return answered
+    @functools.wraps(tool)
+    async def bounded(**arguments: Any) -> CallToolResult:
+        done: Future[CallToolResult] = Future()
+        with anyio.move_on_after(None if math.isinf(longest) else longest):
+            await anyio.to_thread.run_sync(_settle, done, functools.partial(tool, **arguments), abandon_on_cancel=True)
+            return done.result()
+        if done.cancel():  # no thread has begun it
+            raise Busy(f"{longest:.0f} s were not enough to begin: too many calls are under way. Call again.")
+        job = engine.jobs.start(kind, arguments.get("collection") or "", lambda job, report: _end(done, report, stops))
+        raise ToolError(
+            f"{kind} needs longer than {longest:.0f} s; nothing is wrong. {going_on(job.id)} That has the answer."
+        )
 
     return bounded
 
