@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 
 class CoverageResult(BaseModel):
@@ -113,6 +113,11 @@ class Classified(BaseModel):
     label: str | None
     score: float
     labels: list[LabelScore] | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_label(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep a label that is null, where nulls are left out: it says "none of these"."""
+        return {"item": self.item, "label": self.label, **serialized(self)}
 
 
 class ClassifyResult(BaseModel):
