@@ -1,6 +1,6 @@
-"""Documents as MCP resources: one template, completions for its parts, and word of what changed.
+"""Documents as MCP resources: one URI template, completions for its variables, and notifications of changes.
 
-`knowledge://{collection}/{+document}`: the document's id, percent-encoded where a URI needs it.
+The template is `knowledge://{collection}/{+document}`; `document` is the document's id, percent-encoded where a URI needs it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from knowledge_core.serving.surface.collections import collection_names, view_of
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
 TEMPLATE = "knowledge://{collection}/{+document}"
-MOST_COMPLETIONS = 100  # the most that the protocol lets one answer hold
-_SAFE = "/!$'()*+,;=:@-._~"  # what RFC 3986 lets stand in a path
+MOST_COMPLETIONS = 100  # values; the protocol allows no more in one answer
+_SAFE = "/!$'()*+,;=:@-._~"  # characters that RFC 3986 allows in a path, beside letters and digits
 
 
 def uri_of(collection: str, document: str) -> str:
@@ -35,7 +35,7 @@ def uri_of(collection: str, document: str) -> str:
 
 
 def add_resources(server: KnowledgeServer, engine: Engine) -> None:
-    """Register the template, its completions, and the listener that tells of changes."""
+    """Register the template and its completions."""
 
     @server.resource(
         TEMPLATE,
@@ -68,9 +68,12 @@ def add_resources(server: KnowledgeServer, engine: Engine) -> None:
 
 
 def completions(engine: Engine, argument: str, begun: str, collection: str | None) -> list[str]:
-    """Return what `argument` may be, given its beginning, sorted; nothing for arguments that are free.
+    """Return the values that a variable of the template may have, given what is typed so far.
 
-    collection: which one's documents; None: of all.
+    Names of collections that begin with it, sorted. Ids of documents that contain it: those that begin with it first, then
+    sorted. Nothing for the arguments of prompts that may be any text.
+
+    collection: whose documents; None: those of all collections.
     """
     if argument == "collection":
         return [name for name in collection_names(engine) if name.startswith(begun)]
@@ -86,9 +89,9 @@ def completions(engine: Engine, argument: str, begun: str, collection: str | Non
 def telling_of_changes(
     server: KnowledgeServer, loop: asyncio.AbstractEventLoop
 ) -> Callable[[str, Sequence[str]], None]:
-    """Return a listener for the engine that tells the server's subscribers which documents changed.
+    """Return a listener for the engine that notifies the server's subscribers of the documents that changed.
 
-    It may be called on any thread; `loop` is the one that serves.
+    It may be called on any thread. loop: the event loop that serves.
     """
 
     def changed(collection: str, documents: Sequence[str]) -> None:
@@ -96,7 +99,7 @@ def telling_of_changes(
             for document in documents:
                 await server.events.publish(ResourceUpdated(uri=uri_of(collection, document)))
 
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and all subscriptions with it
             asyncio.run_coroutine_threadsafe(publish(), loop)
 
     return changed

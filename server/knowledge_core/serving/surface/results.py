@@ -1,7 +1,7 @@
-"""The structured results of the tools: what the output schemas say. Names are on the wire; change one for a reason.
+"""The structured results of the tools, from which their output schemas are made. Every name here is on the wire.
 
-Field descriptions are left out on purpose: names are the field's standard terms, and every character of a schema is
-in every client's context.
+Fields have no descriptions on purpose: their names are standard terms of the trade, and every character of a schema is in
+every model's context.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Classified(BaseModel):
 
     @model_serializer(mode="wrap")
     def _with_label(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Keep a label that is null, where nulls are left out: it says "none of these"."""
+        """Keep a null label also where nulls are left out: it says "none of these"."""
         return {"item": self.item, "label": self.label, **serialized(self)}
 
 

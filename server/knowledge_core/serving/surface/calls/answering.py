@@ -9,10 +9,10 @@ from knowledge_core.serving.surface.calls.pages import TEXT_CAP
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:
-    """Return a tool's result: compact text for the model, and the structure, both of the same items."""
+    """Return a tool's result: compact text for the model, and the structure without nulls, both of the same items."""
     data = text.encode("utf-8", "replace")
     if len(data) > TEXT_CAP:
-        # No item is this long, by the bounds of its fields; were one, what must not go is at the end.
+        # The fields of every item are bounded, so no text is this long. If one were: the cursor, at its end, must stay.
         head, tail = data[: TEXT_CAP // 2], data[-TEXT_CAP // 4 :]
         mark = f"\n[... {len(data) - len(head) - len(tail)} bytes left out ...]\n"
         text = head.decode(errors="ignore") + mark + tail.decode(errors="ignore")

@@ -1,7 +1,7 @@
-"""Tools that answer in time: what takes longer than a host waits goes on as a job, which `job` finds.
+"""Tools that answer in time: work that takes longer than a host waits goes on as a job, which the tool `job` finds.
 
-For the tools whose work is no job from the start, because it hardly ever takes so long: a model that is being loaded, ten
-thousand texts to classify, a deletion of a few hundred thousand documents.
+For tools whose work does not begin as a job, because it rarely takes that long: it does while a model is being loaded, with
+ten thousand texts to classify, or with a few hundred thousand documents to delete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy
 from knowledge_core.types import Progress, ReportProgress
 
-LISTENING = 0.2  # seconds between two looks whether the job should stop
+LISTENING = 0.2  # seconds between two checks whether the job should stop
 
 Tool = Callable[..., CallToolResult]
 AsyncTool = Callable[..., Awaitable[CallToolResult]]
@@ -30,7 +30,10 @@ AsyncTool = Callable[..., Awaitable[CallToolResult]]
 def in_time(tool: Tool, engine: Engine, kind: str, longest: float, *, stops: bool = True) -> AsyncTool:
     """Return a tool that answers after `longest` seconds at the latest; unfinished work goes on as a job of this kind.
 
-    stops: whether the job may end before the work does, when it is cancelled or the process ends. Not for what writes.
+    The tool raises a `ToolError` that names the job then, or `Busy` if no thread was free to begin in that time.
+
+    stops: whether the job may end before the work does, when it is cancelled or the process ends. False for work that
+    writes: the job must not say that it ended while the writing goes on.
     """
 
     @functools.wraps(tool)
@@ -59,7 +62,7 @@ def _settle(done: Future[CallToolResult], tool: Callable[[], CallToolResult]) ->
         return
     try:
         done.set_result(tool())
-    except Exception as error:  # noqa: BLE001  whoever waits gets it: the call, or the job that took over
+    except Exception as error:  # noqa: BLE001  passed on to the waiting side: the call, or the job that took over
         done.set_exception(error)
 
 

@@ -1,4 +1,8 @@
-"""The ten tools: what an agent reads of each, and the one call of a verb behind it. They translate and never decide."""
+"""The ten tools, one per file: what an agent reads of it, and the call of the verb behind it.
+
+Each file has a class with one method, `call`, whose signature becomes the tool's schema, and `add`, which registers it.
+The tools translate and never decide.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ def add_tools(server: KnowledgeServer, engine: Engine, *, patience: float, longe
     """Register the ten tools of `engine` on `server`, in the order in which clients list them.
 
     patience: seconds that a search waits for a model that is loading, before it answers by words. longest: seconds after
-    which a call answers, whatever it was asked to wait; the work goes on as a job.
+    which a call answers, however long it was asked to wait; the work goes on as a job.
     """
     search.add(server, engine, patience, longest)
     index.add(server, engine, longest)

@@ -18,7 +18,7 @@ from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, view_of
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import going_on
-from knowledge_core.serving.surface.calls.pages import Room, brief, ending, told, whole
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, brief, ending, fitting
 from knowledge_core.serving.surface.calls.parameters import (
     READ_ONLY,
     CollectionName,
@@ -40,11 +40,11 @@ CLUSTER = (
     "and their number, or exactly `k`; mode=duplicates finds near-identical passages above `similarity`. Returns "
     "clusters by size with label, keywords, cohesion and representatives; what fits nowhere is counted as outliers."
 )
-LONGEST_NAME = 200  # characters of a title, a keyword or a label in a cluster
+LONGEST_NAME = 200  # characters per title, keyword or label of a cluster
 
 
 class Options(TypedDict):
-    """How to group; see `clustering.cluster`."""
+    """How to group; see `verbs.cluster.cluster`."""
 
     mode: Mode
     k: int | None
@@ -54,7 +54,7 @@ class Options(TypedDict):
 
 @dataclass(frozen=True)
 class Grouped:
-    """What a cluster job comes to. request: digest of what was asked; state: of what it was answered from."""
+    """The outcome of a cluster job. request: digest of the request. state: digest of what it was answered from."""
 
     clustering: Clustering
     request: str
@@ -115,7 +115,7 @@ class ClusterTool:
 
 
 def _remembered(engine: Engine, after: PageEnd | None) -> Job | None:
-    """Return the job whose clusters a cursor goes on with; None where there is none any more: then they are made again."""
+    """Return the job whose clusters a cursor goes on with; None if it was forgotten: then the work is done again."""
     if after is None:
         return None
     made = ((job, job.outcome) for job in engine.jobs.all() if isinstance(job.outcome, Grouped))
@@ -134,13 +134,13 @@ def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> l
 
 
 def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = None) -> ClusterResult:
-    """Return the wire's form of a cluster job, ended or not: the clusters after a page's end, as many as there is room for."""
+    """Return a cluster job as structure, ended or not: the clusters after a page's end, as many as there is room for."""
     done = job.outcome
     if not isinstance(done, Grouped):
         return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.told())
     made, begin = done.clustering, 0 if after is None else after.offset
     items = (_cluster_item(each, place) for place, each in enumerate(made.clusters[begin:], start=begin + 1))
-    clusters = whole(items, _render_cluster, room)
+    clusters = fitting(items, _render_cluster, room)
     end = begin + len(clusters)
     more = end < len(made.clusters)
     changed = moved([job.collection], after.state, done.state) if after is not None else []
@@ -154,7 +154,7 @@ def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = 
         outlier_examples=[_representative(each) for each in made.outlier_examples] if begin == 0 else [],
         truncated=more,
         cursor=encode(PageEnd(done.request, end, done.state)) if more else None,
-        notices=told([*made.notices, *changed]),
+        notices=bounded_notices([*made.notices, *changed]),
     )
 
 

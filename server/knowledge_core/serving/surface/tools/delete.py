@@ -1,6 +1,6 @@
-"""The tool `delete`: nothing goes that was not meant to go.
+"""The tool `delete`, which makes sure that nothing is deleted by mistake.
 
-Documents named by id go at once. A filter or a whole collection needs a yes: by asking the person at the client, where
+Documents named by id are deleted at once. A filter or a whole collection needs a yes: from the person at the client, if
 the client can ask (elicitation), else by `confirm: true`.
 """
 
@@ -29,7 +29,7 @@ from knowledge_core.serving.surface.results import DeleteResult
 from knowledge_core.verbs.delete import Deletion, delete, deletion
 
 SHOWN = 20  # ids listed in an answer; the rest is counted
-ROOM_OF_IDS = 5_000  # bytes of them
+ROOM_OF_IDS = 5_000  # bytes of the listed ids
 
 DESCRIPTION = (
     "Delete documents by `ids` or by `filter`, or with all=true the whole collection. `filter` and `all` need "
@@ -38,7 +38,7 @@ DESCRIPTION = (
 
 
 class Confirmation(BaseModel):
-    """What the person at the client is asked."""
+    """The form that the person at the client is asked to fill in; its description is what the person reads."""
 
     delete: bool = Field(description="Yes, delete them.")
 

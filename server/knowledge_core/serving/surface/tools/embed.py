@@ -20,9 +20,9 @@ from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 
 MOST_COMPARED = 60  # texts; their similarity matrix is 60 * 60 * 5 bytes = 18 KB, below the cap of an answer
-MOST_IN_FULL = 50  # texts up to which it is shown with three digits: 50 * 50 * 7 bytes
-MOST_FLOATS = 2_000  # numbers in one answer, at about 8 bytes each
-MOST_BASE64 = 3_600  # numbers in one answer, at 16/3 bytes each
+MOST_IN_FULL = 50  # texts up to which the matrix is shown with three digits: 50 * 50 * 7 bytes = 17.5 KB
+MOST_FLOATS = 2_000  # numbers per answer, at about 8 bytes each: 16 KB
+MOST_BASE64 = 3_600  # numbers per answer, at 16/3 bytes each: 19 KB
 
 EMBED = (
     "Compare texts by meaning: returns their pairwise cosine similarity; with output=vectors the vectors themselves, "
@@ -108,5 +108,5 @@ def _render_embed(result: EmbedResult, count: int) -> str:
 
 
 def _short(value: float, count: int) -> str:
-    """Return a similarity as text, so short that those of `count` texts fit into an answer, also where all are negative."""
+    """Return a similarity as text, short enough for the matrix of `count` texts to fit, even if all are negative."""
     return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)

@@ -16,7 +16,7 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentResult
 from knowledge_core.verbs.read import Excerpt, read
 
-LEAST_TOKENS = 100  # of an excerpt, however large the rest of its document's answer is
+LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
 
 GET = (
     "Read a stored document's text: from its start, or by `lines`, by `page`, or by a hit's `chunk` with its "
@@ -53,7 +53,8 @@ class GetDocumentTool:
         with view_of_collection(self._engine, collection) as view:
             result = _structured(collection, excerpt(max_tokens))
             while len(result.model_dump_json()) > STRUCTURE_CAP and len(result.text.encode()) > 3 * LEAST_TOKENS:
-                # As JSON, with its metadata, it is longer than its bytes told: half of it, and a cursor for the rest.
+                # The budget counts bytes of text; escaped in JSON, with the metadata, they can be too long. Half of the text
+                # is shown then, with a cursor for the rest (`// 6`: three bytes per token).
                 result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)))
         return answer(result, _rendered(result))
 

@@ -1,4 +1,4 @@
-"""The tool `job`, which speaks of long work."""
+"""The tool `job`: the state and outcome of long work."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from knowledge_core.serving.surface.tools.index import LONGEST_MESSAGE, SHOWN, i
 from knowledge_core.verbs.index import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
-LOOKING = 0.1  # seconds between two looks whether an interrupted job goes on
+LOOKING = 0.1  # seconds between two checks whether an interrupted job goes on
 ROOM_OF_ONE = 1_000  # bytes of a job's result in a list of jobs
 JOB = "State and report of long work: one job by id, or all. Waits up to wait_seconds; only action=cancel stops it."
 
@@ -78,7 +78,12 @@ class JobTool:
 
 
 async def _here(engine: Engine, id: str, until: float) -> Job | None:
-    """Return a job of this process; one that a former process left may take a moment to go on. None: it has ended."""
+    """Return a job of this process, or None if it has ended.
+
+    A job that a former process left may take a moment to go on here: it is waited for until then.
+
+    until: by the clock of anyio.
+    """
     while (job := engine.jobs.find(id)) is None and anyio.current_time() < until:
         found = await anyio.to_thread.run_sync(find_job, engine, id)
         if found.state not in ("running", "interrupted"):
@@ -116,7 +121,7 @@ class _Shown:
 
 
 def _shown(job: JobView, model_notice: str, room: Room) -> _Shown:
-    """Return a job with what it came to, as far as there is room."""
+    """Return a job with its outcome, as much of that as there is room for."""
     match job.outcome:
         case IndexReport():
             indexed = index_result(job, model_notice, room)

@@ -10,7 +10,7 @@ from knowledge_core.cursors import decode_after, encode_after
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.serving.surface.calls.answering import answer
-from knowledge_core.serving.surface.calls.pages import Room, ending, listed, told
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor
 from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -18,7 +18,7 @@ from knowledge_core.serving.surface.results import CollectionItem, CollectionsRe
 
 ROOM_OF_SOURCES = 2_000  # characters of the folders named per collection
 MOST_FIELDS = 30  # metadata fields named per collection
-REQUEST = "list_collections"  # what its cursors belong to
+REQUEST = "list_collections"  # the request that its cursors belong to
 
 LIST_COLLECTIONS = "List the collections: documents, chunks, model, source folders, metadata fields, freshness."
 
@@ -68,7 +68,11 @@ def _page(engine: Engine, last: str | None) -> CollectionsResult:
         seen += 1
     cursor = encode_after(rest[seen - 1], REQUEST) if seen < len(rest) else None
     return CollectionsResult(
-        collections=shown, total=len(names), truncated=cursor is not None, cursor=cursor, notices=told(notices)
+        collections=shown,
+        total=len(names),
+        truncated=cursor is not None,
+        cursor=cursor,
+        notices=bounded_notices(notices),
     )
 
 
@@ -95,7 +99,7 @@ def _bounded(item: CollectionItem) -> CollectionItem:
 
 
 def collection_item(engine: Engine, name: str) -> CollectionItem:
-    """Return what is told of one collection, all its folders and fields included."""
+    """Return what there is to say of one collection, all its folders and fields included."""
     collection = collection_named(engine, name)
     with collection.view() as view:
         counts, fields, indexed_at = view.counts(), view.fields(), view.last_indexed()

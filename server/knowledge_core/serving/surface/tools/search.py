@@ -14,7 +14,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
-from knowledge_core.serving.surface.calls.pages import Room, ending, listed, told
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.serving.surface.collections import check_models, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -27,7 +27,7 @@ DESCRIPTION = (
     "(recommendation). Read around a hit with get_document(id, chunk)."
 )
 
-ROOM_OF_STALE = 300  # characters in the text; the structure names all
+ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents; the structure names all
 
 BY_WORDS = (
     "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
@@ -100,18 +100,18 @@ class SearchTool:
 
 
 def _needs_no_wait(request: SearchRequest) -> bool:
-    """Say whether a search cannot be answered by words instead: it asks for meaning alone, or goes on with a page."""
+    """Return whether a search cannot be answered by words instead: it asks for meaning alone, or for a further page."""
     return request.mode != "hybrid" or request.query is None or request.cursor is not None
 
 
 def _embeds(request: SearchRequest) -> bool:
-    """Say whether a search needs a model: not by words alone, nor by stored examples alone."""
+    """Return whether a search needs a model: not by words alone, nor by stored examples alone."""
     texts = [each for examples in (request.like, request.unlike) if examples for each in examples.texts]
     return request.mode != "lexical" and (request.query is not None or bool(texts))
 
 
 def all_ready(engine: Engine, over: Sequence[Searched], patience: float) -> bool:
-    """Wait up to `patience` seconds in all for the models of these collections; say whether they are there."""
+    """Wait up to `patience` seconds in all for the models of these collections; return whether all are loaded."""
     deadline = time.monotonic() + patience
     return all(engine.ready(each.embedder, max(deadline - time.monotonic(), 0.0)) for each in over)
 
@@ -121,7 +121,7 @@ def _examples(given: ExamplesInput | None) -> Examples | None:
 
 
 def structured(response: SearchResponse) -> SearchResult:
-    """Return the wire's form of a response."""
+    """Return a response as structure."""
     return SearchResult(
         hits=[_hit(hit) for hit in response.hits],
         total=response.total,
@@ -130,7 +130,7 @@ def structured(response: SearchResponse) -> SearchResult:
         stale=list(response.stale),
         truncated=response.truncated,
         cursor=response.cursor,
-        notices=told(response.notices),
+        notices=bounded_notices(response.notices),
     )
 
 
@@ -151,7 +151,7 @@ def _hit(hit: Hit) -> HitResult:
 
 
 def rendered(response: SearchResponse, *, several: bool) -> str:
-    """Return the text block: one paragraph a hit, then what a reader must know of the whole."""
+    """Return a response as text: one paragraph per hit, then what concerns the whole answer."""
     parts = [_paragraph(number, hit, several) for number, hit in enumerate(response.hits, start=1)]
     coverage = response.coverage
     facts = f"{len(response.hits)} hits of {response.total} chunks; {coverage.documents} of {coverage.known} documents embedded."
@@ -159,7 +159,7 @@ def rendered(response: SearchResponse, *, several: bool) -> str:
         facts += " No more of those asked for have room in one answer."
     if response.stale:
         facts += f" Changed on disk since indexing: {listed(response.stale, ROOM_OF_STALE)}."
-    return "\n\n".join([*parts, "\n".join([facts, *ending(told(response.notices), response.cursor)])])
+    return "\n\n".join([*parts, "\n".join([facts, *ending(bounded_notices(response.notices), response.cursor)])])
 
 
 def _paragraph(number: int, hit: Hit, several: bool) -> str:
