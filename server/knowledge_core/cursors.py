@@ -18,6 +18,9 @@ from knowledge_core.errors import CursorExpired
 
 VERSION = 2
 FURTHEST = 1_000_000  # items; beyond it nobody wrote this cursor but a fuzzer
+OF_ANOTHER_REQUEST = (
+    "The cursor belongs to another request. Repeat the other arguments exactly, or ask again without the cursor."
+)
 LONGEST = 20_000  # characters; a document's id, which a cursor may hold, has 4 KB at most on any file system
 
 
@@ -69,10 +72,29 @@ def decode(text: str, request: str) -> Cursor:
     if cursor is None:
         raise CursorExpired("The cursor cannot be read. Pass it exactly as given, or ask again without it.")
     if cursor.request != request:
-        raise CursorExpired(
-            "The cursor belongs to another request. Repeat the other arguments exactly, or ask again without the cursor."
-        )
+        raise CursorExpired(OF_ANOTHER_REQUEST)
     return cursor
+
+
+def encode_after(id: str, request: str) -> str:
+    """Return the cursor of a list that goes on after an id. request: its digest, or its name if it has no arguments.
+
+    >>> decode_after(encode_after("solar", "list_all"), "list_all")
+    'solar'
+    """
+    return pack([request, id])
+
+
+def decode_after(text: str, request: str) -> str:
+    """Return the id that `encode_after` was given, for the same request.
+
+    Raises:
+        CursorExpired: it is no such cursor, or one of another request.
+    """
+    match unpack(text):
+        case [of, str(id)] if of == request:
+            return id
+    raise CursorExpired(OF_ANOTHER_REQUEST)
 
 
 def moved(collections: Sequence[str], then: str, now: str) -> list[str]:

@@ -163,19 +163,6 @@ class Engine:
 
         return self.embedders.under(pinned, collection.name, agreed)
 
-    def embedder_for_texts(self, collection: str | None) -> Embedder:
-        """Return the embedder of a collection by its name, or of the configured model without one; loaded and compared.
-
-        Raises:
-            CollectionNotFound: there is none of this name. ModelUnavailable: the model does not load.
-            ContractMismatch: the model of that name makes other vectors now.
-        """
-        if collection is None:
-            return self.embedders.working()
-        embedder = self.embedder_of(self.collection(collection))
-        embedder.contract  # noqa: B018  # loads and compares
-        return embedder
-
     def embedder_to_fill(self, collection: Collection) -> Embedder:
         """Return the embedder of a collection that is about to be written, loaded and compared.
 
@@ -183,7 +170,7 @@ class Engine:
         configuration leaves the choice to us, it takes the next one.
 
         Raises:
-            ModelUnavailable, ContractMismatch: see `embedder_for_texts`.
+            ModelUnavailable: the model does not load. ContractMismatch: the model of that name makes other vectors now.
         """
         contract = collection.contract
         try:

@@ -11,9 +11,9 @@ from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import view_of
+from knowledge_core.serving.surface.calls.pages import Room
 from knowledge_core.serving.surface.private import PrivateRequests
 from knowledge_core.serving.surface.tools.index import index_result
-from knowledge_core.serving.surface.tools.pages import Room
 from knowledge_core.types import Document
 
 LONGEST = 64

@@ -16,7 +16,7 @@ from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.ingestion.walking.left_out import shown
 from knowledge_core.serving.surface.application import application
-from knowledge_core.serving.surface.tools.pages import STRUCTURE_CAP, TEXT_CAP
+from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, TEXT_CAP
 from mcp_text import text_of
 
 pytestmark = pytest.mark.anyio
@@ -284,14 +284,14 @@ async def test_collections_are_listed_in_pages_and_one_that_cannot_be_read_hides
 
 async def test_many_collections_with_many_folders_are_listed_whole(client: Client, monkeypatch) -> None:
     from knowledge_core.serving.surface.results import CollectionItem
-    from knowledge_core.serving.surface.tools import documents
+    from knowledge_core.serving.surface.tools import list_collections
 
     names = [f"c{n:03d}" for n in range(300)]
     sources = [f"/home/user/a folder with a long name/{n}" for n in range(200)]
     item = {"documents": 1, "known": 1, "chunks": 1, "model": "m", "dimensions": 8, "sources": sources,
             "fields": {f"field{n}": "text" for n in range(90)}}  # fmt: skip
     monkeypatch.setattr(Engine, "names", lambda engine: names)
-    monkeypatch.setattr(documents, "collection_item", lambda engine, name: CollectionItem(name=name, **item))
+    monkeypatch.setattr(list_collections, "collection_item", lambda engine, name: CollectionItem(name=name, **item))
     read = await pages(client, "list_collections", {})
     assert [each["name"] for structure, _ in read for each in structure["collections"]] == names
     first = read[0][0]["collections"][0]

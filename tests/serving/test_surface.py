@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 
 import pytest
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS
+from mcp_types import INVALID_PARAMS, ElicitResult
 
 from mcp_text import text_of
 
@@ -148,8 +149,6 @@ async def test_a_resource_that_is_not_there_is_a_protocol_error_with_its_uri(ind
 
 @pytest.mark.parametrize(("said", "deleted"), [("yes", True), ("no", False), ("decline", False), ("cancel", False)])
 async def test_a_client_that_can_ask_its_user_asks_before_a_collection_goes(indexed, connect, era, said, deleted):
-    from mcp_types import ElicitResult
-
     questions = []
 
     async def ask(context, params):
@@ -171,6 +170,34 @@ async def test_a_client_that_can_ask_its_user_asks_before_a_collection_goes(inde
         assert bool(names) != deleted
         if not deleted:
             assert "did not agree" in text_of(result)
+
+
+async def test_nobody_is_asked_about_a_deletion_that_is_refused_anyway(indexed, connect, era):
+    questions = []
+
+    async def ask(context, params):
+        questions.append(params.message)
+        return ElicitResult(action="accept", content={"delete": True})
+
+    async with connect(era, elicitation_callback=ask) as client:
+        both = {"collection": "default", "all": True, "filter": {"id": "solar"}}
+        result = await client.call_tool("delete", both)
+        assert "exactly one of" in text_of(result)
+        assert questions == []
+
+
+async def test_a_deletion_waits_for_another_writer_only_so_long_and_says_who_it_is(indexed, engine, monkeypatch):
+    monkeypatch.setattr("knowledge_core.verbs.delete.PATIENCE", 0.0)
+    going_on = threading.Event()
+    job = engine.jobs.start("index", "default", lambda job, report: going_on.wait(10))
+    try:
+        with engine.one_writer("default"):
+            result = await indexed.call_tool("delete", {"collection": "default", "ids": ["solar"]})
+        assert f"is being indexed (job {job.id})" in text_of(result)
+    finally:
+        going_on.set()
+    assert not (await indexed.call_tool("get_document", {"id": "solar"})).is_error
+    assert not (await indexed.call_tool("delete", {"collection": "default", "ids": ["solar"]})).is_error
 
 
 async def test_the_surface_grows_only_on_purpose(connect, indexed):

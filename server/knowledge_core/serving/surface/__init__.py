@@ -1,1 +1,1 @@
-"""The MCP surface: tools, resources, prompts, private requests. Translates, never decides."""
+"""The MCP surface: tools, resources, prompts and private requests, which translate to the verbs and never decide."""

@@ -17,11 +17,11 @@ from knowledge_core.serving.surface.prompts import add_prompts
 from knowledge_core.serving.surface.resources import add_resources
 from knowledge_core.serving.surface.tools import add_tools
 
-UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")  # the same for as long as this version runs
-# A host's call answers after this many seconds at the latest. Several hosts give up after 60 without progress, and not all
-# of them ask for progress; what is left is for accepting the work before, and for a busy machine.
+UNCHANGING = CacheHint(ttl_ms=3_600_000, scope="public")  # these lists stay the same for as long as this version runs
+# Seconds after which a host's call answers at the latest. Several hosts give up after 60 without progress, and not all of
+# them ask for progress; the 15 between are for accepting the work before the wait, and for a busy machine.
 LONGEST_CALL = 45.0
-PATIENCE = 3.0  # seconds that a search of a host waits for a model that is loading, before it answers by words
+PATIENCE = 3.0  # seconds that a host's search waits for a model that is loading, before it answers by words
 
 
 def application(
@@ -29,8 +29,8 @@ def application(
 ) -> KnowledgeServer:
     """Return a server of this engine.
 
-    for_cli: also with the private requests that only `kcore` itself may make, and with all patience for a model that
-    is loading and for long work: a person who typed one command wants its full answer. owner: further private requests.
+    for_cli: adds the private requests that only `kcore` itself may make, and waits without limit for a model that is
+    loading and for long work: a person who typed a command wants its full answer. owner: further private requests, by name.
     """
     server = KnowledgeServer(
         "knowledge-core",

@@ -1,11 +1,11 @@
-"""Arguments as hosts send them, to arguments as they are meant; and what a wrong one is told. Pure.
+"""From arguments as hosts send them to arguments as they are meant, and the messages for wrong ones. Pure.
 
-Hosts and models fill in every argument of a schema with null, write lists and objects as JSON in a string, and one
-text where a list is wanted. What is meant follows from the type that the schema gives, and from nothing else:
-- a text stays the text that was sent, also where it looks like JSON;
-- a list or an object may come as JSON in a string, and one item instead of a list of one;
-- a number or a truth value for a text is that as it is written in JSON;
-- null for what may be left out means left out, also inside objects; anywhere else it stays, and is refused by name.
+Hosts and models fill in every argument of a schema with null, write lists and objects as JSON in a string, and send one
+text where a list is wanted. What is meant follows from the type in the schema, and from nothing else:
+- a text stays the text that was sent, also if it looks like JSON;
+- a list or an object may come as JSON in a string, and a single item in place of a list of one;
+- a number or boolean in place of a text becomes its JSON form;
+- null for an argument that may be left out means left out, also inside objects; any other null stays, and is refused by name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pydantic import ValidationError
 LONGEST_SHOWN = 60  # characters of a wrong value
 
 SYNONYMS: Mapping[str, str] = {
-    # What models carry over from other search tools; each is tried only where the tool has the right-hand name.
+    # Names that models carry over from other search tools; used only if the tool has the argument on the right.
     "top_k": "limit", "k": "limit", "n": "limit", "n_results": "limit", "max_results": "limit", "num_results": "limit",
     "count": "limit", "size": "limit", "text": "query", "q": "query", "question": "query", "input": "texts",
     "collection_name": "collection", "namespace": "collection", "index": "collection", "index_name": "collection",
@@ -32,7 +32,7 @@ SYNONYMS: Mapping[str, str] = {
 
 
 def as_meant(given: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the members of an object as they are meant. schema: of the object, made by `schemas.plain`.
+    """Return the members of an object as they are meant. schema: the object's, made by `schemas.plain`.
 
     >>> as_meant({"query": "[429]", "limit": None}, {"properties": {"query": {"type": "string"}, "limit": {}}})
     {'query': '[429]'}
@@ -56,13 +56,13 @@ def _meant(value: Any, schema: Mapping[str, Any]) -> Any:
 
 
 def _members(given: dict[str, Any], schema: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return an object as it is meant; None where every member that it has means left out."""
+    """Return an object as it is meant; None if each of its members means left out."""
     meant = as_meant(given, schema)
     return None if given and not meant else meant
 
 
 def _listed(value: Any, items: Mapping[str, Any]) -> Any:
-    """Return the list that is meant; the value itself where none can be."""
+    """Return the list that is meant; the value itself if it cannot mean a list."""
     if isinstance(value, str):
         value = _parsed(value, list | dict, items)
     alone = str | bool | int | float if items.get("type") == "string" else dict
@@ -70,7 +70,10 @@ def _listed(value: Any, items: Mapping[str, Any]) -> Any:
 
 
 def _parsed(text: str, wanted: Any, items: Mapping[str, Any]) -> Any:
-    """Return what JSON in a string stands for, if that is wanted here; else the string. "null": None, save for texts."""
+    """Return the value of JSON in a string, if it is of a wanted type; else the string.
+
+    wanted: a type, or a union of types. items: schema of a wanted list's items. "null" is None, save for a list of texts.
+    """
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
@@ -89,7 +92,7 @@ def _written(value: float) -> Any:
 
 
 def unknown_argument(tool: str, given: Mapping[str, object], known: list[str]) -> str:
-    """Return what to say of the first argument that the tool does not have, and of the likeliest that it has; "" if none."""
+    """Return the message for the first argument that the tool does not have, with a likely one that it has; "" if none."""
     for name in given:
         if name not in known:
             meant = SYNONYMS.get(name, "")
@@ -100,16 +103,16 @@ def unknown_argument(tool: str, given: Mapping[str, object], known: list[str]) -
 
 
 def did_you_mean(wrong: str, known: list[str]) -> str:
-    """Return a question that names the likeliest of the known names; "" where none is near."""
+    """Return a question with the known name that is most like the wrong one; "" if none is near."""
     close = difflib.get_close_matches(wrong[:LONGEST_SHOWN], known, n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def wrong_arguments(tool: str, error: ValidationError) -> str:
-    """Return one clean line about the first wrong arguments."""
+    """Return one clean line about the first wrong arguments, three at most."""
     problems = []
     for each in error.errors()[:3]:
-        # A union's member names are noise: "documents.0.id", not "documents.list[...].0.id".
+        # Without the names of a union's members: "documents.0.id", not "documents.list[...].0.id".
         where = ".".join(str(part) for part in each["loc"] if isinstance(part, int) or str(part).isidentifier())
         found = "" if each["type"] == "missing" else f" (found {_shown(each['input'])})"
         problems.append(f"{where}: {each['msg']}{found}")

@@ -1,7 +1,7 @@
-"""What `kcore doctor` looks at: every collection, key by key, and whether the models that they need really embed.
+"""What `kcore doctor` checks: every collection, key by key, and whether the models that they need really embed.
 
-Rules kept here: "clean" is said only where a model worked just now, and all that is stored is sound; a model that is
-broken but not needed is a warning. Loads models; nothing else in here changes anything, unless repair was asked for.
+Rules kept here: the result is "clean" only if a model has just embedded, and everything stored is sound; a model that is
+broken but not needed is a warning. Models are loaded; nothing is changed, unless repair was asked for.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, ModelUnavailable, StorageError
 from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.recorded_jobs.resuming import GIVEN_UP
+from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Task
 
-NORM_TOLERANCE = 1e-3
+NORM_TOLERANCE = 1e-3  # distance of a vector's norm from 1
 
 
 @dataclass(frozen=True)
 class ModelReport:
-    """The model that new collections get. model: its name; "" where none works."""
+    """The model that new collections get.
+
+    configured: as the configuration names it, "auto" included. model: name of the one in use; "" if none works.
+    """
 
     configured: str
     model: str
@@ -34,12 +38,12 @@ class ModelReport:
 
 
 def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str, Any]:
-    """Return what was found, as `kcore doctor --json` shows it. collection: only this one; None: all."""
+    """Return the findings, as `kcore doctor --json` shows them. collection: only this one; None: all."""
     model = _configured_model(engine)
     found: dict[str, list[Finding]] = {}
-    for name in [collection] if collection else engine.names():
+    for name in [collection] if collection else collection_names(engine):
         try:
-            found[name] = engine.collection(name).check(repair=repair)
+            found[name] = collection_named(engine, name).check(repair=repair)
         except StorageError as error:
             found[name] = [Finding("damaged", str(error))]
         else:
@@ -71,8 +75,8 @@ def _configured_model(engine: Engine) -> ModelReport:
 
 
 def _its_model(engine: Engine, name: str) -> list[Finding]:
-    """Return what is wrong with the model of a collection: without it nothing is found by meaning."""
-    collection = engine.collection(name)
+    """Return what is wrong with the model of a collection: without its model, nothing is found by meaning."""
+    collection = collection_named(engine, name)
     try:
         _tried(engine.embedder_of(collection))
     except KnowledgeCoreError as error:
@@ -81,10 +85,10 @@ def _its_model(engine: Engine, name: str) -> list[Finding]:
 
 
 def _tried(embedder: Embedder) -> str:
-    """Embed texts with a model and say that it works.
+    """Embed the probe texts with a model, and return a sentence that it works.
 
     Raises:
-        ModelUnavailable: it does not.
+        ModelUnavailable: it does not load, or its vectors are not proper, or not the same each time.
     """
     contract = embedder.contract
     made = embedder.embed(PROBE_TEXTS, Task.DOCUMENT)

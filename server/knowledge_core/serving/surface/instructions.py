@@ -1,9 +1,9 @@
-"""What a client's model should know before its first call: when to search, and what lies here.
+"""What a client's model should know before its first call: when to search, and which collections there are.
 
-Made from the state at each `initialize` and `server/discover`. Hosts that load tools on demand show a model little else
-of us, so it says when to search; and some cut it at 2,048 characters, so it is shorter than that, whatever the number
-of collections. Names are the user's, and a folder's name may come from elsewhere: they are shown in quotes that they
-cannot end. Titles, labels and texts of documents are left out: they would be a way in for instructions of others.
+Made from the present state at each `initialize` and `server/discover`. Hosts that load tools on demand show a model little
+else of this server, so the instructions say when to search. Some hosts cut them at 2,048 characters, so they are shorter
+than that, however many collections there are. A folder's name may come from somebody else: names are shown in quotes that
+they cannot end. Titles, labels and texts of documents are left out: others could put instructions for the model there.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.ingestion.formats import KNOWN_SUFFIXES
-from knowledge_core.serving.surface.tools.pages import brief, listed
+from knowledge_core.serving.surface.calls.pages import brief, listed
+from knowledge_core.serving.surface.collections import collection_names, overview_of
 from knowledge_core.storage.catalogue import Overview
 
-ROOM_OF_LINES = 1_000  # characters of the collections that are told of in full
-ROOM_OF_NAMES = 300  # and of the names of the others
-LONGEST_SOURCE = 40  # characters
-MOST_SOURCES = 3
-MOST_KINDS = 4
+ROOM_OF_LINES = 1_000  # characters of the lines about collections
+ROOM_OF_NAMES = 300  # characters of the names of the collections without such a line
+LONGEST_SOURCE = 40  # characters of a folder's name
+MOST_SOURCES = 3  # folders named per collection
+MOST_KINDS = 4  # kinds of files named per collection
 
 WHEN = (
     "Search over the user's own documents, on this machine. Call `search` before you answer from memory or look "
@@ -37,7 +38,7 @@ EMPTY = (
 
 
 def telling_what_lies_here(engine: Engine) -> ServerMiddleware[object]:
-    """Return a middleware that adds the instructions to what greets a client, in either era of the protocol."""
+    """Return a middleware that adds the instructions to a client's first answer, in either era of the protocol."""
 
     async def telling(ctx: ServerRequestContext[object], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
@@ -49,10 +50,10 @@ def telling_what_lies_here(engine: Engine) -> ServerMiddleware[object]:
 
 
 def instructions(engine: Engine) -> str:
-    """Return the instructions: below 2,000 characters, whatever there is."""
+    """Return the instructions: below 2,000 characters, however many collections there are."""
     try:
-        names = engine.names()
-    except OSError:  # the data directory is out of reach; a tool that is called will say so
+        names = collection_names(engine)
+    except OSError:  # the data directory cannot be read; the first call of a tool will say so
         names = []
     if not names:
         return EMPTY
@@ -71,7 +72,7 @@ def instructions(engine: Engine) -> str:
 
 def _line(engine: Engine, name: str) -> str:
     try:
-        about = engine.overview(name)
+        about = overview_of(engine, name)
     except (KnowledgeCoreError, OSError):
         return f"- {name}: cannot be read now; `kcore doctor` tells why"
     parts = [f"{about.documents} documents{_kinds(about)}"]
@@ -93,7 +94,7 @@ def _kinds(about: Overview) -> str:
 
 
 def _plain(name: str) -> str:
-    """Return a folder's name in letters, digits and harmless marks: it ends no quotes and begins no line.
+    """Return a folder's name in letters, digits and harmless marks: it can end no quotes and begin no line.
 
     >>> _plain('notes"\\n- Ignore `this`')
     'notes__- Ignore _this_'

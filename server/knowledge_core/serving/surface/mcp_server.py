@@ -1,11 +1,11 @@
-"""The MCP server class: the SDK's, with what the specification asks and the SDK leaves out.
+"""The MCP server class: the SDK's, with what the specification demands and the SDK leaves out.
 
 - an unknown tool is a protocol error (-32602), an unknown argument an error with "did you mean";
 - arguments are taken as hosts send them (`arguments.py`), and wrong ones give one clean line each, not a dump;
-- a `KnowledgeCoreError` reaches the model as its own text; anything else as a generic line, with the log saying more;
+- a `KnowledgeCoreError` reaches the model in its own words; any other error as a generic line, with the details in the log;
 - schemas are such that every host can read them (`schemas.py`), and input schemas say `additionalProperties: false`.
 
-`low_level` and `events` are the places that reach into the SDK's private parts; tests watch over them.
+`low_level` and `events` reach into private parts of the SDK; tests fail if these parts change.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ from knowledge_core.serving.surface.schemas import outline, plain
 
 log = logging.getLogger(__name__)
 
-LONGEST_ERROR = 2_000  # characters; what is longer repeats a value of the caller's
+LONGEST_ERROR = 2_000  # characters; a longer message repeats a value of the caller's
 
 
 class _AsSent(FuncMetadata):
-    """A tool's arguments by our rules instead of the SDK's, which parses every text that looks like JSON."""
+    """A tool's arguments by our rules, not by the SDK's, which parses every text that looks like JSON."""
 
     def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
         return as_meant(data, self._schema)
@@ -54,7 +54,7 @@ class _AsSent(FuncMetadata):
 
 
 class KnowledgeServer(MCPServer[dict[str, Any]]):
-    """An MCP server that teaches: every refusal says what, which value, and what to do next."""
+    """An MCP server whose every refusal says what is wrong, which value, and what to do next."""
 
     def add_tool(
         self,
@@ -83,7 +83,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[dict[str, Any], Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
-        """Call a tool; every failure that a caller can mend is a `ToolError` of one clean text.
+        """Call a tool; every failure that the caller can correct is a `ToolError` with one clean text.
 
         Raises:
             MCPError: there is no such tool (-32602).
@@ -142,7 +142,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
 
     @property
     def events(self) -> SubscriptionBus:
-        """Return where changes are published for the clients that listen for them."""
+        """Return the bus on which changes are published for subscribed clients."""
         return self._subscriptions
 
     def low_level(self) -> Server[dict[str, Any]]:
@@ -151,7 +151,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
 
 
 def _bounded(message: str) -> str:
-    """Return an error's text, without its middle where it is too long for a model's context."""
+    """Return an error's text, without its middle if it is too long for a model's context."""
     if len(message) <= LONGEST_ERROR:
         return message
     return f"{message[: LONGEST_ERROR // 2]} … {message[-LONGEST_ERROR // 2 :]}"

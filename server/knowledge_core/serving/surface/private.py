@@ -1,7 +1,7 @@
-"""The requests that only `kcore` itself makes: what is no tool, over the same connection.
+"""The private requests: what only `kcore` itself asks of the owner, over the same protocol as the tools.
 
-They are an MCP extension (`knowledge-core/<name>` methods), not listed as tools and registered only for connections
-of the command line, because an agent must not widen the roots or repair the data directory.
+They are an MCP extension (methods named `knowledge-core/<name>`). They are not listed as tools, and are registered only
+for connections of the command line, because an agent must not widen the roots or repair the data directory.
 """
 
 from __future__ import annotations
@@ -28,17 +28,21 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError
 from knowledge_core.recorded_jobs import reembed_job
 from knowledge_core.recorded_jobs.known import known_jobs
+from knowledge_core.serving.surface.collections import collection_named, collection_names, embedder_for_texts
 from knowledge_core.serving.surface.doctor import examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
-from knowledge_core.serving.surface.tools.documents import collection_item
+from knowledge_core.serving.surface.tools.list_collections import collection_item
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 
-REFUSED = -32010  # a refusal that the user can mend; -32000 is what the SDK says of a connection that closed
+REFUSED = -32010  # JSON-RPC code of a refusal that the user can correct; the SDK uses -32000 for a closed connection
 
 
 class PrivateRequests(Extension):
-    """Status, roots, models, doctor, vectors: the requests of `kcore`."""
+    """The requests of `kcore`: status, roots, models, doctor, vectors, reembed, and those of the owner process.
+
+    owner: the further requests, by name; empty where no owner process serves.
+    """
 
     identifier = "io.github.knowledge-core/private"
 
@@ -46,7 +50,7 @@ class PrivateRequests(Extension):
         self._engine, self._owner = engine, owner
 
     def methods(self) -> Sequence[MethodBinding]:
-        """Return one method a request."""
+        """Return one method per request."""
         handlers: dict[str, Callable[..., dict[str, Any]]] = {
             "status": self._status,
             "roots": self._roots,
@@ -61,7 +65,7 @@ class PrivateRequests(Extension):
     def _status(self) -> dict[str, Any]:
         engine = self._engine
         collections = []
-        for name in engine.names():
+        for name in collection_names(engine):
             size = sum(
                 file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
             )
@@ -98,12 +102,12 @@ class PrivateRequests(Extension):
     def _models(self) -> dict[str, Any]:
         engine = self._engine
         resolved: dict[str, Any] = {"model": None, "notice": engine.embedders.notice()}
-        with contextlib.suppress(KnowledgeCoreError):  # the notice says why, and what to do
+        with contextlib.suppress(KnowledgeCoreError):  # the notice says why there is none, and what to do
             resolved["model"] = engine.embedders.default().static_contract.model
         used: dict[str, list[str]] = {}
-        for name in engine.names():
-            with contextlib.suppress(KnowledgeCoreError):  # a damaged collection is doctor's subject
-                used.setdefault(engine.collection(name).contract.model, []).append(name)
+        for name in collection_names(engine):
+            with contextlib.suppress(KnowledgeCoreError):  # `kcore doctor` reports a damaged collection
+                used.setdefault(collection_named(engine, name).contract.model, []).append(name)
         running = engine.embedders.in_memory()
         settings = engine.config.embedding
         folder = settings.folder_of_models(engine.home)
@@ -133,13 +137,12 @@ class PrivateRequests(Extension):
         dimensions: int | None = None,
         collection: str | None = None,
     ) -> dict[str, Any]:
-        """Embed without the cap that protects a model's context: the result goes into a file or a pipe."""
+        """Embed texts, as many as are given: the result goes into a file or a pipe, not into a model's context."""
         if task not in {each.value for each in Task}:
             raise InvalidInput(f"Unknown task {task!r}. There are: {', '.join(each.value for each in Task)}.")
         if title and task != Task.DOCUMENT.value:
             raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
-        engine = self._engine
-        embedder = engine.embedder_for_texts(collection)
+        embedder = embedder_for_texts(self._engine, collection)
         made = embed(texts, embedder, Task(task), title=title, dimensions=dimensions)
         return {
             "model": embedder.static_contract.model, "dimensions": int(made.vectors.shape[1]),
@@ -157,7 +160,7 @@ class PrivateRequests(Extension):
 
 
 def _remote(settings: RemoteConfig) -> dict[str, Any] | None:
-    """Return what is configured of an endpoint: never its key, and of its address the host alone."""
+    """Return the configured model and the host of its endpoint's address; never the rest of the address, or the key."""
     if settings.url is None:
         return None
     return {"host": urlsplit(settings.url).netloc.rpartition("@")[2], "model": settings.model}

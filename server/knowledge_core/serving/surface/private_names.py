@@ -1,4 +1,4 @@
-"""What both ends of a private request must agree on."""
+"""What both ends of a private request must agree on: the prefix of its method, and the form of its parameters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ PREFIX = "knowledge-core/"
 
 
 class PrivateParams(RequestParams):
-    """Whatever a private request needs; its handler takes it apart."""
+    """The arguments of a private request, by name; its handler checks them."""
 
     arguments: dict[str, Any] = {}

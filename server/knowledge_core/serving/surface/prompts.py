@@ -1,4 +1,4 @@
-"""The two prompts: what a person picks in a client to have a model work with these tools."""
+"""The two prompts: a person picks one in a client, and the client's model then works with these tools."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Documents as MCP resources: one template, completions for its parts, and word of what changed.
+"""Documents as MCP resources: one URI template, completions for its variables, and notifications of changes.
 
-`knowledge://{collection}/{+document}`: the document's id, percent-encoded where a URI needs it.
+The template is `knowledge://{collection}/{+document}`; `document` is the document's id, percent-encoded where a URI needs it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound, DocumentNotFound, KnowledgeCoreError
+from knowledge_core.serving.surface.collections import collection_names, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
 TEMPLATE = "knowledge://{collection}/{+document}"
-MOST_COMPLETIONS = 100  # the most that the protocol lets one answer hold
-_SAFE = "/!$'()*+,;=:@-._~"  # what RFC 3986 lets stand in a path
+MOST_COMPLETIONS = 100  # values; the protocol allows no more in one answer
+_SAFE = "/!$'()*+,;=:@-._~"  # characters that RFC 3986 allows in a path, beside letters and digits
 
 
 def uri_of(collection: str, document: str) -> str:
@@ -34,7 +35,7 @@ def uri_of(collection: str, document: str) -> str:
 
 
 def add_resources(server: KnowledgeServer, engine: Engine) -> None:
-    """Register the template, its completions, and the listener that tells of changes."""
+    """Register the template and its completions."""
 
     @server.resource(
         TEMPLATE,
@@ -45,7 +46,7 @@ def add_resources(server: KnowledgeServer, engine: Engine) -> None:
     )
     def document_resource(collection: str, document: str) -> str:
         try:
-            with engine.collection(collection).view() as view:
+            with view_of_collection(engine, collection) as view:
                 return view.document(unquote(document)).document.text
         except (CollectionNotFound, DocumentNotFound) as error:
             raise ResourceNotFoundError(str(error)) from error
@@ -67,17 +68,20 @@ def add_resources(server: KnowledgeServer, engine: Engine) -> None:
 
 
 def completions(engine: Engine, argument: str, begun: str, collection: str | None) -> list[str]:
-    """Return what `argument` may be, given its beginning, sorted; nothing for arguments that are free.
+    """Return the values that a variable of the template may have, given what is typed so far.
 
-    collection: which one's documents; None: of all.
+    Names of collections that begin with it, sorted. Ids of documents that contain it: those that begin with it first, then
+    sorted. Nothing for the arguments of prompts that may be any text.
+
+    collection: whose documents; None: those of all collections.
     """
     if argument == "collection":
-        return [name for name in engine.names() if name.startswith(begun)]
+        return [name for name in collection_names(engine) if name.startswith(begun)]
     if argument != "document":
         return []
     found: set[str] = set()
-    for name in [collection] if collection else engine.names():
-        with contextlib.suppress(KnowledgeCoreError), engine.collection(name).view() as view:
+    for name in [collection] if collection else collection_names(engine):
+        with contextlib.suppress(KnowledgeCoreError), view_of_collection(engine, name) as view:
             found.update(id for id in view.document_ids() if begun in id)
     return sorted(found, key=lambda id: (not id.startswith(begun), id))
 
@@ -85,9 +89,9 @@ def completions(engine: Engine, argument: str, begun: str, collection: str | Non
 def telling_of_changes(
     server: KnowledgeServer, loop: asyncio.AbstractEventLoop
 ) -> Callable[[str, Sequence[str]], None]:
-    """Return a listener for the engine that tells the server's subscribers which documents changed.
+    """Return a listener for the engine that notifies the server's subscribers of the documents that changed.
 
-    It may be called on any thread; `loop` is the one that serves.
+    It may be called on any thread. loop: the event loop that serves.
     """
 
     def changed(collection: str, documents: Sequence[str]) -> None:
@@ -95,7 +99,7 @@ def telling_of_changes(
             for document in documents:
                 await server.events.publish(ResourceUpdated(uri=uri_of(collection, document)))
 
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and all subscriptions with it
             asyncio.run_coroutine_threadsafe(publish(), loop)
 
     return changed

@@ -1,14 +1,14 @@
-"""The structured results of the tools: what the output schemas say. Names are on the wire; change one for a reason.
+"""The structured results of the tools, from which their output schemas are made. Every name here is on the wire.
 
-Field descriptions are left out on purpose: names are the field's standard terms, and every character of a schema is
-in every client's context.
+Fields have no descriptions on purpose: their names are standard terms of the trade, and every character of a schema is in
+every model's context.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
 
 
 class CoverageResult(BaseModel):
@@ -113,6 +113,11 @@ class Classified(BaseModel):
     label: str | None
     score: float
     labels: list[LabelScore] | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_label(self, serialized: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Keep a null label also where nulls are left out: it says "none of these"."""
+        return {"item": self.item, "label": self.label, **serialized(self)}
 
 
 class ClassifyResult(BaseModel):

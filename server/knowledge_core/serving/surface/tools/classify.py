@@ -15,24 +15,33 @@ from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.pages import (
+    END,
+    STRUCTURE_CAP,
+    TEXT_CAP,
+    Room,
+    bounded_notices,
+    ending,
+    fitting,
+    listed,
+)
+from knowledge_core.serving.surface.calls.parameters import READ_ONLY, Cursor, Filter
+from knowledge_core.serving.surface.collections import opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.opening import opened
-from knowledge_core.serving.surface.tools.pages import END, STRUCTURE_CAP, TEXT_CAP, Room, ending, listed, told, whole
-from knowledge_core.serving.surface.tools.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.verbs.classify import Assignment, Label, classify_documents, classify_texts
 
 CLASSIFY = (
     "Label texts, or the documents of a collection, without training: by label names and descriptions, or by "
     "examples. Each gets the best label with a score 0..1, or null for none of these."
 )
-SHOWN = 100  # items in one answer
-ROOM_OF_LABELS = 400  # characters of the labels of one item in the text; the structure has all
-ROOM_OF_COUNTS = 1_000  # characters of the counts in the text
-KEPT = 2  # answers of several pages that are kept for the next page; one of 100,000 documents takes 30 MB
-NONE = "(none of these)"
+SHOWN = 100  # items per answer
+ROOM_OF_LABELS = 400  # characters of the text, for the labels of one item; the structure has all labels
+ROOM_OF_COUNTS = 1_000  # characters of the text, for the counts
+KEPT = 2  # whole results kept for their next pages; that of 100,000 documents takes 30 MB
+NONE = "(none of these)"  # the name under which items without a label are counted
 
 
 class LabelInput(BaseModel):
@@ -45,16 +54,25 @@ class LabelInput(BaseModel):
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `classify`. longest: seconds after which a call answers."""
-    latest = _Latest()
-
-    @server.tool(
+    tool = ClassifyTool(engine)
+    server.add_tool(
+        in_time(tool.call, engine, "classify", longest),
         name="classify",
         title="Classify",
         description=CLASSIFY,
         annotations=READ_ONLY,
     )
-    @in_time(engine, "classify", longest)
-    def classify_tool(
+
+
+class ClassifyTool:
+    """The tool `classify`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._latest = _Latest()
+
+    def call(
+        self,
         labels: Annotated[list[LabelInput], Field(description="Describe or give examples where it helps.")],
         texts: Annotated[list[str] | None, Field(description="To label.")] = None,
         collection: Annotated[str | None, Field(description="Or the documents of this collection.")] = None,
@@ -62,6 +80,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         multiple: Annotated[bool, Field(description="All that fit, not only the best.")] = False,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, ClassifyResult]:
+        engine, latest = self._engine, self._latest
         if (texts is None) == (collection is None):
             raise InvalidInput("Give texts, or a collection whose documents to label: one of them.")
         wanted = [
@@ -88,14 +107,14 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
 
 
 class _Latest:
-    """What was made last, so that the pages of one answer are made once. Several threads may ask."""
+    """The latest results, so that one result is not computed again for each of its pages. For use by several threads."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()  # of the table; nothing is made under it
+        self._guard = threading.Lock()  # guards the table; nothing is computed while it is held
         self._kept: dict[tuple[str, str], list[Assignment]] = {}
 
     def get(self, key: tuple[str, str], make: Callable[[], list[Assignment]]) -> list[Assignment]:
-        """Return what is kept under a key; else make it, and keep it where it takes more than one page."""
+        """Return the result kept under a key; else make it, and keep it if it needs more than one page."""
         with self._guard:
             known = self._kept.get(key)
         if known is not None:
@@ -110,12 +129,15 @@ class _Latest:
 
 
 def _page(made: list[Assignment], labels: list[Label], after: PageEnd, changed: list[str]) -> ClassifyResult:
-    """Return the items after a page's end, as many as there is room for; the counts are of all."""
+    """Return the items after a page's end, as many as there is room for; the counts are those of all items.
+
+    changed: notices of what changed since the first page.
+    """
     counts = {label.name: 0 for label in labels} | {NONE: 0}
     for each in made:
         counts[NONE if each.label is None else each.label] += 1
     room = Room(TEXT_CAP - END - len(_rendered_counts(counts).encode()), STRUCTURE_CAP - END - len(json.dumps(counts)))
-    items = whole(map(_item, made[after.offset : after.offset + SHOWN]), _rendered_item, room)
+    items = fitting(map(_item, made[after.offset : after.offset + SHOWN]), _rendered_item, room)
     end = after.offset + len(items)
     more = end < len(made)
     return ClassifyResult(
@@ -124,7 +146,7 @@ def _page(made: list[Assignment], labels: list[Label], after: PageEnd, changed: 
         total=len(made),
         truncated=more,
         cursor=encode(PageEnd(after.request, end, after.state)) if more else None,
-        notices=told(changed),
+        notices=bounded_notices(changed),
     )
 
 

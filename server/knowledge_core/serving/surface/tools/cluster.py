@@ -15,13 +15,10 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, view_of
-from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
-from knowledge_core.serving.surface.tools.answering import answer, line_word
-from knowledge_core.serving.surface.tools.bounded import going_on
-from knowledge_core.serving.surface.tools.opening import opened
-from knowledge_core.serving.surface.tools.pages import Room, brief, ending, told, whole
-from knowledge_core.serving.surface.tools.parameters import (
+from knowledge_core.serving.surface.calls.answering import answer, line_word
+from knowledge_core.serving.surface.calls.bounded import going_on
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, brief, ending, fitting
+from knowledge_core.serving.surface.calls.parameters import (
     READ_ONLY,
     CollectionName,
     Cursor,
@@ -29,7 +26,10 @@ from knowledge_core.serving.surface.tools.parameters import (
     ToolContext,
     WaitSeconds,
 )
-from knowledge_core.serving.surface.tools.waiting import watch
+from knowledge_core.serving.surface.calls.waiting import watch
+from knowledge_core.serving.surface.collections import opened
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
 from knowledge_core.types import ReportProgress
 from knowledge_core.verbs.cluster import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
 from knowledge_core.verbs.search import Searched, SearchRequest, search
@@ -39,11 +39,11 @@ CLUSTER = (
     "and their number, or exactly `k`; mode=duplicates finds near-identical passages above `similarity`. Returns "
     "clusters by size with label, keywords, cohesion and representatives; what fits nowhere is counted as outliers."
 )
-LONGEST_NAME = 200  # characters of a title, a keyword or a label in a cluster
+LONGEST_NAME = 200  # characters per title, keyword or label of a cluster
 
 
 class Options(TypedDict):
-    """How to group; see `clustering.cluster`."""
+    """How to group; see `verbs.cluster.cluster`."""
 
     mode: Mode
     k: int | None
@@ -53,7 +53,7 @@ class Options(TypedDict):
 
 @dataclass(frozen=True)
 class Grouped:
-    """What a cluster job comes to. request: digest of what was asked; state: of what it was answered from."""
+    """The outcome of a cluster job. request: digest of the request. state: digest of what it was answered from."""
 
     clustering: Clustering
     request: str
@@ -62,9 +62,18 @@ class Grouped:
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `cluster`. longest: seconds after which a call answers."""
+    tool = ClusterTool(engine, longest)
+    server.add_tool(tool.call, name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
 
-    @server.tool(name="cluster", title="Cluster", description=CLUSTER, annotations=READ_ONLY)
-    async def cluster_tool(
+
+class ClusterTool:
+    """The tool `cluster`: see `add`."""
+
+    def __init__(self, engine: Engine, longest: float) -> None:
+        self._engine, self._longest = engine, longest
+
+    async def call(
+        self,
         context: ToolContext,
         collection: CollectionName = "default",
         texts: Annotated[list[str] | None, Field(description="Instead of a collection.")] = None,
@@ -77,6 +86,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         wait_seconds: WaitSeconds = 20,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, ClusterResult]:
+        engine, longest = self._engine, self._longest
         if texts is not None and (query is not None or filter is not None):
             raise InvalidInput("query and filter choose from a collection; with texts give neither.")
         asked = request_digest(["cluster", collection, texts, query, filter, mode, k, similarity, limit])
@@ -102,7 +112,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
 
 
 def _remembered(engine: Engine, after: PageEnd | None) -> Job | None:
-    """Return the job whose clusters a cursor goes on with; None where there is none any more: then they are made again."""
+    """Return the job whose clusters a cursor goes on with; None if it was forgotten: then the work is done again."""
     if after is None:
         return None
     made = ((job, job.outcome) for job in engine.jobs.all() if isinstance(job.outcome, Grouped))
@@ -121,13 +131,13 @@ def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> l
 
 
 def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = None) -> ClusterResult:
-    """Return the wire's form of a cluster job, ended or not: the clusters after a page's end, as many as there is room for."""
+    """Return a cluster job as structure, ended or not: the clusters after a page's end, as many as there is room for."""
     done = job.outcome
     if not isinstance(done, Grouped):
         return ClusterResult(state=job.state, job=job.id, mode=mode, progress=job.progress.told())
     made, begin = done.clustering, 0 if after is None else after.offset
     items = (_cluster_item(each, place) for place, each in enumerate(made.clusters[begin:], start=begin + 1))
-    clusters = whole(items, _render_cluster, room)
+    clusters = fitting(items, _render_cluster, room)
     end = begin + len(clusters)
     more = end < len(made.clusters)
     changed = moved([job.collection], after.state, done.state) if after is not None else []
@@ -141,7 +151,7 @@ def cluster_result(job: JobView, mode: str, room: Room, after: PageEnd | None = 
         outlier_examples=[_representative(each) for each in made.outlier_examples] if begin == 0 else [],
         truncated=more,
         cursor=encode(PageEnd(done.request, end, done.state)) if more else None,
-        notices=told([*made.notices, *changed]),
+        notices=bounded_notices([*made.notices, *changed]),
     )
 
 

@@ -1,12 +1,13 @@
-"""The tool `delete`: nothing goes that was not meant to go.
+"""The tool `delete`, which makes sure that nothing is deleted by mistake.
 
-Documents named by id go at once. A filter or a whole collection needs a yes: by asking the person at the client, where
+Documents named by id are deleted at once. A filter or a whole collection needs a yes: from the person at the client, if
 the client can ask (elicitation), else by `confirm: true`.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`, unlike in all other files: the annotation of `asked` names a bound method, and
+# annotations that are strings can name only what the module holds.
 
-import time
+from functools import partial
 from itertools import accumulate
 from typing import Annotated, Any
 
@@ -18,18 +19,17 @@ from pydantic import BaseModel, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.pages import ending
+from knowledge_core.serving.surface.calls.parameters import CollectionName, Filter
+from knowledge_core.serving.surface.collections import collection_named, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DeleteResult
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.pages import ending
-from knowledge_core.serving.surface.tools.parameters import CollectionName, Filter
-from knowledge_core.storage.collection import Change
-from knowledge_core.types import Progress, ReportProgress
+from knowledge_core.verbs.delete import Deletion, delete, deletion
 
-PATIENCE = 5.0  # seconds that a deletion waits for another writer; a window of documents is about four
 SHOWN = 20  # ids listed in an answer; the rest is counted
-ROOM_OF_IDS = 5_000  # bytes of them
+ROOM_OF_IDS = 5_000  # bytes of the listed ids
 
 DESCRIPTION = (
     "Delete documents by `ids` or by `filter`, or with all=true the whole collection. `filter` and `all` need "
@@ -38,19 +38,49 @@ DESCRIPTION = (
 
 
 class Confirmation(BaseModel):
-    """What the person at the client is asked."""
+    """The form that the person at the client is asked to fill in; its description is what the person reads."""
 
     delete: bool = Field(description="Yes, delete them.")
 
 
 class _Unasked(Confirmation):
-    """What is known without asking."""
+    """The answer that is known without asking."""
 
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `delete`. longest: seconds after which a call answers."""
+    tool = DeleteTool(engine)
+
+    def call(
+        collection: CollectionName,
+        asked: Annotated[ElicitationResult[Confirmation], Resolve(tool.confirmed)],
+        ids: Annotated[list[str] | None, Field(description="Document ids.")] = None,
+        filter: Filter = None,
+        all: Annotated[bool, Field(description="The whole collection.")] = False,
+        confirm: Annotated[bool, Field(description="Needed with filter and all.")] = False,
+        dry_run: bool = False,
+    ) -> Annotated[CallToolResult, DeleteResult]:
+        return tool.call(collection, asked, ids, filter, all, confirm, dry_run)
+
+    server.add_tool(
+        in_time(call, engine, "delete", longest, stops=False),
+        name="delete",
+        title="Delete",
+        description=DESCRIPTION,
+        annotations=ToolAnnotations(
+            read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+        ),
+    )
+
+
+class DeleteTool:
+    """The tool `delete`. Whether the client's yes is needed, and was given, is decided here; what goes, in the verb."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
     async def confirmed(
+        self,
         context: Context[Any, Any],
         collection: str,
         ids: list[str] | None,
@@ -62,40 +92,37 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         """Return the yes or no that is known, or the question to ask."""
         if confirm or dry_run or ids or not (filter or all) or not _can_ask(context):
             return _Unasked(delete=confirm or bool(ids))
-        count = await anyio.to_thread.run_sync(lambda: len(_doomed(engine, collection, None, filter)))
-        whole = " and the collection itself" if all else ""
-        return Elicit(f"Delete {count} documents of the collection {collection!r}{whole}?", Confirmation)
+        decided = await anyio.to_thread.run_sync(self._deletion, collection, None, filter, all)
+        return Elicit(f"Delete {_counted(decided, of=f'the collection {collection!r}')}?", Confirmation)
 
-    def delete_tool(
-        collection: CollectionName,
-        asked: object,
-        ids: Annotated[list[str] | None, Field(description="Document ids.")] = None,
-        filter: Filter = None,
-        all: Annotated[bool, Field(description="The whole collection.")] = False,
-        confirm: Annotated[bool, Field(description="Needed with filter and all.")] = False,
-        dry_run: bool = False,
-    ) -> Annotated[CallToolResult, DeleteResult]:
-        if sum([bool(ids), bool(filter), all]) != 1:
-            raise InvalidInput("Give exactly one of ids, filter or all=true.")
-        doomed = _doomed(engine, collection, ids, filter)
+    def call(
+        self,
+        collection: str,
+        asked: ElicitationResult[Confirmation],
+        ids: list[str] | None,
+        filter: dict[str, Any] | None,
+        all: bool,
+        confirm: bool,
+        dry_run: bool,
+    ) -> CallToolResult:
+        """Answer a call. asked: what `confirmed` came to."""
+        decided = self._deletion(collection, ids, filter, all)
         sure = ids or confirm or (isinstance(asked, AcceptedElicitation) and asked.data.delete)
         if not dry_run and not sure:
-            raise InvalidInput(_not_sure(asked, collection, len(doomed), whole=all))
+            raise InvalidInput(_not_sure(asked, _counted(decided, of=repr(collection))))
         if not dry_run:
-            _delete(engine, collection, doomed, whole=all)
-        result = _result(collection, doomed, dry_run=dry_run, whole=all)
-        return answer(result, _render(result))
+            self._delete(collection, decided)
+        result = _structured(collection, decided, dry_run=dry_run)
+        return answer(result, _rendered(result))
 
-    # Not written in the signature: annotations there are strings, which cannot name a function of this scope.
-    delete_tool.__annotations__["asked"] = Annotated[ElicitationResult[Confirmation], Resolve(confirmed)]
-    server.tool(
-        name="delete",
-        title="Delete",
-        description=DESCRIPTION,
-        annotations=ToolAnnotations(
-            read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
-        ),
-    )(in_time(engine, "delete", longest, stops=False)(delete_tool))
+    def _deletion(self, collection: str, ids: list[str] | None, filter: dict[str, Any] | None, all: bool) -> Deletion:
+        with view_of_collection(self._engine, collection) as view:
+            return deletion(view, ids=ids, filter=filter, whole=all)
+
+    def _delete(self, name: str, decided: Deletion) -> None:
+        engine = self._engine
+        turn, drop = partial(engine.one_writer, name), partial(engine.drop, name)
+        delete(collection_named(engine, name), decided, jobs=engine.jobs, turn=turn, drop=drop)
 
 
 def _can_ask(context: Context[Any, Any]) -> bool:
@@ -103,42 +130,18 @@ def _can_ask(context: Context[Any, Any]) -> bool:
     return capabilities is not None and capabilities.elicitation is not None
 
 
-def _doomed(engine: Engine, collection: str, ids: list[str] | None, filter: dict[str, Any] | None) -> list[str]:
-    with engine.collection(collection).view() as view:
-        return [view.document(id).document.id for id in dict.fromkeys(ids)] if ids else view.document_ids(filter)
+def _counted(decided: Deletion, *, of: str) -> str:
+    return f"{len(decided.documents)} documents of {of}{' and the collection itself' if decided.whole else ''}"
 
 
-def _not_sure(asked: object, collection: str, count: int, *, whole: bool) -> str:
-    what = f"{count} documents of {collection!r}{' and the collection itself' if whole else ''}"
+def _not_sure(asked: ElicitationResult[Confirmation], what: str) -> str:
     if not (isinstance(asked, AcceptedElicitation) and isinstance(asked.data, _Unasked)):
         return f"Nothing was deleted: the user was asked about {what} and did not agree."
     return f"This would delete {what}. Call again with confirm=true, or dry_run=true to list them."
 
 
-def _delete(engine: Engine, collection: str, doomed: list[str], *, whole: bool) -> None:
-    with engine.one_writer(collection, _impatient(engine, collection)):
-        if whole:
-            engine.drop(collection)
-        elif doomed:
-            engine.collection(collection).write(Change(remove=doomed))
-
-
-def _impatient(engine: Engine, collection: str) -> ReportProgress:
-    """Return a callback that gives up waiting for another writer after a moment, and says who writes."""
-    deadline = time.monotonic() + PATIENCE
-
-    def report(progress: Progress) -> None:
-        if time.monotonic() > deadline:
-            running = [job.id for job in engine.jobs.running() if job.collection == collection]
-            raise InvalidInput(
-                f"{collection!r} is being indexed (job {', '.join(running)}). Wait for its end with the job tool, or "
-                "cancel it, then delete."
-            )
-
-    return report
-
-
-def _result(collection: str, doomed: list[str], *, dry_run: bool, whole: bool) -> DeleteResult:
+def _structured(collection: str, decided: Deletion, *, dry_run: bool) -> DeleteResult:
+    doomed = decided.documents
     sizes = accumulate(len(id.encode("utf-8", "replace")) for id in doomed[:SHOWN])
     shown = [id for id, size in zip(doomed, sizes, strict=False) if size <= ROOM_OF_IDS]
     notices = []
@@ -147,11 +150,11 @@ def _result(collection: str, doomed: list[str], *, dry_run: bool, whole: bool) -
         notices.append(f"{len(doomed) - len(shown)} more ids are not listed here.{more}")
     return DeleteResult(
         collection=collection, deleted=len(doomed), documents=shown, truncated=len(shown) < len(doomed),
-        dry_run=dry_run, collection_deleted=whole and not dry_run, notices=notices,
+        dry_run=dry_run, collection_deleted=decided.whole and not dry_run, notices=notices,
     )  # fmt: skip
 
 
-def _render(result: DeleteResult) -> str:
+def _rendered(result: DeleteResult) -> str:
     verb = "Would delete" if result.dry_run else "Deleted"
     listed = ", ".join(result.documents) + (" ..." if result.truncated else "")
     whole = " The collection is gone." if result.collection_deleted else ""

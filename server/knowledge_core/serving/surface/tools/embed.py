@@ -10,18 +10,19 @@ from pydantic import Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.parameters import READ_ONLY
+from knowledge_core.serving.surface.collections import embedder_for_texts
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import EmbedResult
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.parameters import READ_ONLY
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 
 MOST_COMPARED = 60  # texts; their similarity matrix is 60 * 60 * 5 bytes = 18 KB, below the cap of an answer
-MOST_IN_FULL = 50  # texts up to which it is shown with three digits: 50 * 50 * 7 bytes
-MOST_FLOATS = 2_000  # numbers in one answer, at about 8 bytes each
-MOST_BASE64 = 3_600  # numbers in one answer, at 16/3 bytes each
+MOST_IN_FULL = 50  # texts up to which the matrix is shown with three digits: 50 * 50 * 7 bytes = 17.5 KB
+MOST_FLOATS = 2_000  # numbers per answer, at about 8 bytes each: 16 KB
+MOST_BASE64 = 3_600  # numbers per answer, at 16/3 bytes each: 19 KB
 
 EMBED = (
     "Compare texts by meaning: returns their pairwise cosine similarity; with output=vectors the vectors themselves, "
@@ -31,10 +32,24 @@ EMBED = (
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `embed`. longest: seconds after which a call answers."""
+    tool = EmbedTool(engine)
+    server.add_tool(
+        in_time(tool.call, engine, "embed", longest),
+        name="embed",
+        title="Embed",
+        description=EMBED,
+        annotations=READ_ONLY,
+    )
 
-    @server.tool(name="embed", title="Embed", description=EMBED, annotations=READ_ONLY)
-    @in_time(engine, "embed", longest)
-    def embed_tool(
+
+class EmbedTool:
+    """The tool `embed`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def call(
+        self,
         texts: list[str],
         task: Literal[
             "query",
@@ -53,7 +68,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     ) -> Annotated[CallToolResult, EmbedResult]:
         if not texts:
             raise InvalidInput("texts is empty; give at least one text.")
-        embedder = engine.embedder_for_texts(collection)
+        embedder = embedder_for_texts(self._engine, collection)
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
         made = embed(texts, embedder, Task(task), dimensions=dimensions)
@@ -62,7 +77,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task,
-            notices=[*filter(None, [str(made.unread), "" if collection else engine.embedders.passed_over()])],
+            notices=[*filter(None, [str(made.unread), "" if collection else self._engine.embedders.passed_over()])],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
@@ -92,5 +107,5 @@ def _render_embed(result: EmbedResult, count: int) -> str:
 
 
 def _short(value: float, count: int) -> str:
-    """Return a similarity as text, so short that those of `count` texts fit into an answer, also where all are negative."""
+    """Return a similarity as text, short enough for the matrix of `count` texts to fit, even if all are negative."""
     return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)

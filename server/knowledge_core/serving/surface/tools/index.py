@@ -17,18 +17,18 @@ from knowledge_core.ingestion.walking.left_out import LeftOut, printable, shown
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import JobView, find_job
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.bounded import going_on
+from knowledge_core.serving.surface.calls.pages import Room, brief, fitting
+from knowledge_core.serving.surface.calls.parameters import CollectionName, ToolContext, WaitSeconds
+from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import FailureResult, IndexResult
-from knowledge_core.serving.surface.tools.answering import answer
-from knowledge_core.serving.surface.tools.bounded import going_on
-from knowledge_core.serving.surface.tools.pages import Room, brief, whole
-from knowledge_core.serving.surface.tools.parameters import CollectionName, ToolContext, WaitSeconds
-from knowledge_core.serving.surface.tools.waiting import watch
 from knowledge_core.types import Document
 from knowledge_core.verbs.index import IndexReport
 
-SHOWN = 20  # failures of a report, or jobs, in one answer; the rest is counted
-LONGEST_MESSAGE = 500  # characters of a failure's, or a job's
+SHOWN = 20  # failures of a report, or jobs, per answer; the rest is counted
+LONGEST_MESSAGE = 500  # characters of the message of a failure, or of a job
 
 INDEX = (
     "Make documents searchable: files and folders by `paths` (inside the allowed roots; Markdown, text, HTML, PDF, "
@@ -50,8 +50,9 @@ class DocumentInput(BaseModel):
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `index`. longest: seconds after which a call answers."""
-
-    @server.tool(
+    tool = IndexTool(engine, longest)
+    server.add_tool(
+        tool.call,
         name="index",
         title="Index",
         description=INDEX,
@@ -59,7 +60,16 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
-    async def index_tool(
+
+
+class IndexTool:
+    """The tool `index`: see `add`."""
+
+    def __init__(self, engine: Engine, longest: float) -> None:
+        self._engine, self._longest = engine, longest
+
+    async def call(
+        self,
         context: ToolContext,
         paths: Annotated[list[str] | None, Field(description="Absolute paths of files or folders.")] = None,
         documents: Annotated[list[DocumentInput] | None, Field(description="Texts; the same id replaces.")] = None,
@@ -68,6 +78,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
         exclude: Annotated[list[str] | None, Field(description="No such files.")] = None,
         wait_seconds: WaitSeconds = 20,
     ) -> Annotated[CallToolResult, IndexResult]:
+        engine, longest = self._engine, self._longest
         until = anyio.current_time() + min(wait_seconds, longest)
         if not paths and not documents:
             raise InvalidInput("Give `paths` (files or folders) or `documents` (id and text); both were empty.")
@@ -88,9 +99,12 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
 
 
 def _checked(inputs: list[DocumentInput], limit: int, *, alone: bool) -> tuple[list[Document], list[Failure]]:
-    """Check the inline documents; a wrong one is a failure of its own, unless it is the only thing asked for.
+    """Check the inline documents; a wrong one becomes a failure in the report.
 
-    limit: bytes a text may have. alone: the call has no paths beside them.
+    limit: bytes that a text may have. alone: the call has no paths beside the documents.
+
+    Raises:
+        InvalidInput: the call has nothing else to index: its only document is wrong, or all of them are.
     """
     documents: dict[str, Document] = {}
     failures: list[Failure] = []
@@ -111,7 +125,10 @@ def _checked(inputs: list[DocumentInput], limit: int, *, alone: bool) -> tuple[l
 
 
 def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
-    """Return the wire's form of an index job, ended or not, with as many failures as there is room for."""
+    """Return an index job as structure, ended or not, with as many failures as there is room for.
+
+    model_notice: what is wrong with the configured model; "" if nothing is.
+    """
     notices = [model_notice] if model_notice else []
     going_on = None if job.state == "done" else job.progress.told()
     if not isinstance(job.outcome, IndexReport):
@@ -124,7 +141,7 @@ def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
             f"{done.cut} chunks were longer, with their titles, than the model reads; {done.cut_tokens} tokens at their ends "
             "were not embedded (words there are found all the same). Shorter titles or headings help."
         )
-    failed = whole(map(_failure, done.failed[:SHOWN]), _render_failure, room)
+    failed = fitting(map(_failure, done.failed[:SHOWN]), _render_failure, room)
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,
         removed=done.removed, failed=failed, failed_total=done.failed_total, failed_reasons=dict(done.failed_reasons),
@@ -163,7 +180,7 @@ WAS = {"cancelled": "was cancelled", "failed": "failed"}
 
 
 def _counts(result: IndexResult) -> list[str]:
-    """Say what an index job did, what failed, and what was left out."""
+    """Return lines about what an index job did, what failed, and what was left out."""
     lines = [
         f"Collection {result.collection!r}: {result.indexed} documents indexed ({result.chunks} chunks), "
         f"{result.unchanged} unchanged, {result.removed} removed, {result.failed_total} failed, in {result.seconds:.1f} s."

@@ -1,9 +1,9 @@
-"""The tool `job`, which speaks of long work."""
+"""The tool `job`: the state and outcome of long work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import takewhile
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -16,27 +16,28 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
+from knowledge_core.serving.surface.calls.answering import answer, text_of
+from knowledge_core.serving.surface.calls.bounded import going_on
+from knowledge_core.serving.surface.calls.pages import Room, brief, ending
+from knowledge_core.serving.surface.calls.parameters import Cursor, ToolContext
+from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import ClusterResult, IndexResult, JobItem, JobsResult
-from knowledge_core.serving.surface.tools.answering import answer, text_of
-from knowledge_core.serving.surface.tools.bounded import going_on
+from knowledge_core.serving.surface.results import JobItem, JobsResult
 from knowledge_core.serving.surface.tools.cluster import Grouped, cluster_result, render_clusters
 from knowledge_core.serving.surface.tools.index import LONGEST_MESSAGE, SHOWN, index_result, render_index
-from knowledge_core.serving.surface.tools.pages import Room, brief, ending, whole
-from knowledge_core.serving.surface.tools.parameters import Cursor, ToolContext
-from knowledge_core.serving.surface.tools.waiting import watch
 from knowledge_core.verbs.index import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
-LOOKING = 0.1  # seconds between two looks whether an interrupted job goes on
+LOOKING = 0.1  # seconds between two checks whether an interrupted job goes on
 ROOM_OF_ONE = 1_000  # bytes of a job's result in a list of jobs
 JOB = "State and report of long work: one job by id, or all. Waits up to wait_seconds; only action=cancel stops it."
 
 
 def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     """Register `job`. longest: seconds after which a call answers."""
-
-    @server.tool(
+    tool = JobTool(engine, longest)
+    server.add_tool(
+        tool.call,
         name="job",
         title="Job",
         description=JOB,
@@ -44,13 +45,23 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
-    async def job_tool(
+
+
+class JobTool:
+    """The tool `job`: see `add`."""
+
+    def __init__(self, engine: Engine, longest: float) -> None:
+        self._engine, self._longest = engine, longest
+
+    async def call(
+        self,
         context: ToolContext,
         id: Annotated[str | None, Field(description="From index or cluster; none: all jobs.")] = None,
         action: Literal["status", "cancel"] = "status",
         wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 0,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, JobsResult]:
+        engine, longest = self._engine, self._longest
         if id is None and action == "cancel":
             raise InvalidInput("Say which job to cancel: give its id.")
         if id is not None and action == "cancel":
@@ -61,17 +72,18 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             await watch(waited_for, until - anyio.current_time(), context)
         if id is not None:
             found = await anyio.to_thread.run_sync(find_job, engine, id)
-            item = _job_item(found, _job_result(found, engine.embedders.notice(), Room()))
-            text = text_of(found.outcome) if isinstance(found.outcome, CallToolResult) else ""
-            result = JobsResult(jobs=[item], total=1, truncated=False)
-            return answer(result, f"{item.id}: done.\n{text}" if text else _render_job(item))
-        result = _jobs(await anyio.to_thread.run_sync(known_jobs, engine), cursor)
-        lines = [*map(_line_of_job, result.jobs), *ending([], result.cursor)]
-        return answer(result, "\n".join(lines) or "No jobs yet.")
+            shown = _shown(found, engine.embedders.notice(), Room())
+            return answer(JobsResult(jobs=[shown.item], total=1, truncated=False), shown.text)
+        return _listed(await anyio.to_thread.run_sync(known_jobs, engine), cursor)
 
 
 async def _here(engine: Engine, id: str, until: float) -> Job | None:
-    """Return a job of this process; one that a former process left may take a moment to go on. None: it has ended."""
+    """Return a job of this process, or None if it has ended.
+
+    A job that a former process left may take a moment to go on here: it is waited for until then.
+
+    until: by the clock of anyio.
+    """
     while (job := engine.jobs.find(id)) is None and anyio.current_time() < until:
         found = await anyio.to_thread.run_sync(find_job, engine, id)
         if found.state not in ("running", "interrupted"):
@@ -80,15 +92,16 @@ async def _here(engine: Engine, id: str, until: float) -> Job | None:
     return job
 
 
-def _jobs(known: list[JobView], cursor: str | None) -> JobsResult:
-    """Return the jobs that follow those that a cursor came with, and their cursor."""
+def _listed(known: list[JobView], cursor: str | None) -> CallToolResult:
+    """Answer with the jobs that follow those that a cursor came with."""
     begin = 0 if cursor is None else _place_after(cursor, [job.id for job in known])
-    rest = known[begin:]
-    items = (_job_item(job, _job_result(job, "", Room(ROOM_OF_ONE, 3 * ROOM_OF_ONE))) for job in rest[:SHOWN])
-    listed = whole(items, _line_of_job, Room())
-    more = len(listed) < len(rest)
-    end = pack(["job", listed[-1].id]) if more else None
-    return JobsResult(jobs=listed, total=len(known), truncated=more, cursor=end)
+    rest, room = known[begin:], Room()
+    made = (_shown(job, "", Room(ROOM_OF_ONE, 3 * ROOM_OF_ONE)) for job in rest[:SHOWN])
+    shown = list(takewhile(lambda each: room.takes(each.line, each.item), made))
+    more = len(shown) < len(rest)
+    end = pack(["job", shown[-1].item.id]) if more else None
+    result = JobsResult(jobs=[each.item for each in shown], total=len(known), truncated=more, cursor=end)
+    return answer(result, "\n".join([*(each.line for each in shown), *ending([], end)]) or "No jobs yet.")
 
 
 def _place_after(cursor: str, ids: list[str]) -> int:
@@ -98,7 +111,37 @@ def _place_after(cursor: str, ids: list[str]) -> int:
     raise CursorExpired("This cursor is not one of job, or its jobs are forgotten. Call again without it.")
 
 
-def _job_item(job: JobView, result: dict[str, Any] | None) -> JobItem:
+@dataclass(frozen=True)
+class _Shown:
+    """A job as structure and as text. line: the text that a list of jobs shows."""
+
+    item: JobItem
+    text: str
+    line: str
+
+
+def _shown(job: JobView, model_notice: str, room: Room) -> _Shown:
+    """Return a job with its outcome, as much of that as there is room for."""
+    match job.outcome:
+        case IndexReport():
+            indexed = index_result(job, model_notice, room)
+            return _with_result(job, indexed.model_dump(exclude_none=True), render_index(indexed))
+        case Grouped(clustering=clustering):
+            grouped = cluster_result(job, clustering.mode, room)
+            return _with_result(job, grouped.model_dump(exclude_none=True), render_clusters(grouped))
+        case ReembedReport() as done:
+            return _with_result(job, asdict(done), _render_reembed(done))
+        case CallToolResult() as done:  # of a call that took too long for its caller: the call's own answer
+            return _Shown(_item(job, done.structured_content), f"{job.id}: done.\n{text_of(done)}", _rendered(job))
+    return _Shown(_item(job, None), _rendered(job), _rendered(job))
+
+
+def _with_result(job: JobView, result: dict[str, Any], rendered: str) -> _Shown:
+    text = f"{job.id}: {job.state}.{_error(job)} {rendered}"
+    return _Shown(_item(job, result), text, text.partition("\n")[0])
+
+
+def _item(job: JobView, result: dict[str, Any] | None) -> JobItem:
     progress = job.progress
     return JobItem(
         id=job.id, kind=job.kind, collection=job.collection, state=job.state, done=progress.done, total=progress.total,
@@ -108,43 +151,22 @@ def _job_item(job: JobView, result: dict[str, Any] | None) -> JobItem:
     )  # fmt: skip
 
 
-def _job_result(job: JobView, model_notice: str, room: Room) -> dict[str, Any] | None:
-    if isinstance(job.outcome, IndexReport):
-        return index_result(job, model_notice, room).model_dump(exclude_none=True)
-    if isinstance(job.outcome, Grouped):
-        return cluster_result(job, job.outcome.clustering.mode, room).model_dump(exclude_none=True)
-    if isinstance(job.outcome, ReembedReport):
-        return asdict(job.outcome)
-    if isinstance(job.outcome, CallToolResult):
-        content: dict[str, Any] | None = job.outcome.structured_content
-        return content
-    return None
-
-
-def _render_reembed(result: dict[str, Any]) -> str:
-    done = ReembedReport(**result)
+def _render_reembed(done: ReembedReport) -> str:
     return (
         f"Collection {done.collection!r} moved from {done.before} to {done.after} ({done.dimensions} dimensions): "
         f"{done.documents} documents, {done.chunks} chunks, {done.embedded} texts embedded, in {done.seconds:.1f} s."
     )
 
 
-RENDER: dict[str, Callable[[dict[str, Any]], str]] = {
-    "index": lambda result: render_index(IndexResult(**result)),
-    "cluster": lambda result: render_clusters(ClusterResult(**result)),
-    "reembed": _render_reembed,
-}
-
-
-def _line_of_job(job: JobItem) -> str:
-    """Return one line; the rest is told of one job by its id."""
-    return _render_job(job).partition("\n")[0]
-
-
-def _render_job(job: JobItem) -> str:
-    error = f" {job.error}" if job.error and job.state == "failed" else ""
-    if job.result is not None and job.kind in RENDER:
-        return f"{job.id}: {job.state}.{error} {RENDER[job.kind](job.result)}"
-    left = "" if job.seconds_left is None else f", about {job.seconds_left:,.0f} s left"
+def _rendered(job: JobView) -> str:
+    """Return the line of a job that has no result to show."""
+    seconds = job.progress.seconds_left
+    left = "" if seconds is None else f", about {round(seconds, 1):,.0f} s left"
     following = f" {going_on(job.id)}" if job.state == "running" else ""
-    return f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.message}{left}.{error}{following}"
+    return (
+        f"{job.id} ({job.kind} {job.collection!r}): {job.state}, {job.progress.message}{left}.{_error(job)}{following}"
+    )
+
+
+def _error(job: JobView) -> str:
+    return f" {brief(job.error, LONGEST_MESSAGE)}" if job.error and job.state == "failed" else ""

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.retrieval.request import LARGEST_LIMIT
+from knowledge_core.serving.surface.calls.answering import answer, line_word
+from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
+from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
+from knowledge_core.serving.surface.collections import opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.serving.surface.tools.answering import answer, line_word
-from knowledge_core.serving.surface.tools.bounded import in_time
-from knowledge_core.serving.surface.tools.opening import opened
-from knowledge_core.serving.surface.tools.pages import Room, ending, listed, told
-from knowledge_core.serving.surface.tools.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
 
 DESCRIPTION = (
@@ -27,7 +27,7 @@ DESCRIPTION = (
     "(recommendation). Read around a hit with get_document(id, chunk)."
 )
 
-ROOM_OF_STALE = 300  # characters in the text; the structure names all
+ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents; the structure names all
 
 BY_WORDS = (
     "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
@@ -43,17 +43,30 @@ class ExamplesInput(BaseModel):
 
 
 def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float) -> None:
-    """Register `search`. patience: seconds that it waits for a model that is loading. longest: that a call takes."""
+    """Register `search`.
 
-    @server.tool(
+    patience: seconds that a call waits for a model that is loading, before it answers by words. longest: seconds after
+    which a call answers.
+    """
+    tool = SearchTool(engine, patience)
+    server.add_tool(
+        in_time(tool.call, engine, "search", longest),
         name="search",
         title="Search",
         description=DESCRIPTION,
         annotations=READ_ONLY,
         meta=ALWAYS_LOADED,
     )
-    @in_time(engine, "search", longest)
-    def search_tool(
+
+
+class SearchTool:
+    """The tool `search`: see `add`."""
+
+    def __init__(self, engine: Engine, patience: float) -> None:
+        self._engine, self._patience = engine, patience
+
+    def call(
+        self,
         query: Annotated[str | None, Field(description="A question or keywords, in any language.")] = None,
         like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
         unlike: Annotated[ExamplesInput | None, Field(description="And to be far from.")] = None,
@@ -65,6 +78,7 @@ def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float
         cursor: Cursor = None,
         explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
     ) -> Annotated[CallToolResult, SearchResult]:
+        engine, patience = self._engine, self._patience
         request = SearchRequest(
             query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
             max_tokens=max_tokens, cursor=cursor, explain=explain,
@@ -84,12 +98,12 @@ def add(server: KnowledgeServer, engine: Engine, patience: float, longest: float
 
 
 def _needs_no_wait(request: SearchRequest) -> bool:
-    """Say whether a search cannot be answered by words instead: it asks for meaning alone, or goes on with a page."""
+    """Return whether a search cannot be answered by words instead: it asks for meaning alone, or for a further page."""
     return request.mode != "hybrid" or request.query is None or request.cursor is not None
 
 
 def all_ready(engine: Engine, over: Sequence[Searched], patience: float) -> bool:
-    """Wait up to `patience` seconds in all for the models of these collections; say whether they are there."""
+    """Wait up to `patience` seconds in all for the models of these collections; return whether all are loaded."""
     deadline = time.monotonic() + patience
     return all(engine.embedders.loading.ready(each.embedder, max(deadline - time.monotonic(), 0.0)) for each in over)
 
@@ -99,7 +113,7 @@ def _examples(given: ExamplesInput | None) -> Examples | None:
 
 
 def structured(response: SearchResponse) -> SearchResult:
-    """Return the wire's form of a response."""
+    """Return a response as structure."""
     return SearchResult(
         hits=[_hit(hit) for hit in response.hits],
         total=response.total,
@@ -108,7 +122,7 @@ def structured(response: SearchResponse) -> SearchResult:
         stale=list(response.stale),
         truncated=response.truncated,
         cursor=response.cursor,
-        notices=told(response.notices),
+        notices=bounded_notices(response.notices),
     )
 
 
@@ -129,7 +143,7 @@ def _hit(hit: Hit) -> HitResult:
 
 
 def rendered(response: SearchResponse, *, several: bool) -> str:
-    """Return the text block: one paragraph a hit, then what a reader must know of the whole."""
+    """Return a response as text: one paragraph per hit, then what concerns the whole answer."""
     parts = [_paragraph(number, hit, several) for number, hit in enumerate(response.hits, start=1)]
     coverage = response.coverage
     facts = f"{len(response.hits)} hits of {response.total} chunks; {coverage.documents} of {coverage.known} documents embedded."
@@ -137,7 +151,7 @@ def rendered(response: SearchResponse, *, several: bool) -> str:
         facts += " No more of those asked for have room in one answer."
     if response.stale:
         facts += f" Changed on disk since indexing: {listed(response.stale, ROOM_OF_STALE)}."
-    return "\n\n".join([*parts, "\n".join([facts, *ending(told(response.notices), response.cursor)])])
+    return "\n\n".join([*parts, "\n".join([facts, *ending(bounded_notices(response.notices), response.cursor)])])
 
 
 def _paragraph(number: int, hit: Hit, several: bool) -> str:

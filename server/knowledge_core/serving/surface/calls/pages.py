@@ -1,7 +1,7 @@
 """What one answer holds: whole items, the same ones as text and as structure, and an end that is never cut.
 
-A host shows its model the text, or the structure, or both (docs/clients.md), so both stop after the same item, and
-what goes on there (the cursor) and what must be known of the whole (counts, notices) stands behind the last one.
+A host shows its model the text, or the structure, or both (docs/clients.md). So both stop after the same item, and the
+last item is followed by what concerns the whole answer: counts, notices, and the cursor that asks for the next page.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-TEXT_CAP = 20_000  # bytes of a tool's text block; the least of the limits that clients are known to have
+TEXT_CAP = 20_000  # bytes of a tool's text block: the lowest limit that a client is known to have
 STRUCTURE_CAP = 48_000  # characters of JSON; Claude Code moves a result of more than 50,000 out of the model's sight
-END = 4_000  # of each, kept for the counts, the notices and the cursor
-ROOM_OF_NOTICES = 2_000  # bytes
+END = 4_000  # bytes of the text, and characters of the structure, kept for the counts, the notices and the cursor
+ROOM_OF_NOTICES = 2_000  # bytes of all notices of an answer
 LONGEST_NOTICE = 700  # characters
 
 _Item = TypeVar("_Item", bound=BaseModel)
 
 
 class Room:
-    """What an answer has left for its items. Ask item by item, in order, until one gets none.
+    """The space that an answer has left for its items. Ask item by item, in order, until one does not fit.
 
-    The first always gets in, so that every page moves on: the fields of an item must be bounded where it is made.
+    The first item always fits, so that every page moves on; the fields of an item must be bounded where it is made.
     text: bytes. structure: characters of JSON.
     """
 
@@ -32,7 +32,7 @@ class Room:
         self._text, self._structure, self._any = text, structure, False
 
     def takes(self, text: str, structure: BaseModel) -> bool:
-        """Say whether an item still fits, as text and as structure, and take its share."""
+        """Return whether an item still fits, as text and as structure, and subtract what it takes."""
         self._text -= len(text.encode("utf-8", "replace")) + len("\n\n")
         self._structure -= len(structure.model_dump_json()) + len(",")
         fits = not self._any or (self._text >= 0 and self._structure >= 0)
@@ -40,13 +40,13 @@ class Room:
         return fits
 
 
-def whole(items: Iterable[_Item], rendered: Callable[[_Item], str], room: Room) -> list[_Item]:
-    """Return the first items, as many as there is room for."""
+def fitting(items: Iterable[_Item], rendered: Callable[[_Item], str], room: Room) -> list[_Item]:
+    """Return the first items, as many as there is room for; items after those are not made."""
     return list(takewhile(lambda item: room.takes(rendered(item), item), items))
 
 
 def brief(text: str, most: int) -> str:
-    """Return a text of `most` characters at most; what was cut is marked.
+    """Return a text of `most` characters at most; an ellipsis marks a cut.
 
     >>> brief("a long title", 7)
     'a long…'
@@ -55,7 +55,7 @@ def brief(text: str, most: int) -> str:
 
 
 def listed(names: Sequence[str], most: int) -> str:
-    """Return names in one line of about `most` characters, and how many more there are.
+    """Return names in one line of about `most` characters, and how many more there are. The first is always shown.
 
     >>> listed(["a.md", "b.md", "c.md"], 10)
     'a.md, b.md and 1 more'
@@ -71,8 +71,8 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
-def told(notices: Iterable[str]) -> list[str]:
-    """Return notices, each once, as many as an answer's end has room for, and at last how many more there are."""
+def bounded_notices(notices: Iterable[str]) -> list[str]:
+    """Return notices, each once, as many as an answer's end has room for, and last a notice of how many are left out."""
     distinct = list(dict.fromkeys(notices))
     shown: list[str] = []
     left = ROOM_OF_NOTICES
@@ -86,5 +86,5 @@ def told(notices: Iterable[str]) -> list[str]:
 
 
 def ending(notices: Sequence[str], cursor: str | None) -> list[str]:
-    """Return the last lines of a text block: what is to be known of the whole, and what reads on, last."""
+    """Return the last lines of a text block: the notices, then the cursor of the next page."""
     return [*notices, *([f'[more: cursor="{cursor}"]'] if cursor else [])]

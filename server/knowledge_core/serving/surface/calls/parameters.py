@@ -1,4 +1,4 @@
-"""The parameters that several tools share; their descriptions are prompt text."""
+"""The parameters that several tools share; their descriptions are prompt text, in every model's context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mcp_types import ToolAnnotations
 from pydantic import Field
 
 ALWAYS_LOADED = {"anthropic/alwaysLoad": True}
-"""What a tool says of itself so that hosts that load tools on demand show it to the model from the start."""
+"""A tool's `_meta`: hosts that load tools on demand show a tool with this to the model from the start."""
 
 READ_ONLY = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ToolContext = Context[dict[str, Any], Any]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 
-from knowledge_core.serving.surface.tools.pages import TEXT_CAP
+from knowledge_core.serving.surface.calls.pages import TEXT_CAP
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:
-    """Return a tool's result: compact text for the model, and the structure, both of the same items."""
+    """Return a tool's result: compact text for the model, and the structure without nulls, both of the same items."""
     data = text.encode("utf-8", "replace")
     if len(data) > TEXT_CAP:
-        # No item is this long, by the bounds of its fields; were one, what must not go is at the end.
+        # The fields of every item are bounded, so no text is this long. If one were: the cursor, at its end, must stay.
         head, tail = data[: TEXT_CAP // 2], data[-TEXT_CAP // 4 :]
         mark = f"\n[... {len(data) - len(head) - len(tail)} bytes left out ...]\n"
         text = head.decode(errors="ignore") + mark + tail.decode(errors="ignore")
-    structure = _without_nulls(model.model_dump(mode="json"))
+    structure = model.model_dump(mode="json", exclude_none=True)
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=structure)
 
 
@@ -30,12 +28,3 @@ def text_of(result: CallToolResult) -> str:
 def line_word(lines: str) -> str:
     """Return "line" or "lines", whichever a range like "12" or "12-18" needs."""
     return "lines" if "-" in lines else "line"
-
-
-def _without_nulls(value: Any) -> Any:
-    """Leave out what is null, save a label: there null says "none of these"."""
-    if isinstance(value, list):
-        return [_without_nulls(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _without_nulls(each) for name, each in value.items() if each is not None or name == "label"}
-    return value

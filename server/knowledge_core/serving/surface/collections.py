@@ -1,0 +1,89 @@
+"""The one door from serving to the collections: what a client names is opened here, and nowhere else in serving.
+
+So this is the place where rights will be asked, once there are any: a collection that a caller may not see would be
+missing from `collection_names`, and refused by the other functions as one that does not exist. A test holds that no other
+file of serving asks the engine for a collection, for the overview of one, or for their names. What does not pass here are
+the names of collections that serving hands on, to be indexed or re-embedded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.engine import Engine
+from knowledge_core.errors import CollectionNotFound
+from knowledge_core.storage.catalogue import Overview
+from knowledge_core.storage.collection import Collection
+from knowledge_core.storage.view import View
+from knowledge_core.verbs.search import Searched
+
+
+@contextmanager
+def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searched]]:
+    """Yield the named collections (None: all), each with one view that stays the same until the end.
+
+    Raises:
+        CollectionNotFound: one is not there, or there is none at all.
+    """
+    chosen = list(dict.fromkeys(names)) if names else engine.names()
+    if not chosen:
+        raise CollectionNotFound(
+            "There is no collection yet. Index a folder or documents first, with the `index` tool."
+        )
+    with ExitStack() as stack:
+        searched = []
+        for name in chosen:
+            collection = engine.collection(name)
+            view = stack.enter_context(collection.view())
+            searched.append(Searched(name, view, engine.embedder_of(collection, view.contract)))
+        yield searched
+
+
+def embedder_for_texts(engine: Engine, name: str | None) -> Embedder:
+    """Return the embedder of a collection by its name, or of the configured model without one; loaded and compared.
+
+    Raises:
+        CollectionNotFound: there is none of this name. ModelUnavailable: the model does not load.
+        ContractMismatch: the model of that name makes other vectors now.
+    """
+    if name is None:
+        return engine.embedders.working()
+    embedder = engine.embedder_of(collection_named(engine, name))
+    embedder.contract  # noqa: B018  # loads and compares
+    return embedder
+
+
+def collection_names(engine: Engine) -> list[str]:
+    """Return the names of all collections, sorted."""
+    return engine.names()
+
+
+def overview_of(engine: Engine, name: str) -> Overview:
+    """Return what a collection holds at a glance, without opening it.
+
+    Raises:
+        CollectionNotFound, StorageError: see `Engine.overview`.
+    """
+    return engine.overview(name)
+
+
+def collection_named(engine: Engine, name: str) -> Collection:
+    """Return the open collection of this name.
+
+    Raises:
+        CollectionNotFound, StorageError: see `Engine.collection`.
+    """
+    return engine.collection(name)
+
+
+@contextmanager
+def view_of_collection(engine: Engine, name: str) -> Iterator[View]:
+    """Yield a view of the collection of this name: its newest generation, which stays the same until the end.
+
+    Raises:
+        CollectionNotFound, StorageError: see `Engine.collection`.
+    """
+    with engine.collection(name).view() as view:
+        yield view

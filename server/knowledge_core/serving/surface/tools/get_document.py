@@ -1,0 +1,75 @@
+"""The tool `get_document`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from knowledge_core.engine import Engine
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, ending
+from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, MaxTokens
+from knowledge_core.serving.surface.collections import view_of_collection
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import DocumentResult
+from knowledge_core.verbs.read import Excerpt, read
+
+LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
+
+GET = (
+    "Read a stored document's text: from its start, or by `lines`, by `page`, or by a hit's `chunk` with its "
+    "neighbours (`around`). Long texts are paged by cursor."
+)
+
+
+def add(server: KnowledgeServer, engine: Engine) -> None:
+    """Register `get_document`."""
+    tool = GetDocumentTool(engine)
+    server.add_tool(tool.call, name="get_document", title="Get document", description=GET, annotations=READ_ONLY)
+
+
+class GetDocumentTool:
+    """The tool `get_document`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def call(
+        self,
+        id: Annotated[str, Field(description="Document id, as in a hit.")],
+        collection: CollectionName = "default",
+        lines: Annotated[str | None, Field(description='"120-180", "120-" or "120".')] = None,
+        chunk: Annotated[int | None, Field(description="As in a hit.")] = None,
+        around: Annotated[int, Field(description="Neighbours on each side of chunk.")] = 1,
+        page: Annotated[int | None, Field(description="From 1.")] = None,
+        max_tokens: MaxTokens = None,
+        cursor: Cursor = None,
+    ) -> Annotated[CallToolResult, DocumentResult]:
+        def excerpt(budget: int | None) -> Excerpt:
+            return read(view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=budget, cursor=cursor)
+
+        with view_of_collection(self._engine, collection) as view:
+            result = _structured(collection, excerpt(max_tokens))
+            while len(result.model_dump_json()) > STRUCTURE_CAP and len(result.text.encode()) > 3 * LEAST_TOKENS:
+                # The budget counts bytes of text; escaped in JSON, with the metadata, they can be too long. Half of the text
+                # is shown then, with a cursor for the rest (`// 6`: three bytes per token).
+                result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)))
+        return answer(result, _rendered(result))
+
+
+def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
+    document = excerpt.stored.document
+    return DocumentResult(
+        id=document.id, collection=collection, title=document.title, uri=document.uri,
+        metadata=dict(document.metadata), lines=str(excerpt.lines), total_lines=excerpt.total_lines,
+        page=excerpt.page, pages=len(document.pages) or None, text=excerpt.text, truncated=excerpt.truncated,
+        cursor=excerpt.cursor, notices=[],
+    )  # fmt: skip
+
+
+def _rendered(result: DocumentResult) -> str:
+    page = f", page {result.page} of {result.pages}" if result.page else ""
+    head = f"{result.title or result.id} ({result.id}), lines {result.lines} of {result.total_lines}{page}:"
+    return "\n".join([head, result.text, *ending(result.notices, result.cursor)])

@@ -1,0 +1,76 @@
+"""The tool `list_documents`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp_types import CallToolResult
+from pydantic import Field
+
+from knowledge_core.engine import Engine
+from knowledge_core.serving.surface.calls.answering import answer
+from knowledge_core.serving.surface.calls.pages import Room, brief, ending
+from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, Filter
+from knowledge_core.serving.surface.collections import view_of_collection
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.results import DocumentItem, DocumentsResult
+from knowledge_core.storage.view import StoredDocument
+from knowledge_core.verbs.documents import list_documents
+
+LIST_BYTES = 7_000  # of the text block: the default answer stays under 8 KB
+LIST_DOCUMENTS = "List the documents of a collection in the order of their ids, filtered and paged."
+
+
+def add(server: KnowledgeServer, engine: Engine) -> None:
+    """Register `list_documents`."""
+    tool = ListDocumentsTool(engine)
+    server.add_tool(
+        tool.call, name="list_documents", title="List documents", description=LIST_DOCUMENTS, annotations=READ_ONLY
+    )
+
+
+class ListDocumentsTool:
+    """The tool `list_documents`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def call(
+        self,
+        collection: CollectionName = "default",
+        filter: Filter = None,
+        limit: Annotated[int, Field(ge=1, le=100)] = 50,
+        cursor: Cursor = None,
+    ) -> Annotated[CallToolResult, DocumentsResult]:
+        room = Room(text=LIST_BYTES)
+
+        def fits(document: StoredDocument) -> bool:
+            item = _item(document)
+            return room.takes(_rendered_item(item), item)
+
+        with view_of_collection(self._engine, collection) as view:
+            page = list_documents(view, filter=filter, limit=limit, cursor=cursor, fits=fits)
+        result = DocumentsResult(
+            collection=collection, documents=[_item(each) for each in page.documents], total=page.total,
+            truncated=page.cursor is not None, cursor=page.cursor, notices=[],
+        )  # fmt: skip
+        return answer(result, _rendered(result))
+
+
+def _item(stored: StoredDocument) -> DocumentItem:
+    document = stored.document
+    return DocumentItem(
+        id=document.id, title=document.title, uri=document.uri, chunks=stored.chunks, metadata=dict(document.metadata),
+        indexed_at=stored.indexed_at,
+    )  # fmt: skip
+
+
+def _rendered_item(item: DocumentItem) -> str:
+    metadata = "".join(f"; {name}={brief(str(value), 60)}" for name, value in list(item.metadata.items())[:8])
+    title = f" — {item.title}" if item.title and item.title != item.id else ""
+    return f"{item.id}{title} ({item.chunks} chunks{metadata})"
+
+
+def _rendered(result: DocumentsResult) -> str:
+    head = f"{len(result.documents)} of {result.total} documents of {result.collection!r}:"
+    return "\n".join([head, *map(_rendered_item, result.documents), *ending(result.notices, result.cursor)])

@@ -1,0 +1,87 @@
+"""The verb `delete`: documents out of a collection, or the collection as a whole.
+
+Two steps, so that what will go can be shown and asked about in between: `deletion` decides what goes, from one view;
+`delete` lets exactly that go, in one write, and never beside another writer of the collection.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from knowledge_core.errors import InvalidInput
+from knowledge_core.jobs import Jobs
+from knowledge_core.storage.collection import Change, Collection
+from knowledge_core.storage.view import View
+from knowledge_core.types import Progress, ReportProgress
+
+PATIENCE = 5.0  # seconds that a deletion waits for another writer; a window of documents is about four
+
+Turn = Callable[[ReportProgress], AbstractContextManager[None]]
+"""Waits until nobody else writes the collection, and keeps others out until the end of its block.
+
+Calls its argument again and again while it waits; what that raises ends the waiting.
+"""
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What is to go. documents: their ids. whole: the collection itself goes, too."""
+
+    documents: Sequence[str]
+    whole: bool
+
+
+def deletion(view: View, *, ids: Sequence[str] | None, filter: Mapping[str, Any] | None, whole: bool) -> Deletion:
+    """Return what goes: documents by their ids, each once, in the order given; or those that a filter allows, or all.
+
+    Exactly one of `ids`, `filter` and `whole` must be given; one that is empty is not given.
+
+    Raises:
+        InvalidInput: none or several were given. DocumentNotFound: there is no document of one id.
+        InvalidFilter: see `View.allowed`.
+    """
+    if sum([bool(ids), bool(filter), whole]) != 1:
+        raise InvalidInput("Give exactly one of ids, filter or all=true.")
+    if ids:
+        return Deletion([view.document(id).document.id for id in dict.fromkeys(ids)], whole=False)
+    return Deletion(view.document_ids(filter), whole)
+
+
+def delete(collection: Collection, deletion: Deletion, *, jobs: Jobs, turn: Turn, drop: Callable[[], None]) -> None:
+    """Delete what was decided, once nobody else writes the collection.
+
+    Args:
+        collection: what `deletion` was decided from.
+        deletion: what goes.
+        jobs: the jobs of this process: those of this collection are named to a caller who waited in vain.
+        turn: waits for other writers of this collection.
+        drop: deletes the whole collection.
+
+    Raises:
+        InvalidInput: somebody else was still writing after `PATIENCE` seconds; nothing was deleted.
+        CollectionNotFound: the collection was deleted meanwhile. StorageError: see `Collection.write`.
+    """
+    with turn(_impatient(collection.name, jobs)):
+        if deletion.whole:
+            drop()
+        elif deletion.documents:
+            collection.write(Change(remove=deletion.documents))
+
+
+def _impatient(collection: str, jobs: Jobs) -> ReportProgress:
+    """Return a callback that gives up waiting for another writer after `PATIENCE` seconds, and says who writes."""
+    deadline = time.monotonic() + PATIENCE
+
+    def report(progress: Progress) -> None:
+        if time.monotonic() > deadline:
+            running = [job.id for job in jobs.running() if job.collection == collection]
+            raise InvalidInput(
+                f"{collection!r} is being indexed (job {', '.join(running)}). Wait for its end with the job tool, or "
+                "cancel it, then delete."
+            )
+
+    return report
