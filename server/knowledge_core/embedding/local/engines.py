@@ -3,8 +3,11 @@
 Rules kept here: sentence-transformers in float32 is the reference; another engine or precision is chosen only where it
 gave the reference's vectors for real texts, within the limits below, and was faster; what cannot be tried, or fails, is
 run by the reference. Nothing is decided by a processor's name. What a trial found is remembered (`verdicts.py`), so that
-the reference is loaded beside the chosen engine only once. A further kind of runner (int8) is one more candidate in
-`_packed`, behind the same limits.
+the reference is loaded beside the chosen engine only once.
+
+A further precision of the packed forward pass is one more name in `_candidates`, behind the same limits, once
+`gemma3.py` computes in it. A further class of runner takes three changes here: `_tried` tries it, `_as_before` loads it
+without a trial, and `choose` writes down that it was the one, for which `Verdict` needs a value.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ import numpy as np
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.local import gemma3
 from knowledge_core.embedding.local.agreement import LEAST_COSINE, LEAST_OVERLAP, Fidelity, compared, real_texts
-from knowledge_core.embedding.local.local_embedder import PROCESSOR_BATCH, LocalEmbedder, Runner
+from knowledge_core.embedding.local.local_embedder import LocalEmbedder, Runner
+from knowledge_core.embedding.local.packed_runner import MISFITS, PackedRunner
 from knowledge_core.embedding.local.sentence_transformers_engine import SentenceTransformersRunner, found_device
 from knowledge_core.embedding.local.verdicts import Verdict, Verdicts
 from knowledge_core.embedding.models.models import Model
@@ -39,9 +43,6 @@ FASTER: Final = 1.15
 
 TRIAL_BATCH: Final = 512
 """Tokens of a batch in a trial: the long text is not what the short ones are padded to."""
-
-_BROKEN: Final = (KeyError, RuntimeError, OSError, ValueError, IndexError)
-"""What a forward pass of our own raises over weights that are not what the configuration says."""
 
 TRIAL_TEXTS: Final = 24
 TRIAL_LENGTH: Final = 100  # characters of a trial text, some 25 tokens: a load waits for the reference to read them all
@@ -102,7 +103,7 @@ def _as_before(model: Model, verdict: Verdict) -> Runner | None:
     shape = gemma3.shape_of(model.folder, model.max_length)
     try:
         return PackedRunner(model, shape, verdict.precision, verdict.reason) if shape else None
-    except _BROKEN as error:
+    except MISFITS as error:
         log.warning("the packed engine cannot load %s any more: %s", model.name, type(error).__name__)
         return None
 
@@ -131,25 +132,6 @@ def _one_core() -> Iterator[None]:
         torch.set_num_threads(default)
 
 
-class PackedRunner:
-    """Implements `Runner` with the packed forward pass of Gemma 3."""
-
-    on_processor = True
-
-    def __init__(self, model: Model, shape: gemma3.Shape, precision: str, reason: str = "") -> None:
-        self.engine = f"packed {precision}"
-        self.reason = reason
-        self._encoder = gemma3.Gemma3Encoder(model.folder, shape, precision)
-
-    def forward(self, texts: list[Tokens]) -> Vectors:
-        """See `Runner.forward`."""
-        return self._encoder.forward([each.ids for each in texts])
-
-    def most_tokens(self) -> int:
-        """See `Runner.most_tokens`."""
-        return PROCESSOR_BATCH
-
-
 def _packed(model: Model, precision: str, reference: Runner) -> PackedRunner | None:
     """Return the packed forward pass in the best precision that agrees with the reference; None if none does."""
     shape = gemma3.shape_of(model.folder, model.max_length)
@@ -161,7 +143,7 @@ def _packed(model: Model, precision: str, reference: Runner) -> PackedRunner | N
         try:
             runner = PackedRunner(model, shape, kind)
             found = compared(wanted, _vectors(runner, tokens))
-        except _BROKEN as error:
+        except MISFITS as error:
             log.warning("the packed engine cannot run %s: %s", model.name, type(error).__name__)
             return None
         if good(found, kind):
