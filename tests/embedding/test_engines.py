@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from knowledge_core.embedding.batching import halving
 from knowledge_core.embedding.local import engines, gemma3
 from knowledge_core.embedding.local.agreement import compared
+from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import truncation_of

@@ -21,7 +21,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from knowledge_core.contract import PROBE_TEXTS, EmbeddingContract, up_to
-from knowledge_core.embedding.batching import halving, pack
+from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.lanes import Lanes
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.embedding.models.packaged import WEIGHTS_SHA256, verify
