@@ -6,8 +6,8 @@ run by the reference. Nothing is decided by a processor's name. What a trial fou
 the reference is loaded beside the chosen engine only once.
 
 A further precision of the packed forward pass is one more name in `_candidates`, behind the same limits, once
-`gemma3.py` computes in it. A further class of runner takes three changes here: `_tried` tries it, `_as_before` loads it
-without a trial, and `choose` writes down that it was the one, for which `Verdict` needs a value.
+`gemma3.py` computes in it and the configuration knows it. A further class of runner takes a name in `RunnerKind` and two
+branches here: `_tried` tries it, `_as_before` loads it without a trial.
 """
 
 from __future__ import annotations
@@ -90,15 +90,14 @@ def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Run
     chosen = _as_before(model, verdict) if verdict is not None else None
     if chosen is None:
         chosen = _tried(model, precision)
-        packed = isinstance(chosen, PackedRunner)
-        verdicts.keep(model, precision, Verdict(packed, chosen.engine.rpartition(" ")[2], chosen.reason))
-    log.info("%s is run by %s: %s", model.name, chosen.engine, chosen.reason)
+        verdicts.keep(model, precision, Verdict(chosen.kind, chosen.precision, chosen.reason))
+    log.info("%s is run by %s %s: %s", model.name, chosen.kind, chosen.precision, chosen.reason)
     return chosen
 
 
 def _as_before(model: Model, verdict: Verdict) -> Runner | None:
     """Return what was chosen before; None if that does not load any more."""
-    if not verdict.packed:
+    if verdict.runner == SentenceTransformersRunner.kind:
         return SentenceTransformersRunner(model, verdict.precision, "cpu", verdict.reason)
     shape = gemma3.shape_of(model.folder, model.max_length)
     try:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -50,14 +50,24 @@ SLICE: Final = 2048
 """Texts that are tokens at the same time: the next slice becomes tokens while one is embedded, and memory is bounded."""
 
 
-class Runner(Protocol):
-    """What computes vectors. Two kinds: the packed forward pass, and sentence-transformers.
+RunnerKind = Literal["packed", "sentence-transformers"]
+"""The names of the kinds of runner: the packed forward pass of Gemma 3, and the reference."""
 
-    engine: its name and precision, as in "packed bfloat16". reason: why it was chosen, for people.
+
+class Runner(Protocol):
+    """What computes vectors, in one precision.
+
+    precision: float32, bfloat16 or float16.
+    reason: why this runner in this precision was chosen, for people.
     """
 
-    engine: str
+    precision: str
     reason: str
+
+    @property
+    def kind(self) -> RunnerKind:
+        """Return the name of its kind."""
+        ...
 
     @property
     def on_processor(self) -> bool:
@@ -117,7 +127,7 @@ class LocalEmbedder:
     @property
     def engine(self) -> str:
         """Return what computes and in which precision, as "packed bfloat16"; "" until the model is loaded."""
-        return self._runner.engine if self._runner else ""
+        return f"{self._runner.kind} {self._runner.precision}" if self._runner else ""
 
     @property
     def sizes(self) -> tuple[int, ...]:

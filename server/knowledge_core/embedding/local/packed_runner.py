@@ -26,10 +26,11 @@ class PackedRunner:
             may raise them, too.
     """
 
+    kind: Final = "packed"
     on_processor = True
 
     def __init__(self, model: Model, shape: gemma3.Shape, precision: str, reason: str = "") -> None:
-        self.engine = f"packed {precision}"
+        self.precision = precision
         self.reason = reason
         self._encoder = gemma3.Gemma3Encoder(model.folder, shape, precision)
 

@@ -38,8 +38,10 @@ class SentenceTransformersRunner:
         ModelUnavailable: the files are damaged, or the libraries cannot run them.
     """
 
+    kind: Final = "sentence-transformers"
+
     def __init__(self, model: Model, precision: str, device: str, reason: str = "") -> None:
-        self.engine = f"sentence-transformers {precision}"
+        self.precision = precision
         self.reason = reason
         self._transformer = _load(model, precision, device)
         self._preparing = threading.Lock()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from knowledge_core import __version__
+from knowledge_core.embedding.local.local_embedder import PRECISIONS, RunnerKind
 from knowledge_core.embedding.models.model_folder import Model, files_state
 from knowledge_core.errors import StorageError
 from knowledge_core.files import replace_file
@@ -29,9 +30,14 @@ _LIBRARIES: Final = ("torch", "transformers", "sentence-transformers", "tokenize
 
 @dataclass(frozen=True)
 class Verdict:
-    """packed: the packed forward pass runs the model, else sentence-transformers. reason: why, for people."""
+    """The outcome of one trial.
 
-    packed: bool
+    runner: the kind of runner that was chosen.
+    precision: the one that was chosen: float32, bfloat16 or float16.
+    reason: why, for people.
+    """
+
+    runner: RunnerKind
     precision: str
     reason: str
 
@@ -47,11 +53,7 @@ class Verdicts:
 
     def of(self, model: Model, precision: str) -> Verdict | None:
         """Return what was found for this model, on this machine, when this precision was asked for."""
-        stored = self._stored().get(_circumstances(model, precision))
-        try:
-            return Verdict(**stored) if isinstance(stored, dict) else None
-        except TypeError:
-            return None
+        return _verdict(self._stored().get(_circumstances(model, precision)))
 
     def keep(self, model: Model, precision: str, verdict: Verdict) -> None:
         """Remember what was found."""
@@ -71,6 +73,25 @@ class Verdicts:
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+
+def _verdict(entry: object) -> Verdict | None:
+    """Return an entry of the file as a verdict; None where it is none.
+
+    Entries that were written before the kinds of runner had names say `packed: true` or `packed: false` instead.
+    """
+    match entry:
+        case {
+            "runner": ("packed" | "sentence-transformers") as name,
+            "precision": str(precision),
+            "reason": str(reason),
+        }:
+            runner: RunnerKind = name
+        case {"packed": bool(packed), "precision": str(precision), "reason": str(reason)}:
+            runner = "packed" if packed else "sentence-transformers"
+        case _:
+            return None
+    return Verdict(runner, precision, reason) if precision in PRECISIONS and precision != "auto" else None
 
 
 def _circumstances(model: Model, precision: str) -> str:
