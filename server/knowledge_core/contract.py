@@ -162,14 +162,14 @@ class EmbeddingContract:
             StorageDamaged: it is something else.
         """
         try:
-            return cls(**_checked(json.loads(text)))
+            return cls(**_fields(json.loads(text)))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StorageDamaged(
                 f"The stored embedding contract cannot be read ({error}). Run `kcore doctor` to see what is intact."
             ) from error
 
 
-def _checked(content: Any) -> dict[str, Any]:
+def _fields(content: Any) -> dict[str, Any]:
     """Return the fields of a contract out of parsed JSON; ValueError, TypeError or KeyError where they are not."""
     if not isinstance(content, dict):
         raise TypeError("it is not an object")

@@ -160,7 +160,7 @@ class Embedders:
         except KnowledgeCoreError as error:
             return str(error)
 
-    def passed_over(self) -> str:
+    def passed_over_notice(self) -> str:
         """Return what is known to be wrong with models that "auto" would have taken; "" if nothing is."""
         if self._settings.model != AUTO:
             return ""

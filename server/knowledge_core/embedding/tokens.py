@@ -89,7 +89,7 @@ def open_tokenizer(model: Model) -> Tokenizer:
     return tokenizer
 
 
-def _check_ends(model: Model, read: Encoding) -> None:
+def _check_ends(model: Model, encoding: Encoding) -> None:
     """Check that a text, as tokens, begins and ends as EmbeddingGemma was trained on it; other models are their own.
 
     Raises:
@@ -98,16 +98,16 @@ def _check_ends(model: Model, read: Encoding) -> None:
     if not model.is_embeddinggemma:
         return
     first, last = ends(model.folder)
-    ids = read.ids
+    ids = encoding.ids
     wrong = [name for name, place, known in (("begin", 0, first), ("end", -1, last)) if ids[place] not in known]
     if wrong:
         raise ModelUnavailable(
             f"The tokenizer of {model.name} puts no {' and no '.join(wrong)} token around a text, so that its vectors would "
             f"be wrong. Copy or download {TOKENIZER_FILE} and tokenizer_config.json again."
         )
-    if sum(read.special_tokens_mask) != _SPECIAL:
+    if sum(encoding.special_tokens_mask) != _SPECIAL:
         raise ModelUnavailable(
-            f"The tokenizer of {model.name} puts {sum(read.special_tokens_mask)} special tokens around a text and not "
+            f"The tokenizer of {model.name} puts {sum(encoding.special_tokens_mask)} special tokens around a text and not "
             f"{_SPECIAL}, so that its vectors would be wrong. Copy or download {TOKENIZER_FILE} and tokenizer_config.json again."
         )
 
@@ -117,7 +117,7 @@ def clean(texts: Sequence[str]) -> list[str]:
     return [_NOT_TEXT.sub("\ufffd", text) for text in texts]
 
 
-def read(tokenizer: Tokenizer, model: Model, formatted: Sequence[str]) -> list[Tokens]:
+def tokenise(tokenizer: Tokenizer, model: Model, formatted: Sequence[str]) -> list[Tokens]:
     """Return the exact strings that are embedded as a model reads them, cut to its longest input.
 
     Raises:
@@ -128,14 +128,14 @@ def read(tokenizer: Tokenizer, model: Model, formatted: Sequence[str]) -> list[T
     encoded = [each.ids for each in tokenizer.encode_batch_fast(cleaned)]
     for place, ids in enumerate(encoded):
         if model.vocabulary and max(ids, default=0) >= model.vocabulary:
-            cleaned[place], encoded[place] = _within(tokenizer, model, cleaned[place], ids)
+            cleaned[place], encoded[place] = _in_vocabulary(tokenizer, model, cleaned[place], ids)
     return [
         Tokens(text, ids if len(ids) <= longest else ids[: longest - closing] + ids[len(ids) - closing :])
         for text, ids in zip(cleaned, encoded, strict=True)
     ]
 
 
-def _within(tokenizer: Tokenizer, model: Model, text: str, ids: Sequence[int]) -> tuple[str, list[int]]:
+def _in_vocabulary(tokenizer: Tokenizer, model: Model, text: str, ids: Sequence[int]) -> tuple[str, list[int]]:
     """Return a text, and its tokens, without those that the weights have no row for.
 
     Tokenizers of the Gemma family have tokens for pictures and sounds that the weights of a text model do not have; a

@@ -7,7 +7,7 @@ the reference is loaded beside the chosen engine only once.
 
 A further precision of the packed forward pass is one more name in `_candidates`, behind the same limits, once
 `gemma3.py` computes in it and the configuration knows it. A further class of runner takes a name in `RunnerKind` and two
-branches here: `_tried` tries it, `_as_before` loads it without a trial.
+branches here: `_run_trial` tries it, `_load_remembered` loads it without a trial.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from knowledge_core.embedding.local.packed_runner import MISFITS, PackedRunner
 from knowledge_core.embedding.local.sentence_transformers_engine import SentenceTransformersRunner, found_device
 from knowledge_core.embedding.local.verdicts import Verdict, Verdicts
 from knowledge_core.embedding.models.models import Model
-from knowledge_core.embedding.tokens import Tokens, open_tokenizer, read
+from knowledge_core.embedding.tokens import Tokens, open_tokenizer, tokenise
 from knowledge_core.types import Vectors
 
 log = logging.getLogger(__name__)
@@ -87,15 +87,15 @@ def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Run
     if where != "cpu":
         return SentenceTransformersRunner(model, _gpu_precision(precision, where), where, f"there is a device {where}")
     verdict = verdicts.of(model, precision)
-    chosen = _as_before(model, verdict) if verdict is not None else None
+    chosen = _load_remembered(model, verdict) if verdict is not None else None
     if chosen is None:
-        chosen = _tried(model, precision)
+        chosen = _run_trial(model, precision)
         verdicts.keep(model, precision, Verdict(chosen.kind, chosen.precision, chosen.reason))
     log.info("%s is run by %s %s: %s", model.name, chosen.kind, chosen.precision, chosen.reason)
     return chosen
 
 
-def _as_before(model: Model, verdict: Verdict) -> Runner | None:
+def _load_remembered(model: Model, verdict: Verdict) -> Runner | None:
     """Return what was chosen before; None if that does not load any more."""
     if verdict.runner == SentenceTransformersRunner.kind:
         return SentenceTransformersRunner(model, verdict.precision, "cpu", verdict.reason)
@@ -107,11 +107,11 @@ def _as_before(model: Model, verdict: Verdict) -> Runner | None:
         return None
 
 
-def _tried(model: Model, precision: str) -> Runner:
+def _run_trial(model: Model, precision: str) -> Runner:
     with _one_core():
         reference = SentenceTransformersRunner(model, "float32", "cpu")
         packed = None if precision == "float16" else _packed(model, precision, reference)
-        return packed or _reference(model, precision, reference)
+        return packed or _sentence_transformers(model, precision, reference)
 
 
 @contextmanager
@@ -138,19 +138,19 @@ def _packed(model: Model, precision: str, reference: Runner) -> PackedRunner | N
         return None
     tokens = trial_tokens(model)
     wanted = _vectors(reference, tokens)
-    for kind in _candidates(precision):
+    for candidate in _candidates(precision):
         try:
-            runner = PackedRunner(model, shape, kind)
+            runner = PackedRunner(model, shape, candidate)
             found = compared(wanted, _vectors(runner, tokens))
         except MISFITS as error:
             log.warning("the packed engine cannot run %s: %s", model.name, type(error).__name__)
             return None
-        if good(found, kind):
+        if near_enough(found, candidate):
             runner.reason = f"it agrees with sentence-transformers in float32 ({found})" + _speed_reason(
-                kind, precision
+                candidate, precision
             )
             return runner
-        log.warning("the packed engine in %s does not agree with the reference: %s", kind, found)
+        log.warning("the packed engine in %s does not agree with the reference: %s", candidate, found)
     return None
 
 
@@ -163,9 +163,9 @@ def _vectors(runner: Runner, texts: list[Tokens]) -> Vectors:
     return result
 
 
-def good(found: Fidelity, kind: str) -> bool:
+def near_enough(found: Fidelity, precision: str) -> bool:
     """Say whether vectors are near enough to the reference's to be used in their place."""
-    if kind == "float32":
+    if precision == "float32":
         return found.least >= SAME_ENGINE
     return found.mean >= LEAST_COSINE and found.overlap >= LEAST_OVERLAP
 
@@ -176,15 +176,15 @@ def _candidates(precision: str) -> Sequence[str]:
     return ("bfloat16", "float32") if bfloat16_is_faster() else ("float32",)
 
 
-def _speed_reason(kind: str, precision: str) -> str:
-    if precision != "auto":
+def _speed_reason(chosen: str, asked: str) -> str:
+    if asked != "auto":
         return ""
-    if kind == "bfloat16":
+    if chosen == "bfloat16":
         return ", and this processor multiplies bfloat16 faster"
     return ", and bfloat16 is not faster on this processor, or not as good"
 
 
-def _reference(model: Model, precision: str, reference: SentenceTransformersRunner) -> Runner:
+def _sentence_transformers(model: Model, precision: str, reference: SentenceTransformersRunner) -> Runner:
     """Return sentence-transformers in the precision asked for, or in the one that is faster and as good."""
     if precision == "float32":
         reference.reason = "float32 was asked for"
@@ -199,7 +199,7 @@ def _reference(model: Model, precision: str, reference: SentenceTransformersRunn
     found = compared(_vectors(reference, tokens), _vectors(half, tokens))
     few = tokens[:8]
     ratio = _times_faster(lambda: half.forward(few), lambda: reference.forward(few), rounds=3)
-    if good(found, "bfloat16") and ratio >= FASTER:
+    if near_enough(found, "bfloat16") and ratio >= FASTER:
         half.reason = f"it is {ratio:.1f} times as fast as float32 and as good ({found})"
         return half
     reference.reason = f"bfloat16 is {ratio:.1f} times as fast, {found}: not chosen"
@@ -214,10 +214,10 @@ def bfloat16_is_faster() -> bool:
         return _times_faster(_a_product(torch.bfloat16), _a_product(torch.float32)) >= FASTER
 
 
-def _a_product(kind: Any) -> Callable[[], object]:
+def _a_product(dtype: Any) -> Callable[[], object]:
     import torch
 
-    x, linear = torch.ones(512, 768, dtype=kind), gemma3.Linear(torch.ones(768, 768, dtype=kind), kind)
+    x, linear = torch.ones(512, 768, dtype=dtype), gemma3.Linear(torch.ones(768, 768, dtype=dtype), dtype)
     return lambda: linear(x)
 
 
@@ -246,4 +246,4 @@ def trial_tokens(model: Model) -> list[Tokens]:
     texts = real_texts(TRIAL_TEXTS)
     short = [text[:TRIAL_LENGTH] for text in texts]
     mixed = [*short, " ".join(texts)[:_LONG], "図書館はどこですか 🎉 أين تقع أقرب مكتبة؟"]
-    return read(open_tokenizer(model), model, mixed)
+    return tokenise(open_tokenizer(model), model, mixed)

@@ -10,24 +10,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from knowledge_core.embedding.local.agreement import Fidelity, compared, real_texts
-from knowledge_core.embedding.local.engines import good, make_embedder
+from knowledge_core.embedding.local.engines import make_embedder, near_enough
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.errors import InvalidInput
 from knowledge_core.types import Task
 
-__all__ = ["Checked", "Fidelity", "compare_precisions", "fidelity", "real_texts"]
+__all__ = ["Fidelity", "MeasuredPrecision", "compare_precisions", "fidelity", "real_texts"]
 
 
 @dataclass(frozen=True)
-class Checked:
-    """One precision of a model. engine: what ran it. chosen: it is good enough for `auto`. texts_a_second: of this run."""
+class MeasuredPrecision:
+    """One precision of a model. engine: what ran it. chosen: it is good enough for `auto`. texts_per_second: of this run."""
 
     precision: str
     engine: str
     found: Fidelity
     chosen: bool
-    texts_a_second: float
+    texts_per_second: float
 
 
 def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), device: str = "cpu") -> Fidelity:
@@ -44,7 +44,7 @@ def fidelity(model: Model, precision: str = "auto", texts: Sequence[str] = (), d
 
 def compare_precisions(
     model: Model, precisions: Sequence[str], texts: Sequence[str] = (), device: str = "cpu"
-) -> Iterator[Checked]:
+) -> Iterator[MeasuredPrecision]:
     """Yield what each precision gives, one by one, as `fidelity` measures it; the reference is computed once.
 
     Raises:
@@ -62,5 +62,5 @@ def compare_precisions(
         began = time.perf_counter()
         found = compared(reference, embedder.embed(chosen, Task.DOCUMENT))
         pace = len(chosen) / (time.perf_counter() - began)
-        kind = embedder.engine.rpartition(" ")[2]
-        yield Checked(precision, embedder.engine, found, good(found, kind), pace)
+        ran_in = embedder.engine.rpartition(" ")[2]
+        yield MeasuredPrecision(precision, embedder.engine, found, near_enough(found, ran_in), pace)

@@ -146,10 +146,10 @@ class Gemma3Encoder:
         import torch
 
         self.shape = shape
-        self._kind = getattr(torch, precision)
+        self._dtype = getattr(torch, precision)
         weights = _mapped(folder)
         self._table = weights("embed_tokens.weight")  # (vocabulary, width), a view of the file
-        self._layers = [_Layer(weights, shape, number, self._kind) for number in range(len(shape.sliding))]
+        self._layers = [_Layer(weights, shape, number, self._dtype) for number in range(len(shape.sliding))]
         self._dense = _folded_dense(folder, shape, _gain(weights("norm.weight")))
         self._local = _rotations(shape, shape.local_base)
         self._global = _rotations(shape, shape.global_base)
@@ -180,7 +180,7 @@ class Gemma3Encoder:
         at = torch.tensor(places + [0] * unread)
         local, whole = (_rotation(table, at) for table in (self._local, self._global))
         x = self._table[torch.tensor(ids + [0] * unread)].float() * math.sqrt(self.shape.width)  # (tokens, width)
-        masks = {run.length: _window_mask(self.shape, run.length, self._kind) for run in runs}
+        masks = {run.length: _window_mask(self.shape, run.length, self._dtype) for run in runs}
         for layer, sliding in zip(self._layers, self.shape.sliding, strict=True):
             layer.add_to(x, local if sliding else whole, runs, masks if sliding else {})
         x = _normed(x, self.shape.epsilon)
@@ -191,21 +191,21 @@ class Gemma3Encoder:
 class _Layer:
     """One of the 24 layers: attention, then the gated feed-forward network, each between two norms."""
 
-    def __init__(self, weights: Callable[[str], Tensor], shape: Shape, number: int, kind: Any) -> None:
+    def __init__(self, weights: Callable[[str], Tensor], shape: Shape, number: int, dtype: Any) -> None:
         import torch
 
-        self._shape, self._kind = shape, kind
+        self._shape, self._dtype = shape, dtype
 
         def named(name: str) -> Tensor:
             return weights(f"layers.{number}.{name}.weight")
 
         before, inner = _gain(named("input_layernorm")), _gain(named("pre_feedforward_layernorm"))
         qkv = torch.cat([named(f"self_attn.{name}_proj") for name in "qkv"])
-        self._qkv = Linear(qkv * before, kind)
-        self._out = Linear(named("self_attn.o_proj"), kind)
-        self._gate = Linear(named("mlp.gate_proj") * inner, kind)
-        self._up = Linear(named("mlp.up_proj") * inner, kind)
-        self._down = Linear(named("mlp.down_proj"), kind)
+        self._qkv = Linear(qkv * before, dtype)
+        self._out = Linear(named("self_attn.o_proj"), dtype)
+        self._gate = Linear(named("mlp.gate_proj") * inner, dtype)
+        self._up = Linear(named("mlp.up_proj") * inner, dtype)
+        self._down = Linear(named("mlp.down_proj"), dtype)
         self._after_attention = _gain(named("post_attention_layernorm"))
         self._after_network = _gain(named("post_feedforward_layernorm"))
         q, k = _gain(named("self_attn.q_norm")) * shape.score_scale, _gain(named("self_attn.k_norm"))
@@ -216,9 +216,9 @@ class _Layer:
     ) -> None:
         """Add what both halves make of the stream to it. x: (tokens, width) float32, changed in place."""
         epsilon = self._shape.epsilon
-        attended = self._attended(self._qkv(_normed(x, epsilon).to(self._kind)), rotation, runs, masks)
+        attended = self._attended(self._qkv(_normed(x, epsilon).to(self._dtype)), rotation, runs, masks)
         x.add_(_normed(self._out(attended).float(), epsilon, self._after_attention))
-        h = _normed(x, epsilon).to(self._kind)
+        h = _normed(x, epsilon).to(self._dtype)
         inner = self._gate.gelu_times(h, self._up(h))  # (tokens, intermediate)
         x.add_(_normed(self._down(inner).float(), epsilon, self._after_network))
 
@@ -230,8 +230,8 @@ class _Layer:
 
         heads, head = self._shape.heads, self._shape.head
         parts = qkv.view(len(qkv), heads + 2, head)
-        qk = _rotated(_normed(parts[:, :-1].float(), self._shape.epsilon, self._qk_gain), rotation).to(self._kind)
-        result = torch.zeros((len(qkv), heads * head), dtype=self._kind)
+        qk = _rotated(_normed(parts[:, :-1].float(), self._shape.epsilon, self._qk_gain), rotation).to(self._dtype)
+        result = torch.zeros((len(qkv), heads * head), dtype=self._dtype)
         for run in runs:
             rows = slice(run.start, run.end)
             # One key/value head serves all query heads, so that these are only more queries: no head is copied.
@@ -304,7 +304,7 @@ def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return turned
 
 
-def _window_mask(shape: Shape, length: int, kind: Any) -> Tensor | None:
+def _window_mask(shape: Shape, length: int, dtype: Any) -> Tensor | None:
     """Return what is added to the scores so that a token sees only its window; None where it sees all anyway."""
     import torch
 
@@ -312,7 +312,7 @@ def _window_mask(shape: Shape, length: int, kind: Any) -> Tensor | None:
         return None
     places = torch.arange(length)
     far = (places[:, None] - places[None]).abs() > shape.window
-    mask = torch.zeros((length, length), dtype=kind).masked_fill_(far, -torch.inf)
+    mask = torch.zeros((length, length), dtype=dtype).masked_fill_(far, -torch.inf)
     return mask.repeat_interleave(shape.heads, dim=0)  # a row for each query head of a token
 
 
@@ -354,10 +354,10 @@ def _folded_dense(folder: Path, shape: Shape, gain: Tensor) -> Tensor:
 class Linear:
     """A weight as the fastest product that this machine's torch has for it and that gives the right numbers."""
 
-    def __init__(self, weight: Tensor, kind: Any) -> None:
-        self._weight = weight.to(kind).contiguous()
+    def __init__(self, weight: Tensor, dtype: Any) -> None:
+        self._weight = weight.to(dtype).contiguous()
         self._packed: Tensor | None = None
-        if packs(kind):
+        if packs(dtype):
             self._packed = _pack(self._weight)
             del self._weight
 
@@ -383,26 +383,26 @@ class Linear:
 _PACKS: dict[Any, bool] = {}
 
 
-def packs(kind: Any) -> bool:
+def packs(dtype: Any) -> bool:
     """Say whether torch has oneDNN's products over packed weights and they agree with plain ones; tried once.
 
     They are private operations of torch: absent from some builds (macOS), and free to change.
     """
-    if kind not in _PACKS:
-        _PACKS[kind] = _probe(kind)
-    return _PACKS[kind]
+    if dtype not in _PACKS:
+        _PACKS[dtype] = _probe(dtype)
+    return _PACKS[dtype]
 
 
-def _probe(kind: Any) -> bool:
+def _probe(dtype: Any) -> bool:
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    weight = (torch.randn(96, 64, generator=generator) / 8).to(kind)
-    tolerance = 1e-5 if kind is torch.float32 else 0.05  # bfloat16 has 8 bits; values are of size 1 to 4
+    weight = (torch.randn(96, 64, generator=generator) / 8).to(dtype)
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05  # bfloat16 has 8 bits; values are of size 1 to 4
     try:
         packed = _pack(weight)
         for rows in (1, 16, 50):
-            x = torch.randn(rows, 64, generator=generator).to(kind)
+            x = torch.randn(rows, 64, generator=generator).to(dtype)
             plain = torch.nn.functional.linear(x.float(), weight.float())
             gelu = torch.ops.mkldnn._linear_pointwise(x, packed, None, "gelu", [], "tanh")
             wanted = torch.nn.functional.gelu(plain, approximate="tanh")

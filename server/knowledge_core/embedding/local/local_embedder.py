@@ -26,7 +26,7 @@ from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.lanes import Lanes
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.embedding.models.packaged import WEIGHTS_SHA256, verify
-from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, read
+from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, tokenise
 from knowledge_core.errors import ConfigurationError, InvalidInput, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.types import Task, Vectors
 
@@ -112,7 +112,7 @@ class LocalEmbedder:
         self._precision = precision
         self._device = device
         self._loading = threading.Lock()
-        self._reading = threading.Lock()
+        self._opening = threading.Lock()
         self._tokenizer: Tokenizer | None = None
         self._contract: EmbeddingContract | None = None
         self._runner: Runner | None = None
@@ -198,7 +198,7 @@ class LocalEmbedder:
 
     def tokens(self, formatted: Sequence[str]) -> list[Tokens]:
         """Return the exact strings that are embedded as the model reads them, cut to its longest input."""
-        return read(self._own_tokenizer(), self.model, formatted)
+        return tokenise(self._own_tokenizer(), self.model, formatted)
 
     def _slices(self, texts: Sequence[str], task: Task, titles: Sequence[str]) -> Iterator[tuple[int, list[Tokens]]]:
         """Yield slices of the texts as tokens with their first index; makes the next while one is used."""
@@ -244,7 +244,7 @@ class LocalEmbedder:
 
     def _own_tokenizer(self) -> Tokenizer:
         """Return the tokenizer that counts, and that feeds what reads tokens. It neither cuts nor pads."""
-        with self._reading:
+        with self._opening:
             if self._tokenizer is None:
                 self._tokenizer = open_tokenizer(self.model)
             return self._tokenizer
@@ -255,7 +255,7 @@ class LocalEmbedder:
                 if self.model.packaged:
                     verify(self.model.folder)
                 # Read beside the libraries: a quarter of a million words take a second
-                threading.Thread(target=self._read_quietly, name="tokenizer", daemon=True).start()
+                threading.Thread(target=self._open_tokenizer_quietly, name="tokenizer", daemon=True).start()
                 import torch
 
                 with _its_fault(self.model):
@@ -264,7 +264,7 @@ class LocalEmbedder:
                 self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
             return self._lanes
 
-    def _read_quietly(self) -> None:
+    def _open_tokenizer_quietly(self) -> None:
         with contextlib.suppress(Exception):  # whoever needs it next gets the error
             self._own_tokenizer()
 

@@ -26,7 +26,7 @@ from knowledge_core.types import Vectors
 ACCELERATOR_BATCH: Final = 16_384
 """Most tokens of a batch on a GPU, which needs many at once to be busy. Not measured."""
 
-BYTES_A_TOKEN: Final = 256_000
+MEMORY_PER_TOKEN: Final = 256_000
 """Memory of a GPU that a token of a batch may need: 40 rows of 1,152 numbers in float32, rounded up. Not measured; where
 it is too little, the batch is halved."""
 
@@ -59,7 +59,7 @@ class SentenceTransformersRunner:
         if device.type != "cuda":
             return ACCELERATOR_BATCH
         free, _ = torch.cuda.mem_get_info(device)
-        return int(np.clip(free // 2 // BYTES_A_TOKEN, 512, ACCELERATOR_BATCH))
+        return int(np.clip(free // 2 // MEMORY_PER_TOKEN, 512, ACCELERATOR_BATCH))
 
     def forward(self, texts: list[Tokens]) -> Vectors:
         """See `Runner.forward`."""

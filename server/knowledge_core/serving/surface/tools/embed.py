@@ -62,7 +62,7 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task,
-            notices=[*filter(None, [str(made.unread), "" if collection else engine.embedders.passed_over()])],
+            notices=[*filter(None, [str(made.unread), "" if collection else engine.embedders.passed_over_notice()])],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
