@@ -49,7 +49,7 @@ def embed_packed(
     after: called once a batch is embedded, with its number of tokens; titles do not count.
 
     Raises:
-        ModelUnavailable: the model cannot be used.
+        ModelUnavailable, ContractMismatch, Busy: see `Embedder.embed`.
     """
     keys = list(texts)
     lengths = embedder.count_tokens([texts[key][0] for key in keys])

@@ -11,7 +11,7 @@ from knowledge_core.embedding.tokens import Tokens
 from knowledge_core.types import Vectors
 
 MISFITS: Final = (KeyError, RuntimeError, OSError, ValueError, IndexError)
-"""What loading or computing raises where the weights are not what the model's configuration says."""
+"""What loading or computing raises where the weights are not what the model's configuration says they are."""
 
 
 class PackedRunner:
@@ -22,8 +22,8 @@ class PackedRunner:
     reason: why it was chosen, for people.
 
     Raises:
-        KeyError, RuntimeError, OSError, ValueError, IndexError: the weights do not fit the shape (`MISFITS`); `forward`
-            may raise them, too.
+        KeyError, RuntimeError, OSError, ValueError, IndexError: the weights do not fit the shape (`MISFITS`). `forward`
+            may raise these, too.
     """
 
     kind: Final = "packed"
