@@ -1,8 +1,9 @@
 """What makes two vectors comparable: the model, its prompts, its dimensions, its length limit, and its probe.
 
-Rules kept here: a text becomes the exact string that a model sees in one place, `EmbeddingContract.format`; nothing
-about the runtime (device, batch, precision, engine) is in a contract, because none of it may change a vector; and two
-contracts whose probes agree speak of the same model, whatever it is called and however its weights are stored.
+Rules kept here:
+- one function, `EmbeddingContract.format`, turns a text into the exact string that a model sees;
+- nothing about the runtime (device, batch, precision, engine) is in a contract, because none of it may change a vector;
+- two contracts whose probes agree mean the same model, whatever its name and however its weights are stored.
 Knows nothing of engines, files or collections.
 """
 
@@ -32,7 +33,7 @@ SAME: Final = 0.99
 """Least cosine between two probes of one model. bfloat16 gives 0.9999, int8 0.998; another model is far below."""
 
 UNTITLED: Final = "document_untitled"
-"""The template of a document that has no title; all other templates are named by their `Task`."""
+"""The key of the template for a document without a title; the key of every other template is the value of its `Task`."""
 
 GEMMA_PROMPTS: Final[Mapping[str, str]] = {
     Task.QUERY.value: "task: search result | query: {text}",
@@ -45,24 +46,26 @@ GEMMA_PROMPTS: Final[Mapping[str, str]] = {
     Task.FACT_CHECKING.value: "task: fact checking | query: {text}",
     Task.CODE.value: "task: code retrieval | query: {text}",
 }
-"""As published for the EmbeddingGemma family."""
+"""The templates that were published for the EmbeddingGemma family, by task."""
 
 MINILM_PROMPTS: Final[Mapping[str, str]] = {
     **{task.value: "{text}" for task in Task},
     Task.DOCUMENT.value: "{title}\n{text}",
     UNTITLED: "{text}",
 }
-"""For models trained without prompts: the text as it is, a title on a line of its own above it."""
+"""The templates for models that were trained without prompts: the text alone, below its title if it has one."""
 
 _SLOT = re.compile(r"\{(text|title)\}")
 
 
 MATRYOSHKA = (768, 512, 256, 128)
-"""The dimensions that the EmbeddingGemma family was trained to be cut to (its model cards)."""
+"""The dimensions that vectors of the EmbeddingGemma family may be truncated to, as its model cards say."""
 
 
 def sizes_of(dimensions: int, *, matryoshka: bool) -> tuple[int, ...]:
-    """Return the dimensions that a model's vectors may have, its full ones first.
+    """Return the dimensions that a model's vectors may have, largest first: the full ones.
+
+    matryoshka: the model was trained so that the first 512, 256 or 128 numbers of a vector serve as a shorter one.
 
     >>> sizes_of(768, matryoshka=True), sizes_of(768, matryoshka=False)
     ((768, 512, 256, 128), (768,))
@@ -71,7 +74,7 @@ def sizes_of(dimensions: int, *, matryoshka: bool) -> tuple[int, ...]:
 
 
 def up_to(dimensions: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """Return those that vectors of these dimensions may be cut to, their own first.
+    """Return those of `sizes` that vectors of these dimensions may be truncated to, in the order of `sizes`.
 
     >>> up_to(512, (768, 512, 256, 128))
     (512, 256, 128)
@@ -81,12 +84,15 @@ def up_to(dimensions: int, sizes: tuple[int, ...]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class EmbeddingContract:
-    """What two vectors must share to be compared. Equal by value, probe and weights aside.
+    """What two vectors must share to be compared. Equal by value; probe and weights do not count.
 
-    prompts: one template for every value of `Task` and for `UNTITLED`, with {text} and {title} in it.
-    max_length: the model's longest input in its own tokens, prompt and special tokens included.
-    weights: SHA-256 of the weights file, for information; the same model has several.
-    probe: (3, dimensions), what the model gave for `PROBE_TEXTS`; None until a model has been loaded.
+    model: its name, as the configuration takes it. Probes decide whether two names mean the same model.
+    dimensions: of the vectors, at least 1.
+    prompts: one template for every value of `Task` and for `UNTITLED`, with the slots {text} and {title}.
+    max_length: the model's longest input in its own tokens, prompt and special tokens included; at least 1.
+    normalised: the vectors have norm 1.
+    weights: SHA-256 of the weights file, for information, since one model is stored in several forms; "": unknown.
+    probe: (3, dimensions) float32, the model's vectors of `PROBE_TEXTS`; None until the model has been loaded.
     """
 
     model: str
@@ -109,9 +115,10 @@ class EmbeddingContract:
         return _SLOT.sub(lambda slot: slots[slot.group(1)], template)
 
     def differences(self, other: EmbeddingContract) -> list[str]:
-        """Say in words how `other` ("there") differs from this one ("here"); nothing: their vectors compare.
+        """Return how `other` ("there") differs from this one ("here"), one phrase per difference, the model first.
 
-        Where both have a probe it decides whether the model is the same; else the models' names do.
+        An empty list means that vectors made under the two can be compared. Whether the model is the same is decided by
+        the probes where both contracts have one of the same shape, else by the models' names.
         """
         found = [
             f"{name}: {here} here, {there} there"
@@ -141,7 +148,7 @@ class EmbeddingContract:
         return [f"model: {self.model} here, {other.model} there"] if self.model != other.model else []
 
     def to_json(self) -> str:
-        """Return it as JSON; equal contracts with equal probes give equal strings."""
+        """Return the contract as JSON; equal contracts with equal probes and weights give equal strings."""
         probe = None if self.probe is None else base64.b64encode(self.probe.astype("<f4").tobytes()).decode("ascii")
         content = {
             "model": self.model,
@@ -156,21 +163,25 @@ class EmbeddingContract:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return what `to_json` wrote.
+        """Return the contract that `to_json` wrote.
 
         Raises:
-            StorageDamaged: it is something else.
+            StorageDamaged: the text is anything else.
         """
         try:
-            return cls(**_checked(json.loads(text)))
+            return cls(**_fields(json.loads(text)))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise StorageDamaged(
                 f"The stored embedding contract cannot be read ({error}). Run `kcore doctor` to see what is intact."
             ) from error
 
 
-def _checked(content: Any) -> dict[str, Any]:
-    """Return the fields of a contract out of parsed JSON; ValueError, TypeError or KeyError where they are not."""
+def _fields(content: Any) -> dict[str, Any]:
+    """Return the fields of a contract from parsed JSON.
+
+    Raises:
+        ValueError, TypeError, KeyError: a field is missing, or not what it should be.
+    """
     if not isinstance(content, dict):
         raise TypeError("it is not an object")
     kinds = {"model": str, "dimensions": int, "prompts": dict, "max_length": int, "normalised": bool, "weights": str}

@@ -1,8 +1,8 @@
-"""Where an answer goes on: which request, how many items were shown, and what they were answered from. Pure.
+"""Cursors: which request an answer belongs to, how many items it has shown, and from what state of the data. Pure.
 
-A cursor is opaque to its holder and carries no text of the request, only a digest: whoever sends it repeats the
-request, and a cursor of another request is refused. It is short, whatever was asked and however many collections were:
-it has to fit at the end of an answer that is full.
+A cursor is opaque to its holder and carries a digest of the request in place of the request's text. Its holder repeats
+the request beside the cursor; a cursor of another request is refused. A cursor is short, however long the request and
+however many its collections, because it has to fit at the end of an answer that is full.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from knowledge_core.errors import CursorExpired
 
-VERSION = 2
-FURTHEST = 1_000_000  # items; beyond it nobody wrote this cursor but a fuzzer
+VERSION = 2  # of a cursor's fields; cursors of other versions are refused
+FURTHEST = 1_000_000  # items; this program writes no cursor with a larger offset
 OF_ANOTHER_REQUEST = (
     "The cursor belongs to another request. Repeat the other arguments exactly, or ask again without the cursor."
 )
@@ -26,7 +26,12 @@ LONGEST = 20_000  # characters; a document's id, which a cursor may hold, has 4 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The place after `offset` items of the request with this digest. state: digest of what it was answered from."""
+    """The place in an answer from which the next page continues.
+
+    request: digest of the request, by `request_digest`.
+    offset: how many items earlier pages have shown, 0 to `FURTHEST`.
+    state: digest of the data that the request was answered from.
+    """
 
     request: str
     offset: int
@@ -34,19 +39,19 @@ class Cursor:
 
 
 def request_digest(request: object) -> str:
-    """Return a short digest of a value's JSON form: equal values, whatever the order of their keys, share it."""
+    """Return a digest of a value's JSON form, 16 hexadecimal digits. The order of keys does not count."""
     canonical = json.dumps(request, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def pack(content: object) -> str:
-    """Return a JSON value as URL-safe text."""
+    """Return a JSON value as URL-safe text, for a cursor of any form."""
     packed = json.dumps(content, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
     return base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
 
 
 def unpack(text: str) -> object:
-    """Return what `pack` was given; None where it was given nothing of the kind."""
+    """Return the value that `pack` made this text from; None where `pack` made no such text."""
     try:
         if len(text) > LONGEST:
             return None
@@ -62,10 +67,12 @@ def encode(cursor: Cursor) -> str:
 
 
 def decode(text: str, request: str) -> Cursor:
-    """Return what `encode` made, for the request with this digest.
+    """Return the cursor that `encode` made this text from.
+
+    request: digest of the present request, by `request_digest`.
 
     Raises:
-        CursorExpired: it is no cursor of this program, or one of another request.
+        CursorExpired: the text is no cursor of this program, or the cursor belongs to another request.
     """
     content = unpack(text)
     cursor = _cursor(content) if isinstance(content, dict) and content.get("v") == VERSION else None
@@ -98,9 +105,11 @@ def decode_after(text: str, request: str) -> str:
 
 
 def moved(collections: Sequence[str], then: str, now: str) -> list[str]:
-    """Return what the holder of a cursor must know where what it was answered from is another now.
+    """Return a notice for the holder of a cursor whose data has changed since; an empty list where it has not.
 
-    collections: their names. then, now: states.
+    collections: the names of the request's collections, at least one.
+    then: the state in the cursor.
+    now: the present state.
     """
     if then == now:
         return []

@@ -1,7 +1,8 @@
-"""What the owner of a data directory holds: the lock, the open collections, the models, the roots, the jobs.
+"""What the owner of a data directory holds: its lock, the open collections, the models, the roots, the jobs.
 
-Holds and hands out; the verbs (`indexing`, `search`, `clustering`, `classification`) do. Locks of this module guard
-its own tables only and are never held while a model runs or a disk is waited for, save while a collection is opened.
+Holds these and hands them out; the verbs (`knowledge_core.verbs`) do the work. `_guard` guards the tables of this
+module. It is never held while a model runs, nor while the disk is waited for, except while a collection is opened, made
+or dropped.
 """
 
 from __future__ import annotations
@@ -40,9 +41,17 @@ log = logging.getLogger(__name__)
 class Engine:
     """One data directory, owned by this process from construction until `close`.
 
-    lock: where the caller holds the data directory already; then the caller releases it, too.
-    notices: what every client should know of how this process serves. listeners: told, on the writing thread, which
-    documents of a collection a write changed.
+    home: the data directory.
+    config: the whole configuration, with its defaults filled in.
+    command: what the lock file says of this process, for whoever finds the data directory held.
+    lock: the lock on the data directory where the caller holds it already; then the caller releases it, too.
+    make_embedder: see `Embedders`.
+
+    Attributes:
+        creating: a lock, held while a job is recorded, or while the collection that it made is dropped.
+        notices: what every client should know about how this process serves.
+        former_was_stuck: the process that held this data directory before was ended by its watchdog.
+        listeners: called on the writing thread with a collection's name and the ids of the documents that a write changed.
 
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
@@ -64,10 +73,10 @@ class Engine:
         self._guard = threading.RLock()
         self._collections: dict[str, Collection] = {}
         self._writers: dict[str, threading.Lock] = {}
-        self.creating = threading.RLock()  # held while a job is recorded, or the collection that it made is dropped
+        self.creating = threading.RLock()
         self.embedders = Embedders(config.embedding, home, make_embedder)
         self.notices: list[str] = []
-        self.former_was_stuck = False  # the process that held this data directory before was ended by its watchdog
+        self.former_was_stuck = False
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)
         self.jobs = Jobs()
@@ -94,8 +103,8 @@ class Engine:
         """Return the open collection of this name.
 
         Raises:
-            CollectionNotFound: there is none; the message lists those there are.
-            StorageError: it cannot be opened.
+            CollectionNotFound: there is none of this name; the message lists the collections that there are.
+            StorageError: the collection cannot be opened.
         """
         valid_name(name)
         with self._guard:
@@ -109,12 +118,18 @@ class Engine:
             return self._collections[name]
 
     def collection_or_new(self, name: str) -> Collection:
-        """Return the collection of this name, made under the configured model if there is none yet."""
+        """Return the collection of this name; if there is none yet, make it under the configured model's contract.
+
+        Raises:
+            InvalidInput: the name cannot be one of a collection.
+            ModelUnavailable: the configured model is not on this machine.
+            StorageError: the collection cannot be opened or made.
+        """
         valid_name(name)
         with self._guard:
             if name in self._collections or name in self.names():
                 return self.collection(name)
-        # Without its probe, which needs the model: `embedder_of` adds that when one is loaded for it.
+        # The contract has no probe yet, which needs the model: `embedder_of` adds the probe once the model is loaded.
         contract = self.embedders.default().static_contract
         with self._guard:
             if name not in self._collections and name not in self.names():
@@ -124,9 +139,9 @@ class Engine:
 
     @contextlib.contextmanager
     def one_writer(self, name: str, report: ReportProgress = no_progress) -> Iterator[None]:
-        """Let one caller at a time plan and write a collection; the others wait their turn.
+        """Let one caller at a time plan and write a collection; the others wait for their turn.
 
-        report: called while waiting, and may raise to give up.
+        report: called five times per second while waiting; it may raise to give up.
         """
         with self._guard:
             turn = self._writers.setdefault(name, threading.Lock())
@@ -138,7 +153,11 @@ class Engine:
             turn.release()
 
     def drop(self, name: str) -> None:
-        """Delete a whole collection. Views that are still in use end with errors of their own."""
+        """Delete a whole collection. Searches that still use a view of it fail with errors of their own.
+
+        Raises:
+            CollectionNotFound, StorageError: see `collection`.
+        """
         with self._guard:
             self.collection(name).close()
             del self._collections[name]
@@ -147,10 +166,12 @@ class Engine:
     # -- models --------------------------------------------------------------------------------------------------
 
     def embedder_of(self, collection: Collection, contract: EmbeddingContract | None = None) -> Embedder:
-        """Return the embedder for a collection, which compares itself with its contract before the first vector.
+        """Return the embedder for a collection; not necessarily loaded yet.
 
-        contract: of a view of the collection, where that is what its vectors are compared with; else the collection's.
-        Not necessarily loaded yet. A collection that no model was loaded for yet takes this one's probe.
+        It compares its model with the contract before it returns the first vector. A collection whose contract has no
+        probe yet takes the probe of this model.
+
+        contract: the contract of a view, where the new vectors are compared with that view's; None: the collection's.
 
         Raises:
             ModelUnavailable: the contract's model is not on this machine any more.
@@ -164,10 +185,10 @@ class Engine:
         return self.embedders.under(pinned, collection.name, agreed)
 
     def embedder_to_fill(self, collection: Collection) -> Embedder:
-        """Return the embedder of a collection that is about to be written, loaded and compared.
+        """Return the embedder for a collection that is about to be written, loaded and compared with its contract.
 
-        A collection that nothing was embedded for yet is not held to a model that does not load: where the
-        configuration leaves the choice to us, it takes the next one.
+        A collection whose contract has no probe yet is not bound to a model that does not load: where the configured
+        model is "auto", the collection is pinned to the next model that works.
 
         Raises:
             ModelUnavailable: the model does not load. ContractMismatch: the model of that name makes other vectors now.
@@ -179,14 +200,14 @@ class Engine:
         except ModelUnavailable as error:
             if self.config.embedding.model != AUTO or contract.probe is not None:
                 raise
-            with contextlib.suppress(ModelUnavailable):  # it is gone altogether: nothing to pass over
+            with contextlib.suppress(ModelUnavailable):  # the model is no longer here: nothing to pass over
                 self.embedders.pass_over(self.embedders.named(contract.model, contract.dimensions), str(error))
             embedder = self.embedders.working()
             collection.pin(embedder.contract)
         return embedder
 
     def preload(self) -> None:
-        """Begin to load the models of the collections, if there are any, on a thread of its own."""
+        """Begin to load the models of all collections in the background."""
         threading.Thread(target=self._preload, name="preload", daemon=True).start()
 
     def _preload(self) -> None:
@@ -199,7 +220,7 @@ class Engine:
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop the jobs between two batches, close the collections, let go of the data directory."""
+        """Stop the jobs between two batches, close the collections, and release a lock that this engine took itself."""
         self.embedders.stop()
         self.jobs.stop()
         with self._guard:

@@ -1,4 +1,4 @@
-"""Everything that goes wrong on purpose.
+"""Every error that this package raises on purpose.
 
     KnowledgeCoreError          the message says what, which value, and what to do next; safe to show to an agent
     ├── InvalidInput            the caller gave a wrong value: mend the call

@@ -1,6 +1,6 @@
-"""Values that more than one layer speaks of. No behaviour beyond what keeps a value well-formed.
+"""Values that several layers share, with no behaviour beyond what keeps a value well-formed.
 
-Knows nothing of storage, models or protocols; imports NumPy for the one array type that all share.
+Knows nothing of storage, models or protocols; imports NumPy for `Vectors`, the one array type that all layers share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Vectors = npt.NDArray[np.float32]
 """(n, dim) float32, every row of norm 1."""
 
 MetadataValue = str | int | float | bool | None | list[str] | list[int] | list[float]
-"""What a document's metadata may hold under one name: a scalar, or a list of scalars."""
+"""The value of one metadata field of a document: a scalar, or a list of scalars of one type."""
 
 Metadata = Mapping[str, MetadataValue]
 
@@ -55,12 +55,15 @@ class Lines:
 
 @dataclass(frozen=True)
 class Document:
-    """One source text before cutting.
+    """One source text before it is cut into chunks.
 
     id: chosen by the caller; for files `source/relative path` with forward slashes.
-    text: line ends are "\\n"; no NUL, no lone surrogates (`ingestion.readers.clean_text` sees to it).
-    media_type: what the text reads as, for the chunker: "text/markdown", "text/plain", "text/x-python" ...
-    pages: where each page of a paged document lies in `text`, in order; empty where there are no pages.
+    text: line ends are "\\n"; no NUL, no lone surrogates (`ingestion.readers.clean_text` removes them).
+    title: "" for none.
+    uri: where the document came from, for people; "" where that is unknown.
+    metadata: what filters can ask for, by name.
+    media_type: tells the chunker how to read the text: "text/markdown", "text/plain", "text/x-python" ...
+    pages: the span of each page in `text`, in order; empty for a document without pages.
     """
 
     id: str
@@ -76,9 +79,12 @@ class Document:
 class Chunk:
     """Contiguous passage of a document: `text == document.text[span.start:span.end]`.
 
-    position: its place among the chunks of its document, from 0, in text order.
-    heading: the headings (or code definitions) above it, outermost first.
-    page: counted from 1, the page on which it starts; None where the document has no pages.
+    position: the chunk's place among the chunks of its document, counted from 0, in text order.
+    text: what is embedded and searched, without the title.
+    span: the characters of the document that it holds.
+    lines: the lines of the document that it touches.
+    heading: the headings (or code definitions) above the chunk, outermost first.
+    page: the page on which the chunk starts, counted from 1; None where the document has no pages.
     """
 
     position: int
@@ -94,7 +100,7 @@ class Chunk:
 
 
 def titled(document_title: str, heading: Sequence[str]) -> str:
-    """Return a document's title and a heading path as one line; a heading that repeats the one above is left out.
+    """Return a document's title and a heading path as one line, without headings that repeat the part above them.
 
     >>> titled("Manual", ("Manual", "Setup"))
     'Manual > Setup'
@@ -105,9 +111,14 @@ def titled(document_title: str, heading: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far long work is. done and total count `unit` (documents, chunks, bytes); total is 0 while unknown.
+    """How far long work has come.
 
-    chunks: embedded so far. tokens_per_second: of the texts that went through the model, 0 before the first.
+    done: how much is finished, in units.
+    total: how much there is, in units; 0 while unknown.
+    message: what the work is doing now, for people.
+    unit: what `done` and `total` count, in the plural, as in "documents" or "bytes".
+    chunks: how many are embedded so far.
+    tokens_per_second: the model's pace over the texts embedded so far; 0 before the first.
     seconds_left: an estimate from the pace so far; None while there is none.
     """
 
@@ -120,7 +131,7 @@ class Progress:
     seconds_left: float | None = None
 
     def told(self) -> str:
-        """Return the message with the estimate of what is left, for whoever waits.
+        """Return the message with the estimate of the time left, for a person who waits.
 
         >>> Progress(1, 3, "embedding: 1 of 3", seconds_left=8.2).told()
         'embedding: 1 of 3, about 8 s left'
@@ -128,7 +139,7 @@ class Progress:
         return self.message if self.seconds_left is None else f"{self.message}, about {self.seconds_left:,.0f} s left"
 
     def ended(self) -> Progress:
-        """Return what is still true once the work has ended: how far it came, and nothing that is yet to come.
+        """Return this for work that has ended: the message says how far it came, and no time is left to estimate.
 
         >>> Progress(1, 3, "embedding: 1 of 3", chunks=2, seconds_left=8.2).ended().told()
         '1 of 3 documents, 2 chunks'
@@ -139,8 +150,8 @@ class Progress:
 
 
 ReportProgress = Callable[[Progress], None]
-"""Called often and from the working thread; may raise `Cancelled`, which the work lets through."""
+"""A callback for progress, called often and on the working thread. It may raise `Cancelled` to end the work."""
 
 
 def no_progress(progress: Progress) -> None:
-    """Take a report of progress and do nothing with it."""
+    """Ignore a report of progress."""

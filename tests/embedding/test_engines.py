@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from knowledge_core.embedding.batching import halving
 from knowledge_core.embedding.local import engines, gemma3
 from knowledge_core.embedding.local.agreement import compared
+from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import truncation_of
@@ -109,6 +109,42 @@ def test_what_a_trial_found_is_remembered_until_something_changes(tiny, tmp_path
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")  # another model, perhaps
     engine()
     assert counted == ["float32"] * 3
+
+
+@pytest.fixture(scope="module")
+def circumstances(tiny, tmp_path_factory):
+    """Return the key under which an outcome of the tiny model is kept."""
+    file = tmp_path_factory.mktemp("outcomes") / "engines.json"
+    make_embedder(tiny, device="cpu", verdicts=file).load()
+    (key,) = json.loads(file.read_text())
+    return key
+
+
+@pytest.fixture
+def loaded_beside(tiny, tmp_path, circumstances):
+    """Return what loads the tiny model beside a file that holds one outcome of it."""
+
+    def load(**outcome):
+        file = tmp_path / "engines.json"
+        file.write_text(json.dumps({circumstances: outcome}, indent=1))
+        made = make_embedder(tiny, device="cpu", verdicts=file)
+        made.load()
+        return made
+
+    return load
+
+
+@pytest.mark.parametrize(("packed", "engine"), [(True, "packed"), (False, "sentence-transformers")])
+def test_an_outcome_that_was_written_before_runners_had_names_is_used_without_a_trial(packed, engine, loaded_beside):
+    made = loaded_beside(packed=packed, precision="float32", reason="tried by the last release")
+    assert (made.engine, made.engine_reason) == (f"{engine} float32", "tried by the last release")
+
+
+@pytest.mark.parametrize("broken", [{"runner": "abacus"}, {"precision": "float7"}])
+def test_an_outcome_that_names_nothing_known_costs_a_trial_and_no_error(broken, loaded_beside):
+    made = loaded_beside(**{"runner": "packed", "precision": "float32", "reason": "broken"} | broken)
+    assert made.engine.startswith("packed")
+    assert made.engine_reason != "broken"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"x": 1}', "null"])

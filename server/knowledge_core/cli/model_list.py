@@ -92,7 +92,7 @@ def _check(arguments: argparse.Namespace, result: dict[str, Any]) -> int:
             {
                 "precision": each.precision, "engine": each.engine, "least_cosine": found.least, "mean_cosine": found.mean,
                 "ten_nearest_same": found.overlap, "texts": found.texts, "good_enough": each.chosen,
-                "texts_a_second": round(each.texts_a_second, 1),
+                "texts_a_second": round(each.texts_per_second, 1),
             }
         )  # fmt: skip
     lines = [

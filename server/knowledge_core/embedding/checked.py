@@ -1,7 +1,7 @@
-"""An embedder that is held to a contract: it compares itself with it before it gives a first vector.
+"""An embedder that is held to a contract: it compares its model with the contract before it returns the first vector.
 
-Vectors of two models can be compared number by number, and the result means nothing. So nobody who embeds for a
-collection has to remember the comparison: what `Embedders.under` hands out cannot skip it.
+Vectors of two models can be compared number by number, but the result means nothing. Whoever embeds for a collection
+must not have to remember to compare contracts: an embedder that `Embedders.under` returns cannot skip it.
 """
 
 from __future__ import annotations
@@ -17,27 +17,30 @@ from knowledge_core.types import Task, Vectors
 class CheckedEmbedder:
     """Implements `Embedder` around another one, for the vectors of one collection.
 
-    One per call and per job, each of which compares once: the model behind an endpoint's name may change while this
-    process runs.
+    Make a new one for each call and each job; each compares once. The model behind an endpoint's name may change while
+    this process runs.
     """
 
     def __init__(
         self, inner: Embedder, pinned: EmbeddingContract, collection: str, agreed: Callable[[EmbeddingContract], None]
     ) -> None:
-        """Hold `inner` to `pinned`.
+        """Hold `inner` to `pinned`. Neither loads nor compares anything yet.
 
-        collection: its name, for the error. agreed: called with the contract of `inner`, probe included, once it was
-        found to agree with `pinned` and before the first vector is returned.
+        inner: the embedder that computes.
+        pinned: the contract of the collection.
+        collection: the collection's name, for the error message.
+        agreed: called with the contract of `inner`, probe included, once it is found to agree with `pinned` and before
+            the first vector is returned. It is called a second time only where two threads compare at once.
         """
         self._inner, self._pinned, self._collection, self._agreed = inner, pinned, collection, agreed
         self._checked = False
 
     @property
     def contract(self) -> EmbeddingContract:
-        """Return the contract of the embedder inside, which agrees with the pinned one. Loads the model.
+        """Return the contract of the inner embedder, which agrees with the pinned one. Loads the model.
 
         Raises:
-            ContractMismatch: they differ; the message names both sides and the way out.
+            ContractMismatch: the two differ; the message names both sides and the remedy.
             ModelUnavailable: the model cannot be loaded.
         """
         made_under = self._inner.contract
@@ -74,7 +77,7 @@ class CheckedEmbedder:
             ContractMismatch, ModelUnavailable: see `contract`.
         """
         if not self._checked:
-            self.contract  # noqa: B018  # compares
+            self.contract  # noqa: B018  # read for its comparison
         return self._inner.embed(texts, task, titles)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

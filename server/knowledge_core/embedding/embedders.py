@@ -1,10 +1,10 @@
-"""The embedders of one process: which model a name means, one embedder per model, and each held to what it embeds for.
+"""The embedders of one process: which model a name means, one embedder per model, and each checked for its collection.
 
 Rules kept here:
-- a model works when it was loaded and gave proper vectors for the probe texts, not before;
-- only "auto" goes on to another model, to the next one on this machine that works;
-- whoever embeds for a collection gets an embedder that compares itself with the collection's contract (`under`).
-Knows nothing of collections: the name of one is only told in errors.
+- a model counts as working once it has been loaded and has given usable vectors for the probe texts, not before;
+- only "auto" falls back to another model: to the next one on this machine that works;
+- a caller that embeds for a collection gets an embedder that compares its model with the collection's contract (`under`).
+Knows nothing of collections: a collection's name only stands in error messages.
 """
 
 from __future__ import annotations
@@ -30,19 +30,23 @@ from knowledge_core.errors import InvalidInput, KnowledgeCoreError, ModelUnavail
 log = logging.getLogger(__name__)
 
 VERDICTS = "engines.json"
-"""The file of the data directory that keeps which engine runs a model best: derived, and rebuilt when it is gone."""
+"""The file of the data directory that says which engine runs a model best: derived, and rebuilt if it is deleted."""
 
 MakeEmbedder = Callable[[str, int | None], Embedder]
-"""From a model's name and its dimensions (None: all) to what embeds with it."""
+"""Takes a model's name and the dimensions of its vectors (None: the model's full ones); returns its embedder."""
 
 
 class Embedders:
     """The embedders that one configuration leads to. Any number of threads may call.
 
-    settings: the configuration's part about models. home: the data directory.
-    make: used instead of the models of this machine and the configured endpoint; it gets every name as it was asked
-        for, "auto" included.
-    faults: what was found wrong with models of this machine. loading: which models are being loaded.
+    settings: the configuration's part about models.
+    home: the data directory.
+    make: makes the embedders in place of the models of this machine and the configured endpoint; it gets every name as
+        the caller gave it, "auto" included.
+
+    Attributes:
+        faults: what was found wrong with models of this machine.
+        loading: which models are being loaded.
     """
 
     def __init__(self, settings: EmbeddingConfig, home: Path, make: MakeEmbedder | None = None) -> None:
@@ -51,14 +55,14 @@ class Embedders:
         self._settings, self._home = settings, home
         self._make = make or self._made
         self._resolved = (lambda name: name) if make else self._name_meant
-        self._guard = threading.Lock()  # of the two tables below; no model is loaded under it
+        self._guard = threading.Lock()  # guards the two tables below; no model is loaded under it
         self._held: dict[tuple[str, int | None], Embedder] = {}
         self._remotes: list[RemoteEmbedder] = []
 
     # -- to an embedder --------------------------------------------------------------------------------------------
 
     def default(self) -> Embedder:
-        """Return the embedder that the configuration names, which new collections get; not necessarily loaded yet.
+        """Return the embedder that the configuration names, the one for new collections; not necessarily loaded yet.
 
         Raises:
             ModelUnavailable, InvalidInput: see `named`.
@@ -66,14 +70,16 @@ class Embedders:
         return self.named(self._settings.model, self._settings.dimensions)
 
     def named(self, model: str, dimensions: int | None) -> Embedder:
-        """Return the embedder of a model by its name, as the configuration takes it; not necessarily loaded yet.
+        """Return the embedder of a model; not necessarily loaded yet.
 
-        dimensions: of its vectors; None: all that the model has.
+        model: a name as the configuration takes it: of a model on this machine, "auto", or a remote one.
+        dimensions: of the vectors; None: the model's full ones.
 
         Raises:
-            ModelUnavailable: it is not on this machine. InvalidInput: it has no vectors of these dimensions.
+            ModelUnavailable: the model is not on this machine, or no endpoint is configured.
+            InvalidInput: the model has no vectors of these dimensions.
         """
-        model = self._resolved(model)  # each time: of "auto" a better one may have come to this machine
+        model = self._resolved(model)  # at every call: "auto" may mean a better model, copied here since
         with self._guard:
             embedder = self._held.get((model, dimensions))
             if embedder is None:
@@ -82,10 +88,14 @@ class Embedders:
             return embedder
 
     def working(self, model: str = "", dimensions: int | None = None) -> Embedder:
-        """Return the embedder of a model by its name, loaded; of the configured one if none is named.
+        """Return the embedder of a model, loaded.
+
+        model: see `named`; "": the configured model in the configured dimensions, whatever `dimensions` says.
+        dimensions: see `named`.
 
         Raises:
-            ModelUnavailable: it does not load; of "auto", none does. InvalidInput: it has no vectors of these dimensions.
+            ModelUnavailable: the model does not load; for "auto": no model of this machine does.
+            InvalidInput: the model has no vectors of these dimensions.
         """
         if not model:
             model, dimensions = self._settings.model, self._settings.dimensions
@@ -104,28 +114,34 @@ class Embedders:
                     return embedder
             except ModelUnavailable as error:
                 if model != AUTO or str(error) in passed_over or not self.pass_over(embedder, str(error)):
-                    raise  # the same again: its files change all the while, or it cannot be passed over
+                    # Not "auto", or nothing to pass over; the same error again: the model's files keep changing.
+                    raise
                 passed_over.append(str(error))
 
     def under(
         self, contract: EmbeddingContract, collection: str, agreed: Callable[[EmbeddingContract], None]
     ) -> Embedder:
-        """Return the embedder that a collection's contract names, which compares itself before its first vector.
+        """Return the embedder that a collection's contract names; not necessarily loaded yet.
 
-        collection, agreed: see `CheckedEmbedder`. Not necessarily loaded yet.
+        It compares its model with the contract before it returns the first vector. collection, agreed: see
+        `CheckedEmbedder`.
 
         Raises:
-            ModelUnavailable: that model is not on this machine any more.
+            ModelUnavailable: that model is not on this machine any more, or no endpoint is configured for it.
+            InvalidInput: the model of that name has no vectors of these dimensions any more.
         """
         return CheckedEmbedder(self.named(contract.model, contract.dimensions), contract, collection, agreed)
 
     def pass_over(self, embedder: Embedder, fault: str) -> bool:
         """Remember that a model of this machine cannot be used, so that "auto" means the next one.
 
-        embedder: one that `named` returned. False: it is no model of this machine, and nothing was remembered.
+        embedder: one that `named` returned; the next call of `named` makes a new one.
+        fault: what is wrong with the model, for people.
+
+        Returns False where the model is not on this machine (any more); then no fault is remembered.
         """
         name = embedder.static_contract.model
-        with self._guard:  # whoever needs the model next gets an embedder that reads its files again
+        with self._guard:  # the next caller gets a new embedder, which reads the model's files again
             self._held = {key: each for key, each in self._held.items() if each is not embedder}
         if is_remote(name):
             return False
@@ -138,47 +154,51 @@ class Embedders:
         return True
 
     def stop(self) -> None:
-        """Give up what is waited for from endpoints. Later calls of their embedders are refused."""
+        """End all waiting for endpoints. Later calls of their embedders are refused."""
         with self._guard:
             remotes = list(self._remotes)
         for remote in remotes:
             remote.stop()
 
-    # -- what is told of them --------------------------------------------------------------------------------------
+    # -- what is known of them -------------------------------------------------------------------------------------
 
     def in_memory(self) -> dict[str, str]:
-        """Return what runs each loaded model, as "packed bfloat16", by its name; "" where that is not told."""
+        """Return the loaded models: name -> what runs the model, as in "packed bfloat16"; "" where that is unknown."""
         with self._guard:
             loaded = [each for each in self._held.values() if each.loaded]
         return {each.static_contract.model: each.engine for each in loaded}
 
     def notice(self) -> str:
-        """Return what a user should know about which model is used for new collections; "" if nothing."""
+        """Return what a user should know about the model for new collections; "" if nothing."""
         model = self._settings.model
         try:
             return self._remote_notice(model) if is_remote(model) else self.find_model(model).notice
         except KnowledgeCoreError as error:
             return str(error)
 
-    def passed_over(self) -> str:
+    def passed_over_notice(self) -> str:
         """Return what is known to be wrong with models that "auto" would have taken; "" if nothing is."""
         if self._settings.model != AUTO:
             return ""
-        with contextlib.suppress(ModelUnavailable):  # whoever embeds gets that error
+        with contextlib.suppress(ModelUnavailable):  # a caller that embeds gets that error
             model = self.find_model(AUTO)
             return model.notice if model.passed_over else ""
         return ""
 
     def find_model(self, name: str) -> Model:
-        """Return where a model lies on this machine.
+        """Return a model of this machine. Loads nothing.
+
+        name: as the configuration takes it: a model's name, its folder, or "auto".
 
         Raises:
-            ModelUnavailable: it does not; the message has the remedy.
+            ModelUnavailable: the model is not here, or cannot be used; the message has the remedy.
         """
         return resolve(name, models_folder=self._settings.folder_of_models(self._home), faults=self.faults)
 
     def remote_model(self, name: str) -> RemoteModel:
-        """Return what the configuration says of a model behind its endpoint. name: "remote", or "remote:" and its name.
+        """Return what the configuration says about a model behind its endpoint.
+
+        name: "remote" for the configured model, or "remote:" and the name of another one.
 
         Raises:
             ModelUnavailable: no endpoint is configured.
@@ -201,7 +221,7 @@ class Embedders:
         return self.find_model(name).name if name == AUTO else name
 
     def _share(self, made: Embedder) -> Embedder:
-        """Return the embedder of the same static contract that is already held, if one is: one model in memory."""
+        """Return the held embedder with the same static contract, if there is one, so that a model is loaded once."""
         for held in self._held.values():
             if not held.static_contract.differences(made.static_contract):
                 return held

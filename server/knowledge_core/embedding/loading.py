@@ -1,4 +1,4 @@
-"""Models that are loaded in the background, each by one thread, however many wait for it."""
+"""Models that are loaded in the background: one thread per model, however many callers wait for it."""
 
 from __future__ import annotations
 
@@ -16,39 +16,42 @@ class Loading:
     """Which models are being loaded now. Any number of threads may call."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()  # of the table; no model is loaded under it
-        self._over: dict[tuple[str, int], threading.Event] = {}
+        self._guard = threading.Lock()  # guards the table; no model is loaded under it
+        self._ended: dict[tuple[str, int], threading.Event] = {}  # (model, dimensions) -> set once loading has ended
 
     def begin(self, embedder: Embedder) -> threading.Event:
-        """Load a model on a thread of its own, unless that is under way; return what is set when it has ended."""
+        """Begin to load a model on a thread of its own, unless one is loading it already.
+
+        Returns the event that is set when loading has ended, whether it succeeded or failed.
+        """
         contract = embedder.static_contract
         which = contract.model, contract.dimensions
         with self._guard:
-            over = self._over.get(which)
-            if over is None:
-                over = self._over[which] = threading.Event()
+            ended = self._ended.get(which)
+            if ended is None:
+                ended = self._ended[which] = threading.Event()
                 threading.Thread(
-                    target=self._load, args=(embedder, which, over), name="load-model", daemon=True
+                    target=self._load, args=(embedder, which, ended), name="load-model", daemon=True
                 ).start()
-            return over
+            return ended
 
     def ready(self, embedder: Embedder, within: float) -> bool:
-        """Say whether a model can be used now, after waiting up to `within` seconds for it; begins to load it.
+        """Begin to load a model, wait up to `within` seconds for it, and say whether loading has ended.
 
-        True also where loading failed: whoever uses the model then gets the error.
+        True also where loading failed: the caller gets the error when it uses the model.
         """
         return embedder.loaded or self.begin(embedder).wait(min(within, threading.TIMEOUT_MAX))
 
-    def _load(self, embedder: Embedder, which: tuple[str, int], over: threading.Event) -> None:
+    def _load(self, embedder: Embedder, which: tuple[str, int], ended: threading.Event) -> None:
         began = time.perf_counter()
         try:
             model = embedder.contract.model
             log.info("loaded %s in %.1f s", model, time.perf_counter() - began)
         except KnowledgeCoreError as error:
             log.warning("%s", error)
-        except Exception:  # the last frame of this thread: whoever waits must be woken
+        except Exception:  # the last frame of this thread: callers that wait must be woken
             log.exception("loading a model failed")
         finally:
-            over.set()
+            ended.set()
             with self._guard:
-                self._over.pop(which, None)  # after a failure the next need tries again
+                self._ended.pop(which, None)  # so that the next caller tries again after a failure

@@ -1,4 +1,4 @@
-"""Queries that were embedded a moment ago: agents ask the same again, page by page and collection by collection."""
+"""The vectors of recent queries: agents ask the same again, page by page and collection by collection."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ REMEMBERED = 256  # queries; 0.8 MB at 768 dimensions
 
 
 class QueryCache:
-    """Implements `Embedder` around another one; remembers the vectors of single texts that are not stored."""
+    """Implements `Embedder` around another one; caches the vectors of single texts that are not documents.
+
+    Holds the last `REMEMBERED` queries that were asked for.
+    """
 
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
-        self._guard = threading.Lock()
-        self._known: OrderedDict[tuple[str, Task], Vectors] = OrderedDict()
+        self._guard = threading.Lock()  # guards the cache; no model runs under it
+        self._known: OrderedDict[tuple[str, Task], Vectors] = OrderedDict()  # -> (1, dim), least recent first
 
     @property
     def contract(self) -> EmbeddingContract:

@@ -1,1 +1,1 @@
-"""Models that run in this process: engines, the trial between them, the lane that all callers share."""
+"""Models that run in this process: engines, the trial between them, the threads that all callers share."""

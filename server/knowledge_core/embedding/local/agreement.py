@@ -1,7 +1,7 @@
-"""How near a precision or an engine comes to the reference, float32 by sentence-transformers, on real text.
+"""How near a precision or an engine comes to the reference, sentence-transformers in float32, on real text.
 
-Two figures: the cosine between the two vectors of a text, and how many of a text's ten nearest stay the same, which is
-what a search notices. The texts are passages of the example set that ships with the package.
+Two figures: the cosine between the two vectors of a text, and the share of a text's ten nearest neighbours that stay the
+same, which is what a search notices. The texts are passages of the example set that ships with the package.
 """
 
 from __future__ import annotations
@@ -19,18 +19,22 @@ import numpy as np
 from knowledge_core.types import Vectors
 
 LEAST_COSINE: Final = 0.999
-"""Mean cosine below which a precision is not chosen by itself: bfloat16 gives 0.9999, int8 0.998 (docs/embedding-speed.md)."""
+"""Mean cosine below which "auto" does not choose a precision: bfloat16 gives 0.9999, int8 0.998 (docs/embedding-speed.md)."""
 
 LEAST_OVERLAP: Final = 0.97
-"""Share of the ten nearest that must stay, below which a precision is not chosen by itself."""
+"""Mean share of the ten nearest that stay, below which "auto" does not choose a precision."""
 
-NEAREST: Final = 10
+NEAREST: Final = 10  # neighbours per text
 
 
 @dataclass(frozen=True)
 class Fidelity:
-    """least, mean: cosines to the reference's vectors of the same texts. overlap: mean share, 0 to 1, of each text's
-    ten nearest among the others that both agree on. texts: how many were compared.
+    """How near vectors come to the reference's vectors of the same texts.
+
+    least: the least cosine of any text.
+    mean: the mean cosine.
+    overlap: the mean share, 0 to 1, of a text's ten nearest other texts that are the same by both.
+    texts: how many texts were compared.
     """
 
     least: float
@@ -43,7 +47,10 @@ class Fidelity:
 
 
 def compared(reference: Vectors, other: Vectors) -> Fidelity:
-    """Return how near `other` comes to `reference`. Both (n, dim), n >= 2, of any length; NaN compares as 0."""
+    """Return how near `other` comes to `reference`.
+
+    Both (n, dim) float32, n >= 2, one row per text, rows of any norm. Numbers that are not finite count as 0.
+    """
     first, second = _unit(reference), _unit(other)
     cosines = np.sum(first * second, axis=1)
     kept = min(NEAREST, len(first) - 1)
@@ -53,7 +60,7 @@ def compared(reference: Vectors, other: Vectors) -> Fidelity:
 
 
 def real_texts(count: int) -> list[str]:
-    """Return the first passages of the example set that ships with the package."""
+    """Return the first `count` passages of the example set that ships with the package; all, where it has fewer."""
     packaged = files("knowledge_core.examples") / "hotpotqa_small" / "corpus.jsonl.gz"
     with packaged.open("rb") as file, gzip.open(file, "rt", encoding="utf-8") as lines:
         return [str(json.loads(line)["text"]) for line in islice(lines, count)]
@@ -66,7 +73,7 @@ def _unit(vectors: Vectors) -> Vectors:
 
 
 def _nearest(unit: Vectors, kept: int) -> Sequence[Sequence[int]]:
-    """Return the indices of each row's nearest other rows, nearest first; equals in index order."""
+    """Return the indices of each row's `kept` nearest other rows, nearest first; ties in index order."""
     scores = unit @ unit.T
     np.fill_diagonal(scores, -np.inf)
     found: list[list[int]] = np.argsort(-scores, axis=1, kind="stable")[:, :kept].tolist()

@@ -44,30 +44,30 @@ if TYPE_CHECKING:
 
 _POOLING: Final = {"pooling_mode_mean_tokens": True, "pooling_mode": "mean"}
 _STEP: Final = 16
-"""Token counts are rounded up to a multiple of this with rows that nobody reads: oneDNN prepares each new number of rows
-once, which makes a first pass 10 to 40 % slower (measured on 2 cores); a row that nobody reads costs a sixteenth at most
-beyond 256 tokens."""
+"""The number of tokens is rounded up to a multiple of this with rows that nobody reads. oneDNN prepares its products once
+per number of rows, which makes a first pass 10 to 40 % slower (measured on 2 cores); beyond 256 tokens the unread rows
+cost a sixteenth at most."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes of a Gemma 3 encoder. window: how many tokens a sliding layer sees to each side."""
+    """The sizes of a Gemma 3 encoder."""
 
-    width: int
-    heads: int
-    head: int
-    epsilon: float
-    score_scale: float
-    window: int
-    sliding: tuple[bool, ...]  # one a layer
-    local_base: float
-    global_base: float
-    longest: int
+    width: int  # numbers per token in the residual stream
+    heads: int  # query heads per layer
+    head: int  # numbers per head
+    epsilon: float  # added to the mean square in an RMS norm
+    score_scale: float  # of the product of q and k
+    window: int  # tokens that a sliding layer sees to each side
+    sliding: tuple[bool, ...]  # one per layer: it sees the window only
+    local_base: float  # RoPE base of the sliding layers
+    global_base: float  # RoPE base of the others
+    longest: int  # tokens of the longest text
     dense: tuple[str, ...]  # folders of the dense layers, in order
 
 
 def shape_of(folder: Path, longest: int) -> Shape | None:
-    """Return the sizes of the model in a folder; None where it is not exactly the architecture of this file."""
+    """Return the sizes of the model in a folder; None where the model is not exactly of this file's architecture."""
     try:
         config = _json(folder / "config.json")
         dense = _dense_folders(folder)
@@ -112,7 +112,7 @@ def _shape(config: dict[str, Any], longest: int, dense: tuple[str, ...]) -> Shap
 
 
 def _dense_folders(folder: Path) -> tuple[str, ...] | None:
-    """Return the folders of the dense layers between mean pooling and normalisation; None if it is not so."""
+    """Return the folders of the dense layers between mean pooling and normalisation; None for any other sequence."""
     modules = [(each["type"].rpartition(".")[2], each["path"]) for each in _json(folder / "modules.json")]
     kinds = [kind for kind, _ in modules]
     if kinds[:2] != ["Transformer", "Pooling"] or kinds[-1] != "Normalize" or {*kinds[2:-1]} - {"Dense"}:
@@ -136,28 +136,28 @@ def _json(path: Path) -> Any:
 class Gemma3Encoder:
     """The weights, ready for products, and the forward pass. Any number of threads may call `forward` at once.
 
-    precision: float32 or bfloat16, of the products.
+    folder: of the model. shape: by `shape_of`. precision: of the products, float32 or bfloat16.
 
     Raises:
-        KeyError, OSError, safetensors.SafetensorError: the weights are not those of the shape.
+        KeyError, RuntimeError, OSError, safetensors.SafetensorError: the weights do not fit the shape, or are damaged.
     """
 
     def __init__(self, folder: Path, shape: Shape, precision: str) -> None:
         import torch
 
         self.shape = shape
-        self._kind = getattr(torch, precision)
+        self._dtype = getattr(torch, precision)
         weights = _mapped(folder)
         self._table = weights("embed_tokens.weight")  # (vocabulary, width), a view of the file
-        self._layers = [_Layer(weights, shape, number, self._kind) for number in range(len(shape.sliding))]
+        self._layers = [_Layer(weights, shape, number, self._dtype) for number in range(len(shape.sliding))]
         self._dense = _folded_dense(folder, shape, _gain(weights("norm.weight")))
         self._local = _rotations(shape, shape.local_base)
         self._global = _rotations(shape, shape.global_base)
 
     def forward(self, texts: Sequence[Sequence[int]]) -> Vectors:
-        """Return the vectors of texts that are given as token ids, special tokens included: (n, dimensions) float32.
+        """Return one vector per text, in the texts' order: (n, dimensions) float32, not scaled to norm 1.
 
-        Not scaled to norm 1. No text may be empty, and none longer than `shape.longest`.
+        texts: token ids, special tokens included; 1 to `shape.longest` per text.
         """
         import torch
 
@@ -180,7 +180,7 @@ class Gemma3Encoder:
         at = torch.tensor(places + [0] * unread)
         local, whole = (_rotation(table, at) for table in (self._local, self._global))
         x = self._table[torch.tensor(ids + [0] * unread)].float() * math.sqrt(self.shape.width)  # (tokens, width)
-        masks = {run.length: _window_mask(self.shape, run.length, self._kind) for run in runs}
+        masks = {run.length: _window_mask(self.shape, run.length, self._dtype) for run in runs}
         for layer, sliding in zip(self._layers, self.shape.sliding, strict=True):
             layer.add_to(x, local if sliding else whole, runs, masks if sliding else {})
         x = _normed(x, self.shape.epsilon)
@@ -191,21 +191,21 @@ class Gemma3Encoder:
 class _Layer:
     """One of the 24 layers: attention, then the gated feed-forward network, each between two norms."""
 
-    def __init__(self, weights: Callable[[str], Tensor], shape: Shape, number: int, kind: Any) -> None:
+    def __init__(self, weights: Callable[[str], Tensor], shape: Shape, number: int, dtype: Any) -> None:
         import torch
 
-        self._shape, self._kind = shape, kind
+        self._shape, self._dtype = shape, dtype
 
         def named(name: str) -> Tensor:
             return weights(f"layers.{number}.{name}.weight")
 
         before, inner = _gain(named("input_layernorm")), _gain(named("pre_feedforward_layernorm"))
         qkv = torch.cat([named(f"self_attn.{name}_proj") for name in "qkv"])
-        self._qkv = Linear(qkv * before, kind)
-        self._out = Linear(named("self_attn.o_proj"), kind)
-        self._gate = Linear(named("mlp.gate_proj") * inner, kind)
-        self._up = Linear(named("mlp.up_proj") * inner, kind)
-        self._down = Linear(named("mlp.down_proj"), kind)
+        self._qkv = Linear(qkv * before, dtype)
+        self._out = Linear(named("self_attn.o_proj"), dtype)
+        self._gate = Linear(named("mlp.gate_proj") * inner, dtype)
+        self._up = Linear(named("mlp.up_proj") * inner, dtype)
+        self._down = Linear(named("mlp.down_proj"), dtype)
         self._after_attention = _gain(named("post_attention_layernorm"))
         self._after_network = _gain(named("post_feedforward_layernorm"))
         q, k = _gain(named("self_attn.q_norm")) * shape.score_scale, _gain(named("self_attn.k_norm"))
@@ -214,27 +214,27 @@ class _Layer:
     def add_to(
         self, x: Tensor, rotation: tuple[Tensor, Tensor], runs: Sequence[Run], masks: dict[int, Tensor | None]
     ) -> None:
-        """Add what both halves make of the stream to it. x: (tokens, width) float32, changed in place."""
+        """Add the output of both halves to the residual stream. x: (tokens, width) float32, changed in place."""
         epsilon = self._shape.epsilon
-        attended = self._attended(self._qkv(_normed(x, epsilon).to(self._kind)), rotation, runs, masks)
+        attended = self._attended(self._qkv(_normed(x, epsilon).to(self._dtype)), rotation, runs, masks)
         x.add_(_normed(self._out(attended).float(), epsilon, self._after_attention))
-        h = _normed(x, epsilon).to(self._kind)
+        h = _normed(x, epsilon).to(self._dtype)
         inner = self._gate.gelu_times(h, self._up(h))  # (tokens, intermediate)
         x.add_(_normed(self._down(inner).float(), epsilon, self._after_network))
 
     def _attended(
         self, qkv: Tensor, rotation: tuple[Tensor, Tensor], runs: Sequence[Run], masks: dict[int, Tensor | None]
     ) -> Tensor:
-        """Return for each token the mean of the values it looks at: (tokens, heads * head)."""
+        """Return, per token, the weighted mean of the values that it attends to: (tokens, heads * head)."""
         import torch
 
         heads, head = self._shape.heads, self._shape.head
         parts = qkv.view(len(qkv), heads + 2, head)
-        qk = _rotated(_normed(parts[:, :-1].float(), self._shape.epsilon, self._qk_gain), rotation).to(self._kind)
-        result = torch.zeros((len(qkv), heads * head), dtype=self._kind)
+        qk = _rotated(_normed(parts[:, :-1].float(), self._shape.epsilon, self._qk_gain), rotation).to(self._dtype)
+        result = torch.zeros((len(qkv), heads * head), dtype=self._dtype)
         for run in runs:
             rows = slice(run.start, run.end)
-            # One key/value head serves all query heads, so that these are only more queries: no head is copied.
+            # One key/value head serves all query heads, so the heads are only more queries, and no head is copied.
             q = qk[rows, :-1].reshape(run.texts, 1, run.length * heads, head)
             k = qk[rows, -1].reshape(run.texts, 1, run.length, head)
             v = parts[rows, -1].reshape(run.texts, 1, run.length, head)
@@ -245,7 +245,7 @@ class _Layer:
 
 @dataclass(frozen=True)
 class Run:
-    """Texts of equal length that lie one behind the other: rows start to end of the matrix of tokens."""
+    """Texts of equal length that lie one behind the other: rows `start` to `end` of the matrix of tokens."""
 
     start: int
     texts: int
@@ -304,27 +304,27 @@ def _rotated(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return turned
 
 
-def _window_mask(shape: Shape, length: int, kind: Any) -> Tensor | None:
-    """Return what is added to the scores so that a token sees only its window; None where it sees all anyway."""
+def _window_mask(shape: Shape, length: int, dtype: Any) -> Tensor | None:
+    """Return what is added to the scores so that a token sees only its window; None where the window holds the text."""
     import torch
 
     if length <= shape.window + 1:
         return None
     places = torch.arange(length)
     far = (places[:, None] - places[None]).abs() > shape.window
-    mask = torch.zeros((length, length), dtype=kind).masked_fill_(far, -torch.inf)
-    return mask.repeat_interleave(shape.heads, dim=0)  # a row for each query head of a token
+    mask = torch.zeros((length, length), dtype=dtype).masked_fill_(far, -torch.inf)
+    return mask.repeat_interleave(shape.heads, dim=0)  # one row per query head of a token
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
 
 
 def _mapped(folder: Path) -> Callable[[str], Tensor]:
-    """Return what gives a weight by name, as a view of the mapped file."""
+    """Return a function from a weight's name to the weight, a view of the mapped file."""
     from safetensors import safe_open
 
     file: Any = safe_open(str(folder / "model.safetensors"), framework="pt")
-    prefix = "model." if "model.norm.weight" in file.keys() else ""  # noqa: SIM118  # it is no mapping
+    prefix = "model." if "model.norm.weight" in file.keys() else ""  # noqa: SIM118  # the file is no mapping
 
     def weight(name: str) -> Tensor:
         try:
@@ -352,12 +352,12 @@ def _folded_dense(folder: Path, shape: Shape, gain: Tensor) -> Tensor:
 
 
 class Linear:
-    """A weight as the fastest product that this machine's torch has for it and that gives the right numbers."""
+    """A product with one weight, by the fastest operation of this machine's torch that gives the right numbers."""
 
-    def __init__(self, weight: Tensor, kind: Any) -> None:
-        self._weight = weight.to(kind).contiguous()
+    def __init__(self, weight: Tensor, dtype: Any) -> None:
+        self._weight = weight.to(dtype).contiguous()
         self._packed: Tensor | None = None
-        if packs(kind):
+        if packs(dtype):
             self._packed = _pack(self._weight)
             del self._weight
 
@@ -383,26 +383,26 @@ class Linear:
 _PACKS: dict[Any, bool] = {}
 
 
-def packs(kind: Any) -> bool:
-    """Say whether torch has oneDNN's products over packed weights and they agree with plain ones; tried once.
+def packs(dtype: Any) -> bool:
+    """Say whether torch has oneDNN's products over packed weights and they agree with plain ones; tried once per dtype.
 
     They are private operations of torch: absent from some builds (macOS), and free to change.
     """
-    if kind not in _PACKS:
-        _PACKS[kind] = _probe(kind)
-    return _PACKS[kind]
+    if dtype not in _PACKS:
+        _PACKS[dtype] = _probe(dtype)
+    return _PACKS[dtype]
 
 
-def _probe(kind: Any) -> bool:
+def _probe(dtype: Any) -> bool:
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    weight = (torch.randn(96, 64, generator=generator) / 8).to(kind)
-    tolerance = 1e-5 if kind is torch.float32 else 0.05  # bfloat16 has 8 bits; values are of size 1 to 4
+    weight = (torch.randn(96, 64, generator=generator) / 8).to(dtype)
+    tolerance = 1e-5 if dtype is torch.float32 else 0.05  # bfloat16 has 8 bits; values are of size 1 to 4
     try:
         packed = _pack(weight)
         for rows in (1, 16, 50):
-            x = torch.randn(rows, 64, generator=generator).to(kind)
+            x = torch.randn(rows, 64, generator=generator).to(dtype)
             plain = torch.nn.functional.linear(x.float(), weight.float())
             gelu = torch.ops.mkldnn._linear_pointwise(x, packed, None, "gelu", [], "tanh")
             wanted = torch.nn.functional.gelu(plain, approximate="tanh")

@@ -1,16 +1,16 @@
 """Threads that run a model's batches, shared by all callers: queries first, bulk work in turns.
 
 Rules kept here:
-- a query waits for the batch that is running, never for a caller's whole work: what is urgent is taken before any
-  further bulk batch;
+- a query waits for the batch that is running, never for the whole work of a caller: urgent batches are taken before
+  any further bulk batch;
 - urgent batches that wait at the same time run as one: a model reads ten short texts about as fast as one;
-- bulk callers take turns, a batch each, so that a large job does not starve a small one;
-- queues are bounded: beyond that a caller is told `Busy` at once, instead of waiting for ever;
-- results come back in the order of the batches; the first exception of a call is its own, and nobody else's.
+- bulk callers take turns, one batch per turn, so that a large job does not starve a small one;
+- queues are bounded: a caller that finds its queue full gets `Busy` at once, instead of waiting for ever;
+- results come back in the order of the batches; an exception reaches only the caller whose batch raised it.
 Knows nothing of models or texts: a batch is a list, and its result something of the same length that can be sliced.
 
-On a processor every thread of bulk work computes on one core, and a query alone on all of them. Why one core a thread:
-what is split over cores inside each operation waits for the slowest core at the end of each operation. On 2 idle cores
+On a processor every thread of bulk work computes on one core, and a query that is alone computes on all cores. Why one
+core per thread: an operation that is split over cores ends when the slowest core has finished. On 2 idle cores
 two threads of one core each embedded texts of mixed lengths about 1.5 times as fast as the plain
 `SentenceTransformer.encode` in a prototype, and the lead grew on a busy machine; `benchmarks/embedding.py` is what counts.
 """
@@ -31,24 +31,26 @@ _R = TypeVar("_R")  # sliceable, as long as its batch: an array of vectors
 
 MOST_THREADS = 16  # not measured beyond 2 cores; Python's own work between operations bounds what more would bring
 MOST_URGENT = 256  # urgent batches that may wait; at 20 ms a query and ten merged, the last waits half a second
-MOST_CALLERS = 32  # bulk callers that may wait; each has a thread of its own that waits with it
+MOST_CALLERS = 32  # bulk callers that may wait; each of them blocks a thread of its own
 
 
 @dataclass(eq=False)
 class _Call(Generic[_T, _R]):
-    """One call of `run`: what waits, how many batches are not over, and what came out."""
+    """One call of `run`."""
 
-    waiting: deque[tuple[int, list[_T]]]
-    left: int
-    results: dict[int, _R] = field(default_factory=dict)
-    error: BaseException | None = None
+    waiting: deque[tuple[int, list[_T]]]  # batches that have not begun, each with its position in the call
+    left: int  # batches that have not ended
+    results: dict[int, _R] = field(default_factory=dict)  # by position
+    error: BaseException | None = None  # the first
 
 
 class Lanes(Generic[_T, _R]):
     """Runs one function over batches, in threads of its own that end with the process.
 
+    work: the function, from a batch to its result; it runs on several threads at once where there are several cores.
     cores: how many processor cores to use; 1 for a model on an accelerator, which takes one batch at a time.
-    weigh: what a batch costs; urgent batches are merged up to `heaviest` of that. Without it: its items, up to 64.
+    weigh: the cost of a batch; by default its number of items.
+    heaviest: the most that urgent batches may cost together to be merged.
     """
 
     def __init__(
@@ -61,22 +63,24 @@ class Lanes(Generic[_T, _R]):
     ) -> None:
         self._work, self._weigh, self._heaviest = work, weigh, heaviest
         self._width = max(1, min(cores, MOST_THREADS))
-        self._state = threading.Condition()  # guards what follows
+        self._state = threading.Condition()  # guards all that follows; nothing is computed under it
         self._urgent: deque[_Call[_T, _R]] = deque()
         self._bulk: deque[_Call[_T, _R]] = deque()
         self._bulk_running = 0
-        self._pace = 0.1  # seconds of a batch, a moving mean: for telling when to come back
+        self._pace = 0.1  # seconds per batch, a moving mean: `Busy` says by it when to try again
         self._thread("embed-alone", self._take_alone)
         if self._width > 1:
             _start_single_core([lambda: self._serve(self._take_beside) for _ in range(self._width)])
 
     def run(self, batches: Sequence[list[_T]], *, urgent: bool = False) -> list[_R]:
-        """Return what the function gives for each batch; its first exception is raised, the rest not begun.
+        """Return the function's result for each batch, in the order of the batches. Blocks until all have ended.
 
-        urgent: somebody waits for an answer; before all bulk work, and together with other urgent batches.
+        Where the function raises, the first exception is raised here, and batches that have not begun are dropped.
+
+        urgent: somebody waits for the answer: these batches run before all bulk work, merged with other urgent ones.
 
         Raises:
-            Busy: too many wait already.
+            Busy: too many callers wait already.
         """
         if not batches:
             return []
@@ -113,7 +117,7 @@ class Lanes(Generic[_T, _R]):
                 self._state.notify_all()
 
     def _take_alone(self) -> list[_Taken[_T, _R]]:
-        """Take what the thread with all cores should do: everything, unless bulk work has the cores."""
+        """Return the next work for the all-cores thread: any, but none while bulk batches occupy the cores."""
         pending = sum(len(call.waiting) for call in self._bulk)
         if self._width == 1:
             return self._taken_urgent() or self._taken_bulk()
@@ -122,19 +126,19 @@ class Lanes(Generic[_T, _R]):
         return self._taken_urgent() or self._taken_bulk()
 
     def _take_beside(self) -> list[_Taken[_T, _R]]:
-        """Take what a thread with one core should do: urgent work too, while bulk work has the cores."""
+        """Return the next work for a one-core thread: none until bulk batches occupy the cores, then urgent work too."""
         if not (self._bulk_running or sum(len(call.waiting) for call in self._bulk) > 1):
             return []
         return self._taken_urgent() or self._taken_bulk()
 
     def _taken_urgent(self) -> list[_Taken[_T, _R]]:
-        """Take one batch of every urgent call, as far as together they are not too heavy."""
+        """Take one batch of every urgent call, as long as they cost at most `heaviest` together."""
         taken: list[_Taken[_T, _R]] = []
         merged: list[_T] = []
         for _ in range(len(self._urgent)):
             call = self._urgent[0]
             if not call.waiting:
-                self._urgent.popleft()  # it failed meanwhile
+                self._urgent.popleft()  # another batch of this call has failed
                 continue
             if taken and self._weigh(merged + call.waiting[0][1]) > self._heaviest:
                 break
@@ -150,19 +154,19 @@ class Lanes(Generic[_T, _R]):
         while self._bulk:
             call = self._bulk.popleft()
             if not call.waiting:
-                continue  # it failed meanwhile
+                continue  # another batch of this call has failed
             position, batch = call.waiting.popleft()
             if call.waiting:
-                self._bulk.append(call)  # behind the others: a batch each
+                self._bulk.append(call)  # behind the other callers: one batch per turn
             return [_Taken(call, position, batch, False)]
         return []
 
     def _compute(self, taken: list[_Taken[_T, _R]]) -> None:
-        """Run what was taken as one batch; if that fails, each alone, so that one cannot fail the others."""
+        """Run all batches that were taken as one; if that fails, run each alone, so that none fails the others."""
         merged = [item for each in taken for item in each.batch]
         try:
             rows: Any = self._work(merged)
-        except BaseException as error:  # noqa: BLE001  # whatever it is, it is raised in the caller's thread
+        except BaseException as error:  # noqa: BLE001  # every exception is raised again in the caller's thread
             if len(taken) == 1:
                 self._finish(taken[0], None, error)
             else:
@@ -181,7 +185,7 @@ class Lanes(Generic[_T, _R]):
             call.left -= 1
             if error is not None:
                 call.error = call.error or error
-                call.left -= len(call.waiting)  # what has not begun is not begun
+                call.left -= len(call.waiting)  # batches that have not begun are dropped
                 call.waiting.clear()
             else:
                 assert rows is not None
@@ -191,6 +195,8 @@ class Lanes(Generic[_T, _R]):
 
 @dataclass(frozen=True)
 class _Taken(Generic[_T, _R]):
+    """One batch that a thread runs: where it comes from, and whether somebody waits for the answer."""
+
     call: _Call[_T, _R]
     position: int
     batch: list[_T]
@@ -198,7 +204,7 @@ class _Taken(Generic[_T, _R]):
 
 
 def _start_single_core(targets: Sequence[Callable[[], None]]) -> None:
-    """Start a thread a target in which torch computes on one core."""
+    """Start one thread per target, in each of which torch computes on one core."""
     import torch
 
     default = torch.get_num_threads()
@@ -212,5 +218,5 @@ def _start_single_core(targets: Sequence[Callable[[], None]]) -> None:
     for number, target in enumerate(targets):
         threading.Thread(target=begin, args=(target,), name=f"embed-{number}", daemon=True).start()
     all_started.wait()
-    # The number is each thread's own once it has begun to compute, but what new threads begin with is shared.
+    # A thread that has begun to compute keeps its own number of cores; the number that new threads begin with is shared.
     torch.set_num_threads(default)

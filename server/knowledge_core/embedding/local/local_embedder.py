@@ -1,8 +1,10 @@
 """A model of this machine as an `Embedder`: texts to tokens, tokens to batches, batches to a runner, rows to vectors.
 
-Rules kept here: torch is imported at the first use, never before; the exact string that is embedded is made by the
-contract, the runner adds no prompt of its own; vectors leave finite, cut to the contract's dimensions and with norm 1.
-Any number of threads may call at once. What computes is a `Runner`; which one, is decided in `engines.py`.
+Rules kept here:
+- torch is imported at the first use, never before;
+- the contract makes the exact string that is embedded; the runner adds no prompt of its own;
+- every vector that is returned is finite, truncated to the contract's dimensions and of norm 1.
+Any number of threads may call at once. A `Runner` computes; `engines.py` decides which.
 """
 
 from __future__ import annotations
@@ -15,17 +17,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from knowledge_core.contract import PROBE_TEXTS, EmbeddingContract, up_to
-from knowledge_core.embedding.batching import halving, pack
+from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.lanes import Lanes
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.embedding.models.packaged import WEIGHTS_SHA256, verify
-from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, read
+from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, tokenise
 from knowledge_core.errors import ConfigurationError, InvalidInput, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.types import Task, Vectors
 
@@ -33,58 +36,74 @@ PRECISIONS: Final = ("auto", "float32", "bfloat16", "float16")
 _DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 PROCESSOR_BATCH: Final = 1024
-"""Tokens of a batch on a processor: 512 to 2048 measure the same, and a query waits for less of it."""
+"""Most tokens per batch on a processor: 512 to 2048 are equally fast, and a query waits for less of a small batch."""
 
 LONGEST_BATCH: Final = 0.4
-"""Seconds that a bulk batch may take at the measured pace: what a query may have to wait for. A slow model on a slow
+"""Seconds that a bulk batch may take at the measured pace, since a query may have to wait for it. A slow model on a slow
 machine gets smaller batches than `PROCESSOR_BATCH`."""
 
 SMALLEST_BATCH: Final = 64
-"""Tokens below which a batch is never cut: its fixed costs would double."""
+"""Fewest tokens that a batch is limited to, however slow the model: with less, a batch's fixed costs would double."""
 
 FEW: Final = 8
-"""Texts that somebody waits for, embedded for another task than to be stored; more are bulk work."""
+"""Most texts per urgent call. A call with more texts, or with documents, is bulk work."""
 
 SLICE: Final = 2048
-"""Texts that are tokens at the same time: the next slice becomes tokens while one is embedded, and memory is bounded."""
+"""Texts per slice. The next slice is tokenised while one is embedded, and at most two lie in memory as tokens."""
+
+
+RunnerKind = Literal["packed", "sentence-transformers"]
+"""The names of the kinds of runner: the packed forward pass of Gemma 3, and the reference."""
 
 
 class Runner(Protocol):
-    """What computes vectors. Two kinds: the packed forward pass, and sentence-transformers.
+    """What computes vectors, in one precision.
 
-    engine: its name and precision, as in "packed bfloat16". reason: why it was chosen, for people.
+    precision: float32, bfloat16 or float16.
+    reason: why this runner in this precision was chosen, for people.
     """
 
-    engine: str
+    precision: str
     reason: str
 
     @property
+    def kind(self) -> RunnerKind:
+        """Return the name of its kind."""
+        ...
+
+    @property
     def on_processor(self) -> bool:
-        """Say whether it computes on the processor, where every core takes a batch."""
+        """Say whether it computes on the processor, where every core takes a batch of its own."""
         ...
 
     def forward(self, texts: list[Tokens]) -> Vectors:
-        """Return the model's vectors, of any length: (n, full dimensions). Any number of threads may call."""
+        """Return one vector per text, in order, of any norm: (n, full dimensions) float32.
+
+        Any number of threads may call at once.
+        """
         ...
 
     def most_tokens(self) -> int:
-        """Return how many tokens a batch may have for the memory that is free."""
+        """Return how many tokens a batch may have, padding included, for the memory that is free now."""
         ...
 
 
 Choose = Callable[[Model, str, str], Runner]
-"""From a model, a precision and a device to what runs it, loaded."""
+"""Takes a model, a precision and a device, the last two "auto" or by name; returns a loaded runner."""
 
 
 class LocalEmbedder:
-    """Implements `Embedder` with a model folder; loads it at the first need, once, whichever thread comes first.
+    """Implements `Embedder` with a model folder; loads the model at the first need, once, however many threads ask.
 
+    model: which one, and where its files lie.
+    choose: finds the runner; called once, when the model is loaded.
     dimensions: one of `model.sizes`; None: the model's full size.
-    precision: auto, float32, bfloat16 or float16. device: auto, cpu, mps, cuda or cuda:N.
+    precision: auto, float32, bfloat16 or float16.
+    device: auto, cpu, mps, cuda or cuda:N.
 
     Raises:
         InvalidInput: the model has no vectors of these dimensions.
-        ConfigurationError: precision or device is unknown, or unfit for the model.
+        ConfigurationError: the precision or the device is unknown, or the precision is unfit for the model.
     """
 
     def __init__(
@@ -101,11 +120,11 @@ class LocalEmbedder:
         self._precision = precision
         self._device = device
         self._loading = threading.Lock()
-        self._reading = threading.Lock()
+        self._opening = threading.Lock()
         self._tokenizer: Tokenizer | None = None
         self._contract: EmbeddingContract | None = None
         self._runner: Runner | None = None
-        self._pace = 0.0  # seconds of a token in a thread of bulk work, a moving mean; 0 before the first
+        self._pace = 0.0  # seconds per token in one thread, a moving mean; 0 before the first batch
         self._lanes: Lanes[Tokens, Vectors] | None = None
 
     @property
@@ -115,8 +134,8 @@ class LocalEmbedder:
 
     @property
     def engine(self) -> str:
-        """Return what computes and in which precision, as "packed bfloat16"; "" until the model is loaded."""
-        return self._runner.engine if self._runner else ""
+        """Return what computes and in which precision, as in "packed bfloat16"; "" until the model is loaded."""
+        return f"{self._runner.kind} {self._runner.precision}" if self._runner else ""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -133,7 +152,7 @@ class LocalEmbedder:
         """Return the contract with the model's probe and the SHA-256 of its weights; loads the model.
 
         Raises:
-            ModelUnavailable: see `load`, or what it computes is not usable.
+            ModelUnavailable, ConfigurationError: see `load`; also where the model's vectors are not usable.
         """
         if self._contract is None:
             probe = self._probed()
@@ -142,9 +161,9 @@ class LocalEmbedder:
         return self._contract
 
     def _probed(self) -> Vectors:
-        """Return the vectors of the probe texts."""
+        """Return the vectors of the probe texts: (3, dimensions)."""
         self._loaded_lanes()
-        with _its_fault(self.model):
+        with _blaming_its_files(self.model):
             probe = self.embed(PROBE_TEXTS, Task.DOCUMENT)
         if np.allclose(probe, probe[0], atol=1e-6):
             raise ModelUnavailable(
@@ -154,11 +173,11 @@ class LocalEmbedder:
         return probe
 
     def load(self) -> None:
-        """Bring the model into memory, if it is not there yet.
+        """Load the model into memory, if it is not there yet.
 
         Raises:
-            ModelUnavailable: its files are damaged, or the libraries cannot run it.
-            ConfigurationError: the configured device is not there.
+            ModelUnavailable: the model's files are damaged, or the libraries cannot run it.
+            ConfigurationError: this machine does not have the configured device.
         """
         self._loaded_lanes()
 
@@ -166,7 +185,8 @@ class LocalEmbedder:
         """See `Embedder.embed`.
 
         Raises:
-            ModelUnavailable: the model cannot be loaded, or gives numbers that are not finite.
+            ModelUnavailable: the model cannot be loaded, or gives numbers that are not finite, or memory does not suffice.
+            Busy: too many callers wait for the model already.
         """
         result = np.empty((len(texts), self.static_contract.dimensions), np.float32)
         if not texts:
@@ -186,11 +206,14 @@ class LocalEmbedder:
         return [len(each) for each in tokenizer.encode_batch_fast(clean(texts), add_special_tokens=False)]
 
     def tokens(self, formatted: Sequence[str]) -> list[Tokens]:
-        """Return the exact strings that are embedded as the model reads them, cut to its longest input."""
-        return read(self._own_tokenizer(), self.model, formatted)
+        """Return strings as the model reads them, cut to its longest input; see `tokenise`."""
+        return tokenise(self._own_tokenizer(), self.model, formatted)
 
     def _slices(self, texts: Sequence[str], task: Task, titles: Sequence[str]) -> Iterator[tuple[int, list[Tokens]]]:
-        """Yield slices of the texts as tokens with their first index; makes the next while one is used."""
+        """Yield slices of the texts: the index of the slice's first text, and its texts as tokens.
+
+        The next slice is tokenised on another thread while the caller uses one.
+        """
 
         def made(start: int) -> list[Tokens]:
             part = slice(start, start + SLICE)
@@ -210,7 +233,7 @@ class LocalEmbedder:
                 yield start, tokens
 
     def _rows(self, tokens: list[Tokens], *, urgent: bool) -> Vectors:
-        """Return the model's vectors of the texts, in their order: (n, full dimensions)."""
+        """Return the model's vectors in the order of the texts: (n, full dimensions)."""
         batches = pack([len(each.ids) for each in tokens], self._budget())
         rows = self._loaded_lanes().run([[tokens[i] for i in batch] for batch in batches], urgent=urgent)
         full = np.empty((len(tokens), self.model.dimensions), np.float32)
@@ -219,21 +242,25 @@ class LocalEmbedder:
         return full
 
     def _finished(self, full: Vectors) -> Vectors:
-        """Return rows cut to the contract's dimensions, with norm 1."""
-        cut = full[:, : self.static_contract.dimensions]
-        if not np.isfinite(cut).all():
+        """Return rows truncated to the contract's dimensions and scaled to norm 1.
+
+        Raises:
+            ModelUnavailable: a number is not finite.
+        """
+        truncated = full[:, : self.static_contract.dimensions]
+        if not np.isfinite(truncated).all():
             raise ModelUnavailable(
                 f"{self.model.name} gave numbers that are not finite (engine {self.engine}, device "
                 f"{self._device}). Set embedding.precision to float32, or embedding.device to cpu."
             )
-        norms = np.linalg.norm(cut, axis=1, keepdims=True)
-        result: Vectors = np.divide(cut, norms, out=np.zeros_like(cut), where=norms > 0)
+        norms = np.linalg.norm(truncated, axis=1, keepdims=True)
+        result: Vectors = np.divide(truncated, norms, out=np.zeros_like(truncated), where=norms > 0)
         result[norms[:, 0] == 0, 0] = 1.0  # a text without any token: a fixed direction, never NaN
         return result
 
     def _own_tokenizer(self) -> Tokenizer:
-        """Return the tokenizer that counts, and that feeds what reads tokens. It neither cuts nor pads."""
-        with self._reading:
+        """Return the tokenizer, read from its file at the first call. It neither cuts nor pads."""
+        with self._opening:
             if self._tokenizer is None:
                 self._tokenizer = open_tokenizer(self.model)
             return self._tokenizer
@@ -243,22 +270,22 @@ class LocalEmbedder:
             if self._lanes is None:
                 if self.model.packaged:
                     verify(self.model.folder)
-                # Read beside the libraries: a quarter of a million words take a second
-                threading.Thread(target=self._read_quietly, name="tokenizer", daemon=True).start()
+                # Read while torch is imported: a vocabulary of a quarter of a million words takes a second.
+                threading.Thread(target=self._open_tokenizer_quietly, name="tokenizer", daemon=True).start()
                 import torch
 
-                with _its_fault(self.model):
+                with _blaming_its_files(self.model):
                     self._runner = self._choose(self.model, self._precision, self._device)
                 cores = torch.get_num_threads() if self._runner.on_processor else 1
                 self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
             return self._lanes
 
-    def _read_quietly(self) -> None:
-        with contextlib.suppress(Exception):  # whoever needs it next gets the error
+    def _open_tokenizer_quietly(self) -> None:
+        with contextlib.suppress(Exception):  # the next caller that needs the tokenizer gets the error
             self._own_tokenizer()
 
     def _budget(self) -> int:
-        """Return how many tokens a batch may have."""
+        """Return how many tokens a batch may have, padding included."""
         runner = self._runner
         if runner is None or runner.on_processor:
             most = PROCESSOR_BATCH
@@ -266,9 +293,9 @@ class LocalEmbedder:
         return runner.most_tokens()
 
     def _forward(self, texts: list[Tokens]) -> Vectors:
-        """Return the runner's vectors of one batch; where memory does not suffice, of its halves."""
+        """Return the runner's vectors of one batch; where memory does not suffice, the batch is computed in halves."""
         runner = self._runner
-        assert runner is not None  # lanes exist only after the model
+        assert runner is not None  # the lanes that call this are made after the runner
         began = time.perf_counter()
         vectors = halving(runner.forward, texts)
         if vectors.shape[1] != self.model.dimensions:
@@ -284,8 +311,8 @@ class LocalEmbedder:
 
 
 @contextlib.contextmanager
-def _its_fault(model: Model) -> Iterator[None]:
-    """Say of whatever goes wrong the first time that a model computes that its files are the reason."""
+def _blaming_its_files(model: Model) -> Iterator[None]:
+    """Turn every foreign exception of a model's first computation into an error that names the model's files as the cause."""
     try:
         yield
     except KnowledgeCoreError:
@@ -298,7 +325,7 @@ def _its_fault(model: Model) -> Iterator[None]:
 
 
 def _padded(texts: list[Tokens]) -> int:
-    """Return what a batch costs: its tokens, padding included."""
+    """Return the cost of a batch: its tokens, padding included."""
     return len(texts) * max((len(text.ids) for text in texts), default=0)
 
 

@@ -1,8 +1,12 @@
-"""The reference engine: a model folder run by sentence-transformers on torch, on any device. What it does not load
-without libraries for pictures and sounds, EmbeddingGemma 2, `text_part.py` puts together of the same parts.
+"""The reference engine: a model folder run by sentence-transformers on torch, on any device.
 
-Rules kept here: nothing reaches the network or prints; the model gets no prompt of its own, and reads the string
-with its own tokenizer. What it gives in float32 is what every other engine is measured by.
+sentence-transformers cannot load EmbeddingGemma 2 without libraries for pictures and sounds: `text_part.py` puts that
+model together from the same parts.
+
+Rules kept here:
+- nothing reaches the network or prints;
+- the runner adds no prompt, and the model's own tokenizer reads the string;
+- the vectors in float32 are what every other engine is measured by.
 """
 
 from __future__ import annotations
@@ -24,22 +28,29 @@ from knowledge_core.errors import ConfigurationError, ModelUnavailable
 from knowledge_core.types import Vectors
 
 ACCELERATOR_BATCH: Final = 16_384
-"""Most tokens of a batch on a GPU, which needs many at once to be busy. Not measured."""
+"""Most tokens per batch on a GPU, which needs many at once to be busy. Not measured."""
 
-BYTES_A_TOKEN: Final = 256_000
-"""Memory of a GPU that a token of a batch may need: 40 rows of 1,152 numbers in float32, rounded up. Not measured; where
-it is too little, the batch is halved."""
+MEMORY_PER_TOKEN: Final = 256_000
+"""Bytes of a GPU's memory per token of a batch: 40 rows of 1,152 numbers in float32, rounded up. Not measured; where a
+token needs more, the batch is halved."""
 
 
 class SentenceTransformersRunner:
-    """Implements `Runner`. precision: float32, bfloat16 or float16. device: cpu, mps, cuda or cuda:N.
+    """Implements `Runner` with sentence-transformers.
+
+    model: which one, and where its files lie.
+    precision: of all weights and products: float32, bfloat16 or float16.
+    device: cpu, mps, cuda or cuda:N.
+    reason: why it was chosen, for people.
 
     Raises:
         ModelUnavailable: the files are damaged, or the libraries cannot run them.
     """
 
+    kind: Final = "sentence-transformers"
+
     def __init__(self, model: Model, precision: str, device: str, reason: str = "") -> None:
-        self.engine = f"sentence-transformers {precision}"
+        self.precision = precision
         self.reason = reason
         self._transformer = _load(model, precision, device)
         self._preparing = threading.Lock()
@@ -57,7 +68,7 @@ class SentenceTransformersRunner:
         if device.type != "cuda":
             return ACCELERATOR_BATCH
         free, _ = torch.cuda.mem_get_info(device)
-        return int(np.clip(free // 2 // BYTES_A_TOKEN, 512, ACCELERATOR_BATCH))
+        return int(np.clip(free // 2 // MEMORY_PER_TOKEN, 512, ACCELERATOR_BATCH))
 
     def forward(self, texts: list[Tokens]) -> Vectors:
         """See `Runner.forward`."""
@@ -65,9 +76,9 @@ class SentenceTransformersRunner:
 
         transformer = self._transformer
         with torch.inference_mode():
-            with self._preparing:  # a tokenizer that cuts and pads is not made for two threads
-                # As {"text": ...}: a bare string that looks like an image's address would be fetched and opened
-                # where the model also reads images.
+            with self._preparing:  # two threads must not use a tokenizer that cuts and pads at the same time
+                # As {"text": ...}: a model that reads images, too, would fetch and open a bare string that looks like
+                # the address of one.
                 features: dict[str, Any] = transformer.preprocess([{"text": each.text} for each in texts])
             moved = {
                 name: value.to(transformer.device) if isinstance(value, torch.Tensor) else value
@@ -80,7 +91,10 @@ class SentenceTransformersRunner:
 def reference_embedder(
     model: Model, *, dimensions: int | None = None, precision: str = "float32", device: str = "auto"
 ) -> LocalEmbedder:
-    """Return an embedder that runs any model with sentence-transformers; "auto" is float32 here.
+    """Return an embedder that runs a model with sentence-transformers; nothing is loaded yet.
+
+    dimensions, device: see `LocalEmbedder`.
+    precision: see `LocalEmbedder`; "auto" means float32 here.
 
     Raises:
         InvalidInput, ConfigurationError: see `LocalEmbedder`.
@@ -93,8 +107,8 @@ def reference_embedder(
     return LocalEmbedder(model, choose, dimensions=dimensions, precision=precision, device=device)
 
 
-# transformers sets torch's default type of numbers, which is the process's, as long as it loads a model: of two that are
-# loaded at once, one would get weights of both precisions.
+# While transformers loads a model, it changes torch's default dtype, which the whole process shares: of two models that
+# load at once, one would get weights of both precisions.
 _ONE_AT_A_TIME: Final = threading.Lock()
 
 
@@ -113,8 +127,8 @@ def _load(model: Model, precision: str, device: str) -> Any:
             loaded = _loaded(model, getattr(torch, precision), device)
     except ModelUnavailable:
         raise
-    except Exception as error:  # three libraries read the files, and each has errors of its own, some of no class
-        open_tokenizer(model)  # where that is what is damaged, its error is the clearer one
+    except Exception as error:  # three libraries read the files; their errors share no class but this one
+        open_tokenizer(model)  # where the tokenizer is damaged, this raises the clearer error
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise ModelUnavailable(
                 f"There is not enough free memory to load {model.name}. Close other programs, run `kcore stop`, try again."
@@ -151,11 +165,12 @@ def _loaded(model: Model, dtype: Any, device: str) -> Any:
 
 
 class _LoadReport(logging.Filter):
-    """Holds what transformers made up because the files lack it, and what it left unread, as long as it is entered.
+    """Collects, while it is entered, which weights transformers made up because the files lack them, and which it ignored.
 
-    It only logs that, as a table of names (of many layers in one, as `layer.{2, 3}.`) and states, so it is read there.
-    Poolers do not count: models that take the mean over the tokens are often published without theirs, and do not use it.
-    Of what is left unread only whole layers count: heads for other purposes are often published along.
+    transformers reports these only in its log, as a table of names (one name for many layers, as `layer.{2, 3}.`) and
+    states, so the log is read. A missing pooler does not count: models that take the mean over the tokens are often
+    published without one, and do not use it. Of the ignored weights only whole layers count: heads for other purposes are
+    often published along.
     """
 
     _ROW: Final = re.compile(r"^(\S[^|\n]*?) *\| *(MISSING|UNEXPECTED)\b", re.MULTILINE)
@@ -171,7 +186,7 @@ class _LoadReport(logging.Filter):
         self._log = logging.getLogger("transformers.modeling_utils")
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Read a line of the log; let nothing below an error through to it."""
+        """Read one record of the log; suppress it unless it is an error."""
         rows = self._ROW.findall(self._COLOUR.sub("", record.getMessage())) if record.thread == self._thread else []
         for name, state in rows:
             if state == "MISSING" and "pooler" not in name:
@@ -194,12 +209,14 @@ class _LoadReport(logging.Filter):
 def refuse_misfits(
     model: Model, *, missing: Sequence[str] = (), extra: Sequence[str] = (), sizes: Sequence[str] = ()
 ) -> None:
-    """Check that no weight was left to chance, and none left over.
+    """Check that every weight of the model came from its files, and that every weight of the files was used.
 
-    sizes: sentences on weights that have others than they should.
+    missing: names of weights that the files lack.
+    extra: names of weights in the files that the model does not use.
+    sizes: phrases about weights of a size that the configuration does not say; the first is told.
 
     Raises:
-        ModelUnavailable: it was.
+        ModelUnavailable: one of the three is not empty.
     """
     wrong = [
         *sizes[:1],
@@ -214,7 +231,11 @@ def refuse_misfits(
 
 
 def _refuse_broken_numbers(model: Model, loaded: Any) -> None:
-    """Check that every weight is a number: a sum is not finite where one of its terms is not."""
+    """Check that every weight is a finite number, by sums: a sum is not finite where one of its terms is not.
+
+    Raises:
+        ModelUnavailable: a weight is not finite.
+    """
     import torch
 
     with torch.inference_mode():
@@ -231,10 +252,12 @@ def _refuse_broken_numbers(model: Model, loaded: Any) -> None:
 
 
 def found_device(wanted: str) -> str:
-    """Return the device that a setting means on this machine.
+    """Return the device that a setting means on this machine: cpu, mps, cuda or cuda:N.
+
+    wanted: one of these, or "auto": the first that is there of cuda, mps and cpu.
 
     Raises:
-        ConfigurationError: it is not there.
+        ConfigurationError: this machine does not have the device.
     """
     import torch
 

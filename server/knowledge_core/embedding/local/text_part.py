@@ -1,12 +1,14 @@
-"""The text part of EmbeddingGemma 2, out of the composite in which it is published or out of the text model alone.
+"""The text part of EmbeddingGemma 2, from the composite in which the model is published or from the text model alone.
 
-sentence-transformers takes the composite for what it is, a model of texts, pictures and sounds, and wants the libraries
-for all three. Only texts are embedded here, so the parts are put together one by one: the class of the text part from
-transformers, its weights out of the safetensors files, tensor by tensor (the towers' bytes are never touched), the
-tokenizer, and behind it the modules that modules.json names, from sentence-transformers.
+sentence-transformers loads the composite as a model of texts, pictures and sounds, and needs the libraries for all
+three. Only texts are embedded here, so the parts are put together one by one: the text part's class from transformers,
+its weights from the safetensors files, tensor by tensor (the bytes of the picture and sound towers are never read), the
+tokenizer, and last the modules that modules.json names, from sentence-transformers.
 
-Rules kept here: every weight comes from the files and every tensor of the text part is used, or the model is refused;
-nothing of the folder is run as code. Imports torch: import it only where a model is loaded.
+Rules kept here:
+- every weight comes from the files and every tensor of the text part is used, or the model is refused;
+- nothing in the folder is run as code.
+Imports torch: import this module only where a model is loaded.
 """
 
 from __future__ import annotations
@@ -25,18 +27,21 @@ from knowledge_core.embedding.models.model_folder import COMPOSITE, Model, text_
 from knowledge_core.embedding.models.safetensors_headers import few, stored
 from knowledge_core.errors import ModelUnavailable
 
-_KINDS = {"F32", "BF16", "F16", "F64"}  # plain numbers; what was quantised needs its scales
+_PLAIN = {"F32", "BF16", "F16", "F64"}  # dtypes of plain numbers; quantised ones could be read only with their scales
 
 
 class TextPart(torch.nn.Module):
-    """Texts to vectors, called like a `SentenceTransformer`: `preprocess`, then the call itself."""
+    """Texts to vectors, called like a `SentenceTransformer`: `preprocess`, then the object itself.
+
+    dtype: of the weights and products of the text part; the modules behind it compute in float32.
+    """
 
     def __init__(self, model: Model, dtype: torch.dtype, device: str) -> None:
         super().__init__()
         self.longest = model.max_length
         self.text_model = _text_model(model, dtype)
-        self.following = torch.nn.ModuleList(_following(model.folder)).float()  # as little as it is, it can be exact
-        # A chat template that lies beside it is left alone: texts are read as they are.
+        self.following = torch.nn.ModuleList(_following(model.folder)).float()  # exact: these modules are small
+        # A chat template in the folder is not applied: texts are read as they are.
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(
             str(model.folder), local_files_only=True, trust_remote_code=False
         )
@@ -44,12 +49,15 @@ class TextPart(torch.nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Return where it computes."""
+        """Return the device that it computes on."""
         device: torch.device = self.text_model.device
         return device
 
     def preprocess(self, inputs: list[dict[str, str]]) -> dict[str, torch.Tensor]:
-        """Return texts as tokens, cut to the longest input, padded on the right: (texts, longest of them) each."""
+        """Return texts as tokens, cut to the longest input and padded on the right, and the mask of what is no padding.
+
+        inputs: {"text": string} per text. Both tensors: (texts, tokens of the longest text) int64.
+        """
         texts = [each["text"] for each in inputs]
         rows = self.tokenizer(texts, truncation=True, max_length=self.longest)["input_ids"]
         width = max(map(len, rows))
@@ -60,7 +68,7 @@ class TextPart(torch.nn.Module):
         }
 
     def forward(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return the features with `sentence_embedding`: (texts, dimensions)."""
+        """Return the features with `sentence_embedding` added: (texts, dimensions) float32."""
         output = self.text_model(input_ids=features["input_ids"], attention_mask=features["attention_mask"])
         features["token_embeddings"] = output.last_hidden_state.float()
         for module in self.following:
@@ -91,11 +99,11 @@ def _text_model(model: Model, dtype: torch.dtype) -> Any:
 
 
 def _weights(model: Model, dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    """Return the tensors of the text part, without what stands before their names."""
+    """Return the tensors of the text part by their names in the text model, without the composite's prefix."""
     prefix = text_prefix(model.folder, model.architecture)
     assert prefix is not None  # the folder was read before
     entries = {name: entry for name, entry in stored(model.folder).items() if name.startswith(prefix)}
-    odd = sorted({entry.dtype for entry in entries.values()} - _KINDS)
+    odd = sorted({entry.dtype for entry in entries.values()} - _PLAIN)
     if odd:
         raise ModelUnavailable(
             f"The weights of {model.name} are stored as {few(odd)}, which is not read here; 32-bit, bfloat16 and float16 are."
@@ -109,7 +117,7 @@ def _weights(model: Model, dtype: torch.dtype) -> dict[str, torch.Tensor]:
 
 
 def _following(folder: Path) -> list[torch.nn.Module]:
-    """Return the modules behind the first, which must be the model itself."""
+    """Return the modules behind the first, which must be the transformer itself."""
     first, *others = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
     if first["type"].rpartition(".")[2] != "Transformer":
         raise ModelUnavailable(f"The first of the modules in modules.json is a {first['type']}, not a Transformer.")

@@ -1,7 +1,9 @@
 """What the trials of engines and precisions found, kept in one file: a trial takes seconds, its outcome rarely changes.
 
-Rules kept here: an outcome counts only for the same model files, the same libraries and the same processor; whatever is
-not sure to be the same is tried anew; a file that cannot be read or written costs a trial, never an error.
+Rules kept here:
+- an outcome counts only for the same model files, the same libraries and the same processor; where one of them may have
+  changed, the trial is run again;
+- a file that cannot be read or written costs a trial, never an error.
 """
 
 from __future__ import annotations
@@ -17,44 +19,46 @@ from pathlib import Path
 from typing import Final
 
 from knowledge_core import __version__
+from knowledge_core.embedding.local.local_embedder import PRECISIONS, RunnerKind
 from knowledge_core.embedding.models.model_folder import Model, files_state
 from knowledge_core.errors import StorageError
 from knowledge_core.files import replace_file
 
 log = logging.getLogger(__name__)
 
-KEPT: Final = 32  # outcomes, the newest: a few models in a few precisions, before and after an update
+KEPT: Final = 32  # newest outcomes in the file: a few models in a few precisions, before and after an update
 _LIBRARIES: Final = ("torch", "transformers", "sentence-transformers", "tokenizers")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """packed: the packed forward pass runs the model, else sentence-transformers. reason: why, for people."""
+    """The outcome of one trial.
 
-    packed: bool
+    runner: the kind of runner that was chosen.
+    precision: the precision that was chosen: float32, bfloat16 or float16.
+    reason: why, for people.
+    """
+
+    runner: RunnerKind
     precision: str
     reason: str
 
 
 class Verdicts:
-    """The outcomes in a file. Only one process writes it: the one that owns the data directory.
+    """The outcomes in a file, which only one process writes: the owner of the data directory.
 
-    file: None to remember nothing.
+    file: the file, which need not exist yet; None: nothing is remembered.
     """
 
     def __init__(self, file: Path | None) -> None:
         self._file = file
 
     def of(self, model: Model, precision: str) -> Verdict | None:
-        """Return what was found for this model, on this machine, when this precision was asked for."""
-        stored = self._stored().get(_circumstances(model, precision))
-        try:
-            return Verdict(**stored) if isinstance(stored, dict) else None
-        except TypeError:
-            return None
+        """Return the outcome for this model on this machine when this precision was asked for; None if there is none."""
+        return _verdict(self._stored().get(_circumstances(model, precision)))
 
     def keep(self, model: Model, precision: str, verdict: Verdict) -> None:
-        """Remember what was found."""
+        """Remember an outcome in place of the former one; log a warning where the file cannot be written."""
         if self._file is None:
             return
         name = _circumstances(model, precision)
@@ -73,6 +77,25 @@ class Verdicts:
         return content if isinstance(content, dict) else {}
 
 
+def _verdict(entry: object) -> Verdict | None:
+    """Return an entry of the file as a verdict; None where it is none.
+
+    Entries that were written before the kinds of runner had names say `packed: true` or `packed: false` instead.
+    """
+    match entry:
+        case {
+            "runner": ("packed" | "sentence-transformers") as name,
+            "precision": str(precision),
+            "reason": str(reason),
+        }:
+            runner: RunnerKind = name
+        case {"packed": bool(packed), "precision": str(precision), "reason": str(reason)}:
+            runner = "packed" if packed else "sentence-transformers"
+        case _:
+            return None
+    return Verdict(runner, precision, reason) if precision in PRECISIONS and precision != "auto" else None
+
+
 def _circumstances(model: Model, precision: str) -> str:
     """Return a digest of all that an outcome depends on."""
     here = [__version__, *map(_version, _LIBRARIES), _processor(), os.cpu_count()]
@@ -88,7 +111,7 @@ def _version(library: str) -> str:
 
 
 def _processor() -> str:
-    """Return what tells this machine's processor from another with other instructions."""
+    """Return a description of this machine's processor that differs for one with other instructions."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             wanted = ("model name", "flags", "Features", "CPU part")

@@ -77,7 +77,9 @@ class EmbedTool:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task,
-            notices=[*filter(None, [str(made.unread), "" if collection else self._engine.embedders.passed_over()])],
+            notices=[
+                *filter(None, [str(made.unread), "" if collection else self._engine.embedders.passed_over_notice()])
+            ],
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
