@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from knowledge_agent.chat_model import ChatModel
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, ToolFailed, WrongSetup
 from knowledge_agent.mcp_client import ServerConnection, connected
+from knowledge_agent.models.chat_model import ChatModel
 from knowledge_agent.prompting import (
     AGENT,
     CLOSING,
@@ -285,11 +285,11 @@ def chat_model(api: str, model: str | None = None, base_url: str | None = None) 
     """
     try:
         if api == "anthropic":
-            from knowledge_agent.anthropic_model import AnthropicModel
+            from knowledge_agent.models.anthropic_model import AnthropicModel
 
             return AnthropicModel(model, base_url=base_url)
         if api == "openai":
-            from knowledge_agent.openai_model import OpenAIModel
+            from knowledge_agent.models.openai_model import OpenAIModel
 
             return OpenAIModel(model, base_url=base_url)
     except ModuleNotFoundError as missing:

@@ -9,9 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from knowledge_agent.chat_model import ChatModel
 from knowledge_agent.errors import ToolFailed, WrongSetup
 from knowledge_agent.mcp_client import ServerConnection
+from knowledge_agent.models.chat_model import ChatModel
 from knowledge_agent.prompting import SUMMARY, fenced, tokens, within
 from knowledge_agent.retrieval import Shelf, passages_of_hits
 from knowledge_agent.turn import Turn

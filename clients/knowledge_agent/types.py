@@ -1,6 +1,6 @@
 """What is known: passages, messages, replies, answers. Frozen values without behaviour of their own.
 
-Messages are neutral; `anthropic_model` and `openai_model` turn them into their API's form. This file knows no API.
+Messages are neutral; `models/` turns them into their API's form. This file knows no API.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks.report import machine
-from benchmarks.scale_data import TOP, Corpus, Precomputed, Rows, recall, say
-from benchmarks.scale_product import NAME, Filled, rows_of
+from benchmarks.scale.data import TOP, Corpus, Precomputed, Rows, recall, say
+from benchmarks.scale.product import NAME, Filled, rows_of
 from knowledge_core.language.lexical_query import LexicalQuery, weighed
 from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.language.wording import spans

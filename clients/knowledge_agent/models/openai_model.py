@@ -13,8 +13,8 @@ from typing import Any
 import httpx2
 import openai
 
-from knowledge_agent.chat_model import RETRIES, refusal_of, tool_call
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, WrongSetup
+from knowledge_agent.models.chat_model import RETRIES, refusal_of, tool_call
 from knowledge_agent.prompting import fenced, shown
 from knowledge_agent.types import (
     Ended,

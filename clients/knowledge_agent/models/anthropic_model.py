@@ -14,9 +14,9 @@ from typing import Any
 import anthropic
 import httpx2
 
-from knowledge_agent.chat_model import RETRIES, refusal_of, tool_call
 from knowledge_agent.citing import occurs
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, WrongSetup
+from knowledge_agent.models.chat_model import RETRIES, refusal_of, tool_call
 from knowledge_agent.prompting import fenced
 from knowledge_agent.types import (
     Citation,
