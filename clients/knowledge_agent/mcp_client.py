@@ -121,7 +121,10 @@ def _reason(error: BaseException) -> str:
 
 
 class ServerConnection:
-    """An open connection to a knowledge server. Made by `connected`."""
+    """A connection to a knowledge server, opened by its first call and again whenever it was lost. Made by `connected`.
+
+    name: what errors call the server, as the beginning of a sentence.
+    """
 
     def __init__(self, transport: Callable[[], Any], name: str) -> None:
         self._transport = transport

@@ -17,6 +17,7 @@ import httpx2
 from knowledge_agent.citing import occurs
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, WrongSetup
 from knowledge_agent.models.chat_model import RETRIES, refusal_of, tool_call
+from knowledge_agent.models.streaming import broken, read_turn, unreachable
 from knowledge_agent.prompting import fenced
 from knowledge_agent.types import (
     Citation,
@@ -88,45 +89,22 @@ class AnthropicModel:
             request["tool_choice"] = {"type": "auto" if may_call else "none"}
         turn = _Turn(_in_order(messages), on_event)
         try:
-            await self._stream(request, turn)
+            await read_turn(lambda: self._client.messages.create(**request, stream=True), turn, is_break=_is_break)
         except anthropic.APIStatusError as error:
             raise _refused(error, self.name, with_tools=bool(tools)) from error
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise ModelUnavailable(_unreached(error, self._client.base_url, turn)) from error
+            raise broken(turn, unreachable(self._client.base_url, error)) from error
         return turn.reply()
-
-    async def _stream(self, request: Mapping[str, Any], turn: _Turn) -> None:
-        """Read one turn; once more where the stream broke before a word of it was shown."""
-        for last in (False, True):
-            opened = await self._client.messages.create(**request, stream=True)
-            try:
-                async with opened as stream:
-                    async for event in stream:
-                        turn.hear(event)
-                if not turn.complete:
-                    raise ModelUnavailable(_cut(turn))
-                return
-            except (anthropic.APIConnectionError, httpx2.HTTPError, ModelUnavailable):
-                if last or turn.shown:
-                    raise
-            except anthropic.APIStatusError as error:
-                if last or turn.shown or error.type not in _PASSING:
-                    raise
-            turn.forget()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
 
-def _cut(turn: _Turn) -> str:
-    return f"The stream of the model's endpoint was cut after {turn.shown} characters. Ask again."
-
-
-def _unreached(error: Exception, url: Any, turn: _Turn) -> str:
-    if turn.shown:
-        return _cut(turn)
-    return f"The model's endpoint at {url} cannot be reached, {RETRIES} retries included: {error}"
+def _is_break(error: Exception) -> bool:
+    if isinstance(error, anthropic.APIStatusError):
+        return error.type in _PASSING
+    return isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError)
 
 
 def _refused(error: anthropic.APIStatusError, model: str, *, with_tools: bool) -> ModelUnavailable | WrongSetup:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx2
@@ -15,6 +15,7 @@ import openai
 
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, WrongSetup
 from knowledge_agent.models.chat_model import RETRIES, refusal_of, tool_call
+from knowledge_agent.models.streaming import broken, read_turn, unreachable
 from knowledge_agent.prompting import fenced, shown
 from knowledge_agent.types import (
     Ended,
@@ -86,43 +87,25 @@ class OpenAIModel:
             request["tool_choice"] = "auto" if may_call else "none"
         turn = _Turn(on_event)
         try:
-            await self._stream(request, turn)
+            await read_turn(lambda: self._client.chat.completions.create(**request), turn, is_break=_is_break)
         except openai.APIStatusError as error:
             raise _refused(error, self.name, with_tools=bool(tools)) from error
         except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
-            raise ModelUnavailable(_unreached(error, self._client.base_url, turn)) from error
+            raise broken(turn, _failed(error, self._client.base_url)) from error
         return turn.reply()
-
-    async def _stream(self, request: Mapping[str, Any], turn: _Turn) -> None:
-        """Read one turn; once more where the stream broke before a word of it was shown."""
-        for last in (False, True):
-            opened = await self._client.chat.completions.create(**request)
-            try:
-                async with opened as stream:
-                    async for chunk in stream:
-                        turn.hear(chunk)
-                if not turn.complete:
-                    raise ModelUnavailable(_cut(turn))
-                return
-            except (openai.APIError, httpx2.HTTPError, ModelUnavailable):
-                if last or turn.shown:
-                    raise
-            turn.forget()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
 
-def _cut(turn: _Turn) -> str:
-    return f"The stream of the model's endpoint was cut after {turn.shown} characters. Ask again."
+def _is_break(error: Exception) -> bool:
+    return isinstance(error, openai.APIError | httpx2.HTTPError)
 
 
-def _unreached(error: Exception, url: Any, turn: _Turn) -> str:
-    if turn.shown:
-        return _cut(turn)
+def _failed(error: Exception, url: object) -> str:
     if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
-        return f"The model's endpoint at {url} cannot be reached, {RETRIES} retries included: {error} Is its server running?"
+        return f"{unreachable(url, error)} Is its server running?"
     return f"The model's endpoint at {url} failed: {error}"
 
 
