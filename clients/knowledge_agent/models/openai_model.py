@@ -1,6 +1,6 @@
-"""Any endpoint that speaks chat completions: Ollama, llama.cpp, vLLM, LM Studio, OpenAI. Only here is `openai` known.
+"""Any endpoint that speaks chat completions: Ollama, llama.cpp, vLLM, LM Studio, OpenAI. The one file that knows `openai`.
 
-Such models know no citations: passages go as fenced text with a number, and the answer's markers are checked by us.
+This API has no citations: passages are sent as fenced text with a number, and the agent checks the answer's markers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from knowledge_agent.types import (
     UserMessage,
 )
 
-DEFAULT_MODEL = "gpt-5.5"  # at OpenAI only: the model of the examples of SDK 3.57
+DEFAULT_MODEL = "gpt-5.5"  # at OpenAI only; the model in the examples of SDK 3.57
 HOSTED = "https://api.openai.com"
 NO_KEY = """\
 No key for the OpenAI API. Set OPENAI_API_KEY, or use a local model, which needs none:
@@ -57,9 +57,9 @@ class OpenAIModel:
             raise WrongSetup(NO_MODEL)
         self.name = model or DEFAULT_MODEL
         self._client = openai.AsyncOpenAI(
-            api_key=key or "none",  # local servers ignore it, and the SDK wants one
+            api_key=key or "none",  # the SDK requires a key; local servers ignore it
             base_url=url, max_retries=RETRIES, timeout=timeout,
-            # Documents go to the endpoint that the user named, and to no other that it names.
+            # Documents go to the endpoint that the user named, and to none that it redirects to.
             http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False),
         )  # fmt: skip
 
@@ -122,7 +122,7 @@ def _refused(error: openai.APIStatusError, model: str, *, with_tools: bool) -> M
 
 
 class _Turn:
-    """What has come of one turn so far."""
+    """One turn, as far as it has been received; a `PartialTurn`."""
 
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
@@ -132,7 +132,7 @@ class _Turn:
     def forget(self) -> None:
         self._text = ""
         self._refusal = ""
-        self._calls: dict[int, list[str]] = {}  # index: id, name, arguments as written so far
+        self._calls: dict[int, list[str]] = {}  # index -> id, name, and the arguments as far as they were received
         self._ended: str | None = None
         self._usage = Usage()
 
@@ -141,7 +141,7 @@ class _Turn:
         return self._ended is not None
 
     def hear(self, chunk: Any) -> None:
-        """Take in one chunk of the stream."""
+        """Process one chunk of the stream."""
         if chunk.usage is not None:
             details = chunk.usage.prompt_tokens_details
             cached = (details.cached_tokens if details else None) or 0

@@ -1,7 +1,7 @@
-"""Reading one turn from a stream, whichever API sends it: the one retry that no SDK makes, and what a broken stream is told as.
+"""Reading one turn from the stream of any API: the retry that no SDK makes, and the errors of a broken stream.
 
-The SDKs retry a request until its stream has begun. What breaks after that is read once more here, if no word of it was
-shown: a user must not see the beginning of an answer twice.
+The SDKs retry a request until its stream has begun. A stream that breaks after that is requested once more here, but only
+if no word of it was shown: a user must not see the beginning of an answer twice.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from knowledge_agent.models.chat_model import RETRIES
 
 
 class PartialTurn(Protocol):
-    """What has come of one turn so far."""
+    """One turn, as far as it has been received."""
 
     shown: int
-    """Characters that the user has seen."""
+    """Characters that the user has seen; never reset."""
 
     @property
     def complete(self) -> bool:
-        """Say whether the turn's end has come."""
+        """Say whether the end of the turn has been received."""
         ...
 
     def hear(self, event: Any) -> None:
-        """Take in one event of the stream."""
+        """Process one event of the stream."""
         ...
 
     def forget(self) -> None:
-        """Begin again, with nothing of the turn."""
+        """Drop everything received, so that the turn can be read from its start again."""
         ...
 
 
@@ -42,11 +42,11 @@ async def read_turn(
 ) -> None:
     """Read one turn to its end; once more where the stream broke before a word of it was shown.
 
-    begin: sends the request; what it raises is not retried here. is_break: says of an error within the stream whether a
-    second stream may do better.
+    begin: sends the request; its errors are not retried here.
+    is_break: says of an error within the stream whether a second stream may do better.
 
     Raises:
-        ModelUnavailable: the stream ended before the turn did. Otherwise what the SDK raised.
+        ModelUnavailable: the stream ended before the turn did. The SDK's own errors pass through.
     """
     for last in (False, True):
         stream = await begin()
@@ -64,12 +64,12 @@ async def read_turn(
 
 
 def broken(turn: PartialTurn, otherwise: str) -> ModelUnavailable:
-    """Return the error of a stream that broke. otherwise: what it says where nothing of the turn was shown."""
+    """Return the error for a turn that was not read to its end. otherwise: its message where nothing was shown yet."""
     return ModelUnavailable(_cut(turn) if turn.shown else otherwise)
 
 
 def unreachable(url: object, error: Exception) -> str:
-    """Return what a user reads where the endpoint does not answer."""
+    """Return the message for an endpoint that does not answer."""
     return f"The model's endpoint at {url} cannot be reached, {RETRIES} retries included: {error}"
 
 
