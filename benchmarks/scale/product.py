@@ -160,7 +160,7 @@ def first_searches(folder: Path, asked: Path) -> dict[str, float]:
     with collection.view() as view:
         size = view.counts().chunks * collection.contract.dimensions
     taken = after["vectors"] + after["graph"] + after["anonymous"] - before["anonymous"]
-    seen["bytes a dimension a chunk"] = 1e6 * taken / size
+    seen["bytes per dimension and chunk"] = 1e6 * taken / size
     collection.close()
     return seen
 
