@@ -45,20 +45,20 @@ from knowledge_core.verbs.evaluate import Judged, load_beir
 PACKAGED_SET = "hotpotqa_small"
 OPERATIONS = 203e6  # of EmbeddingGemma-300m a token, attention's own products left out
 COLUMNS = (
-    "work", "texts", "tokens a text", "ours texts/s", "ours tokens/s", "encode tokens/s", "x encode", "range",
+    "work", "texts", "tokens per text", "ours texts/s", "ours tokens/s", "encode tokens/s", "x encode", "range",
     "x encode bfloat16", "x ONNX float32", "mean cosine", "share of peak",
 )  # fmt: skip
 LOADED = ("engine", "load s", "first query ms", "one query p50 ms", "peak memory MB", "of it not the file's MB")
 ENGINES = ("ours", "encode", "bfloat16", "onnx")
 LENGTHS = {"passages": (155, 155), "queries": (21, 21), "mixed lengths": (13, 505)}  # tokens, from and to
 COUNTS = {"passages": 64, "queries": 128, "mixed lengths": 256}
-ALONE = 32  # queries, one a call
-ALONE_NAME = "one query a call"
+ALONE = 32  # queries, one per call
+ALONE_NAME = "one query per call"
 
 
 @dataclass(frozen=True)
 class Work:
-    """Texts to embed in one call, or one call a text."""
+    """Texts to embed in one call, or one call per text."""
 
     name: str
     texts: Sequence[str]

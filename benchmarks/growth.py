@@ -7,7 +7,7 @@ One thread writes windows of 2,000 documents through `Collection.write`; beside 
 turn hybrid and by `View.nearest` alone, always on the newest view. Any search that fails makes the exit code 1. Times
 are of both, in ten slices of the final size; --alone fills without the searches, to see what these cost the writer.
 Of the graphs that are built on the way: what they cost together, as a multiple of the last. The chunks are those of
-`benchmarks.scale_data`.
+`benchmarks.scale.data`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import machine, percentile, table, write_json
-from benchmarks.scale_data import CACHE, TOP, Corpus, Precomputed, say
-from benchmarks.scale_product import NAME, WINDOW, Searching, once, settle
+from benchmarks.scale.data import CACHE, TOP, Corpus, Precomputed, say
+from benchmarks.scale.product import NAME, WINDOW, Searching, once, settle
 from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Calibration, Collection
 from knowledge_core.verbs.calibrate import VERSION as CALIBRATION

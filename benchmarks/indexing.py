@@ -1,6 +1,6 @@
 """How much of the model's speed indexing keeps: tokens per second through `index`, as a share of embedding alone.
 
-    python benchmarks/indexing.py [--documents 994] [--rounds 3] [--json FILE]
+    python -m benchmarks.indexing [--documents 994] [--rounds 3] [--json FILE]
 
 The same chunks, the same engine object; rounds are interleaved. "Embedding alone" gets all chunks at once and in the
 same packing; `index` reads, cuts, embeds, writes the record (fsync) and both derived indexes.

@@ -1,6 +1,6 @@
 """Search latency at 10,000 chunks without the model's time, beside a plain NumPy scan of the same vectors.
 
-    python benchmarks/search_latency.py [--chunks 10000] [--queries 300] [--json FILE]
+    python -m benchmarks.search_latency [--chunks 10000] [--queries 300] [--json FILE]
 
 Texts are spliced from the sentences of the packaged Wikipedia paragraphs; vectors are drawn around the packaged model's
 vectors of these paragraphs, so that no hour of embedding is needed and neighbourhoods are real. Queries are the set's

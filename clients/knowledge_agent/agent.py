@@ -1,11 +1,11 @@
 """The agent: a question in, an answer with sources out. Read this file to build your own.
 
-Two ways. The pipeline retrieves once and generates. The agentic way lets the model call the server's tools until it
-has what it needs or the budget is used up. Rules kept here:
-- a model reaches only tools that the server declares read-only, unless the user allowed writing; the check is made
-  on each call, whatever the model was offered or says;
-- chosen collections are a fence: no call reaches another one;
-- what tools give is data: it never becomes an instruction, a system prompt or a tool's name.
+There are two ways. The pipeline retrieves once and generates. The agentic way lets the model call the server's tools
+until it has what it needs or the budget is used up. Rules kept here:
+- a model reaches only tools that the server declares read-only, unless the user allowed writing; this is checked on
+  each call, whatever tools the model was offered;
+- where collections were chosen, no call reaches another one;
+- what tools return is data: it never becomes an instruction, a system prompt or a tool's name.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
-from knowledge_agent.chat_model import ChatModel
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, ToolFailed, WrongSetup
 from knowledge_agent.mcp_client import ServerConnection, connected
+from knowledge_agent.models.chat_model import ChatModel
 from knowledge_agent.prompting import (
     AGENT,
     CLOSING,
@@ -50,18 +50,23 @@ from knowledge_agent.types import (
     UserMessage,
 )
 
-USELESS = {"embed"}  # vectors are nothing that a generative model can read
-MOST_MISWRITTEN = 3  # rounds in a row in which all of a model's calls are malformed; then it will not learn
+USELESS = {"embed"}  # a generative model cannot read vectors
+MOST_MISWRITTEN = 3  # rounds in a row in which all calls of a model are malformed; after that it is given up
 
 
 def _ignore(event: Event) -> None: ...
 
 
 class Agent:
-    """Answers questions from a knowledge server's documents. `Agent.connect` makes one with everything it needs.
+    """Answers questions from a knowledge server's documents, one at a time. `Agent.connect` makes one with its parts.
 
-    collections: where to look; none: everywhere. limit: hits of the pipeline's search. history_tokens: how much of the
-    conversation a question carries. One question at a time.
+    pipeline: search once and generate, instead of letting the model call tools.
+    collections: the only ones to look in; empty: all.
+    limit: the number of hits that the pipeline searches for.
+    budget: what one question may take.
+    prices: for the cost of an answer; None: costs are not computed.
+    history_tokens: how much of the conversation is sent along with a question.
+    allow_write: let the model call tools that change or delete documents.
     """
 
     def __init__(
@@ -101,10 +106,14 @@ class Agent:
         server_command: Sequence[str] | None = None,
         **options: Any,
     ) -> AsyncIterator[Agent]:
-        """Yield an agent with a model and a server, both closed with the block. options: those of `Agent`.
+        """Yield an agent with a model and a server, which are both closed at the end of the block.
+
+        api, model, base_url: see `chat_model`.
+        server, server_command: URL, or command, of the knowledge server; see `mcp_client.connected`.
+        options: those of `Agent`.
 
         Raises:
-            WrongSetup: a key, a model's name or a command is missing; says which.
+            WrongSetup: a key, a model's name or a command is missing; the message says which.
         """
         chat = chat_model(api, model, base_url)
         try:
@@ -114,10 +123,12 @@ class Agent:
             await chat.close()
 
     async def ask(self, question: str, on_event: OnEvent = _ignore) -> Answer:
-        """Answer a question, within the conversation so far. on_event: hears text, tool calls and notices as they come.
+        """Answer a question as the next one of the conversation.
+
+        on_event: called with pieces of text, tool calls and notices as they come.
 
         Raises:
-            AgentError: no answer; what to do.
+            AgentError: there is no answer; the message says what to do.
         """
         if not question.strip():
             raise WrongSetup("The question is empty.")
@@ -130,7 +141,7 @@ class Agent:
         """Summarise a document (its id), a collection (its name) or a cluster (its id or label), with sources.
 
         Raises:
-            AgentError: no summary; what to do.
+            AgentError: there is no summary; the message says what to do.
         """
         turn = Turn("summary", self._budget, self._prices, on_event)
 
@@ -191,7 +202,7 @@ class Agent:
         return turn.add(reply).text
 
     async def _self_contained(self, question: str, turn: Turn) -> str:
-        """Return a query that needs no conversation to be understood."""
+        """Return a query that can be understood without the conversation."""
         past = trimmed(self.history, self._history_tokens)
         if not past:
             return question
@@ -227,7 +238,7 @@ class Agent:
             messages += [reply, ToolResults(tuple([await self._use(call, tools, turn) for call in reply.calls]))]
 
     async def _tools(self) -> list[ToolSpec]:
-        """Return the tools that the model may call: read-only ones, unless writing is allowed."""
+        """Return the tools that the model may call: the useful ones that only read, or that write where that is allowed."""
         return [
             each
             for each in await self._server.tools()
@@ -235,7 +246,7 @@ class Agent:
         ]
 
     async def _use(self, call: ToolCall, tools: Sequence[ToolSpec], turn: Turn) -> ToolResult:
-        """Make a call, if it may be made; what is wrong with it goes back to the model."""
+        """Make a call, if it is permitted; the model gets the error of one that is not, or that fails."""
         try:
             arguments = self._permitted(call, tools)
             given = await self._server.call(call.name, arguments)
@@ -250,10 +261,10 @@ class Agent:
         return result
 
     def _permitted(self, call: ToolCall, tools: Sequence[ToolSpec]) -> Mapping[str, Any]:
-        """Return the arguments of a call that may be made.
+        """Return the arguments to make a call with, limited to the chosen collections.
 
         Raises:
-            ToolFailed: it may not; why.
+            ToolFailed: the call is not permitted; the message says why.
         """
         names = [each.name for each in tools]
         if call.name not in names:
@@ -280,16 +291,19 @@ class Agent:
 def chat_model(api: str, model: str | None = None, base_url: str | None = None) -> ChatModel:
     """Return the model behind an API.
 
+    api: "anthropic" or "openai". model: its name; None: the API's default. base_url: the endpoint's address; None: the
+    SDK's own.
+
     Raises:
-        WrongSetup: its key or name is missing, or its SDK is not installed.
+        WrongSetup: the key or the model's name is missing, or the SDK is not installed.
     """
     try:
         if api == "anthropic":
-            from knowledge_agent.anthropic_model import AnthropicModel
+            from knowledge_agent.models.anthropic_model import AnthropicModel
 
             return AnthropicModel(model, base_url=base_url)
         if api == "openai":
-            from knowledge_agent.openai_model import OpenAIModel
+            from knowledge_agent.models.openai_model import OpenAIModel
 
             return OpenAIModel(model, base_url=base_url)
     except ModuleNotFoundError as missing:

@@ -1,4 +1,4 @@
-"""The conversation on a terminal: read a line, answer it, keep what was said. Ctrl-C stops an answer, not the chat."""
+"""The chat on a terminal: read a line, answer it, keep the conversation. Ctrl-C stops an answer, not the chat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELP = "/sources of the last answer · /reset the conversation · /save FILE · 
 
 
 async def chat(agent: Agent, model: str, read: Callable[[str], str] = input) -> int:
-    """Talk until the input ends. Returns the exit code: 0."""
+    """Chat until the input ends or the user quits. model: its name, to be shown. Returns the exit code, 0."""
     renderer = Renderer()
     renderer.remark(HELP)
     answers: list[tuple[str, Answer]] = []
@@ -45,7 +45,7 @@ async def chat(agent: Agent, model: str, read: Callable[[str], str] = input) -> 
 
 
 async def _answered(agent: Agent, question: str, renderer: Renderer) -> Answer | None:
-    """Return an answer; None where it failed or was stopped, which the user has been told."""
+    """Return an answer; None where it failed or was stopped, and the user has been told so."""
     asking = asyncio.ensure_future(agent.ask(question, renderer.hear))
     loop = asyncio.get_running_loop()
     try:
@@ -99,7 +99,7 @@ def _save(name: str, answers: list[tuple[str, Answer]], renderer: Renderer) -> N
 def as_markdown(answers: list[tuple[str, Answer]]) -> str:
     """Return a conversation as Markdown, each answer with its sources.
 
-    Images become text: whoever opens the file would fetch them, and a document may have put one into the answer.
+    Images become text: a document may have smuggled one into the answer, and whoever opens the file would fetch it.
     """
     parts = []
     for question, answer in answers:
@@ -109,10 +109,10 @@ def as_markdown(answers: list[tuple[str, Answer]]) -> str:
 
 @contextlib.contextmanager
 def _interrupts(handler: Any) -> Iterator[None]:
-    """Have Ctrl-C do this within the block; asyncio's own way would end the program."""
+    """Let Ctrl-C call `handler` within the block; asyncio's own handler would end the program."""
     try:
         before = signal.signal(signal.SIGINT, handler)
-    except ValueError:  # not the main thread: nothing to stop it with
+    except ValueError:  # not the main thread, which Ctrl-C does not reach
         yield
         return
     try:
@@ -122,8 +122,8 @@ def _interrupts(handler: Any) -> Iterator[None]:
 
 
 def prompt_reader() -> Callable[[str], str]:
-    """Return `input`, with editing and history where the platform has them."""
+    """Return `input`, with line editing and history where the platform has them."""
     if sys.stdin.isatty():
         with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  its import gives `input` both
+            import readline  # noqa: F401  importing it adds both to `input`
     return input

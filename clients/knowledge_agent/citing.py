@@ -1,4 +1,4 @@
-"""Whether an answer's quotations stand in what it cites: markers, quotations, and where they were found. Pure."""
+"""Checks an answer: do its quotations occur in the passages that it cites, and on which lines? Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from knowledge_agent.types import Citation, Passage
 
 MARKER = re.compile(r"\[(\d{1,9}(?:\s*[,;]\s*\d{1,9})*)\]")
-# Words in quotation marks, of the kinds that the languages of our tests use. Under 12 characters they are rather a
-# term or a title than a quotation; and none is so long that every opening mark need be followed to the answer's end.
+# Words in quotation marks, of the kinds that the tests' languages use. Below 12 characters they are a term or a title
+# rather than a quotation. The upper bound keeps an opening mark from being followed to the end of a long answer.
 _LENGTH = "{12,2000}"
 QUOTED = re.compile(
     rf'"([^"\n]{_LENGTH})"|“([^”\n]{_LENGTH})”|„([^“”\n]{_LENGTH})[“”]|«([^»\n]{_LENGTH})»|»([^«\n]{_LENGTH})«|「([^」\n]{_LENGTH})」'
@@ -20,7 +20,7 @@ _SAME = str.maketrans({**dict.fromkeys("“”„«»‟″", '"'), **dict.fromk
 
 
 def folded(text: str) -> str:
-    """Return a text as quotations are compared: white space, case, and kinds of quotation marks and dashes aside.
+    """Return a text in the form for comparing quotations: white space, case, and kinds of quotes and dashes made equal.
 
     >>> folded("It’s  a\\nTest")
     "it's a test"
@@ -29,7 +29,7 @@ def folded(text: str) -> str:
 
 
 def occurs(quote: str, text: str) -> bool:
-    """Say whether a quotation stands in a text. Its parts around an ellipsis must stand there in their order.
+    """Say whether a quotation occurs in a text. Its parts around an ellipsis must occur there in their order.
 
     >>> occurs("the cat … the mat", "The cat sat on\\nthe mat.")
     True
@@ -48,7 +48,7 @@ def occurs(quote: str, text: str) -> bool:
 
 
 def lines_of(quote: str, passage: Passage) -> str:
-    """Return the lines of a passage that hold a quotation; the whole passage's, if it spans what cannot be told."""
+    """Return the line of a passage that holds a quotation; all of the passage's lines if no single one does."""
     for number, line in enumerate(passage.text.splitlines()):
         if occurs(quote, line):
             return str(passage.first_line + number)
@@ -60,8 +60,10 @@ def checked(
 ) -> tuple[tuple[Citation, ...], tuple[str, ...]]:
     """Return an answer's citations and its doubtful quotations.
 
-    known: what the API itself vouches for; checked all the same. A quotation belongs to the markers that follow it
-    before the next quotation; without any, to all passages that the answer cites. A marker of no passage is doubtful.
+    passages: by number. known: citations that the API itself made; they are checked all the same.
+
+    A quotation belongs to the markers between it and the next quotation; where there are none, to all passages that the
+    answer cites. A marker whose number belongs to no passage is doubtful.
     """
     citations = list(known)
     doubtful = [each.quote for each in citations if not each.verified]

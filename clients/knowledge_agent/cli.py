@@ -1,4 +1,4 @@
-"""The command `knowledge-agent`: words of the command line in, an answer or a chat out. Decides nothing."""
+"""The command `knowledge-agent`: arguments in, an answer or a chat out. Decides nothing."""
 
 from __future__ import annotations
 

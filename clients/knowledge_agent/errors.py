@@ -1,4 +1,4 @@
-"""What can go wrong, each kind an action for whoever catches it; the message says what, and what next.
+"""What can go wrong. Each class stands for what its catcher can do; the message says what happened and what to do next.
 
 AgentError
     WrongSetup          a key, a model's name, a command or an option is missing or wrong: the user mends it
@@ -16,11 +16,11 @@ class AgentError(Exception):
 
 
 class WrongSetup(AgentError):
-    """A key, a name or an option is missing or wrong; says what to set."""
+    """A key, a name or an option is missing or wrong; the message says what to set."""
 
 
 class ModelUnavailable(AgentError):
-    """The model's endpoint gave no whole reply."""
+    """There is no whole reply from the model's endpoint."""
 
 
 class NoToolCalls(ModelUnavailable):

@@ -2,9 +2,9 @@
 
 Rules kept here:
 - the SDK's client lives in a task of its own: when a server dies, the SDK cancels the task that opened the client and
-  raises groups of exceptions, and neither may reach the caller;
-- a lost connection is opened anew; the call is repeated only if the tool is declared read-only or idempotent;
-- a server that this process starts gets no key of a generative model.
+  raises exception groups, and neither may reach the caller;
+- a lost connection is opened again; the call is repeated only if the tool is declared read-only or idempotent;
+- a server that this process starts gets no Anthropic key.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from mcp_types import CONNECTION_CLOSED, INVALID_REQUEST, CallToolResult, TextCo
 from knowledge_agent.errors import ServerUnavailable, ToolFailed, WrongSetup
 from knowledge_agent.types import ToolSpec
 
-PATIENCE = 15.0  # seconds until a server that was lost must be back: `kcore serve` and its owner start in two to four
-FIRST_PATIENCE = 2.0  # seconds until a server that never was there is given up: what fails then fails again
-START = 60.0  # seconds until a server that is started must answer: a cold disk, a first import
+PATIENCE = 15.0  # seconds to reconnect to a server that was lost; `kcore serve` and its owner start in two to four
+FIRST_PATIENCE = 2.0  # seconds to reach a server for the first time; a wrong address or command will not get better
+START = 60.0  # seconds for one attempt to connect; a server that is started may load from a cold disk
 _T = TypeVar("_T")
 _LOST = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, httpx2.HTTPError, OSError)
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a tool gave: text as a model reads it, and the structure."""
+    """A tool's result: the text that a model reads, and the structured content."""
 
     text: str
     structure: Mapping[str, Any]
@@ -64,7 +64,7 @@ class _Session:
             async with Client(self._transport()) as client:
                 self._opened.set_result(client)
                 await self._closing.wait()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  the SDK cancels this task when it is lost
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001  a lost connection makes the SDK cancel this
             if not self._opened.done():
                 self._opened.set_exception(_Lost(_reason(error)))
 
@@ -86,7 +86,7 @@ class _Session:
                 return found
 
     async def _raced(self, request: Coroutine[Any, Any, _T]) -> _T:
-        """Await a request for as long as the client lives."""
+        """Await a request, but not longer than the client is connected."""
         asked = asyncio.ensure_future(request)
         try:
             await asyncio.wait({asked, self._task}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +111,7 @@ class _Session:
             self._task.cancel()
         await asyncio.wait({self._task}, timeout=10)
         if self._opened.done() and not self._opened.cancelled():
-            self._opened.exception()  # seen
+            self._opened.exception()  # retrieved, or asyncio would log it as never retrieved
 
 
 def _reason(error: BaseException) -> str:
@@ -121,7 +121,10 @@ def _reason(error: BaseException) -> str:
 
 
 class ServerConnection:
-    """An open connection to a knowledge server. Made by `connected`."""
+    """A connection to a knowledge server, opened by its first call and again whenever it was lost. Made by `connected`.
+
+    name: what errors call the server, as the beginning of a sentence.
+    """
 
     def __init__(self, transport: Callable[[], Any], name: str) -> None:
         self._transport = transport
@@ -141,8 +144,9 @@ class ServerConnection:
         """Call a tool.
 
         Raises:
-            ToolFailed: the server's own words. ServerUnavailable: it was lost and did not come back, or was lost during
-            a call that must not be made twice.
+            ToolFailed: the tool refused; the server's own words.
+            ServerUnavailable: the server was lost and did not come back, or was lost during a call that must not be
+                made twice.
         """
         try:
             result = await self._surely(lambda session: session.call(tool, arguments), repeat=tool in self._repeatable)
@@ -154,7 +158,10 @@ class ServerConnection:
         return Given(text, result.structured_content or {})
 
     async def _surely(self, ask: Callable[[_Session], Coroutine[Any, Any, _T]], *, repeat: bool) -> _T:
-        """Ask, and where the connection is lost open it anew and ask again, for as long as patience lasts."""
+        """Ask; where the connection is lost, open it again and ask again, for at most `PATIENCE` seconds.
+
+        repeat: whether a request that may have reached the server is sent again.
+        """
         deadline = time.monotonic() + (PATIENCE if self._was_open else FIRST_PATIENCE)
         pause = 0.1
         while True:
@@ -203,10 +210,11 @@ def _spec(tool: Tool) -> ToolSpec:
 async def connected(url: str | None = None, command: Sequence[str] | None = None) -> AsyncIterator[ServerConnection]:
     """Connect to a knowledge server until the end of the block: at a URL, or one that a command starts.
 
-    command: its words; default `kcore serve`, the one installed beside this program, else on PATH.
+    The connection is opened by its first call, which raises `ServerUnavailable` if the server does not answer.
+    command: its words; default `kcore serve`, the one installed beside this Python, else the one on PATH.
 
     Raises:
-        WrongSetup: no such command. ServerUnavailable: it does not answer.
+        WrongSetup: the URL is none, or there is no such command.
     """
     if url is not None:
         if not url.startswith(("http://", "https://")):
@@ -233,7 +241,11 @@ def _http(url: str) -> AbstractAsyncContextManager[Any]:
 
 
 def kcore_serve() -> list[str]:
-    """Return the words that start the server beside this interpreter, else the one on PATH."""
+    """Return the command `kcore serve`, as its words: the one installed beside this Python, else the one on PATH.
+
+    Raises:
+        WrongSetup: there is neither.
+    """
     beside = Path(sys.executable).parent / ("kcore.exe" if sys.platform == "win32" else "kcore")
     found = str(beside) if beside.exists() else shutil.which("kcore")
     if found is None:
@@ -245,5 +257,8 @@ def kcore_serve() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a server that this process starts: its own, without keys of generative models."""
+    """Return the environment for a server that this process starts: its own, without Anthropic's variables.
+
+    OPENAI_API_KEY stays, because an embedding endpoint may be configured to use it.
+    """
     return {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}

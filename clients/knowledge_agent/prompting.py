@@ -1,4 +1,4 @@
-"""What models are told, and how retrieved text is put before them: fenced, numbered, never as instructions. Pure."""
+"""The prompts, and how retrieved text is put into them: fenced, numbered, never as instructions. Pure."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def tokens(text: str) -> int:
 
 
 def fenced(text: str, label: str = "data") -> str:
-    """Return a text between two lines that nobody who wrote it could know.
+    """Return a text between two lines that its author could not know.
 
-    The fence is drawn anew each time, from 64 random bits: a document cannot contain the line that closes it.
+    Each call draws another fence, of 64 random bits, so a document cannot contain the line that closes it.
     """
     fence = f"{label}-{secrets.token_hex(8)}"
     return f"<{fence}>\n{text}\n</{fence}>"
 
 
 def shown(passage: Passage) -> str:
-    """Return a passage as a model without citations of its own sees it: its number outside, all else inside a fence."""
+    """Return a passage for a model whose API has no citations: its number outside, all else inside a fence."""
     head = json.dumps(
         {"title": passage.title, "uri": passage.uri, "document": passage.document, "lines": passage.lines},
         ensure_ascii=False,
@@ -79,11 +79,11 @@ def shown(passage: Passage) -> str:
 
 
 def within(passages: Sequence[Passage], budget: int) -> tuple[Passage, ...]:
-    """Return the first passages that fit a budget of tokens; at least the first one, cut if it must be."""
+    """Return the first passages that fit a budget of tokens; at least the first one, cut if it does not fit."""
     kept: list[Passage] = []
     left = budget
     for passage in passages:
-        left -= tokens(passage.text) + 40  # of its title, address and fence
+        left -= tokens(passage.text) + 40  # tokens of its title, address and fence
         if left < 0:
             break
         kept.append(passage)
@@ -91,7 +91,7 @@ def within(passages: Sequence[Passage], budget: int) -> tuple[Passage, ...]:
 
 
 def cut(passage: Passage, budget: int) -> Passage:
-    """Return a passage's first lines, as many as fit a budget of tokens."""
+    """Return the beginning of a passage that fits a budget of tokens."""
     from dataclasses import replace
 
     text = passage.text.encode()[: max(budget, 1) * BYTES_PER_TOKEN].decode(errors="ignore")
@@ -114,9 +114,9 @@ def trimmed(history: Sequence[tuple[str, str]], budget: int) -> list[tuple[str, 
 
 
 def as_messages(history: Sequence[tuple[str, str]]) -> list[Message]:
-    """Return earlier turns as messages: what was asked and answered, without what was retrieved for it.
+    """Return earlier turns as messages: questions and answers, without the passages that were retrieved for them.
 
-    Citation numbers are taken out: their passages are not in the conversation any more.
+    Citation numbers are removed, because their passages are not part of these messages.
     """
     messages: list[Message] = []
     for question, answer in history:
@@ -125,6 +125,6 @@ def as_messages(history: Sequence[tuple[str, str]]) -> list[Message]:
 
 
 def conversation(history: Sequence[tuple[str, str]], question: str) -> str:
-    """Return a conversation as the text that a rewriting model reads."""
+    """Return a conversation and the last question as one text, for the model that rewrites the question."""
     lines = [f"User: {asked}\nAssistant: {answer}" for asked, answer in history]
     return fenced("\n".join(lines), "conversation") + f"\nLast question: {question}"

@@ -1,4 +1,4 @@
-"""How answers look on a terminal and in JSON. Nothing that a document or a model wrote can steer the terminal."""
+"""How answers look on a terminal and in JSON. Nothing that a document or a model wrote can control the terminal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, TextIO
 
 from knowledge_agent.types import Answer, Event, Notice, Passage, TextPiece, ToolUsed
 
-# Control characters but for line feed and tab: escape sequences could move the cursor, hide text, set the clipboard;
-# and the marks that turn the direction of writing around.
+# All control characters except line feed and tab (escape sequences could move the cursor, hide text, set the clipboard),
+# and the marks that reverse the direction of writing.
 _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """Return a text without what could steer a terminal.
+    """Return a text without the characters that could control a terminal.
 
     >>> printable("a\\x1b[2Jb")
     'a[2Jb'
@@ -24,7 +24,7 @@ def printable(text: str) -> str:
 
 
 class Renderer:
-    """Writes an answer as it comes: text to `out`, what happens beside it to `aside`."""
+    """Writes an answer as it arrives: its text to `out` (stdout), tool calls and notices to `aside` (stderr)."""
 
     def __init__(self, out: TextIO | None = None, aside: TextIO | None = None) -> None:
         self._out = out or sys.stdout
@@ -45,19 +45,19 @@ class Renderer:
             self.remark(f"! {event.text}")
 
     def remark(self, text: str) -> None:
-        """Write a line beside the answer."""
+        """Write a line to `aside`."""
         self.end_line()
         print(printable(text), file=self._aside, flush=True)
 
     def end_line(self) -> None:
-        """Begin a new line, unless one has just begun."""
+        """End the current line of `out`, unless it is empty."""
         if self._in_line:
             self._out.write("\n")
             self._out.flush()
             self._in_line = False
 
     def finish(self, answer: Answer, model: str) -> None:
-        """Write the sources of an answer, and what it took."""
+        """Write the sources of an answer, and the tokens, time and cost that it took."""
         self.end_line()
         for line in source_lines(answer):
             print(printable(line), file=self._out)
@@ -71,7 +71,7 @@ def _arguments(event: ToolUsed) -> str:
 
 
 def source_lines(answer: Answer) -> list[str]:
-    """Return the list of sources below an answer; empty if it cites none."""
+    """Return the lines that list an answer's sources; none if it cites nothing."""
     if not answer.sources:
         return []
     lines = ["", "Sources"]
@@ -85,13 +85,13 @@ def source_lines(answer: Answer) -> list[str]:
 
 
 def where(source: Passage) -> str:
-    """Return a source as people read it: title, address, lines."""
+    """Return a source for people: title, address, lines, and page if there is one."""
     page = f", page {source.page}" if source.page else ""
     return f"{source.title or source.document} — {source.uri or source.document}, lines {source.lines}{page}"
 
 
 def taken(answer: Answer, model: str) -> str:
-    """Return what an answer took, in words."""
+    """Return, in words, the replies, tokens, cost and time that an answer took."""
     usage = answer.usage
     cached = f", {usage.cached} of them cached" if usage.cached else ""
     cost = f", at most {answer.cost:.4f} at the given prices" if answer.cost is not None else ""
@@ -103,7 +103,7 @@ def taken(answer: Answer, model: str) -> str:
 
 
 def as_json(answer: Answer, model: str) -> dict[str, Any]:
-    """Return an answer for scripts."""
+    """Return an answer as JSON values, for scripts."""
     return {
         "answer": answer.text,
         "grounded": answer.grounded,

@@ -1,6 +1,6 @@
 """From a tool's result to passages that can be cited: the whole text of each hit's chunk, with its lines.
 
-The structures are those of the server's output schemas; this is the one file that reads them.
+The structures follow the server's output schemas. Only this file and `summarising` read them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ NOTHING_RELEVANT = "Nothing here seems relevant"  # how the server's notice begi
 
 
 class Shelf:
-    """The passages of a conversation, numbered from 1 in the order in which they came; the same one keeps its number."""
+    """The passages of a conversation, numbered from 1 in order of arrival. A passage that comes again keeps its number."""
 
     def __init__(self) -> None:
         self.passages: dict[int, Passage] = {}
         self._numbers: dict[tuple[str, str, str, str], int] = {}
 
     def put(self, found: Mapping[str, Any], text: str, lines: str) -> Passage:
-        """Number a piece of a document. found: a hit or a document of a tool's structure."""
+        """Return a piece of a document as a passage with its number.
+
+        found: a hit or a document in a tool's structure. lines: the text's lines in the document, "12-18" or "12".
+        """
         document = str(found.get("document") or found.get("id"))
         first, _, last = lines.partition("-")
         key = (str(found["collection"]), document, lines, text)
@@ -47,23 +50,23 @@ async def _chunk(server: ServerConnection, shelf: Shelf, hit: Mapping[str, Any])
     wanted = {"id": hit["document"], "collection": hit["collection"], "chunk": hit["chunk"], "around": 0}
     try:
         read = (await server.call("get_document", wanted)).structure
-    except ToolFailed:  # deleted since the search: what the hit itself shows
+    except ToolFailed:  # deleted since the search: only the hit's snippet is left
         return shelf.put(hit, str(hit["snippet"]), str(hit["lines"]))
     return shelf.put({**hit, **read, "document": hit["document"]}, str(read["text"]), str(read["lines"]))
 
 
 def finds_nothing(structure: Mapping[str, Any]) -> bool:
-    """Say whether a search's result is empty, or doubtful."""
+    """Say whether a search's result is empty or doubtful."""
     return not structure.get("hits") or is_doubtful(structure)
 
 
 def is_doubtful(structure: Mapping[str, Any]) -> bool:
-    """Say whether a search's result itself says that nothing in it seems to answer the query. It may be wrong."""
+    """Say whether the server doubts that any hit of a search answers the query. The server may be wrong."""
     return any(each.startswith(NOTHING_RELEVANT) for each in structure.get("notices") or [])
 
 
 def facts(structure: Mapping[str, Any]) -> str:
-    """Return what a model must know of a search besides the passages: where to read on, and what was left out."""
+    """Return what a model must know of a search besides the passages: where to read on, coverage, and notices."""
     lines = [
         f"{hit['collection']}: document {hit['document']!r}, chunk {hit['chunk']}, lines {hit['lines']}, "
         f"score {hit['score']}"
@@ -81,7 +84,7 @@ async def tool_result(
 ) -> tuple[ToolResult, bool]:
     """Return a tool's result as a model gets it, and whether it is a search that found nothing.
 
-    budget: tokens of passages.
+    budget: tokens that the passages may have.
     """
     structure = given.structure
     if call.name == "search" and "hits" in structure:

@@ -1,6 +1,6 @@
-"""Summaries of a document, a collection or a cluster: gather its passages, then one reply, or notes first if it is long.
+"""Summaries of a document, a collection or a cluster: gather passages, then ask for one reply, or for notes first.
 
-A document is read whole. Of a collection and a cluster the passages that stand for it are read; a notice says how many.
+A document is read as a whole. For a collection or a cluster its representative passages are read; a notice says how many.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from knowledge_agent.chat_model import ChatModel
 from knowledge_agent.errors import ToolFailed, WrongSetup
 from knowledge_agent.mcp_client import ServerConnection
+from knowledge_agent.models.chat_model import ChatModel
 from knowledge_agent.prompting import SUMMARY, fenced, tokens, within
 from knowledge_agent.retrieval import Shelf, passages_of_hits
 from knowledge_agent.turn import Turn
 from knowledge_agent.types import Budget, Event, Passage, UserMessage
 
-PAGE_TOKENS = 1_500  # of one passage of a document: small enough that a citation points somewhere
-A_WAIT = 40  # seconds of one call; the server answers after 45, whatever it is asked
-MOST_CLUSTERS = 20  # of a collection's summary: the default of the tool `cluster`
+PAGE_TOKENS = 1_500  # per passage of a document: small enough that a citation points to a definite place
+A_WAIT = 40  # seconds that one call waits; the server answers after 45, whatever it is asked
+MOST_CLUSTERS = 20  # in the summary of a collection; the default of the tool `cluster`
 NOTES = "Write notes of what these passages state, each with its citation number. They are part {part} of {parts}."
 WHOLE = "Summarise these passages. Cite each point."
 FROM_NOTES = "Summarise what these notes say. Keep the citation numbers of what you keep."
@@ -28,10 +28,14 @@ FROM_NOTES = "Summarise what these notes say. Keep the citation numbers of what 
 async def gathered(
     server: ServerConnection, shelf: Shelf, kind: str, name: str, collections: Sequence[str], budget: Budget
 ) -> tuple[list[Passage], str]:
-    """Return the passages of what is to be summarised, and what a reader must know of the choice ("" if nothing).
+    """Return the passages to summarise, and a notice about their choice ("" where all of the text was taken).
+
+    kind: "document", "collection" or "cluster". name: the document's id, the collection's name, the cluster's id or label.
+    collections: the first one holds the document or the cluster; without any it is "default".
 
     Raises:
-        ToolFailed: there is no such document or collection. WrongSetup: no such kind or cluster.
+        ToolFailed: there is no such document or collection, or grouping took longer than the budget's seconds.
+        WrongSetup: there is no such kind or cluster.
     """
     where = collections[0] if collections else "default"
     if kind == "document":
@@ -59,7 +63,7 @@ async def gathered(
 
 
 async def _grouped(server: ServerConnection, collection: str, seconds: float) -> Mapping[str, Any]:
-    """Return all clusters of a collection; a call that takes long answers with its job, which is waited for here."""
+    """Return all clusters of a collection. Long grouping becomes a job on the server, which is waited for here."""
     deadline = time.monotonic() + seconds
     asked = {"collection": collection, "limit": 100, "wait_seconds": min(seconds, A_WAIT)}
     found: Mapping[str, Any] = (await server.call("cluster", asked)).structure
@@ -96,7 +100,7 @@ async def _representatives(
 
 
 async def summarised(model: ChatModel, passages: Sequence[Passage], turn: Turn, budget: Budget) -> str:
-    """Return a summary: of all passages at once if they fit the context, else of the notes taken of each part."""
+    """Return a summary: of all passages at once if they fit the context, else of notes on each part of them."""
     parts = _parts(passages, budget.context_tokens)
     if len(parts) == 1:
         return await _said(model, UserMessage(WHOLE, parts[0]), turn, budget, aloud=True)
@@ -123,7 +127,7 @@ async def _said(model: ChatModel, message: UserMessage, turn: Turn, budget: Budg
 
 
 def _parts(passages: Sequence[Passage], budget: int) -> list[tuple[Passage, ...]]:
-    """Return the passages in groups that fit a budget of tokens each."""
+    """Return the passages in groups, each of which fits a budget of tokens."""
     parts: list[tuple[Passage, ...]] = []
     left = list(passages)
     while left:

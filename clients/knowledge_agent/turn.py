@@ -1,4 +1,4 @@
-"""What one question has taken and given so far: replies, tokens, time, notices; and the answer that they make."""
+"""What one question has used and produced so far: replies, tokens, time, notices; and the answer made of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Mode = Literal["pipeline", "agent", "summary"]
 
 
 class Turn:
-    """One question's account. Everything that the user is told of it goes through `hear`."""
+    """The account of one question. Everything that the user is told about it goes through `hear`."""
 
     def __init__(self, mode: Mode, budget: Budget, prices: Prices | None, on_event: OnEvent) -> None:
         self.mode: Mode = mode
@@ -44,7 +44,7 @@ class Turn:
         self._stopped = ""
 
     def hear(self, event: Event) -> None:
-        """Pass an event on, and keep the text in case nothing more comes."""
+        """Pass an event on. Its text or notice is kept, because an answer that is cut off consists of what has come."""
         if isinstance(event, TextPiece):
             self.partial += event.text
         elif isinstance(event, Notice):
@@ -52,10 +52,10 @@ class Turn:
         self._on_event(event)
 
     def add(self, reply: Reply) -> Reply:
-        """Count a whole reply.
+        """Count a complete reply, and return it.
 
         Raises:
-            ModelUnavailable: it is a refusal.
+            ModelUnavailable: the reply is a refusal.
         """
         self._steps += 1
         self._usage += reply.usage
@@ -83,12 +83,12 @@ class Turn:
         )
 
     def out_of_time(self) -> str:
-        """Note that the time is over; return the text that had come by then."""
+        """Note that the time is over, and return the text that has arrived."""
         self._stopped = f"The time budget of {self._budget.seconds:g} seconds was used up: raise --max-seconds."
         return self.partial
 
     def answer(self, text: str, shelf: Shelf) -> Answer:
-        """Check what an answer cites and quotes, say what is wrong with it, and return it."""
+        """Return the answer that has this text; notices tell the user of wrong quotations and missing sources."""
         if not text.strip() and not self._stopped:
             self._stopped = "The model gave an empty answer. Ask again, or use another model."
         known = [each for each in self._citations if f"[{each.passage.number}]" in text]

@@ -1,6 +1,6 @@
-"""What is known: passages, messages, replies, answers. Frozen values without behaviour of their own.
+"""The values that the agent works with: passages, messages, replies, answers. Frozen, without behaviour of their own.
 
-Messages are neutral; `anthropic_model` and `openai_model` turn them into their API's form. This file knows no API.
+Messages are neutral; `models/` turns them into their API's form. This file knows no API.
 """
 
 from __future__ import annotations
@@ -12,9 +12,17 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of a document as the server gave it.
+    """A piece of a document, as the server returned it.
 
-    number: how answers cite it, from 1, unique within a conversation. first_line: of `text` in the document, from 1.
+    number: how answers cite it; from 1, unique within a conversation.
+    collection: the name of the document's collection.
+    document: the document's id.
+    title: the document's, "" if it has none.
+    uri: the document's address, "" if it is not known.
+    text: the piece itself.
+    first_line: of the text in the document, from 1.
+    last_line: of the text in the document, included.
+    page: where the document has pages, the one that the text is on, from 1.
     """
 
     number: int
@@ -29,14 +37,17 @@ class Passage:
 
     @property
     def lines(self) -> str:
-        """Return the range as people write it: "12-18", or "12"."""
+        """Return the range of lines as people write it: "12-18", or "12"."""
         return f"{self.first_line}-{self.last_line}" if self.last_line > self.first_line else str(self.first_line)
 
 
 @dataclass(frozen=True)
 class Citation:
-    """A passage that an answer names. quote: words said to stand in it, "" where only the passage is named.
+    """A passage that an answer names.
 
+    passage: the one that is cited.
+    quote: the words that the answer takes from it; "" where the answer only names the passage.
+    lines: where the quote stands in the document, "12-18" or "12".
     verified: the quote occurs in the passage (white space, case and kinds of quotation marks aside).
     """
 
@@ -48,7 +59,14 @@ class Citation:
 
 @dataclass(frozen=True)
 class ToolSpec:
-    """A tool of the server, as a model is told of it. schema: JSON Schema of its arguments."""
+    """A tool of the server.
+
+    name: as a model calls it.
+    description: what a model reads about it.
+    schema: the JSON Schema of its arguments.
+    read_only: the server declares that it changes nothing.
+    idempotent: the server declares that a second call with the same arguments changes nothing more.
+    """
 
     name: str
     description: str
@@ -59,7 +77,13 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A model's wish to call a tool. problem: what is wrong with the arguments as the model wrote them, else ""."""
+    """A model's request to call a tool.
+
+    id: the API's name for this call, by which its result is assigned.
+    name: the tool's.
+    arguments: empty where they could not be read.
+    problem: what is wrong with the arguments that the model wrote; "" if nothing is.
+    """
 
     id: str
     name: str
@@ -69,7 +93,13 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class ToolResult:
-    """What a call gave: passages that can be cited, and text about them. text: the server's words, data to a model."""
+    """The result of a call.
+
+    call: the request that this answers.
+    text: the server's words, which are data to a model, never instructions.
+    passages: those that can be cited.
+    failed: the call was not permitted, or failed; the text says why.
+    """
 
     call: ToolCall
     text: str
@@ -79,7 +109,7 @@ class ToolResult:
 
 @dataclass(frozen=True)
 class UserMessage:
-    """What the user says. passages: retrieved for it; they stand before the text."""
+    """What the user says. passages: those retrieved for it; the model gets them before the text."""
 
     text: str
     passages: tuple[Passage, ...] = ()
@@ -87,7 +117,7 @@ class UserMessage:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the endpoint counted them. cached: the part of `input` that came from its prompt cache."""
+    """Tokens as the endpoint counted them. cached: the part of `input` that the endpoint took from its prompt cache."""
 
     input: int = 0
     output: int = 0
@@ -107,10 +137,15 @@ Ended = Literal["done", "tools", "length", "refusal"]
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's whole turn.
+    """A model's complete turn.
 
-    text: with `[n]` markers, n a passage's number. citations: those that the API itself vouches for. own: the turn in
-    the API's form, which goes back to it unchanged. explanation: of a refusal, if it gave one.
+    text: with markers `[n]`, where n is a passage's number.
+    calls: the tools that the model wants to call.
+    citations: those that the API itself made.
+    ended: why the turn ended; "length" at a limit of tokens.
+    usage: the tokens of this turn.
+    own: the turn in the API's own form, which is sent back unchanged.
+    explanation: of a refusal, if the model gave one.
     """
 
     text: str
@@ -124,7 +159,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class ToolResults:
-    """What the calls of one reply gave, in their order."""
+    """The results of one reply's calls, in the order of the calls."""
 
     results: tuple[ToolResult, ...]
 
@@ -134,14 +169,14 @@ Message = UserMessage | Reply | ToolResults
 
 @dataclass(frozen=True)
 class TextPiece:
-    """A piece of the answer, as it comes."""
+    """A piece of the answer's text, as it arrives."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class ToolUsed:
-    """A tool was called. passages: how many it gave."""
+    """A tool was called. passages: the number of passages that it returned."""
 
     name: str
     arguments: Mapping[str, Any]
@@ -162,12 +197,14 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Budget:
-    """What one question may take. None: no limit. An exhausted budget ends the search, not the answer.
+    """What one question may use. None: no limit. An exhausted budget ends the search, not the answer.
 
-    steps: replies of the model in all; 12 leave ten rounds of tools. tokens: input and output of all steps together.
-    seconds: from question to answer; then whatever is there is the answer. cost: in the currency of the prices.
-    answer_tokens: the longest single reply. context_tokens: of retrieved text in one request, estimated as UTF-8
-    bytes / 3, the estimate of the server's own budgets.
+    steps: replies of the model in all; 12 leave room for ten rounds of tools.
+    tokens: input and output of all steps together.
+    seconds: from the question on; after that, the text that has arrived is the answer.
+    cost: in the currency of the prices.
+    answer_tokens: of a single reply.
+    context_tokens: of retrieved text per request, estimated as UTF-8 bytes / 3, as the server estimates, too.
     """
 
     steps: int = 12
@@ -180,7 +217,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Prices:
-    """Money per million tokens, as the user was told them. Cached input counts as input: an upper bound."""
+    """Money per million tokens, as the user gave it. Cached input is counted at the full price: an upper bound."""
 
     input: float
     output: float
@@ -192,11 +229,19 @@ class Prices:
 
 @dataclass(frozen=True)
 class Answer:
-    """What `Agent.ask` returns.
+    """What `Agent.ask` and `Agent.summarise` return.
 
-    text: with `[n]` markers. citations: in order of appearance. sources: the cited passages, each once, by number.
-    doubtful: quotations of the answer that occur in no cited passage. grounded: the answer cites something, and every
-    quotation was found. stopped: why it ended before the model was done, else "". cost: None without prices.
+    text: with markers `[n]`, where n is a passage's number.
+    citations: the API's own first, then quotations, then passages that are only named; each in order of appearance.
+    doubtful: quotations that occur in no cited passage, and markers of no passage.
+    stopped: why the answer ended before the model was done; "" if it was done.
+    usage: the tokens of all replies.
+    cost: in the currency of the prices; None without prices.
+    steps: replies of the model.
+    seconds: from the question to the answer.
+    mode: how the answer was made.
+    notices: what the user should know besides the answer.
+    searches: the queries that were searched for.
     """
 
     text: str

@@ -1,8 +1,8 @@
 """Where the data directory is, and who holds it. Standard library only: the thin pipe imports this.
 
 A data directory has at most one owner: the process that holds the lock on `owner.lock`. The operating system
-releases the lock when that process ends, however it ends. The file's content says who holds it and where it listens;
-the lock, not the content, is the truth: what lies there may be a dead process's.
+releases the lock when that process ends, however it ends. The file's content says who holds it and where it listens,
+but only the lock proves it: the content may have been written by a process that is dead.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def data_directory(home: str | None = None) -> Path:
 
 
 def config_path(home: Path, explicit: str | None = None) -> tuple[Path, bool]:
-    """Return where the configuration lies, and whether somebody named that file (then it must be there).
+    """Return the configuration's path, and whether it was named explicitly (then the file must exist).
 
     explicit: `--config`; without it $KNOWLEDGE_CORE_CONFIG, else `config.yaml` in the data directory.
     """
@@ -56,7 +56,7 @@ def config_path(home: Path, explicit: str | None = None) -> tuple[Path, bool]:
 
 @dataclass(frozen=True)
 class Holder:
-    """What a lock file says of who wrote it last. address: where that process listens; None: nowhere."""
+    """The process that wrote the lock file last. address: where that process listens; None: nowhere."""
 
     pid: int
     command: str
@@ -70,7 +70,7 @@ class Holder:
 
 
 def holder(home: Path) -> Holder | None:
-    """Return what the lock file says; None if there is nothing to be read. It may be of a dead process."""
+    """Return what the lock file says; None if it cannot be read. The process that it names may be dead."""
     try:
         said = json.loads((home / LOCK_FILE).read_text(encoding="utf-8"))
         address = said.get("address")
@@ -123,7 +123,7 @@ class OwnerLock:
         self.announce(None)
 
     def announce(self, address: Mapping[str, Any] | None) -> None:
-        """Write into the lock file who holds it, and where it can be reached."""
+        """Write this process into the lock file, and the address where it can be reached."""
         said = {
             "pid": os.getpid(),
             "command": self._command,
@@ -137,7 +137,7 @@ class OwnerLock:
         self._file.flush()
 
     def still_there(self) -> bool:
-        """Say whether the data directory still has the file that is locked: it may have been removed or replaced."""
+        """Say whether the lock file is still the one that is locked: somebody may have removed or replaced the directory."""
         try:
             return os.path.samestat(os.stat(self._home / LOCK_FILE), os.fstat(self._file.fileno()))
         except (OSError, ValueError):
@@ -157,7 +157,7 @@ class OwnerLock:
 
 
 def held_message(home: Path) -> str:
-    """Return the sentence for whoever finds a data directory held."""
+    """Return the error message for whoever finds a data directory held by another process."""
     return (
         f"The data directory {home} is held by {holder(home) or 'another process'}. Use that one (its client), close "
         f"it and try again, or work in another data directory with --home or {HOME_VARIABLE}."

@@ -1,7 +1,7 @@
-"""The folders of this data directory that may be read. A guard rail against a misled agent, not a wall.
+"""The folders that may be read for this data directory. A guard rail against a misled agent, not a wall.
 
-Roots are recorded by a person's command line (`kcore roots add`, `kcore index`) or named in the configuration; an
-agent cannot add one. They are kept in one small JSON file, replaced whole.
+A person records roots at the command line (`kcore roots add`, `kcore index`) or names them in the configuration; an
+agent cannot add one. The recorded ones are kept in one small JSON file, which is always replaced as a whole.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Roots:
         return sorted({*self.recorded(), *self._configured})
 
     def add(self, path: Path) -> Path:
-        """Allow a folder (or one file), and return it resolved. Nothing changes if a root above it is there.
+        """Allow a folder (or one file), and return it resolved. Nothing changes if a recorded root contains it.
 
         Raises:
-            InvalidInput: there is no such path, or it is the file system's own root, or empty or relative.
+            InvalidInput: the path does not exist, is the file system's own root, or is empty or relative.
         """
         expanded = path.expanduser()
         if not expanded.is_absolute():
@@ -67,10 +67,10 @@ class Roots:
         return resolved
 
     def remove(self, path: Path) -> Path:
-        """Take a recorded root back.
+        """Remove a recorded root, and return it resolved.
 
         Raises:
-            InvalidInput: it is not recorded; the message lists those that are.
+            InvalidInput: it is not recorded; the message lists the recorded ones.
         """
         resolved = Path(os.path.realpath(path.expanduser()))
         with self._guard:
@@ -82,5 +82,5 @@ class Roots:
         return resolved
 
     def _write(self, roots: list[Path]) -> None:
-        """Record these roots, and only these, also after power loss: the file guards what may be read."""
+        """Record these roots, and only these. Durable: the file guards what may be read, also after power loss."""
         replace_file(self._file, [json.dumps({"roots": sorted(map(str, roots))}, indent=1).encode()])

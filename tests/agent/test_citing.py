@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hostile import HOSTILE, Grown, numbered, repeated
-from knowledge_agent.chat_model import tool_call
 from knowledge_agent.citing import checked
+from knowledge_agent.models.chat_model import tool_call
 from knowledge_agent.types import Passage
 from linear import grows_linearly
 

@@ -25,7 +25,7 @@ def test_every_documented_line_is_a_command(line):
 
 
 def test_the_files_to_copy_from_are_there():
-    for name in re.findall(r"`(\w+\.py)`", GUIDE):
+    for name in re.findall(r"`([\w/]+\.py)`", GUIDE):
         assert (REPOSITORY / "clients" / "knowledge_agent" / name).exists()
 
 

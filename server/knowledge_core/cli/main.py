@@ -6,7 +6,9 @@ Nothing but the standard library and light modules is imported before a command 
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +27,7 @@ from knowledge_core.cli import (
 )
 from knowledge_core.cli.clients import setup
 from knowledge_core.cli.output import Usage
+from knowledge_core.cli.waiting import INTERRUPTED
 from knowledge_core.errors import KnowledgeCoreError
 
 DESCRIPTION = "The local, private semantic engine for AI agents: index, search, cluster and classify your documents."
@@ -40,6 +43,7 @@ examples:
 The data directory is --home, else $KNOWLEDGE_CORE_HOME, else ~/.knowledge-core.
 exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted
 """
+_INTERRUPTED = "kcore: interrupted; what was acknowledged stays\n"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,11 +59,27 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code.
+
+    argv: None where the command is the whole process; then Ctrl-C during Python's own exit is quiet, too.
+    """
     # Before any import of a model library: nothing of it may reach for the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = parser().parse_args(argv)
+    try:
+        code = _code_of(arguments)
+    except KeyboardInterrupt:
+        if argv is None:
+            _quit_at_ctrl_c("")
+        sys.stderr.write(_INTERRUPTED)
+        return INTERRUPTED
+    if argv is None:
+        _quit_at_ctrl_c(_INTERRUPTED)
+    return code
+
+
+def _code_of(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.run(arguments)
     except Usage as error:
@@ -68,14 +88,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KnowledgeCoreError as error:
         print(f"kcore: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("kcore: interrupted; what was acknowledged stays", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader (`| head`) has what it wanted. Point stdout away, or Python complains while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _quit_at_ctrl_c(message: str) -> None:
+    """From here on, let Ctrl-C end this process at once and without a traceback.
+
+    message: what stderr says then; "" where it has been said.
+
+    The command has ended, but Python's exit waits for threads, and an interrupted command may leave one that closes the
+    engine, which takes as long as the present batch. Ending the process there loses nothing that was acknowledged.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        return  # a script put this command into the background
+
+    def quit_now(*_: object) -> None:
+        os.write(2, message.encode())
+        os._exit(INTERRUPTED)
+
+    signal.signal(signal.SIGINT, quit_now)
+    # After the last thread, Python takes its signal handlers away, and Ctrl-C would end the process by a signal.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Text to blocks: the runs of text that structure holds together, before anything is said about size.
+"""Text to blocks: runs of text that belong together by the text's structure, whatever their size.
 
 A block is a paragraph, a list, a fenced piece of code, a table, a definition. Blocks of one section follow each
 other; a section is what lies under one heading, on one page, or in one definition. Every non-space character of the
-text lies in exactly one block. Knows nothing of tokens. All functions are linear in the text.
+text lies in exactly one block. Knows nothing of tokens. All functions take time linear in the text.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from enum import Enum
 
 from knowledge_core.types import Span
 
-# Neighbouring paragraphs are one block while it is this short: they would end in one chunk anyway, and the number of
-# blocks stays in proportion to the text even where every line is a paragraph.
+# Neighbouring paragraphs are joined into one block up to this length: they would end in one chunk anyway, and the number
+# of blocks stays in proportion to the text even where every line is a paragraph.
 JOIN_UP_TO = 240  # characters; about 60 tokens of English
 
 _EMPTY_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
@@ -30,11 +30,11 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What stands under one heading, on one page, in one definition.
+    """What stands under one heading, on one page, or in one definition.
 
-    path: numbers of the section and those around it, outermost first; equal paths are one section.
-    heading: their names; shorter than the path where some have none.
-    whole: stays one chunk, with all it holds, wherever it fits.
+    path: the numbers of the enclosing sections and of this one, outermost first; sections of equal path are the same.
+    heading: the names of these sections; shorter than the path where some have none.
+    whole: the section becomes one chunk, with everything in it, wherever that fits.
     """
 
     path: tuple[int, ...] = ()
@@ -42,7 +42,7 @@ class Section:
     whole: bool = False
 
     def parent(self, depth: int) -> Section:
-        """Return the section around this one that has `depth` numbers in its path."""
+        """Return the enclosing section whose path has `depth` numbers."""
         return Section(self.path[:depth], self.heading[:depth], self.whole)
 
 
@@ -57,7 +57,7 @@ class Block:
 
 
 def paragraphs(text: str, start: int, end: int, section: Section, kind: Kind = Kind.PROSE) -> Iterator[Block]:
-    """Yield the paragraphs of a range: what lies between empty lines, short neighbours joined."""
+    """Yield the paragraphs of text[start:end], which empty lines separate; short neighbours are joined."""
     begin = paragraph = start
     for gap in _EMPTY_LINES.finditer(text, start, end):
         if paragraph > begin and gap.end() - begin > JOIN_UP_TO:
@@ -77,12 +77,12 @@ def plain_blocks(text: str) -> list[Block]:
 
 
 def line_blocks(text: str) -> list[Block]:
-    """Return a text whose units are lines (records, settings, logs) as one block, to be cut between lines."""
+    """Return a text whose units are lines (records, settings, logs) as one block, which is later cut between lines."""
     return [Block(0, len(text), Section(), Kind.LINES)]
 
 
 def page_blocks(text: str, pages: Sequence[Span]) -> list[Block]:
-    """Return the paragraphs of a paged text, each page a section."""
+    """Return the paragraphs of a text with pages; each page is a section."""
     blocks: list[Block] = []
     for number, page in enumerate(pages, start=1):
         blocks += paragraphs(text, page.start, page.end, Section((number,)))
@@ -90,14 +90,14 @@ def page_blocks(text: str, pages: Sequence[Span]) -> list[Block]:
 
 
 class Outline:
-    """The headings that are open at one place of a text that is read from its start."""
+    """The headings above the current place, while a text is read from its start."""
 
     def __init__(self) -> None:
         self._open: list[tuple[int, int, str]] = []  # level, number, name
         self._number = 0
 
     def enter(self, level: int, name: str) -> Section:
-        """Return the section that a heading opens; it closes those of its level and deeper."""
+        """Return the section that a heading opens. It closes the open sections of its level and of deeper ones."""
         self._number += 1
         while self._open and self._open[-1][0] >= level:
             self._open.pop()
@@ -109,9 +109,9 @@ _RST_LINE = re.compile(r"^([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$", re.MULTILINE)
 
 
 def rst_blocks(text: str) -> list[Block]:
-    """Return the paragraphs of a reStructuredText, under its headings: lines with a line of punctuation below.
+    """Return the paragraphs of a reStructuredText, each under its headings: lines with a line of punctuation below.
 
-    Levels are in the order in which the kinds of underline first appear, as docutils counts them.
+    A heading's level is given by its kind of underline, in the order in which the kinds first appear, as in docutils.
     """
     headings: list[tuple[int, int, str]] = []  # where the section begins, its level, its name
     levels: dict[str, int] = {}

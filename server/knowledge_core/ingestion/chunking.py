@@ -1,12 +1,15 @@
 """A Document to its Chunks: structure first, then size. Pure, deterministic, linear in the text.
 
-Rules: chunks lie in text order, do not overlap, and together hold every non-space character once; each is trimmed and
-`document.text[span] == text`; with its title (the document's and the headings') none has more than `size` tokens,
-save a single character that alone has more. Tokens are counted in few large batches.
+Rules kept here:
+- chunks are in text order, do not overlap, and together hold every non-space character once;
+- each chunk is trimmed, and `document.text[span]` is its text;
+- together with its title (the document's and the headings'), no chunk has more than `size` tokens, save a single
+  character that alone has more;
+- tokens are counted in few large batches.
 
 The steps: text to blocks (structure), blocks to units that fit (cutting what is too long), units to chunks (filling
-each section evenly), small chunks to their neighbours, and a last count, because a model's tokens do not add up
-exactly over a seam.
+each section evenly), small chunks to their neighbours, and a last count, because the tokens of joined texts are not
+exactly the sum of the texts' tokens.
 """
 
 from __future__ import annotations
@@ -26,11 +29,12 @@ from knowledge_core.types import Chunk, Document, Lines, Span
 
 CHUNKER_VERSION = 1
 
-# A word piece model gives one token to a word of any length: bytes as text would be one chunk of megabytes.
-_CHARACTERS_A_TOKEN = 8  # English has 4 to 5, indented code up to 8
-_SLACK = 0.9  # of the room: text is not equally dense, and a second cut of what just missed costs a count
+# The most characters per token of a chunk. Without this bound, a WordPiece model, for which a word of any length may be
+# one token, would let binary data read as text become one chunk of megabytes.
+_CHARACTERS_PER_TOKEN = 8  # English has 4 to 5, indented code up to 8
+_SLACK = 0.9  # of the length that should fit: tokens are not spread evenly, and each further cut costs another count
 _TINY = 8  # a chunk below 1/8 of the size joins a neighbour: less than two sentences say little alone
-_COUNT_AT_ONCE = 2_000_000  # characters; a tokenizer keeps about 50 bytes a character while it works
+_COUNT_AT_ONCE = 2_000_000  # characters per batch; a tokenizer needs about 50 bytes per character while it works
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -38,9 +42,10 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 def chunk(document: Document, count_tokens: CountTokens, *, size: int = 400) -> list[Chunk]:
     """Cut a document into chunks.
 
-    count_tokens: tokens of each text, in the model that will embed the chunks.
-    size: tokens of chunk and title together, at most; what a title has over size/4 does not count.
-    Returns nothing for a text without any non-space character.
+    count_tokens: returns the number of tokens per text, by the model that will embed the chunks.
+    size: tokens of a chunk and its title together, at most; of a title's tokens at most size/4 are counted.
+
+    Returns the chunks in text order; none for a text without any non-space character.
     """
     text = document.text
     blocks = [block for block in (_trim(text, raw) for raw in _blocks(document)) if block.start < block.end]
@@ -72,7 +77,8 @@ class _Draft:
 
     @property
     def tokens(self) -> int:
-        return sum(unit.tokens for unit in self.units) + len(self.units) - 1  # a seam is a line end, at most a token
+        # Between two units lies a line end, which is one token at most.
+        return sum(unit.tokens for unit in self.units) + len(self.units) - 1
 
     @property
     def start(self) -> int:
@@ -84,7 +90,7 @@ class _Draft:
 
 
 class _Room:
-    """How many tokens and characters a chunk of each section may have, and the counting of them."""
+    """How many tokens and characters a chunk may have, per section; and the counting of tokens."""
 
     def __init__(self, document: Document, blocks: Iterable[Block], count_tokens: CountTokens, size: int) -> None:
         self._count_tokens = count_tokens
@@ -102,7 +108,7 @@ class _Room:
         return self._left[section.heading]
 
     def characters(self, section: Section) -> int:
-        return self._left[section.heading] * _CHARACTERS_A_TOKEN
+        return self._left[section.heading] * _CHARACTERS_PER_TOKEN
 
     def holds(self, draft: _Draft) -> bool:
         short = draft.end - draft.start <= self.characters(draft.section)
@@ -142,7 +148,10 @@ def _trim(text: str, block: Block) -> Block:
 
 
 def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
-    """Return the blocks, those too long in pieces. All that is new is counted at once, in rounds until all fits."""
+    """Return the blocks as units, those that are too long in pieces.
+
+    Works in rounds until every piece fits; each round counts all new pieces in one call.
+    """
     pieces: list[Block | _Unit] = []
     for block in blocks:
         ranges = cut(text, block.start, block.end, room.characters(block.section), block.kind)
@@ -167,7 +176,7 @@ def _judged(text: str, piece: Block, tokens: int, room: _Room) -> Sequence[Block
 
 
 def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
-    """Give all units of a section that stays whole, and fits, that section: what it holds is not taken apart."""
+    """Give all units inside a section that should stay whole, and fits, that section as their own: they stay together."""
     deepest = max((len(unit.section.path) for unit in units if unit.section.whole), default=0)
     for depth in range(1, deepest + 1):
         folded: list[_Unit] = []
@@ -181,14 +190,14 @@ def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
 
 
 def _filled(run: Sequence[_Unit], most: int) -> list[_Draft]:
-    """Return the units of one section as chunks of about equal size, each with `most` tokens at most."""
+    """Return the units of one section as drafts of about equal size, of `most` tokens at most each."""
     drafts: list[_Draft] = []
     open_units: list[_Unit] = []
     used, left = 0, sum(unit.tokens + 1 for unit in run)
     for unit in run:
         wanted = left / -(-left // most)
         cost = unit.tokens + 1
-        too_long = open_units and unit.end - open_units[0].start > most * _CHARACTERS_A_TOKEN
+        too_long = open_units and unit.end - open_units[0].start > most * _CHARACTERS_PER_TOKEN
         if open_units and (too_long or used + cost > most + 1 or used + cost / 2 > wanted):
             drafts.append(_Draft(tuple(open_units), run[0].section))
             left -= used
@@ -199,7 +208,7 @@ def _filled(run: Sequence[_Unit], most: int) -> list[_Draft]:
 
 
 def _tiny_joined(drafts: Sequence[_Draft], room: _Room) -> list[_Draft]:
-    """Join chunks that are too small with what follows under the same parent, else with what is before."""
+    """Join drafts that are too small with the next one under the same parent, else with the one before."""
     tiny = room.size // _TINY
     forward: list[_Draft] = []
     for draft in drafts:
@@ -220,7 +229,7 @@ def _tiny_joined(drafts: Sequence[_Draft], room: _Room) -> list[_Draft]:
 
 
 def _joined(first: _Draft, second: _Draft) -> _Draft | None:
-    """Return both as one under the section they share; None where they are no relatives."""
+    """Return both drafts as one, under the section that encloses both; None unless siblings, or parent and child."""
     one, other = first.section.path, second.section.path
     shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     siblings = one[:-1] == other[:-1]
@@ -230,7 +239,7 @@ def _joined(first: _Draft, second: _Draft) -> _Draft | None:
 
 
 def _verified(text: str, drafts: list[_Draft], room: _Room) -> list[_Draft]:
-    """Count what was put together of several units once more, and take apart what came out too long."""
+    """Count the drafts of several units again as whole texts, and split those that have too many tokens in the middle."""
     sound: dict[int, _Draft] = {}
     unsure = list(drafts)
     while unsure:

@@ -1,8 +1,8 @@
-"""Source code to blocks under its definitions, by tree-sitter. The only file that speaks to it.
+"""Source code to blocks under its definitions, by tree-sitter. The only file that speaks to tree-sitter.
 
-A definition begins with the comments, decorators and attributes directly above it. Classes and what else holds
-definitions are opened; functions are not: those too long are cut between lines. A damaged file gives what its sound
-parts give.
+A definition begins with the comments, decorators and attributes directly above it. Classes and whatever else holds
+definitions become sections with sections in them; functions do not: those that are too long are cut between lines. In a
+damaged file the sound parts still give their definitions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Module and function that give each language's grammar.
+# Per language, the module and the function that give its grammar.
 _GRAMMARS = {
     "python": ("tree_sitter_python", "language"),
     "javascript": ("tree_sitter_javascript", "language"),
@@ -39,19 +39,22 @@ _GRAMMARS = {
     "php": ("tree_sitter_php", "language_php"),
     "bash": ("tree_sitter_bash", "language"),
 }
-_LARGEST = 2_000_000  # characters; longer code is generated, and its tree costs 100 bytes a character
-# The parser asks after each hundred of its steps whether to go on: once in 140 to 280 bytes of real code of seven
-# languages, every 0.07 bytes of text that is none. A count, not a clock: the same text gives the same blocks.
-_BYTES_A_LOOK = 30  # a table of digits has 40
-_LOOKS_AT_LEAST = 100
+_LARGEST = 2_000_000  # characters; longer code is generated, and its tree takes 100 bytes per character
+# The parser asks after every hundred steps whether to go on: once per 140 to 280 bytes of real code (seven languages), but
+# once per 0.07 bytes of text that is no code. So too many questions for the length mean that the text is no code. Their
+# number is counted, not timed, so that the same text gives the same blocks on every machine.
+_BYTES_PER_QUESTION = 30  # at least; a table of digits has 40
+_QUESTIONS_AT_LEAST = 100  # are allowed, however short the text
 _READ_AT_ONCE = 65_536  # bytes
-_PIECES = (1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)  # bytes; four times as much takes at most 16 times as long
-_A_BYTE, _AT_LEAST = 1e-5, 0.01  # seconds of the processor; real code takes 1e-7 to 6e-7 a byte
-_DEEPEST = 4  # definitions within definitions; deeper ones belong to theirs
-_DEEPEST_INDENTATION = 1000  # characters; no line is looked through whole for each of its comments
-_DEEPEST_WRAPPING = 12  # conditions of a preprocessor around definitions
+# Before the whole text, all its pieces of these sizes are parsed, smallest first.
+_PIECES = (1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)  # bytes; a step of 4 takes at most 16 times as long
+_SECONDS_PER_BYTE = 1e-5  # of the processor, at most; real code takes 1e-7 to 6e-7
+_SECONDS_AT_LEAST = 0.01  # are allowed, however small the piece
+_DEEPEST = 4  # levels of definitions within definitions; deeper ones get no section of their own
+_DEEPEST_INDENTATION = 1000  # characters; bounds the look at what stands before a comment on its line
+_DEEPEST_WRAPPING = 12  # nested preprocessor conditions around definitions
 
-# What the heading calls a node of this type. Types mean the same in all grammars that have them.
+# Node type to the word for it in a heading. A type means the same in all grammars that have it.
 _DEFINITIONS = {
     "class_definition": "class", "class_declaration": "class", "abstract_class_declaration": "class",
     "class_specifier": "class", "class": "class", "record_declaration": "record",
@@ -67,11 +70,11 @@ _DEFINITIONS = {
     "lexical_declaration": "const", "property_declaration": "property",
 }  # fmt: skip
 _OPENED = _words("class record struct union interface trait impl enum mod module namespace")
-# The wrapper's range is the definition's.
+# Nodes around one definition; the definition's range is then the wrapper's.
 _WRAPPERS = frozenset(
     {"decorated_definition", "export_statement", "template_declaration", "ambient_declaration", "expression_statement"}
 )
-# Whose children stand as if they were outside.
+# Nodes whose children are treated as if they stood in place of the node.
 _FLAT = _words(
     "preproc_ifdef preproc_if preproc_else preproc_elif linkage_specification file_scoped_namespace_declaration "
     "class_body declaration_list field_declaration_list interface_body enum_body enum_body_declarations block "
@@ -79,14 +82,14 @@ _FLAT = _words(
 )
 _ABOVE = frozenset({"comment", "line_comment", "block_comment", "attribute_item", "doc_comment", "attribute_list"})
 _FUNCTION_VALUES = frozenset({"arrow_function", "function", "function_expression", "class", "generator_function"})
-# Without a body they define nothing: `struct x y;`, `namespace A;`.
+# Nodes that define nothing unless they have a body: `struct x y;`, `namespace A;`.
 _NEED_BODY = frozenset({"struct_specifier", "class_specifier", "enum_specifier", "namespace_definition"})
 _LONGEST_NAME = 100  # characters
 
 
 @dataclass(frozen=True)
 class _Definition:
-    """A definition in bytes of the encoded text, and those in it."""
+    """A definition: start and end in bytes of the encoded text, its heading, and the definitions in it."""
 
     start: int
     end: int
@@ -95,7 +98,7 @@ class _Definition:
 
 
 def code_blocks(text: str, language: str) -> list[Block]:
-    """Return the blocks of source code; by empty lines alone where the language has no grammar here."""
+    """Return the blocks of source code; the paragraphs alone where there is no grammar or the text is no code."""
     if language not in _GRAMMARS or len(text) > _LARGEST:
         return list(paragraphs(text, 0, len(text), Section(), Kind.LINES))
     data = text.encode("utf-8")
@@ -118,31 +121,31 @@ def code_blocks(text: str, language: str) -> list[Block]:
 
 
 def _parsed(data: bytes, language: str) -> Tree | None:
-    """Return the syntax tree; None for what is no code: mending its errors takes time that grows with its square.
+    """Return the syntax tree; None for text that is no code: error recovery would take time quadratic in its length.
 
-    Some of that is spent in one stretch that nobody can end, so ever larger pieces are tried before all of it is.
+    Part of that time is one stretch that cannot be interrupted, so ever larger pieces are tried before the whole text.
     """
-    _grammar(language)  # loaded before the clock runs
+    _grammar(language)  # load it before the time is taken
     for size in _PIECES:
         for start in range(0, len(data) if size < len(data) else 0, size):
             began = time.thread_time()
             piece = _tree(data[start : start + size], language)
-            if piece is None or time.thread_time() - began > _AT_LEAST + size * _A_BYTE:
+            if piece is None or time.thread_time() - began > _SECONDS_AT_LEAST + size * _SECONDS_PER_BYTE:
                 return None
     return _tree(data, language)
 
 
 def _tree(data: bytes, language: str) -> Tree | None:
     view = memoryview(data)
-    looks = itertools.count()
-    most = _LOOKS_AT_LEAST + len(data) // _BYTES_A_LOOK
+    questions = itertools.count()
+    most = _QUESTIONS_AT_LEAST + len(data) // _BYTES_PER_QUESTION
     try:
-        # By callbacks: the parser keeps the interpreter's lock between them, and ends only where one says so.
+        # Given callbacks: between them the parser holds the interpreter's lock, and only they can make it stop.
         return Parser(_grammar(language)).parse(
             lambda at, _point: view[at : at + _READ_AT_ONCE],
-            progress_callback=lambda _at, _has_error: next(looks) > most,
+            progress_callback=lambda _at, _has_error: next(questions) > most,
         )
-    except ValueError:  # it was ended
+    except ValueError:  # the callback stopped it
         return None
 
 
@@ -153,7 +156,7 @@ def _grammar(language: str) -> Language:
 
 
 def _places(data: bytes, text: str, found: Sequence[_Definition]) -> dict[int, int]:
-    """Return the character position of each byte position where a definition begins or ends."""
+    """Return, per byte position where a definition begins or ends, the character position."""
     bounds: set[int] = set()
     stack = list(found)
     while stack:
@@ -180,8 +183,8 @@ def _children(node: Node, depth: int = _DEEPEST_WRAPPING) -> Iterator[Node]:
 
 
 def _definitions(data: bytes, parent: Node, language: str, depth: int) -> Iterator[_Definition]:
-    above: Node | None = None  # the first of the comments that lie directly above
-    below = 0  # where the last of them, or of the definitions, ended
+    above: Node | None = None  # the first of the comments that stand directly above the next definition
+    below = 0  # where the last of these comments ended
     for node in _children(parent):
         if node.type in _ABOVE:
             if not _on_its_own_line(data, node.start_byte):
@@ -205,7 +208,7 @@ def _definitions(data: bytes, parent: Node, language: str, depth: int) -> Iterat
 
 
 def _wrapped(node: Node) -> Node:
-    for _ in range(4):  # export default of a decorated class
+    for _ in range(4):  # as deep as `export default` of a decorated class
         if node.type not in _WRAPPERS:
             break
         node = next((child for child in node.children if child.type in _DEFINITIONS or child.type in _WRAPPERS), node)
@@ -213,7 +216,7 @@ def _wrapped(node: Node) -> Node:
 
 
 def _heading(data: bytes, node: Node, language: str) -> str:
-    """Return what the heading path calls a definition: "class Engine"; "" for what defines nothing worth a name."""
+    """Return a definition's name in the heading path, as "class Engine"; "" for a node that gets no section."""
     label = _DEFINITIONS.get(node.type)
     if label is None or not node.is_named:
         return ""
@@ -235,11 +238,11 @@ def _name(data: bytes, node: Node) -> str:
     if node.type == "impl_item":
         of, type_ = node.child_by_field_name("trait"), node.child_by_field_name("type")
         return " for ".join(_text(data, part) for part in (of, type_) if part is not None)
-    if node.type == "type_declaration":  # Go: the name lies one deeper
+    if node.type == "type_declaration":  # Go: the name is one level deeper
         node = next((child for child in node.children if child.child_by_field_name("name")), node)
     receiver = node.child_by_field_name("receiver") if node.type == "method_declaration" else None
     named = node.child_by_field_name("name")
-    for _ in range(8):  # C: pointers to functions of arrays
+    for _ in range(8):  # C nests declarators: pointers to functions, arrays
         if named is not None:
             break
         declarator = node.child_by_field_name("declarator")
@@ -253,13 +256,13 @@ def _name(data: bytes, node: Node) -> str:
 
 
 def _text(data: bytes, node: Node) -> str:
-    # Not `node.text`: a tree that was read by callbacks has no text, and asking for it ends the process.
+    # Not `node.text`: a tree that was parsed by callbacks has no text, and asking for it crashes the process.
     named = data[node.start_byte : min(node.end_byte, node.start_byte + 8 * _LONGEST_NAME)]
     return " ".join(named.decode("utf-8", "replace").split())[:_LONGEST_NAME]
 
 
 def _apart(data: bytes, start: int, end: int) -> bool:
-    """Say whether an empty line, or anything but white space, lies between."""
+    """Say whether an empty line, or anything but white space, lies between two byte positions."""
     between = data[start:end]
     return between.count(b"\n") > 1 or bool(between.strip())
 
@@ -271,7 +274,7 @@ def _on_its_own_line(data: bytes, start: int) -> bool:
 
 
 def _line_end(data: bytes, end: int) -> int:
-    """Return the end of the line if nothing but punctuation or a comment follows on it, else `end`."""
+    """Return the end of the line if only punctuation or a comment follows on it, else `end`."""
     line_end = data.find(b"\n", end, end + 300)
     rest = data[end:line_end].strip() if line_end >= 0 else b"x"
     return line_end + 1 if rest in (b"", b";", b",") or rest.startswith((b"//", b"#")) else end

@@ -1,6 +1,7 @@
-"""Bytes to text: the mark at the start, what is declared, UTF-8, and only then a guess.
+"""Bytes to text: by the byte order mark, else by what the text declares, else as UTF-8, and only then by a guess.
 
-Rules: never raises for any bytes; linear in time (the guess sees a sample); the same bytes give the same text.
+Rules kept here: no bytes make it raise; the time is linear in the bytes (the guess sees a sample); the same bytes give
+the same text.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 
-# Longest first: UTF-32's mark begins with UTF-16's.
+# Longest first, because UTF-32's mark begins with UTF-16's.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -18,7 +19,7 @@ _MARKS = (
 )
 _DECLARED = re.compile(rb"""(?:charset|encoding|coding)\s{0,4}[=:]\s{0,4}["']?([A-Za-z0-9_.:+-]{2,40})""", re.I)
 _DECLARED_WITHIN = 2048  # bytes; browsers look for a declaration in the first 1024
-# What pages that declare the left really hold (encoding.spec.whatwg.org has the full table).
+# Declared encoding to the one that pages with this declaration really use (encoding.spec.whatwg.org has the full table).
 _MEANT = {
     "iso8859-1": "cp1252",
     "ascii": "cp1252",
@@ -31,27 +32,28 @@ _MEANT = {
     "euc_kr": "cp949",
     "big5": "big5hkscs",
 }
-# Names of what is no encoding of files, though `codecs` knows it. Two of them take time that grows with the square.
+# Names that `codecs` knows, but that are no encodings of files. Two of them take time quadratic in the length.
 _NO_FILES = frozenset({"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"})
-# Control characters that no text has. Tab, line ends, form feed, backspace and escape occur in logs and terminals.
+# Control characters that no text has. Tab, line ends, form feed, backspace and escape do occur, in logs and terminals.
 _CONTROLS = bytes(c for c in range(32) if c not in b"\b\t\n\v\f\r\x1b") + b"\x7f"
-_CONTROLS_AT_MOST = 0.02
-_LOOK_FOR_NUL = 8000  # bytes, as git does
-# What undeclared files are written in; left to itself the detector finds punched-card codes in three accents.
+_CONTROLS_AT_MOST = 0.02  # of the bytes; with more, they are no text
+_LOOK_FOR_NUL = 8000  # bytes from the start, as git does
+# The encodings that files without a declaration are written in. Left to itself, the detector takes three accented letters
+# for punched-card codes.
 _GUESSES = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5",
     "iso8859_7", "koi8_r", "cp866", "mac_cyrillic", "tis_620", "cp932", "euc_jp", "gb18030", "big5", "cp949",
 ]  # fmt: skip
 _KANA = re.compile("[\u3041-\u30fe]")
-_KANA_AT_LEAST = 0.08  # a byte; Japanese has one kana in 4 to 6 bytes
+_KANA_AT_LEAST = 0.08  # per byte; Japanese has one kana per 4 to 6 bytes
 _HIGH = bytes(range(128, 256))
-_ACCENTS_AT_MOST = 0.3  # of the bytes, and mostly single: then it is Latin script
-_SAMPLE = 32_768  # bytes; a guess on more is no better and its cost grows
-_BAD_AT_MOST = 0.02  # of the non-ASCII runs: a mostly sound UTF-8 file with some damage is still UTF-8
+_ACCENTS_AT_MOST = 0.3  # of the bytes; with fewer non-ASCII ones, mostly single, the script is Latin
+_SAMPLE = 32_768  # bytes; a guess from more is no better and costs more
+_BAD_AT_MOST = 0.02  # of the non-ASCII runs; a UTF-8 file with so little damage is still decoded as UTF-8
 
 
 def decode(data: bytes) -> str | None:
-    """Return the text that the bytes hold, without its byte order mark; None where they are no text."""
+    """Return the text in the bytes, without its byte order mark; None where the bytes are no text."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             text = data[len(mark) :].decode(encoding, "replace")
@@ -69,7 +71,7 @@ def _looks_binary(data: bytes) -> bool:
 
 
 def _two_byte_text(data: bytes) -> str | None:
-    """Decode UTF-16 without a mark: ASCII characters in it leave NULs in every other byte."""
+    """Decode UTF-16 without a byte order mark: its ASCII characters leave NULs in every other byte."""
     start = data[:_LOOK_FOR_NUL]
     even, odd = start[0::2].count(0), start[1::2].count(0)
     if len(data) % 2 or min(even, odd) * 20 > max(even, odd):
@@ -87,8 +89,9 @@ def _declared_text(data: bytes) -> str | None:
     try:
         name = codecs.lookup(found[1].decode("ascii")).name if found else ""
         encoding = _MEANT.get(name, name)
-        # Accented text that happens to be sound UTF-8 is UTF-8, whatever a stale declaration says: the single-byte
-        # encodings accept any bytes, so they cannot contradict. Seven-bit encodings (ISO-2022) must be believed.
+        # Non-ASCII bytes that are sound UTF-8 are UTF-8, whatever a stale declaration says: the single-byte encodings
+        # accept any bytes, so decoding would not fail. Seven-bit encodings (ISO-2022) are ASCII bytes: there only the
+        # declaration tells.
         if not encoding or encoding in _NO_FILES or encoding.startswith(("utf-16", "utf-32")):
             return None
         if not data.isascii() and _is_utf8(data):
@@ -119,7 +122,7 @@ def _guessed_text(data: bytes) -> str:
     from charset_normalizer import from_bytes  # only here: most files never need it
 
     sample = data[:_SAMPLE]
-    for encoding in ("euc_jp", "cp932"):  # kana tell Japanese from what else those bytes could be
+    for encoding in ("euc_jp", "cp932"):  # kana show that the bytes are Japanese
         seen = sample.decode(encoding, "ignore")
         if len(_KANA.findall(seen)) > _KANA_AT_LEAST * len(sample):
             return data.decode(encoding, "replace")
@@ -136,8 +139,8 @@ def _guessed_text(data: bytes) -> str:
 def _latin(sample: bytes, guess: str, close: set[str]) -> str:
     """Choose an encoding for Latin letters with single accented ones between them.
 
-    The detector cannot tell these apart on little text (measured: French as cp775, Spanish as Big5), so the one in
-    which accents stand for letters wins, the most common one first.
+    The detector cannot tell these encodings apart on little text (measured: French taken for cp775, Spanish for Big5).
+    So the one wins in which most non-ASCII bytes are letters; of equals, the most common one.
     """
     seen = set(sample.decode("cp1252", "replace"))
     if seen & set("ýþðÝÞÐ") and not seen & set(
@@ -150,5 +153,5 @@ def _latin(sample: bytes, guess: str, close: set[str]) -> str:
 
 
 def _strangers(text: str) -> int:
-    """Count what is no letter where words have letters: between two ASCII letters, or before one."""
+    """Count the non-ASCII characters between two ASCII letters that are no letters: a wrong encoding has many."""
     return sum(not found[1].isalpha() for found in re.finditer(r"(?<=[a-zA-Z])([^\x00-\x7f’])(?=[a-zA-Z])", text))

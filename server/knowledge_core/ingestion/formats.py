@@ -1,6 +1,6 @@
-"""What a file's name says about its content: the tables, and nothing that opens a file.
+"""What a file's name says about its content: tables, and functions that read them. Opens no file.
 
-A name is a hint that spares opening what is surely no text; where it says nothing, the content decides.
+A name is a hint: it spares opening a file that is surely no text. Where the name says nothing, the content decides.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ def _words(text: str) -> frozenset[str]:
 MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"})
 HTML = frozenset({".html", ".htm", ".xhtml", ".xht", ".shtml"})
 
-# Media types of texts whose lines are the units: records, settings, markup. Their names are the registered ones
-# where there is one.
+# Suffix to media type, of texts whose units are lines: records, settings, markup. The type is the registered one where
+# there is one.
 LINES = {
     ".csv": "text/csv",
     ".tsv": "text/tab-separated-values",
@@ -44,7 +44,7 @@ LINE_TYPES = frozenset(LINES.values())
 
 PROSE = {".txt": "text/plain", ".text": "text/plain", ".rst": "text/x-rst", ".rest": "text/x-rst"}
 
-# Suffix to language; the name is what "language" in the metadata says. Those with a grammar are in code_blocks.
+# Language to its suffixes. The language is the value of "language" in the metadata; `code_blocks` has grammars for some.
 LANGUAGES = {
     "python": ".py .pyi .pyw",
     "javascript": ".js .mjs .cjs .jsx",
@@ -112,7 +112,7 @@ LANGUAGE_OF_NAME = {
     "vagrantfile": "ruby",
 }
 
-# Documents that need a reader of their own, and there is none yet: reading them as text would index their markup.
+# Formats that would need a reader of their own, which does not exist yet; read as text, their markup would be indexed.
 UNSUPPORTED = _words(
     ".docx .doc .docm .dotx .odt .rtf .pages .pptx .ppt .pptm .odp .key .xlsx .xls .xlsm .xlsb .ods .numbers "
     ".epub .mobi .azw3 .djvu .ps .eps .ipynb .eml .mbox .msg .svg"
@@ -131,15 +131,14 @@ BINARY = _words(
 )
 
 KNOWN_SUFFIXES = frozenset({".pdf", *MARKDOWN, *HTML, *LINES, *PROSE, *LANGUAGE_OF_SUFFIX, *UNSUPPORTED})
-"""Those that say what kind of document it is; any other end of a name may be just a part of the name."""
-LONGEST_SUFFIX = (
-    13  # characters with the dot: ".safetensors", ".excalidraw" and one more; a longer one is part of a name
-)
+"""The suffixes that say what kind of document a file is; any other end of a name may be just a part of the name."""
+# Characters, the dot included: one more than ".safetensors" has. A longer end is part of the name.
+LONGEST_SUFFIX = 13
 _IN_SUFFIXES = str.maketrans("", "", "-_+~")
 
 
 def refusal_by_name(path: PurePath) -> Literal["binary", "unsupported"] | None:
-    """Say why a file of this name is not worth opening; None where it may be."""
+    """Return why a file of this name need not be opened; None where its content decides."""
     suffix = path.suffix.lower()
     if suffix in BINARY:
         return "binary"
@@ -147,7 +146,7 @@ def refusal_by_name(path: PurePath) -> Literal["binary", "unsupported"] | None:
 
 
 def kind(path: PurePath) -> str:
-    """Return what a name says of its format, to count it by; "" where it says nothing that a reader would know.
+    """Return the format that a name shows, for counting: its suffix; "" where the name shows none that people know.
 
     >>> [kind(PurePath(name)) for name in ("a/Plan.DOCX", "b.tar.gz", "README", "core.4711", "x.no format at all")]
     ['.docx', '.tar.gz', '', '', '']
@@ -160,11 +159,11 @@ def kind(path: PurePath) -> str:
 
 
 def known(path: PurePath) -> bool:
-    """Say whether the name promises text that is read: without text, such a file is damaged, not of another format."""
+    """Say whether the name promises text in a format that is read. If the file has no text then, it is damaged."""
     suffix = path.suffix.lower()
     return suffix in MARKDOWN | HTML | {".pdf"} or suffix in LINES or suffix in PROSE or bool(language(path))
 
 
 def language(path: PurePath) -> str:
-    """Return the programming language that the name stands for, or ""."""
+    """Return the programming language that the name shows; "" where it shows none."""
     return LANGUAGE_OF_NAME.get(path.name.lower()) or LANGUAGE_OF_SUFFIX.get(path.suffix.lower(), "")

@@ -1,6 +1,6 @@
 """The YAML block at the head of a Markdown file. Damaged front matter is text like any other, never an error.
 
-It stays in the document's text, so that line numbers are the file's own and its words can be found.
+Front matter stays in the document's text, so that line numbers are the file's own and its words can be found.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import re
 
 import yaml
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster where libyaml is there
-_LONGEST = 65_536  # characters; longer is no front matter
-_DEEPEST = 16
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times faster, but needs libyaml
+_LONGEST = 65_536  # characters; a longer block is no front matter
+_DEEPEST = 16  # lists and mappings within each other
 _LONGEST_NUMBER = 400  # characters; the largest float has 309 digits
 _BLOCK = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL | re.MULTILINE)
 
@@ -24,8 +24,13 @@ def front_matter(text: str) -> tuple[dict[str, object], int]:
     try:
         if not _harmless(found[1]):
             return {}, 0
-        fields = yaml.load(found[1], Loader=_LOADER)  # a safe loader, and _harmless saw no tags
-    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):  # a date like 2026-13-45, a number of pages
+        fields = yaml.load(found[1], Loader=_LOADER)  # a safe loader, and `_harmless` found no tags
+    except (
+        yaml.YAMLError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ):  # as a date 2026-13-45, or a far too long number
         return {}, 0
     if not isinstance(fields, dict) or not fields:
         return {}, 0
@@ -33,7 +38,7 @@ def front_matter(text: str) -> tuple[dict[str, object], int]:
 
 
 def _harmless(block: str) -> bool:
-    """Say whether the YAML is small when unfolded: no references to itself, no types of its own, not deep, no long number."""
+    """Say whether the YAML stays small when loaded: no aliases, no tags, no deep nesting, no very long number."""
     depth = 0
     for event in yaml.parse(block, Loader=_LOADER):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
@@ -50,6 +55,6 @@ def _harmless(block: str) -> bool:
 
 
 def _is_endless_number(event: yaml.ScalarEvent) -> bool:
-    """Say whether a value may be a number of so many digits that making it takes time that grows with their square."""
+    """Say whether a value may be a number of very many digits: to parse one takes time quadratic in their number."""
     value: str = event.value
     return len(value) > _LONGEST_NUMBER and bool(event.implicit[0]) and value[0] in "+-.0123456789" and " " not in value

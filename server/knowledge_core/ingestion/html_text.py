@@ -1,7 +1,7 @@
 """HTML to Markdown-like text: the main content of a page, with its headings, lists, tables and code.
 
-Trafilatura finds the main content; we write the text ourselves, from its tree or from the whole page, because its
-Markdown escapes punctuation inside words (`top\\_p`), which nobody searches for. No reference is followed.
+Trafilatura finds the main content. The text is written here, from trafilatura's tree or from the whole page, because
+trafilatura's own Markdown escapes punctuation inside words (`top\\_p`), which nobody searches for. No link is followed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lxml import html as lxml_html
 
 from knowledge_core.types import MetadataValue
 
-# Its complaints hold parts of the page; what went wrong shows in our report.
+# Their messages hold parts of the page; our own report says what went wrong.
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL + 1)
 logging.getLogger("htmldate").setLevel(logging.CRITICAL + 1)
 
@@ -26,11 +26,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_LITTLE = 0.2  # of the page's characters; below, the extraction missed the point: index pages, forms, short pages
-_LITTLE_AND_SHORT = 0.5  # and below this if it found less than _SHORT characters: then there is little to lose
-_SHORT = 1000
-_EXTRACT_UP_TO = 5_000_000  # characters; beyond, the whole page: finding the main content costs 0.5 s a megabyte
-_EXTRACT_DEEPEST = 150  # tags within tags, of which pages have some 30; it looks at the ways up from each, too
+# When the extracted main content is given up for the whole page.
+_LITTLE = 0.2  # of the page's characters; with less, extraction failed: index pages, forms, short pages
+_LITTLE_AND_SHORT = 0.5  # of the page's characters, where fewer than `_SHORT` were found: little is lost
+_SHORT = 1000  # characters
+_EXTRACT_UP_TO = 5_000_000  # characters of a page; finding the main content takes 0.5 s per megabyte
+_EXTRACT_DEEPEST = 150  # tags within tags; pages have about 30, and extraction walks up from each tag, too
 _UNSEEN = _words("script style noscript template svg math iframe object select textarea title link meta")
 _BLOCKS = _words(
     "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
@@ -56,7 +57,7 @@ _FIELDS = {
 
 
 def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:
-    """Return the text, the title if there is one, and author, date, description and tags as the page gives them."""
+    """Return the text, the title ("" if there is none), and the author, date, description and tags that the page gives."""
     page, whole_page = _parsed(text)
     if page is None:
         return "", "", {}
@@ -76,14 +77,14 @@ def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:
 def _unescaped(text: str) -> str:
     try:
         return html.unescape(text)
-    except ValueError:  # a character's number of thousands of digits
+    except ValueError:  # a character reference of thousands of digits
         return text
 
 
 def _parsed(text: str) -> tuple[lxml_html.HtmlElement | None, bool]:
-    """Return the page's tree, and whether all of the page is in it: the parser gives up at 2048 tags within tags."""
+    """Return the page's tree, and whether the whole page is in it: the parser gives up at 2048 tags within tags."""
     try:
-        # Bytes, and the encoding told: a declaration inside the page speaks of the bytes it had before.
+        # As bytes with a given encoding: a declaration in the page is about the bytes that were decoded before.
         parser = lxml_html.HTMLParser(encoding="utf-8", huge_tree=True)
         page = lxml_html.document_fromstring(text.encode("utf-8"), parser=parser)
     except etree.ParserError:  # nothing but white space or comments
@@ -101,14 +102,14 @@ def _deeper_than(page: lxml_html.HtmlElement, most: int) -> bool:
 
 
 def _main_text(text: str) -> str:
-    page, _ = _parsed(text)  # a tree of its own: extraction takes elements out
+    page, _ = _parsed(text)  # another tree than the caller's: extraction removes elements
     found = trafilatura.bare_extraction(page, with_metadata=False, include_comments=False, favor_recall=True)
     body = getattr(found, "body", None)
     return "" if body is None else write(body)
 
 
 def _title(page: lxml_html.HtmlElement) -> str:
-    drawings = 0  # that are open here: their titles name a shape
+    drawings = 0  # open <svg> elements: a title in them names a shape
     walk = etree.iterwalk(page, events=("start", "end"), tag=("svg", "title", "h1"))
     for event, element in walk:
         if element.tag == "svg":
@@ -117,7 +118,7 @@ def _title(page: lxml_html.HtmlElement) -> str:
             title = " ".join("".join(element.itertext()).split())
             if title:
                 return title
-            walk.skip_subtree()  # no words in it: so none in what it holds, which is not looked at once more
+            walk.skip_subtree()  # no words in it, so none in its children
     return ""
 
 
@@ -133,7 +134,7 @@ def _about(page: lxml_html.HtmlElement) -> dict[str, MetadataValue]:
 
 
 def write(root: lxml_html.HtmlElement) -> str:
-    """Return the text below an element, of HTML or of the extraction's tree. Without recursion: pages nest deep."""
+    """Return the text below an element, of HTML or of trafilatura's tree. Not recursive, because pages nest deep."""
     writer = _Writer()
     walk = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
     for event, element in walk:
@@ -162,15 +163,15 @@ class _Writer:
 
     def __init__(self) -> None:
         self.unseen: set[lxml_html.HtmlElement] = set()
-        self._blocks: list[tuple[bool, str]] = []  # (tight: no empty line between it and another such), text
+        self._blocks: list[tuple[bool, str]] = []  # tight (no empty line between two tight blocks), text
         self._line: list[str] = []
         self._prefix = ""
         self._lists = 0
         self._cells: list[str] | None = None
-        self._one_line: lxml_html.HtmlElement | None = None  # code that is open and has no line end in it
+        self._one_line: lxml_html.HtmlElement | None = None  # the open code element, if it holds no line end
 
     def holds_lines(self, code: lxml_html.HtmlElement) -> bool:
-        """Say whether code has lines. Code within code of one line is not looked through again: it nests deep."""
+        """Say whether a code element holds several lines. Code inside code of one line is not read again: it may nest deep."""
         if self._one_line is None and "\n" not in "".join(code.itertext()):
             self._one_line = code
         return self._one_line is None
@@ -238,7 +239,7 @@ class _Writer:
         cells = [*(self._cells or []), *([rest] if (rest := self._taken()) else [])]
         self._cells = None
         filled = [cell for cell in cells if cell]
-        if len(cells) == 1 and filled:  # a table of one column lays out a page; it is no table
+        if len(cells) == 1 and filled:  # a table of one column is page layout, not a table
             self._blocks.append((False, filled[0]))
         elif filled:
             self._blocks.append((True, "| " + " | ".join(cells) + " |"))
@@ -249,5 +250,5 @@ class _Writer:
             return
         tight = self._prefix.endswith("- ") or keep
         self._blocks.append((tight, self._prefix + text))
-        # What follows a line break, or a paragraph in a list item, belongs under it, not beside it.
+        # In a list item, what follows a line break or a paragraph is indented under the item.
         self._prefix = "" if not self._prefix.endswith("- ") else " " * len(self._prefix)

@@ -1,13 +1,14 @@
-"""Markdown to blocks under headings. Reads line by line; a heading inside a fence or a comment is none.
+"""Markdown to blocks under headings. Reads line by line; in a fence or a comment nothing is a heading.
 
 Not a Markdown parser: it finds what matters for cutting (headings, fences, tables, lists, paragraphs, front matter)
-and is linear whatever the text. Headings are ATX (`# x`) and setext (a line, then a line of = or -).
+and takes time linear in any text. Headings are ATX (`# x`) and setext (a line, then a line of = or -).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import Enum, auto
 from itertools import groupby
 
 from knowledge_core.ingestion.blocks import JOIN_UP_TO, Block, Kind, Outline, Section
@@ -21,14 +22,19 @@ _NO_PARAGRAPH = re.compile(r"\s*(?:[-*+>|#]|\d{1,9}[.)]\s)|(?: {4}|\t)")
 _LIST_OR_TABLE = re.compile(r"\s*(?:[-*+][ \t]|\d{1,9}[.)][ \t]|\|)")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _MARKUP = re.compile(r"[*`]|<[^<>]*>|\{[#.][^{}]*\}\s*$")
-_LONGEST_HEADING = 200  # characters, as a name in a heading path
+_LONGEST_HEADING = 200  # characters that a heading path keeps of a name
 _LONGEST_LINE = 2000  # characters; a longer line is no heading
 
 
-class _Role:
-    """What a line is for the cutting. Values are compared by identity only."""
+class _Role(Enum):
+    """What kind of line it is, as far as cutting needs to know."""
 
-    EMPTY, TEXT, ROWS, FENCE, HEADING, FRONT = range(6)
+    EMPTY = auto()
+    TEXT = auto()
+    ROWS = auto()
+    FENCE = auto()
+    HEADING = auto()
+    FRONT = auto()
 
 
 def markdown_blocks(text: str) -> list[Block]:
@@ -54,26 +60,26 @@ def first_heading(text: str) -> str:
     return next((name for role, _, _, _, name in _runs(text) if role == _Role.HEADING and name), "")
 
 
-def _runs(text: str) -> Iterator[tuple[int, int, int, int, str]]:
-    """Yield runs of lines of one role: role, start, end, and level and name of a heading. Empty lines yield nothing."""
+def _runs(text: str) -> Iterator[tuple[_Role, int, int, int, str]]:
+    """Yield the runs of lines of one role: role, start, end, and a heading's level and name. Empty lines are left out."""
     for (role, _, level, name), lines in groupby(_lines(text), key=lambda line: line[0]):
         if role != _Role.EMPTY:
             spans = [line[1] for line in lines]
             yield role, spans[0][0], spans[-1][1], level, name
 
 
-_Tag = tuple[int, int, int, str]  # role, number of its run, heading level, heading name
+_Tag = tuple[_Role, int, int, str]  # role, number of its run, heading level, heading name
 
 
 class _State:
-    """Where the reading of lines is: the role and number of the run that is open, and what only its end closes."""
+    """The state between two lines: the open run's role and number, and the fence or comment that is still open."""
 
     def __init__(self) -> None:
         self.role, self.run = _Role.EMPTY, 1
         self.fence = ""
         self.comment = False
 
-    def begin(self, role: int) -> None:
+    def begin(self, role: _Role) -> None:
         self.role, self.run = role, self.run + 1
 
     def tag(self, level: int = 0, name: str = "") -> _Tag:
@@ -86,7 +92,7 @@ class _State:
         return "-->" in line
 
     def take(self, line: str) -> None:
-        """Take a line that is no heading, and lies outside fences and comments."""
+        """Take a line that is no heading and stands outside of fences and comments."""
         opened = _FENCE.match(line)
         if opened and not (opened[1][0] == "`" and "`" in opened[2]):
             self.fence = opened[1]
@@ -129,8 +135,8 @@ def _lines(text: str) -> Iterator[tuple[_Tag, tuple[int, int]]]:
         position = end
 
 
-def _heading(text: str, start: int, line_end: int, role: int) -> tuple[int, str, int] | None:
-    """Return level, name and end of the heading that begins with this line, if one does."""
+def _heading(text: str, start: int, line_end: int, role: _Role) -> tuple[int, str, int] | None:
+    """Return level, name and end of the heading that begins with this line; None if none does."""
     if line_end - start > _LONGEST_LINE:
         return None
     line = text[start:line_end].rstrip("\n")

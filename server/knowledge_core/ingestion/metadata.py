@@ -1,7 +1,7 @@
-"""What may stand in a document's metadata: scalars and lists of scalars, within bounds.
+"""What a document's metadata may hold: scalars and lists of scalars, within bounds.
 
-Two attitudes to the same rule: what a file says about itself is taken as far as it fits (`from_file`); what a caller
-gives is taken whole or refused (`from_caller`).
+One rule, applied in two ways: of what a file says about itself, all that fits is taken (`from_file`); what a caller
+gives is taken as a whole or refused (`from_caller`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.types import MetadataValue
 
 MOST_FIELDS = 64
-MOST_BYTES = 16_384  # of the whole as JSON
+MOST_BYTES = 16_384  # of all metadata of a document, as JSON
 MOST_NAME = 100  # characters
-RESERVED = frozenset({"id", "title", "uri", "source"})  # a filter means the document's own when it names these
-_OWN = frozenset({"format", "language", "pages"})  # what the readers say, which a file cannot overrule
+RESERVED = frozenset({"id", "title", "uri", "source"})  # in a filter, these names mean the document's own fields
+_OWN = frozenset({"format", "language", "pages"})  # set by the readers; a file cannot overrule them
 _LARGEST = 2**63 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def from_file(found: Mapping[str, object], own: Mapping[str, MetadataValue]) -> dict[str, MetadataValue]:
-    """Return `own` and, after it, what of `found` fits: dates as ISO text, anything nested as JSON text.
+    """Return `own`, then as much of `found` as fits: dates as ISO text, anything nested as JSON text.
 
-    A found name that is reserved, or that `own` or the readers use, gets "file_" before it.
+    A name in `found` that is reserved, or used by `own` or the readers, gets the prefix "file_".
     """
     result = dict(own)
     room = MOST_BYTES - len(json.dumps(result))
@@ -37,7 +37,7 @@ def from_file(found: Mapping[str, object], own: Mapping[str, MetadataValue]) -> 
         try:
             plain = _tags(value) if key in ("tags", "keywords") else _plain(value)
             size = len(json.dumps({key: plain}))
-        except (TypeError, ValueError):  # a date as a name within; a number of thousands of digits
+        except (TypeError, ValueError):  # a nested name that is a date; a number of thousands of digits
             continue
         if plain is None or not 1 <= len(key) <= MOST_NAME or key.startswith("$") or len(result) >= MOST_FIELDS:
             continue
@@ -48,12 +48,12 @@ def from_file(found: Mapping[str, object], own: Mapping[str, MetadataValue]) -> 
 
 
 def from_caller(given: Mapping[str, object], where: str) -> dict[str, MetadataValue]:
-    """Return the metadata as it is given.
+    """Return a caller's metadata unchanged.
 
-    where: what the message begins with.
+    where: the beginning of an error message, as "Document 'x'".
 
     Raises:
-        InvalidInput: a name or value that cannot be kept, or too much of it.
+        InvalidInput: a name or value cannot be kept, or there is too much of them.
     """
     result: dict[str, MetadataValue] = {}
     for name, value in given.items():
@@ -112,7 +112,7 @@ def _numbers(numbers: list[int | float]) -> MetadataValue:
 
 
 def _plain(value: object) -> MetadataValue:
-    """Turn anything YAML can hold into what metadata can; None where nothing is left of it."""
+    """Turn any value that YAML can hold into one that metadata can; None where nothing is left."""
     if isinstance(value, str):
         return re.sub(r"[\x00\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", value.strip()) or None
     if isinstance(value, bool):
@@ -131,6 +131,6 @@ def _plain(value: object) -> MetadataValue:
 
 
 def _tags(value: object) -> MetadataValue:
-    """Return tags as a list of texts, also where they are written as one text with commas."""
+    """Return tags as a list of texts; they may be written as one text with commas."""
     items = value if isinstance(value, list) else str(value or "").split(",")
     return [text for item in items if (text := str(item).strip())] or None

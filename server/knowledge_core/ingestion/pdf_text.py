@@ -1,6 +1,6 @@
-"""PDF to text, page by page, through PDFium. The only file that speaks to it.
+"""PDF to text, page by page, through PDFium. The only file that speaks to PDFium.
 
-PDFium is not safe to use from two threads: one lock around each document, its closing included.
+PDFium is not thread-safe: one lock is held from a document's opening until it is closed.
 """
 
 from __future__ import annotations
@@ -17,23 +17,25 @@ from knowledge_core.types import MetadataValue
 _LOCK = threading.Lock()
 _PASSWORD_NEEDED = 4  # FPDF_ERR_PASSWORD
 _DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?")
-# What programs write where nobody gave a title: their own name, a placeholder, the name of the source file.
+# Titles that programs write where nobody gave one: the program's name, a placeholder, the name of the source file.
 _NO_TITLE = re.compile(
     r"^\W*$|^(untitled|anonymous|unspecified|title|document|presentation|slide|powerpoint|microsoft|layout|print|"
     r"\(anonymous\)|\(unspecified\)).{0,25}$|\.(docx?|pptx?|xlsx?|odt|tex|dvi|ps|eps|indd|qxd|rtf|txt|pdf|p65|fm|ai)$",
     re.IGNORECASE,
 )
-_MOST_LACKING = 1000  # pages in a row that cannot be loaded: a file may say of itself that it has two thousand millions
+_MOST_LACKING = (
+    1000  # pages in a row that cannot be loaded, then the rest is given up: a file may claim two billion pages
+)
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 def read_pdf(data: bytes, name: str) -> tuple[list[str], str, dict[str, MetadataValue]]:
-    """Return each page's text (some may be empty), the title if there is a sensible one, and author and dates.
+    """Return the text per page (it may be empty), the title ("" unless it is sensible), and author, dates and tags.
 
-    name: what messages call the file.
+    name: the file's name in error messages.
 
     Raises:
-        Unreadable: "encrypted", "damaged".
+        Unreadable: with the reason "encrypted" or "damaged".
     """
     with _LOCK:
         try:
@@ -52,7 +54,7 @@ def read_pdf(data: bytes, name: str) -> tuple[list[str], str, dict[str, Metadata
 
 def _pages(document: pypdfium2.PdfDocument) -> list[str]:
     pages: list[str] = []
-    lacking = 0  # in a row, up to here
+    lacking = 0  # pages in a row that could not be loaded, up to this one
     for number in range(len(document)):
         text = _page_text(document, number)
         lacking = lacking + 1 if text is None else 0
@@ -63,7 +65,7 @@ def _pages(document: pypdfium2.PdfDocument) -> list[str]:
 
 
 def _page_text(document: pypdfium2.PdfDocument, number: int) -> str | None:
-    """Return the text of a page; None for one that cannot be loaded: it costs that page only."""
+    """Return the text of a page; None if it cannot be loaded, which costs the document no other page."""
     try:
         page = document[number]
     except pypdfium2.PdfiumError:
@@ -76,7 +78,7 @@ def _page_text(document: pypdfium2.PdfDocument, number: int) -> str | None:
             view.close()
     finally:
         page.close()
-    # U+FFFE stands where PDFium took a hyphen out at a line's end and joined the word.
+    # U+FFFE marks where PDFium removed a hyphen at a line's end and joined the word.
     text = text.replace("\r\n", "\n").replace("\ufffe", "").replace("\x02", "")
     return "\n".join(line.rstrip(" \t") for line in _CONTROLS.sub(" ", text).split("\n")).strip()
 

@@ -1,8 +1,12 @@
 """One file, or one text given in a call, to one Document.
 
-Rules: the size is checked before anything is read; the content decides what a file is, its name only helps; whatever
-is wrong with one file is an `Unreadable` with a reason, never another exception; the same bytes under the same name
-give the same document. Messages call a file by its document's id. Nothing is fetched, nothing is executed.
+Rules kept here:
+- the size is checked before anything is read;
+- the content decides what a file is, its name only helps;
+- whatever is wrong with a file is an `Unreadable` with a reason, never another exception;
+- the same bytes under the same name give the same document;
+- messages call a file by its document's id;
+- nothing is fetched, nothing is executed.
 """
 
 from __future__ import annotations
@@ -33,24 +37,27 @@ LONGEST_TITLE = 500  # characters
 _NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BEFORE_COMMENTS = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?", re.I)
-_LONGEST_COMMENT = 2000  # characters, before a page's first tag
+_LONGEST_COMMENT = 2000  # characters of a comment before a page's first tag
 _SPACE = re.compile(r"\s*")
 _HTML_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.I)
 
 
 def clean_text(text: str) -> str:
-    """Return the text as documents hold it: line ends as "\\n", no mark at the start, U+FFFD for what is no character."""
+    """Return the text as documents hold it: line ends as "\\n", no byte order mark, U+FFFD for NULs and surrogates."""
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def supported(path: Path) -> bool:
-    """Say whether a file of this name may hold text that can be read. False is sure, True is not."""
+    """Say whether a file of this name may hold text that can be read. False is certain, True is not."""
     return formats.refusal_by_name(path) is None
 
 
 def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: int) -> Unreadable | None:
-    """Return what is wrong with a file as far as its name and size tell; None where its content decides."""
+    """Return the reason to refuse a file that its name or size gives; None where its content decides.
+
+    limit: bytes that the file may have at most.
+    """
     if reason := formats.refusal_by_name(path):
         kind = formats.kind(path)
         advice = "Save it as text, Markdown, HTML or PDF." if reason == "unsupported" else "It holds no text."
@@ -61,9 +68,9 @@ def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: 
 
 
 def read_file(path: Path, *, document_id: str, limit: int) -> Document:
-    """Read one file whole.
+    """Read one file as a document.
 
-    limit: bytes it may have at most.
+    limit: bytes that the file may have at most.
 
     Raises:
         Unreadable: the only exception; its `reason` is for counting, its message for the report.
@@ -92,12 +99,12 @@ def inline_document(
     *,
     limit: int = INLINE_LIMIT,
 ) -> Document:
-    """Make a document of a text given in a call; Markdown in it is understood.
+    """Make a document of a text given in a call; the text is read as Markdown.
 
-    limit: bytes of UTF-8 it may have at most.
+    limit: bytes that the text may have at most, in UTF-8.
 
     Raises:
-        InvalidInput: says which value, and what would be right.
+        InvalidInput: a value is not allowed; the message says which, and what would be right.
     """
     if not 1 <= len(id) <= LONGEST_ID or _CONTROL.search(id) or not id.strip():
         raise InvalidInput(
@@ -120,7 +127,7 @@ def inline_document(
 
 def _bytes(path: Path, name: str, limit: int) -> bytes:
     try:
-        # O_NONBLOCK: opening a pipe that took the file's place since the walk must not wait for its writer.
+        # O_NONBLOCK: a pipe may have taken the file's place since the walk, and opening it must not wait for a writer.
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
         with open(handle, "rb") as file:
             about = os.fstat(handle)
@@ -161,7 +168,7 @@ def _document(path: Path, name: str, data: bytes) -> Document:
 
 
 def _begins_like_html(text: str) -> bool:
-    """Say whether a page's first tag is the first thing in a text, but for an XML declaration and comments."""
+    """Say whether a text begins with the first tag of an HTML page, after an XML declaration and comments at most."""
     at = _end_of(_BEFORE_COMMENTS, text, 0)
     while text.startswith("<!--", at):
         closed = text.find("-->", at + 4, at + 4 + _LONGEST_COMMENT + 3)
@@ -216,7 +223,7 @@ def _made(
     pages: tuple[Span, ...] = (),
 ) -> Document:
     title = " ".join(_CONTROL.sub(" ", title).split())[:LONGEST_TITLE].strip()
-    # A name may hold bytes that are no UTF-8; they show as escapes.
+    # A name may hold bytes that are no UTF-8; they are shown as escapes.
     shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Document(
         name, text, title or _CONTROL.sub(" ", shown), path.absolute().as_uri(), metadata, media_type, pages

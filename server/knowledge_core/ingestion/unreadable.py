@@ -1,4 +1,4 @@
-"""The one way in which a file fails: with a reason to count it by, and a sentence for the report."""
+"""The one error of reading a file: with a reason, by which files are counted, and a sentence for the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Reason = Literal["binary", "encrypted", "damaged", "empty", "too large", "unread
 
 
 class Unreadable(KnowledgeCoreError):
-    """One file cannot become a document. The rest of its batch goes on."""
+    """One file cannot become a document. The other files of its batch are not affected."""
 
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)

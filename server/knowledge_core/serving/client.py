@@ -1,4 +1,4 @@
-"""The command line's own MCP client: the same tools and results as every other client's."""
+"""The command line's own MCP client. It gets the same tools and results as every other client."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Connection:
         """Call a tool. Arguments that are None are left out.
 
         Raises:
-            Refused: the tool's own words.
+            Refused: the call failed; the tool's own words.
+            OwnerUnavailable: the owner ended during the call.
         """
 
         async def told(progress: float, total: float | None, message: str | None) -> None:
@@ -56,10 +57,11 @@ class Connection:
         return Answer(text, result.structured_content or {})
 
     async def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
-        """Make a private request.
+        """Make a private request; arguments that are None are left out. Returns its result as plain JSON values.
 
         Raises:
-            Refused: the server's own words.
+            Refused: the request failed; the server's own words.
+            OwnerUnavailable: the owner ended during the request.
         """
         params = PrivateParams(arguments={name: value for name, value in arguments.items() if value is not None})
         try:
@@ -81,7 +83,7 @@ def _translated(error: MCPError) -> KnowledgeCoreError:
 
 
 class Answer:
-    """A tool's result: text as a model reads it, and the structure."""
+    """A tool's result: the text that a model reads, and the structured content."""
 
     def __init__(self, text: str, structure: dict[str, Any]) -> None:
         self.text = text

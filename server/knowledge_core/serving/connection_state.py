@@ -1,4 +1,4 @@
-"""What a handler may ask of the connection that its call came over. Standard library only."""
+"""What a handler can know of the connection that its call came over. Standard library only."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ConnectionState:
-    """One connection of this process.
+    """One connection of a client to this process.
 
-    label: names it in the log. role: "host" or "cli". at_end: called when the connection has ended.
+    label: its name in the log. role: "host" or "cli". at_end: callbacks for when the connection has ended.
     """
 
     label: str
@@ -20,4 +20,4 @@ class ConnectionState:
 
 
 current_connection: ContextVar[ConnectionState | None] = ContextVar("current_connection", default=None)
-"""The connection of the present call; None where a server runs on message streams in memory."""
+"""The connection of the call that is being handled; None where the server runs on message streams in memory."""

@@ -1,4 +1,4 @@
-"""The owner's log: one rotating file in the data directory, a request's id in every line, never a document's text."""
+"""The owner's log: one rotating file in the data directory. Every line has its request's id, none a document's text."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from knowledge_core.paths import LOGS
 from knowledge_core.serving.connection_state import current_connection
 
 LOG_FILE = "owner.log"
-LARGEST = 1_000_000  # bytes of one file: days of work at one line a call
-KEPT = 3  # older files
+LARGEST = 1_000_000  # bytes per file: days of work at one line per call
+KEPT = 3  # older files beside the current one
 FORMAT = "%(asctime)s %(levelname)s [%(request)s] %(name)s: %(message)s"
 
 current_request: ContextVar[str | int | None] = ContextVar("current_request", default=None)
@@ -22,7 +22,7 @@ current_request: ContextVar[str | int | None] = ContextVar("current_request", de
 
 
 def log_to(home: Path) -> None:
-    """Send everything that is logged in this process to the data directory's log."""
+    """Send everything that this process logs to the data directory's log."""
     folder = home / LOGS
     folder.mkdir(exist_ok=True, mode=0o700)
     handler = RotatingFileHandler(folder / LOG_FILE, maxBytes=LARGEST, backupCount=KEPT, encoding="utf-8")
@@ -32,7 +32,7 @@ def log_to(home: Path) -> None:
 
 
 def tail(home: Path, lines: int) -> list[str]:
-    """Return the last lines of the log, oldest first; none where there is no log."""
+    """Return the last lines of the log, oldest first; an empty list where there is no log."""
     kept: list[str] = []
     for file in _files(home):
         if len(kept) >= lines:
@@ -51,7 +51,7 @@ def _files(home: Path) -> Iterable[Path]:
 
 
 def _name_request(record: logging.LogRecord) -> bool:
-    """Give a record the id of its request: connection and call (c3.17), else its job or thread."""
+    """Give a log record the id of its request: connection and call (c3.17), else the name of its job's thread."""
     connection, request = current_connection.get(), current_request.get()
     if connection is not None:
         record.request = connection.label if request is None else f"{connection.label}.{request}"

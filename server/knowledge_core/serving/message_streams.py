@@ -1,8 +1,9 @@
 """A socket as the pair of message streams that the MCP SDK speaks over, for the owner and for the command line.
 
-Rules kept here: memory is bounded whatever the other side does. Lines are cut by `LineBuffer` and refused beyond its
-limit; nothing more is read while too many requests are unanswered; nothing more is written than the other side reads.
-What is no message is answered, not ignored: a client that waits for an answer gets one.
+Rules kept here:
+- memory is bounded whatever the other side does: a line beyond `LineBuffer`'s limit is refused, reading stops while too
+  many requests are unanswered, and writing waits until the other side reads;
+- a line that is no message is answered with an error, not ignored: its client may be waiting for an answer.
 """
 
 from __future__ import annotations
@@ -38,18 +39,18 @@ from knowledge_core.serving.pipe.lines import (
     too_long_message,
 )
 
-MOST_UNANSWERED = 64  # requests of one connection under way; beyond that its client waits
+MOST_UNANSWERED = 64  # requests under way per connection; beyond that its client waits
 
 Incoming = MemoryObjectReceiveStream[SessionMessage | Exception]
 Outgoing = MemoryObjectSendStream[SessionMessage]
 
 
 def message_of(line: bytes) -> JSONRPCMessage | bytes:
-    """Return the message in a line; where there is none, the answer to it.
+    """Return the message in a line; where the line is no message, the error that answers it, as a line.
 
-    pydantic reads no half of a surrogate pair, which a client in JavaScript writes where it cuts a text within an emoji,
-    and nothing that nests more than 200 deep. Python does, and the tools say by name what is wrong with such an argument:
-    an answer without the call's id would leave its client waiting.
+    pydantic refuses half a surrogate pair, which a client in JavaScript writes where it cuts a text within an emoji, and
+    anything that nests more than 200 deep. Python's `json` reads both, so it gets a second try: then a tool can say which
+    argument is wrong, and the answer carries the call's id, without which the client would go on waiting.
     """
     try:
         return jsonrpc_message_adapter.validate_json(line, by_name=False)
@@ -69,7 +70,7 @@ def message_of(line: bytes) -> JSONRPCMessage | bytes:
 
 
 def line_of(message: JSONRPCMessage) -> bytes:
-    """Return a message as a line, with its end; a half of a surrogate pair, as of a caller's own token, as an escape."""
+    """Return a message as a line, with its line end; half a surrogate pair (in a caller's own token) as an escape."""
     try:
         return message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
     except ValueError:
@@ -77,7 +78,7 @@ def line_of(message: JSONRPCMessage) -> bytes:
 
 
 class MessageSocket:
-    """One connected socket, read and written as messages by the tasks of `streams`."""
+    """A connected socket. The tasks that `streams` starts read and write it as messages."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -87,11 +88,11 @@ class MessageSocket:
 
     @property
     def unanswered(self) -> int:
-        """Return how many requests were read and not answered yet."""
+        """Return the number of requests that were read and not answered yet."""
         return len(self._unanswered)
 
     async def write(self, line: bytes) -> None:
-        """Write one whole line, and wait until the other side takes it. A side that is gone takes everything."""
+        """Write one whole line, and wait until the other side takes it. Where that side is gone, the line is dropped."""
         with contextlib.suppress(ConnectionError):
             async with self._writing:
                 self._writer.write(line)
@@ -126,7 +127,7 @@ class MessageSocket:
                     for line in buffer.feed(data):
                         await self._deliver(line, to_sdk)
             except (ConnectionError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-                pass  # the other side was killed, or ours has ended: the same end
+                pass  # the other side was killed, or this side has ended: handled alike
 
     async def _deliver(self, line: bytes | TooLong, to_sdk: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
         if isinstance(line, TooLong):
@@ -134,7 +135,7 @@ class MessageSocket:
             return
         message = message_of(line)
         if isinstance(message, bytes):
-            if not line.startswith(b'{"' + OURS.encode()):  # one of our own lines: a goodbye
+            if not line.startswith(b'{"' + OURS.encode()):  # one of our own lines, a goodbye, needs no answer
                 await self.write(message)
             return
         if isinstance(message, JSONRPCRequest):

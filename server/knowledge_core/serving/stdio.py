@@ -1,9 +1,9 @@
 """`kcore serve --in-process`: MCP on stdin and stdout, the data directory held until the client leaves.
 
-For where no shared owner can be: sandboxes that refuse sockets or end child processes, and whoever asks for it.
+For sandboxes that refuse sockets or end child processes, where no shared owner can run, and for whoever asks for it.
 
-stdout carries the protocol and nothing else: whatever else a library prints goes to stderr. Nothing slow happens
-before the first answer: the model is loaded when it is first needed.
+stdout carries the protocol and nothing else: what a library prints goes to stderr. Nothing slow happens before the
+first answer: the model is loaded when it is first needed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ()) -> None:
-    """Serve until stdin ends. why: what made this process serve alone; told on stderr and in `notices`.
+    """Serve until stdin ends. why: the reason why this process serves alone, for stderr and for `notices`.
 
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.

@@ -1,7 +1,8 @@
-"""Which paths a tree of ignore files leaves out, as git reads them.
+"""Which paths a tree of ignore files leaves out, by git's rules.
 
-The deepest folder's file that says anything about a path decides; in one folder `.kcoreignore` speaks after
-`.gitignore`, and in one file the last matching line. What lies in an ignored folder cannot be brought back.
+Of the files that say anything about a path, the one in the deepest folder decides; of two in the same folder,
+`.kcoreignore` overrules `.gitignore`; in one file, the last matching line decides. No line can bring back what lies in an
+ignored folder.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ from knowledge_core.ingestion.walking.path_patterns import MalformedPattern, Pat
 
 log = logging.getLogger(__name__)
 
-IGNORE_FILES = (".kcoreignore", ".gitignore")  # the stronger first
-_LONGEST = 1_000_000  # bytes; a larger ignore file is none
+IGNORE_FILES = (".kcoreignore", ".gitignore")  # the first overrules the second
+_LONGEST = 1_000_000  # characters that are read of an ignore file
 
-# Made by tools out of what is there already, by the thousand; `!node_modules/` in an ignore file brings one back.
+# Folders that tools fill with thousands of derived files. A line like `!node_modules/` in an ignore file brings one back.
 _USUAL = "node_modules/ bower_components/ __pycache__/ site-packages/ venv/ virtualenv/ CVS/ _darcs/ *.egg-info/"
 
 
@@ -27,8 +28,8 @@ _USUAL = "node_modules/ bower_components/ __pycache__/ site-packages/ venv/ virt
 class Patterns:
     """The lines of one ignore file.
 
-    base: the folder it speaks of, below the walked one; ends in "/" or is "". above: the other way round, the walked
-    folder's path below the one it speaks of.
+    base: the path of the file's folder below the walked one; ends in "/" or is "".
+    above: where the file lies above the walked folder, the walked folder's path below the file's folder.
     """
 
     base: str
@@ -36,9 +37,9 @@ class Patterns:
     above: str = ""
 
     def says(self, relative: str) -> bool | None:
-        """Return whether the path is ignored; None where no line is about it. A folder ends in "/".
+        """Return whether the path is ignored; None where no line matches it. A folder's path ends in "/".
 
-        Right only for what lies in folders that are not ignored: the walk never asks about other paths.
+        Only right for paths in folders that are not ignored; the walk asks about no others.
         """
         if not relative.startswith(self.base):
             return None
@@ -49,7 +50,7 @@ USUAL = Patterns("", PathPatterns(_USUAL.split()))
 
 
 def patterns_in(folder: Path, base: str) -> list[Patterns]:
-    """Return what the folder's ignore files say, the stronger first; files that cannot be read say nothing."""
+    """Return the patterns of the folder's ignore files, in the order of `IGNORE_FILES`, without those that cannot be read."""
     result = []
     for name in IGNORE_FILES:
         try:
@@ -58,7 +59,7 @@ def patterns_in(folder: Path, base: str) -> list[Patterns]:
         except OSError:
             continue
         wrong: list[MalformedPattern] = []
-        result.append(Patterns(base, PathPatterns(lines, wrong.append)))  # git passes over such lines, too
+        result.append(Patterns(base, PathPatterns(lines, wrong.append)))  # git ignores malformed lines, too
         if wrong:
             log.info(
                 "%s: %d lines are no patterns and were passed over; the first %s", folder / name, len(wrong), wrong[0]
@@ -67,18 +68,18 @@ def patterns_in(folder: Path, base: str) -> list[Patterns]:
 
 
 def _plain(line: str) -> str:
-    """Return the line as the matcher reads it right: "a/**/" means the folders in a, not a."""
+    """Return the line in the form that the matcher needs: "a/**/" means the folders in a, not a itself."""
     line = line.removesuffix("\r")
     return line[:-1] + "/*/" if line.endswith("/**/") else line
 
 
 def is_ignored(relative: str, stack: Sequence[Patterns]) -> bool:
-    """Say whether the path is left out. stack: the strongest first."""
+    """Say whether the path is left out. stack: the patterns that may decide, those that overrule others first."""
     return next((said for patterns in stack if (said := patterns.says(relative)) is not None), False)
 
 
 def chosen(patterns: Sequence[str], name: str) -> PathPatterns | None:
-    """Return the matcher of a caller's patterns; None where there are none.
+    """Return the matcher of a caller's patterns; None where the caller gave none. name: the argument's, for errors.
 
     Raises:
         InvalidInput: a pattern is malformed.

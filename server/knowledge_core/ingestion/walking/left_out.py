@@ -1,6 +1,6 @@
-"""What an index call leaves out: counted whole, by reason and by kind of file, and named by an example or two.
+"""What an index call leaves out: counts per reason and per kind of file, with one or two examples each.
 
-Pure values. File names come from strangers: whoever shows one shows it by `shown`.
+Pure values. File names come from strangers, so a name is only shown by way of `shown`.
 """
 
 from __future__ import annotations
@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-NOT_READ = ("binary", "unsupported")  # the reasons of files whose format is not read; their kinds say more
-EXAMPLES = 2  # of each reason and kind: one to recognise it by, one to see that it is no exception
-KINDS_SHOWN = 12  # in one answer; a real folder of mixed documents has about ten
-KINDS_KEPT = 200  # in a report; what names alone say is less, what contents say may be anything
-OTHER = "(other kinds)"  # in brackets: no kind of its own
+NOT_READ = ("binary", "unsupported")  # the reasons that mean a format that is not read; the files' kinds say more
+EXAMPLES = 2  # per reason and per kind: one to recognise it by, one to see that it is no exception
+KINDS_SHOWN = 12  # per answer; a real folder of mixed documents has about ten
+KINDS_KEPT = 200  # per report; a folder may hold any number of suffixes
+OTHER = "(other kinds)"  # in brackets, because it is not a kind itself
 LONGEST_SHOWN = 100  # characters of a name
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Files, and folders as wholes, that do not become documents.
+    """Files, and whole folders (counted as one), that do not become documents.
 
-    skipped: reason -> how many. unread: kind, as ".docx" -> how many files, of those whose format is not read. examples:
-    reason or kind -> the first few, as they are shown.
+    skipped: reason -> count.
+    unread: kind, as ".docx" -> count; only of files whose format is not read.
+    examples: reason or kind -> the names of the first few.
     """
 
     skipped: Mapping[str, int] = field(default_factory=dict)
@@ -29,12 +30,12 @@ class LeftOut:
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def under(self, prefix: str) -> LeftOut:
-        """Return it with the examples as they are called in a collection."""
+        """Return the same with a prefix before each example: its name within a collection."""
         named = {of: tuple(shown(prefix + each) for each in some) for of, some in self.examples.items()}
         return LeftOut(self.skipped, self.unread, named)
 
     def plus(self, other: LeftOut) -> LeftOut:
-        """Return both as one."""
+        """Return the sum of both."""
         unread = dict(self.unread)
         examples = {of: list(some) for of, some in self.examples.items()}
         for kind, count in other.unread.items():
@@ -46,22 +47,24 @@ class LeftOut:
         return LeftOut(_sums(self.skipped, other.skipped), unread, examples)
 
     def shortened(self) -> LeftOut:
-        """Return what one answer has room for: the most frequent kinds; the others are counted together. Twice is once."""
+        """Return as much as one answer has room for: the most frequent kinds, all others counted together. Idempotent."""
         together = {kind for kind in self.unread if kind.startswith("(")}
         ranked = sorted(self.unread.keys() - together, key=lambda kind: (-self.unread[kind], kind))
-        room = KINDS_SHOWN + (len(self.unread) == KINDS_SHOWN + 1)  # the name of one is no longer than "other kinds"
+        room = KINDS_SHOWN + (
+            len(self.unread) == KINDS_SHOWN + 1
+        )  # a single kind more is shown: "others" is no shorter
         rest = {*ranked[room:], *together}
         unread = {kind: self.unread[kind] for kind in ranked[:room]}
         if rest:
             (name,) = together if rest == together else [f"({len(rest)} other kinds)"]
             unread[name] = sum(self.unread[kind] for kind in rest)
         named = {of: some for of, some in self.examples.items() if of in unread or of in self.skipped}
-        if unread:  # the kinds say more
+        if unread:  # the kinds have examples of their own
             named = {of: some for of, some in named.items() if of not in NOT_READ}
         return LeftOut(self.skipped, unread, named)
 
     def sentences(self) -> list[str]:
-        """Say it for people and models, a sentence each: the formats that are not read, then the other reasons.
+        """Return one sentence about the formats that are not read and one about the other reasons, for people and models.
 
         >>> some = LeftOut({"hidden": 1, "unsupported": 3}, {".xlsx": 1, ".docx": 2}, {".docx": ["a.docx", "b.docx"]})
         >>> some.sentences()
@@ -93,7 +96,7 @@ def _sums(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
 
 
 def printable(text: str) -> str:
-    r"""Return a text as one line: what is no printable character as an escape.
+    r"""Return a text as one line: each character that is not printable as an escape.
 
     >>> printable("two\nlines")
     'two\\nlines'
@@ -102,7 +105,7 @@ def printable(text: str) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a file's name as one short line; of a long one the middle is left out, for its end says what it is."""
+    """Return a file's name as one short line. A long name loses its middle, because its end tells the kind of file."""
     plain = printable(name)
     half = LONGEST_SHOWN // 2
     return plain if len(plain) <= LONGEST_SHOWN else f"{plain[: half - 1]}…{plain[-half:]}"

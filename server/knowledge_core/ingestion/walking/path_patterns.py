@@ -1,11 +1,11 @@
-"""Patterns of paths as `.gitignore` has them, matched in time that grows with pattern times path, whatever they hold.
+"""Patterns of paths as in `.gitignore`, matched in time proportional to pattern length times path length, for any pattern.
 
-Regular expressions made of such patterns try every way to share a name out among the stars. But what lies between two
-stars has a fixed length, so its first place is as good as any later one: each piece is looked for once, from left to
-right. The same holds one level up, for the folders between two `**`.
+A regular expression made from such a pattern backtracks: it tries every way to divide a name among the stars. But the
+piece between two stars has a fixed length, so its first match is as good as any later one, and each piece is looked for
+only once, from left to right. The same holds for the runs of folders between two `**`.
 
 Read top to bottom: a piece, a segment of a path, a line, and many lines, of which the last one that matches counts.
-Paths are relative, with forward slashes; a folder's may end in one.
+Paths are relative, with forward slashes; a folder's path may end in one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ LONGEST = 4096  # characters of a pattern: the longest path on Linux
 
 
 class MalformedPattern(ValueError):
-    """The line is no pattern; the message says why, to be read behind it."""
+    """A line is no pattern. The message says why, as the end of a sentence that begins with "it"."""
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """What stands between two stars. literal: as it is, where it has no wildcard. length: of what it matches."""
+    """The part of a pattern between two stars.
+
+    literal: the part itself, where it has no wildcard. expression: matches it otherwise. length: characters it matches.
+    """
 
     literal: str | None
     expression: re.Pattern[str]
@@ -37,7 +40,7 @@ class _Piece:
         return self.expression.match(name, place) is not None
 
     def end_of_first(self, name: str, place: int) -> int:
-        """Return where its first occurrence from `place` on ends; -1 where there is none."""
+        """Return the end of the piece's first occurrence at `place` or later; -1 if there is none."""
         if self.literal is not None:
             found = name.find(self.literal, place)
             return found if found < 0 else found + self.length
@@ -50,14 +53,14 @@ _NOTHING = re.compile("")
 
 @dataclass(frozen=True)
 class _Segment:
-    """The pattern of one name. pieces: with a star between each two. held: all that a name must hold, as in *held*."""
+    """The pattern of one name. pieces: with a star between every two. held: for the frequent form *held*, its middle."""
 
     pieces: tuple[_Piece, ...]
     held: str | None = None
 
     @property
     def literal(self) -> str | None:
-        """Return the only name that it matches; None where there may be several."""
+        """Return the only name that the segment matches; None where it may match several."""
         return self.pieces[0].literal if len(self.pieces) == 1 else None
 
     def matches(self, name: str) -> bool:
@@ -79,10 +82,13 @@ class _Segment:
 
 @dataclass(frozen=True)
 class _Line:
-    """One pattern. runs: segments that follow each other, with `**` between each two runs; the first may be empty.
+    """One pattern.
 
-    negated: brings back what earlier lines left out. folders_only: written with a slash at its end. below: means what
-    lies in the folders that match, not the folders. bare: the only segment of a line that means a name at any depth.
+    runs: segments that follow each other, with `**` between every two runs; the first run may be empty.
+    negated: the line brings back what earlier lines left out.
+    folders_only: the line ends in a slash.
+    below: the line matches what lies in the matching folders, not these folders.
+    bare: of a line that matches a name at any depth, its only segment; else None.
     """
 
     runs: tuple[tuple[_Segment, ...], ...]
@@ -93,7 +99,7 @@ class _Line:
     bare: _Segment | None
 
     def is_about(self, names: Sequence[str], *, folder: bool) -> bool:
-        """Say whether the line means this very path."""
+        """Say whether the line matches this path itself."""
         if self.bare is not None:
             return (folder or not self.folders_only) and self.bare.matches(names[-1])
         if self.below:
@@ -101,7 +107,7 @@ class _Line:
         return self._whole(names) and (folder or not self.folders_only)
 
     def weight(self, names: Sequence[str]) -> int:
-        """Return 2 where a file is meant by itself, 1 where a folder is that it lies in, 0 where neither."""
+        """Return 2 where the line matches the file itself, 1 where it matches a folder above the file, else 0."""
         if self.bare is not None:
             if not self.folders_only and self.bare.matches(names[-1]):
                 return 2
@@ -113,14 +119,14 @@ class _Line:
         return 1 if self._within(names) else 0
 
     def _whole(self, names: Sequence[str]) -> bool:
-        """Say whether all of the names match."""
+        """Say whether the runs match the names from the first to the last."""
         start, last = self._before_last(names), self.runs[-1]
         if len(self.runs) == 1:
             return len(names) == len(last) and _match(last, names, 0)
         return 0 <= start <= len(names) - len(last) and _match(last, names, len(names) - len(last))
 
     def _within(self, names: Sequence[str]) -> bool:
-        """Say whether some of the names match, from the first on, but not all."""
+        """Say whether the runs match the names from the first on, with at least one name left over."""
         start, last = self._before_last(names), self.runs[-1]
         if start < 0:
             return False
@@ -129,7 +135,7 @@ class _Line:
         return any(_match(last, names, place) for place in places)
 
     def _before_last(self, names: Sequence[str]) -> int:
-        """Return where the last run may begin: after the first places of the others; -1 where they have none."""
+        """Return where the last run may begin at the earliest: after the other runs' first matches; -1 if one has none."""
         if len(self.runs) == 1:
             return 0
         first, *inner = self.runs[:-1]
@@ -154,10 +160,10 @@ def _match(run: Sequence[_Segment], names: Sequence[str], start: int) -> bool:
 class PathPatterns:
     """Many lines, of which the last one that matches a path counts.
 
-    malformed: told why a line is none, which is then passed over.
+    malformed: called with the reason why a line is no pattern; the line is then ignored.
 
     Raises:
-        MalformedPattern: a line is none, and nobody is to be told.
+        MalformedPattern: a line is no pattern, and `malformed` is None.
     """
 
     def __init__(self, lines: Iterable[str], malformed: Callable[[MalformedPattern], None] | None = None) -> None:
@@ -171,7 +177,7 @@ class PathPatterns:
                 malformed(error)
             else:
                 self._lines += [line] if line is not None else []
-        # So that of ten thousand lines only those are tried that the end of a name does not rule out.
+        # Three indexes, so that of ten thousand lines only those are tried that the end of a name does not rule out.
         self._by_name: dict[str, list[int]] = defaultdict(list)
         self._by_last_letter: dict[str, list[int]] = defaultdict(list)
         self._others: list[int] = []
@@ -189,9 +195,9 @@ class PathPatterns:
             self._others.append(number)
 
     def says(self, path: str) -> bool | None:
-        """Return what the last line that means this very path says: True to match, False to bring back; else None.
+        """Return what the last line that matches this path says: True to match, False to bring back; else None.
 
-        Right only for what lies in folders that do not match: what is in those is not asked about.
+        Only right for paths in folders that do not match; the caller asks about no others.
         """
         names = _names(path)
         for line in self._candidates(names):
@@ -200,9 +206,9 @@ class PathPatterns:
         return None
 
     def match(self, path: str) -> bool:
-        """Say whether a file matches, by itself or by a folder that it lies in.
+        """Say whether a file matches, itself or by a folder above it.
 
-        A line that means the file counts more than all that mean folders; among equals the last one counts.
+        A line that matches the file itself overrules all that match folders; among equals the last one decides.
         """
         names = _names(path)
         by_folder: bool | None = None
@@ -215,7 +221,7 @@ class PathPatterns:
         return bool(by_folder)
 
     def _candidates(self, names: Sequence[str]) -> Iterator[_Line]:
-        """Yield the lines that may match, the last one first."""
+        """Return the lines that may match, the last one first."""
         there = dict.fromkeys(names)
         named = [self._by_name[name] for name in there if name in self._by_name]
         letters = dict.fromkeys(name[-1:] for name in there)
@@ -232,10 +238,10 @@ def _names(path: str) -> list[str]:
 
 
 def _parsed(written: str) -> _Line | None:
-    """Return the line; None for an empty one and a comment.
+    """Return the pattern of a written line; None for an empty line and for a comment.
 
     Raises:
-        MalformedPattern: it ends in the middle of something, or is too long.
+        MalformedPattern: the line is incomplete, too long, or holds a NUL or a backward range.
     """
     if len(written) > LONGEST:
         raise MalformedPattern(f"has {len(written)} characters; at most {LONGEST} are read")
@@ -265,7 +271,7 @@ def _parsed(written: str) -> _Line | None:
 
 def _runs(names: Iterable[str]) -> list[tuple[_Segment, ...]]:
     runs: list[list[_Segment]] = [[]]
-    several = False  # the names before were `**`
+    several = False  # whether the name before was `**`
     for name in names:
         if name == "**":
             runs += [[]] if not several else []
@@ -277,7 +283,7 @@ def _runs(names: Iterable[str]) -> list[tuple[_Segment, ...]]:
 
 def _segment(written: str) -> _Segment:
     if written == "*":
-        return _Segment((_ANY_LETTER, _Piece("", _NOTHING, 0)))  # a name has a letter at least
+        return _Segment((_ANY_LETTER, _Piece("", _NOTHING, 0)))  # a name has at least one letter
     pieces: list[list[str]] = [[]]
     at = 0
     while at < len(written):
@@ -311,7 +317,7 @@ _ANY_LETTER = _piece(["."])
 
 
 def _set(written: str, at: int) -> tuple[str, int]:
-    """Return the expression of the set whose bracket stands before `at`, and where the set ends."""
+    """Return the regular expression of the set whose opening bracket stands before `at`, and the end of the set."""
     negated = written[at : at + 1] in ("!", "^")
     start = at + negated
     end = written.find("]", start + 1)  # the first one may be a bracket that belongs to the set

@@ -1,12 +1,14 @@
 """A folder to the files in it that may be indexed, and what was left out and why. Opens no document.
 
-Rules: a path is resolved before it is judged, and nothing outside the roots is ever looked into; every entry that is
-left out counts under one of the reasons below; the answer does not depend on the order in which the disk lists names;
-a file that can be reached twice is found once, by its own path before any link.
+Rules kept here:
+- a path is resolved before it is judged, and nothing outside the roots is ever looked into;
+- every entry that is left out counts under one of the reasons below;
+- the result does not depend on the order in which the disk lists names;
+- a file that can be reached twice is found once, by its own path rather than by a link.
 
 Reasons: hidden, ignored, excluded, not included, binary, unsupported, too large, unreadable, outside the roots,
-special file, linked twice. A folder that is hidden, ignored, unreadable or outside counts once, with all it holds.
-Files whose format is not read (binary, unsupported) are counted by their kind, too.
+special file, linked twice. A folder that is hidden, ignored, unreadable or outside counts as one, with all it holds.
+Files whose format is not read (binary, unsupported) are also counted by their kind.
 """
 
 from __future__ import annotations
@@ -24,13 +26,17 @@ from knowledge_core.ingestion.walking.ignoring import USUAL, Patterns, chosen, i
 from knowledge_core.ingestion.walking.left_out import NOT_READ
 from knowledge_core.ingestion.walking.path_patterns import PathPatterns
 
-_EXAMPLES = 5  # of each reason
+_EXAMPLES = 5  # per reason and per kind
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file to read. path: resolved. relative: below the walked folder, forward slashes."""
+    """A file to read.
+
+    path: resolved. relative: its path below the walked folder, with forward slashes. size: in bytes. mtime_ns: when it
+    was last changed, in nanoseconds since 1970.
+    """
 
     path: Path
     relative: str
@@ -43,11 +49,12 @@ class Walk:
     """What lies in a folder.
 
     files: sorted by `relative`.
-    skipped: reason -> how many. unread: kind -> how many of the binary and unsupported ones. skipped_examples: reason or
-    kind -> the first few relative paths (a folder ends in "/").
-    excluded: relative paths of files left out only by `include` or `exclude`: they are there, just not wanted now.
-    passed: relative paths of files that the caller named one by one, too: they are found by that.
-    unreadable: folders ("a/b/") and files that could not be looked at: what was known of them is not gone.
+    skipped: reason -> count.
+    skipped_examples: reason or kind -> the first few relative paths; a folder's ends in "/".
+    excluded: relative paths of files that only `include` or `exclude` left out: they exist, but are not wanted now.
+    unreadable: relative paths of folders ("a/b/") and files that could not be looked at: they may still exist.
+    passed: relative paths of files that the caller also named one by one, and that are found that way.
+    unread: kind -> count, of the binary and unsupported files.
     """
 
     files: tuple[FoundFile, ...]
@@ -60,11 +67,11 @@ class Walk:
 
 
 def allowed(path: Path, roots: Sequence[Path]) -> Path:
-    """Return the path resolved, if it lies in a root and is a folder, a regular file, or not there.
+    """Return the path resolved, if it lies in a root and is a folder, a regular file, or does not exist.
 
     Raises:
-        PathNotAllowed: says which command allows it.
-        InvalidInput: it is no path at all, or a relative one: whose folder would it be relative to?
+        PathNotAllowed: it lies outside the roots (the message says which command allows it), or is a special file.
+        InvalidInput: it is no path, or a relative one: callers and the owner work in different folders.
     """
     try:
         expanded = path.expanduser()
@@ -83,16 +90,16 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
     try:
         mode = os.stat(resolved).st_mode
     except OSError:
-        return resolved  # not there, or not ours to see: whoever reads it says so
+        return resolved  # it does not exist, or may not be looked at: reading it will fail with the reason
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise PathNotAllowed(f"{path} is a device, a socket or a pipe; only files and folders are read.")
     return resolved
 
 
 def found_file(path: Path, *, limit: int) -> Walk:
-    """Return the walk of one file that the caller named itself, as if its folder held nothing else.
+    """Return the walk of one file that the caller named, as if its folder held nothing else.
 
-    path: as `allowed` returned it. Being hidden or ignored does not matter here: it was named.
+    path: as `allowed` returned it. A file that was named is found even if it is hidden or ignored.
 
     Raises:
         SourceUnavailable: there is no such file.
@@ -118,8 +125,10 @@ def walk(
 ) -> Walk:
     """Return the files below a folder.
 
-    include, exclude: patterns as in .gitignore, relative to the folder; without `include` all are included.
-    limit: bytes a file may have. named: resolved paths of files to pass over, because the caller named each of them.
+    roots: the folders that may be read.
+    include, exclude: patterns as in .gitignore, relative to the folder; without `include` all files are included.
+    limit: bytes that a file may have at most.
+    named: resolved paths of files to pass over, because the caller named each of them as well.
     between: called before each folder is listed, with the number of files found so far; what it raises ends the walk.
 
     Raises:
@@ -135,7 +144,7 @@ def walk(
         names = os.listdir(resolved)
     except OSError as error:
         raise SourceUnavailable(f"{folder} cannot be read: {error.strerror}. Nothing was changed.") from error
-    del names  # only to know that it can be listed; the walk lists it again and counts what it cannot
+    del names  # this only checked that the top folder can be listed; the walk counts folders that cannot as unreadable
     walker.run()
     return tally.walk()
 
@@ -145,12 +154,12 @@ def _inside(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _shown(name: str) -> str:
-    """Return a name as valid text: bytes in it that are no UTF-8 show as escapes."""
+    """Return a name as valid text: bytes in it that are no UTF-8 become escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class _Tally:
-    """What was found and left out so far; knows the rules that need no more than a name and a stat."""
+    """What was found and left out so far. Applies the rules that need only a name and a stat."""
 
     def __init__(self, limit: int, include: PathPatterns | None = None, exclude: PathPatterns | None = None) -> None:
         self._limit, self._include, self._exclude = limit, include, exclude
@@ -161,7 +170,7 @@ class _Tally:
 
     @property
     def found(self) -> int:
-        """Return how many files may be indexed."""
+        """Return the number of files that may be indexed."""
         return len(self._files)
 
     def pass_over(self, relative: str) -> None:
@@ -184,7 +193,7 @@ class _Tally:
         elif self._exclude is not None and self._exclude.match(relative):
             self._excluded.add(relative)
             self.skip("excluded", relative)
-        elif relative in self._files:  # two names that show alike
+        elif relative in self._files:  # two names that become the same text
             self.skip("unreadable", relative)
         else:
             self._files[relative] = FoundFile(path, relative, about.st_size, about.st_mtime_ns)
@@ -208,7 +217,7 @@ class _Tally:
 
 
 class _Walker:
-    """One walk: the folders still to list, the links put off, and what was already seen."""
+    """One walk: the folders still to list, the links still to follow, and the identities of what was seen."""
 
     def __init__(
         self, top: Path, roots: Sequence[Path], tally: _Tally, named: Set[str], between: Callable[[int], None]
@@ -219,7 +228,7 @@ class _Walker:
         self._seen: set[tuple[int, int]] = set()
 
     def run(self) -> None:
-        # Links last: what has a path of its own in the folder is found by that.
+        # Links last: what has a path of its own in the folder is found by that path.
         while self._folders or self._links:
             while self._folders:
                 self._list(*self._folders.pop())
@@ -270,7 +279,7 @@ class _Walker:
 
     def _take_file(self, path: Path, relative: str, *, by_link: bool = False) -> None:
         try:
-            about = os.stat(path)  # again: on Windows a listing has no identity and an old size
+            about = os.stat(path)  # again, because on Windows a listing gives no identity and an old size
         except OSError:
             self._tally.skip("unreadable", relative)
             return
@@ -301,9 +310,9 @@ def _hidden_on_windows(about: os.stat_result) -> bool:
 
 
 def _stack_above(top: Path, roots: Sequence[Path]) -> tuple[Patterns, ...]:
-    """Return what the ignore files above a folder say about what is in it, up to its repository and its root.
+    """Return the patterns of the ignore files above a folder, up to its repository's top, within the roots.
 
-    They say nothing if they ignore the folder itself: the caller named it.
+    Where they ignore the folder itself, they do not count: the caller named the folder.
     """
     stack: list[tuple[Path, Patterns]] = []
     folder = top

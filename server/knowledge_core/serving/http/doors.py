@@ -16,11 +16,11 @@ from knowledge_core.serving.surface.resources import telling_of_changes
 if TYPE_CHECKING:
     from knowledge_core.serving.http.http_door import HttpDoor
 
-PORT = 8321  # no meaning beyond being the same every time
+PORT = 8321  # an arbitrary number, the same every time so that clients can be configured with it
 
 
 class Doors:
-    """The HTTP door of an engine, open or not."""
+    """The HTTP door of an engine, open or closed."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -36,7 +36,7 @@ class Doors:
         return self._door.url if self._door is not None else None
 
     async def run(self) -> None:
-        """Serve whatever door is opened, until cancelled."""
+        """Serve each door that is opened, until cancelled."""
         while True:
             await self._wanted.wait()
             self._wanted = anyio.Event()
@@ -48,7 +48,7 @@ class Doors:
                 self._done.set()
 
     async def open(self, host: str, port: int) -> str:
-        """Open the door and return its URL. A door that is closing is waited for.
+        """Open the door and return its URL; where a door is still closing, wait for its end first.
 
         Raises:
             InvalidInput: it is open already, the host is not loopback, or the port is taken.
@@ -63,7 +63,7 @@ class Doors:
             return await self._opened(host, port)
 
     async def _opened(self, host: str, port: int) -> str:
-        # Here: uvicorn and starlette are for those who want HTTP.
+        # Imported here: only those who want HTTP need uvicorn and starlette.
         from knowledge_core.serving.http.http_door import HttpDoor, http_app, loopback_socket
 
         listener = loopback_socket(host, port)

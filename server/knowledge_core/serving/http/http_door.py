@@ -1,8 +1,12 @@
 """The HTTP door: streamable HTTP at /mcp on loopback, beside the owner's socket.
 
-Rules kept here: it listens on loopback only; a request must name a loopback host, and a page that a browser shows must
-come from one (Host and Origin are checked, against DNS rebinding); a request has a largest size; closing does not hang
-on a stream that a client holds open. Whoever reaches the port may use the tools, but not the requests of `kcore`.
+Rules kept here:
+- it listens on loopback only;
+- a request must name a loopback host, and a browser's page must come from one: Host and Origin are checked, against DNS
+  rebinding;
+- the size of a request is bounded;
+- closing does not wait for a stream that a client holds open;
+- whoever reaches the port may use the tools, but not the private requests of `kcore`.
 """
 
 from __future__ import annotations
@@ -26,12 +30,12 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
 log = logging.getLogger(__name__)
 
-LARGEST_REQUEST = 16 * 1024 * 1024  # bytes: one document of the largest size that may be given in a call, and its JSON
+LARGEST_REQUEST = 16 * 1024 * 1024  # bytes: room for one document of the largest size that a call may bring, as JSON
 LAST_STREAMS = 3  # seconds that open streams have once the door closes
 
 
 def http_app(server: KnowledgeServer, port: int) -> Starlette:
-    """Return the ASGI application of a server, for requests that come to this port of loopback."""
+    """Return the ASGI application of a server. port: the loopback port that its requests come to."""
     names = ["127.0.0.1", "localhost", "[::1]"]
     hosts = [f"{name}:{port}" for name in names] + (names if port == 80 else [])
     app = server.streamable_http_app(
@@ -47,11 +51,11 @@ def http_app(server: KnowledgeServer, port: int) -> Starlette:
 
 
 async def _healthz(request: Request) -> Response:
-    return JSONResponse({"status": "ok"})  # and nothing else: this one answers whatever Host it is asked by
+    return JSONResponse({"status": "ok"})  # nothing more: this route answers without a check of the Host
 
 
 def loopback_socket(host: str, port: int) -> socket.socket:
-    """Return a listening socket. port: 0 takes a free one.
+    """Return a listening socket. port: 0 for any free one.
 
     Raises:
         InvalidInput: the host is not loopback, or the port is taken; says what to do.
@@ -63,7 +67,7 @@ def loopback_socket(host: str, port: int) -> socket.socket:
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
-    if sys.platform != "win32":  # there it would let another program take the same port
+    if sys.platform != "win32":  # on Windows this option would let another program take the same port
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(("127.0.0.1" if host == "localhost" else host, port))
@@ -84,9 +88,9 @@ def _is_loopback(host: str) -> bool:
 
 
 class HttpDoor(uvicorn.Server):
-    """A uvicorn server on a socket of ours, in a process whose signals are somebody else's. `serve_until_closed`.
+    """A uvicorn server on a socket that is open already, in a process that handles its signals elsewhere.
 
-    closed: called once it has closed.
+    Run it by `serve_until_closed`. closed: called once it has closed.
     """
 
     def __init__(self, app: Starlette, listener: socket.socket, *, closed: Callable[[], None] = lambda: None) -> None:
@@ -102,7 +106,7 @@ class HttpDoor(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave the process's signals alone."""
+        """Leave the process's signal handlers as they are."""
         yield
 
     async def serve_until_closed(self) -> None:

@@ -1,1 +1,1 @@
-"""The owner process: its life, and the connections that it holds."""
+"""The owner process: its start and end, and the connections that it holds."""

@@ -1,11 +1,11 @@
 """The owner: the process that holds a data directory, its model and its index, for all clients.
 
-`python -m knowledge_core.serving.owner --home DIR`, started by the first pipe or command that finds none. The order is
-the point: the lock before any import beyond the standard library, so that of ten that start at once nine end having
-cost nothing; then the socket, so that clients wait in its queue instead of asking again; then the libraries.
+`python -m knowledge_core.serving.owner --home DIR`, started by the first pipe or command that finds no owner. The order
+matters: first the lock, before any import beyond the standard library, so that of ten owners started at once nine end
+at almost no cost; then the socket, so that clients wait in its queue instead of dialling again; then the libraries.
 
-It ends in order: stop accepting, say goodbye, let calls under way and the present batch finish, close, release. A
-client that comes then starts the next owner, and jobs go on there.
+It ends in order: stop accepting, say goodbye, let calls under way and the present batch finish, close, release the lock.
+A client that comes after that starts the next owner, which resumes the jobs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Own a data directory until idle, stopped or replaced; return the exit code."""
+    """Own a data directory until this process is idle, stopped or replaced; return the exit code."""
     parser = argparse.ArgumentParser(prog="knowledge_core.serving.owner", description=__doc__)
     parser.add_argument("--home", required=True)
     parser.add_argument("--config")
@@ -68,7 +68,7 @@ def _own(
 
     from knowledge_core.serving.logs import log_to
 
-    faulthandler.enable()  # to stderr, which is crash.log
+    faulthandler.enable()  # writes to stderr, which is crash.log
     try:
         log_to(home)
         log = logging.getLogger(__name__)
@@ -88,8 +88,8 @@ def _own(
 
 
 def _say(code: int, **content: Any) -> int:
-    """Tell whoever started this process how it went, in one line on stdout; return the exit code."""
-    with contextlib.suppress(OSError):  # whoever asked may be gone
+    """Tell whoever started this process the outcome, in one line on stdout; return the exit code."""
+    with contextlib.suppress(OSError):  # whoever started it may be gone
         os.write(1, json.dumps(content).encode() + b"\n")
     return code
 
@@ -101,7 +101,7 @@ def _leave_stdout() -> None:
 
 
 def _refuse(listener: socket.socket, reason: str) -> None:
-    """Tell the clients that wait why there will be no owner, before this process ends."""
+    """Tell the waiting clients why there will be no owner, before this process ends."""
     from knowledge_core.serving.pipe.lines import OURS, own_line
 
     listener.settimeout(0.5)
@@ -110,7 +110,7 @@ def _refuse(listener: socket.socket, reason: str) -> None:
             accepted, _ = listener.accept()
             with accepted:
                 accepted.settimeout(0.5)
-                accepted.recv(4096)  # the hello; unread bytes at closing would take our answer from the client
+                accepted.recv(4096)  # the hello: closing with it unread would reset the connection and lose our answer
                 accepted.sendall(own_line(**{OURS: "refused", "refused": reason}))
     except OSError:
         return
@@ -118,6 +118,6 @@ def _refuse(listener: socket.socket, reason: str) -> None:
 
 if __name__ == "__main__":
     code = main()
-    # At once: everything is closed, and a model that is still being loaded on a thread need not be waited for.
+    # Without Python's own exit, which would wait for a thread that still loads a model: everything is closed.
     sys.stderr.flush()
     os._exit(code)

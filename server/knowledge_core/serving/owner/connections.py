@@ -1,7 +1,7 @@
-"""The owner's side of its socket: who may come in, and one MCP server a connection.
+"""The owner's side of its socket: who may connect, and one MCP server per connection.
 
 Read top to bottom: accept, greet (hello, proof on loopback, welcome or refusal), serve until the client leaves. A
-connection that breaks a rule costs itself and nobody else.
+connection that breaks a rule is closed, and no other connection notices.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ LONGEST_HELLO = 64 * 1024  # bytes; a client may name its roots in it
 
 @dataclass
 class Client:
-    """One welcomed connection, as `status` shows it. since: seconds since 1970."""
+    """One welcomed connection, as `status` shows it.
+
+    number: counts connections from 1.
+    role: "host" or "cli".
+    pid: the client's process number; 0 if it gave none.
+    version: the client's.
+    since: seconds since 1970.
+    messages: its socket.
+    """
 
     number: int
     role: str
@@ -49,13 +57,13 @@ class Client:
 
     @property
     def calls(self) -> int:
-        """Return how many of its requests are under way."""
+        """Return the number of its requests that are under way."""
         return self.messages.unanswered
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What the owner says of itself, and what makes it retire. config: SHA-256 of its configuration's bytes."""
+    """What the owner tells clients of itself. config: SHA-256 (hex) of its configuration file's bytes."""
 
     home: Path
     pid: int
@@ -64,7 +72,11 @@ class Identity:
 
 
 class Connections:
-    """The clients of this owner."""
+    """The clients of this owner.
+
+    retire: called with the reason when a client needs another owner. extensions: private requests that only the owner
+    can answer, by name.
+    """
 
     def __init__(
         self, engine: Engine, identity: Identity, *, retire: Callable[[str], None], extensions: Mapping[str, Any]
@@ -83,22 +95,22 @@ class Connections:
         self.last_seen = time.monotonic()
 
     async def accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
-        """Take connections in, until cancelled; each is served by a task of its own among `tasks`."""
+        """Accept connections until cancelled; each is served by a task of its own in `tasks`."""
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
         while True:
             try:
                 accepted, _ = await loop.sock_accept(listener)
-            except OSError as error:  # out of descriptors: those in use are not to blame, and some will be free
+            except OSError as error:  # out of file descriptors: keep the open connections, some will be closed soon
                 log.warning("a connection could not be taken: %s", error)
                 await anyio.sleep(0.5)
                 continue
             tasks.start_soon(self._serve, accepted)
 
     async def goodbye(self) -> None:
-        """Tell every client that this owner ends in order: none of them needs to start another right away."""
+        """Tell every client that this owner ends in order, so that none of them starts another at once."""
         for client in list(self.clients.values()):
-            with anyio.move_on_after(0.5):  # not longer for one that does not read
+            with anyio.move_on_after(0.5):  # a client that does not read must not hold up the others
                 await client.messages.write(own_line(**{OURS: "goodbye"}))
 
     async def _serve(self, accepted: socket.socket) -> None:
@@ -118,7 +130,7 @@ class Connections:
     # -- hello ---------------------------------------------------------------------------------------------------------
 
     async def _greeted(self, reader: asyncio.StreamReader, messages: MessageSocket) -> dict[str, Any] | None:
-        """Return a hello that was answered with a welcome."""
+        """Return the client's hello once it was answered with a welcome; None where the client may not come in."""
         hello = await _own(reader, "hello")
         if hello is None or (self._identity.tcp and not await self._proved(reader, messages, hello)):
             log.warning("a connection that is no client of ours was closed")
@@ -135,7 +147,7 @@ class Connections:
         return hello
 
     def _allow(self, roots: object) -> list[str]:
-        """Record the roots that a client's configuration names; return what was wrong with them."""
+        """Record the roots that a client's configuration names; return one sentence per root that was refused."""
         wrong = []
         for root in roots if isinstance(roots, list) else []:
             try:
@@ -153,7 +165,7 @@ class Connections:
         return answer is not None and same(answer.get("proof"), proof(home, "pipe", mine, theirs))
 
     def _outdated(self, hello: dict[str, Any]) -> str:
-        """Return why this owner should make room for another: an upgrade, or a new configuration; "" if not."""
+        """Return why this owner should be replaced (a newer version, another configuration); "" if it should not."""
         if version_key(str(hello.get("version"))) > version_key(__version__):
             return f"version {hello.get('version')} came, this is {__version__}"
         changed = hello.get("config") != self._identity.config
@@ -188,7 +200,7 @@ class Connections:
 
 
 async def _own(reader: asyncio.StreamReader, kind: str) -> dict[str, Any] | None:
-    """Read one of our own lines of this kind; None for anything else."""
+    """Read one line, and return it if it is one of our own of this kind; else None."""
     try:
         said = json.loads(await reader.readuntil(b"\n"))
     except (ValueError, RecursionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
@@ -197,7 +209,7 @@ async def _own(reader: asyncio.StreamReader, kind: str) -> dict[str, Any] | None
 
 
 def version_key(version: str) -> tuple[int, ...]:
-    """Return what orders versions: their leading numbers.
+    """Return the key that versions are ordered by: their leading numbers.
 
     >>> version_key("0.10.1") > version_key("0.9.2.dev1")
     True

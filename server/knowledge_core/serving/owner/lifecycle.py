@@ -1,4 +1,4 @@
-"""The owner's life: open the engine, serve, watch for reasons to end, end in order."""
+"""From an owner's start to its end: open the engine, serve, watch for reasons to end, end in order."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from knowledge_core.serving.pipe.local_socket import unlink
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY = 1.0  # seconds between two looks at the reasons to end
+LOOK_EVERY = 1.0  # seconds between two checks for a reason to end
 LAST_CALLS = 5.0  # seconds that calls under way may take once the owner ends; a bulk batch lasts about half a second
 _VERSION = re.compile(r'__version__ = "([^"]+)"')
 
@@ -41,10 +41,10 @@ _VERSION = re.compile(r'__version__ = "([^"]+)"')
 def run_owner(
     home: Path, config_file: str | None, lock: OwnerLock, listener: socket.socket, address: dict[str, Any]
 ) -> None:
-    """Serve the clients of `listener` until there is a reason to end; the data directory is released by the caller.
+    """Serve the clients of `listener` until there is a reason to end; the caller releases the data directory.
 
     Raises:
-        ConfigurationError, StorageError: nobody was served.
+        ConfigurationError, StorageError: the engine could not be opened; no client was served.
     """
     config_sha = config_digest(home, config_file)
     engine = Engine(home, load_config(home, config_file), lock=lock)
@@ -99,7 +99,7 @@ class _Owner:
             tasks.cancel_scope.cancel()
 
     def end(self, reason: str) -> None:
-        """Begin to end, in order. Twice is once."""
+        """Begin to end, in order. A second call changes nothing."""
         self._reason = self._reason or reason
         self._ending.set()
 
@@ -121,11 +121,11 @@ class _Owner:
         return time.monotonic() - self._connections.last_seen > self._idle
 
     def _replaced(self) -> bool:
-        """Say whether the package on the disk is another version than the one that runs."""
+        """Say whether the package on the disk has another version than the one that runs."""
         try:
             found = _VERSION.search(self._package.read_text(encoding="utf-8"))
         except OSError:
-            return False  # in the middle of an installation
+            return False  # an installation is under way
         return found is not None and found[1] != __version__
 
     async def _heed_signals(self) -> None:
@@ -134,7 +134,7 @@ class _Owner:
             return
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
             async for number in signals:
-                if number != signal.SIGHUP:  # a terminal that closes is none of an owner's business
+                if number != signal.SIGHUP:  # an owner outlives the terminal that it was started from
                     self.end(f"signal {signal.Signals(number).name}")
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ class _Owner:
     async def _end(self, accepting: anyio.CancelScope) -> None:
         unlink(self._address)
         accepting.cancel()
-        await anyio.sleep(0)  # the loop must have let go of the listener before it is closed
+        await anyio.sleep(0)  # the event loop must have stopped watching the listener before that is closed
         self._listener.close()
         await self._connections.goodbye()
         with anyio.move_on_after(LAST_CALLS):
@@ -167,7 +167,9 @@ class _Owner:
         url = anyio.from_thread.run(self._doors.open, host, port)
         connection = current_connection.get()
         if connection is not None:
-            connection.at_end.append(self._doors.close)  # the door is open for as long as the command that asked for it
+            connection.at_end.append(
+                self._doors.close
+            )  # the door stays open as long as the command that opened it runs
         return {"url": url, "pid": os.getpid()}
 
     def _describe(self) -> dict[str, Any]:
@@ -188,7 +190,7 @@ class _Owner:
 
 
 def resident_bytes() -> int | None:
-    """Return this process's resident memory; None where the system does not tell without a library of its own."""
+    """Return this process's resident memory in bytes; None where the standard library cannot tell."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -197,7 +199,7 @@ def resident_bytes() -> int | None:
     try:
         import resource
 
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the most it ever was; bytes on macOS
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the peak so far; in bytes on macOS, else in KiB
         return peak if sys.platform == "darwin" else peak * 1024
     except ImportError:
         return None

@@ -1,12 +1,13 @@
-"""Ends a process that does not answer itself any more: from outside the interpreter's lock, which may be what is held.
+"""Ends a process whose event loop has stopped, from outside the interpreter's lock (GIL), which may be what is held.
 
-The event loop puts the end off again every few seconds. While one piece of native code keeps the lock, no thread runs
-any Python, neither a signal's handler nor a timer's: only what was arranged with the system and with `faulthandler`
-before can still act. It writes what every thread was doing (code lines, never a text) and ends the process; the system
-gives the data directory free, and the next client starts the next process, which reads here why.
+The event loop restarts a timer every few seconds. While native code holds the lock, no thread runs any Python, neither
+a signal's handler nor a timer's; only what was set up before with the system and with `faulthandler` can still act. When
+the timer runs out, `faulthandler` writes what every thread was doing (lines of code, never a text) and the process ends.
+The system releases the data directory, and the next client starts the next process, which reads here why.
 
-The time is the system's timer, which stands still while the machine sleeps. A process that was stopped for as long (a
-debugger, a frozen container) is ended, too, when it goes on; the beat tells that from a fault, so no job is blamed.
+The timer is the system's and stands still while the machine sleeps. A process that was itself stopped for that long (a
+debugger, a frozen container) is ended, too, when it continues; the time of its last beat shows that it was not stuck, so
+no job is blamed.
 """
 
 from __future__ import annotations
@@ -31,16 +32,23 @@ from knowledge_core.paths import LOGS
 log = logging.getLogger(__name__)
 
 FILE = "unanswered.log"
-BEATS = 8  # within the time after which the process is ended
-SLOWEST_BEAT = 5.0  # seconds
-LATE = 1.5  # times the limit between the last beat and the end: then the process did not run meanwhile
-_HEAD = 200  # bytes of the first line, which is written again with each beat
-_SHOWN = 64 * 1024  # bytes of what the threads did
+BEATS = 8  # at least, within the time after which the process is ended
+SLOWEST_BEAT = 5.0  # seconds between two beats
+LATE = 1.5  # times that limit: a longer time from the last beat to the end means that the process did not run meanwhile
+_HEAD = 200  # bytes of the file's first line, which each beat overwrites
+_SHOWN = 64 * 1024  # bytes that are read of what the threads did
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a former process was ended. at: seconds since 1970. threads: what they did. stuck: it ran, and did not answer."""
+    """How the watchdog ended a former process.
+
+    pid: its process number.
+    at: when it ended, in seconds since 1970.
+    seconds: how long it had not answered; the limit at that time.
+    threads: what its threads did, as `faulthandler` wrote it.
+    stuck: it ran and did not answer; False: it was stopped from outside.
+    """
 
     pid: int
     at: float
@@ -59,9 +67,9 @@ class Ended:
 
 
 def former_end(home: Path) -> Ended | None:
-    """Return how the watchdog ended the process that held the data directory before; None if it did not.
+    """Return how the watchdog ended the process that held the data directory before; None if it did not end it.
 
-    Call it once, before `watched`, which begins the file anew.
+    Call it once, before `watched`, which empties the file.
     """
     file = home / LOGS / FILE
     try:
@@ -78,7 +86,7 @@ def former_end(home: Path) -> Ended | None:
 
 
 def tell_of_former_end(engine: Engine) -> None:
-    """Say in the log and in the notices how the watchdog ended the former process, and let the jobs know; if it did."""
+    """Where the watchdog ended the former process, say so in the log and in the notices, and note it for the jobs."""
     ended = former_end(engine.home)
     if ended is None:
         return
@@ -89,9 +97,9 @@ def tell_of_former_end(engine: Engine) -> None:
 
 @contextlib.contextmanager
 def watched(home: Path, seconds: float | None, busy: Callable[[], bool]) -> Iterator[Callable[[], None]]:
-    """Yield what is to be called again and again; where it is not for `seconds`, this process ends.
+    """Yield the beat, a function to be called regularly: after `seconds` without a call, this process is ended.
 
-    seconds: None for never. busy: whether jobs run, which the next process may have to blame.
+    seconds: None for never. busy: says whether jobs run, which the next process may have to blame.
     """
     folder = home / LOGS
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -113,7 +121,7 @@ def watched(home: Path, seconds: float | None, busy: Callable[[], bool]) -> Iter
 
 
 async def answer(beat: Callable[[], None], seconds: float | None) -> None:
-    """Call `beat` on the event loop until cancelled: a loop that turns is a process that answers."""
+    """Call `beat` on the event loop until cancelled: as long as the loop runs, the process answers."""
     every = SLOWEST_BEAT if seconds is None else min(SLOWEST_BEAT, seconds / BEATS)
     while True:
         beat()
@@ -121,7 +129,7 @@ async def answer(beat: Callable[[], None], seconds: float | None) -> None:
 
 
 class _Beats:
-    """The file's first line: whose file it is, and when it last answered. Written while jobs run: an idle disk may rest."""
+    """The file's first line: which process writes it, and its last beat (only while jobs run: an idle disk may rest)."""
 
     def __init__(self, file: int, seconds: float, busy: Callable[[], bool]) -> None:
         self._file, self._seconds, self._busy = file, seconds, busy
@@ -137,20 +145,20 @@ class _Beats:
     def _write(self, beat: float) -> None:
         said = json.dumps({"pid": os.getpid(), "seconds": self._seconds, "beat": beat})
         os.lseek(self._file, 0, os.SEEK_SET)
-        with contextlib.suppress(OSError):  # a full disk is told by whoever wants to store something
-            os.write(self._file, said.encode().ljust(_HEAD - 1) + b"\n")  # what the threads did goes behind it
+        with contextlib.suppress(OSError):  # a full disk is reported by whoever has to store something
+            os.write(self._file, said.encode().ljust(_HEAD - 1) + b"\n")  # what the threads did is written behind it
 
 
 def _timer(file: int, seconds: float) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Return what puts the end off, and what calls it off."""
+    """Return two functions: one that restarts the timer, and one that ends the watching."""
     if sys.platform == "win32":
         return (
             lambda: faulthandler.dump_traceback_later(seconds, exit=True, file=file),
             faulthandler.cancel_dump_traceback_later,
         )
-    # Not `dump_traceback_later`, whose clock is the wall's where Python was built for an older glibc (uv's is): a laptop
-    # that slept would have no owner each morning. This timer's does not count sleep, on Linux and on macOS. "chain": after
-    # the threads are written, the signal does what it did before, which is to end the process.
+    # Not `dump_traceback_later`: where Python was built for an older glibc (as uv's is), its clock counts sleep, and a
+    # laptop would have lost its owner each morning. `setitimer` does not count sleep, on Linux and on macOS. "chain":
+    # after the threads are written, the signal has its default effect, which is to end the process.
     faulthandler.register(signal.SIGALRM, file=file, all_threads=True, chain=True)
 
     def arm() -> None:

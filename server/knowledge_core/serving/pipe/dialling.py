@@ -1,8 +1,8 @@
 """Reaching the owner of a data directory, and starting one where none runs. Standard library only.
 
-Read top to bottom: dial what the lock file names, say hello, and be welcome; else start an owner and try again. Ten
-clients may do that at once: the lock decides which owner lives, and the others' cost nothing but a Python that ends
-before it imported anything.
+Read top to bottom: dial the address in the lock file, say hello, wait for the welcome; else start an owner and try again.
+Ten clients may do that at once: the lock decides which of their owners lives. Each of the other nine owners costs one
+Python process that ends before it has imported any library.
 """
 
 from __future__ import annotations
@@ -25,18 +25,20 @@ from knowledge_core.serving.pipe.lines import OURS, own_line
 from knowledge_core.serving.pipe.local_socket import dial, nonce, proof, same
 
 Role = Literal["host", "cli"]
-"""Who is at the other end of a connection: a program that a person put an agent into, or that person's own shell."""
+"""Who is at the other end of a connection: a program that hosts an agent, or a person's own shell."""
 
 PATIENCE_VARIABLE = "KNOWLEDGE_CORE_PATIENCE"
-PATIENCE = 25.0  # seconds for an owner to answer; hosts give a server 30 to 60 s to start (FACTS of the MCP clients)
-RETRY = 0.05  # seconds between two looks at an owner that another client is starting, doubled each time up to
-SLOWEST_RETRY = 0.4
+PATIENCE = 25.0  # seconds for an owner to answer; hosts give a server 30 to 60 s to start
+RETRY = 0.05  # seconds until the next look at an owner that another client is starting; doubled after each look
+SLOWEST_RETRY = 0.4  # seconds; the doubling ends here
 LONGEST_HELLO = 64 * 1024  # bytes of one of our own lines
 
+# glibc's arenas, one per thread, cost the owner a sixth more memory and keep growing for minutes; two arenas do not
+# (ten clients, `python -m benchmarks.soak`).
 _FRUGAL = {"MALLOC_ARENA_MAX": "2"}
-"""For glibc: a pool of memory a thread costs the owner a sixth more, and it grows for minutes (ten clients, soak)."""
 
-HELD, IMPOSSIBLE = 3, 4  # exit codes of an owner that does not live
+HELD = 3  # exit code of an owner that found the data directory held
+IMPOSSIBLE = 4  # exit code of an owner that could open no socket
 
 
 class OwnerImpossible(Exception):
@@ -45,7 +47,15 @@ class OwnerImpossible(Exception):
 
 @dataclass(frozen=True)
 class Link:
-    """A connection that the owner welcomed. config: the SHA-256 of the configuration that the owner runs with."""
+    """A connection that the owner welcomed.
+
+    socket: connected, blocking, nothing read from it beyond the welcome.
+    pid: the owner's process number.
+    version: the owner's.
+    config: SHA-256 (hex) of the configuration that the owner runs with.
+    mine: SHA-256 (hex) of the configuration that this client reads.
+    notices: what the owner tells every client.
+    """
 
     socket: socket.socket
     pid: int
@@ -55,7 +65,7 @@ class Link:
     notices: tuple[str, ...] = ()
 
     def differences(self, home: Path) -> list[str]:
-        """Return what a user should know: what the owner says, and how it differs from this client."""
+        """Return what a user should know, one sentence each: the owner's notices, and how the owner differs from here."""
         told = list(self.notices)
         if self.config != self.mine:
             told.append(
@@ -70,11 +80,11 @@ class Link:
 def connect(home: Path, config: str | None, role: Role, roots: Sequence[str] = ()) -> Link:
     """Return a connection to the owner of a data directory; starts the owner if none runs.
 
-    config: `--config`, as it was given. roots: folders that whoever configured this client allows to be indexed.
+    config: `--config`, as it was given. roots: folders that this client's configuration allows to be indexed.
 
     Raises:
         OwnerImpossible: sockets or child processes are refused here.
-        DataDirectoryHeld: a process that serves only itself, or does not answer, holds the data directory.
+        DataDirectoryHeld: the process that holds the data directory serves only itself, or does not answer.
         OwnerUnavailable: the owner started and refused, or ended; the message has its reason.
         StorageError: the data directory cannot be made or written.
     """
@@ -99,7 +109,7 @@ def reach(home: Path, config: str | None, role: Role, deadline: float, roots: Se
 
     Raises:
         DataDirectoryHeld: the owner holds the data directory and does not answer.
-        OwnerUnavailable: it refused; the message has its reason.
+        OwnerUnavailable: the owner refused; the message has its reason.
     """
     while True:
         held_by = holder(home)
@@ -115,7 +125,7 @@ def reach(home: Path, config: str | None, role: Role, deadline: float, roots: Se
             made.close()
             raise DataDirectoryHeld(_silent(home, held_by)) from None
         except OSError:
-            answer = None  # it ended before it said anything: not its last word on whether there is an owner
+            answer = None  # the owner ended before it said anything; the next one may be reached
         if answer is None:
             made.close()
             return None
@@ -129,11 +139,11 @@ def reach(home: Path, config: str | None, role: Role, deadline: float, roots: Se
             raise OwnerUnavailable(str(answer["refused"]))
         if time.monotonic() > deadline:
             raise DataDirectoryHeld(_silent(home, held_by))
-        time.sleep(RETRY)  # it is retiring: for a newer version, or another configuration
+        time.sleep(RETRY)  # the owner is retiring, for a newer version or another configuration
 
 
 def patience() -> float:
-    """Return how long to wait for an owner, in seconds: $KNOWLEDGE_CORE_PATIENCE, for machines that are slow."""
+    """Return how many seconds to wait for an owner: $KNOWLEDGE_CORE_PATIENCE, for slow machines, else `PATIENCE`."""
     try:
         return max(float(os.environ.get(PATIENCE_VARIABLE, "")), 0.1)
     except ValueError:
@@ -155,7 +165,7 @@ def config_digest(home: Path, config: str | None) -> str:
 def _greet(
     made: socket.socket, home: Path, config: str | None, role: Role, roots: Sequence[str], *, tcp: bool
 ) -> dict[str, Any] | None:
-    """Say hello, and return what the owner says to it; None if it is no owner of this data directory."""
+    """Say hello, and return the owner's answer; None if the other side is not the owner of this data directory."""
     mine = nonce()
     hello: dict[str, Any] = {"version": __version__, "role": role, "config": config_digest(home, config)}
     hello |= {"pid": os.getpid(), "roots": list(roots)}
@@ -171,7 +181,7 @@ def _greet(
 
 
 def _own(made: socket.socket) -> dict[str, Any] | None:
-    """Read one of our own lines, byte by byte so that nothing behind it is taken; None at the stream's end."""
+    """Read one of our own lines, byte by byte so that nothing behind it is consumed; None at the stream's end."""
     line = bytearray()
     while not line.endswith(b"\n"):
         byte = made.recv(1)
@@ -197,7 +207,7 @@ def _silent(home: Path, held_by: Holder) -> str:
 
 def _refuse_the_unreachable(home: Path) -> None:
     """Raise if the data directory is held by a process that serves only itself."""
-    for _ in range(2):  # twice: one look may see the words of a dead process just before the new holder writes its own
+    for _ in range(2):  # twice: the first look may read what a dead process wrote, just before the new holder writes
         held_by = holder(home)
         if held_by is None or held_by.address is not None or held_by.command == OWNER_COMMAND:
             return
@@ -205,11 +215,11 @@ def _refuse_the_unreachable(home: Path) -> None:
     raise DataDirectoryHeld(held_message(home))
 
 
-OWNER_COMMAND = "kcore owner"  # what an owner's lock file says; anything else serves only itself
+OWNER_COMMAND = "kcore owner"  # the command in an owner's lock file; a process with any other serves only itself
 
 
 def _start(home: Path, config: str | None) -> Literal["ready", "held"]:
-    """Start an owner, detached from this process, and wait until it listens or says why it does not."""
+    """Start an owner, detached from this process, and wait until it listens or says why it cannot."""
     import subprocess
 
     command = [sys.executable, "-P", "-m", "knowledge_core.serving.owner", "--home", str(home)]
@@ -260,16 +270,16 @@ def _outcome(said: bytes, process: Any) -> Literal["ready", "held"]:
     raise StorageError(str(told["reason"]))
 
 
-_children: list[Any] = []  # the owners that this process started: kept so that a dead one does not stay a zombie
+_children: list[Any] = []  # the owners that this process started; `reap` polls them so that dead ones stay no zombies
 
 
 def reap() -> None:
-    """Let the system forget owners of ours that have ended."""
+    """Let the system forget those owners started here that have ended."""
     _children[:] = [process for process in _children if process.poll() is None]
 
 
 def _detached() -> dict[str, Any]:
-    """Return the options by which a child outlives its parent, its terminal and its process group."""
+    """Return the `Popen` options that let a child outlive its parent, terminal and process group."""
     if sys.platform == "win32":
         import subprocess
 

@@ -1,7 +1,7 @@
-"""The local socket between pipes and the owner: where it lies, who may use it, and how both sides prove it.
+"""The local socket between pipes and the owner: where it lies, who may use it, and how both sides prove that they may.
 
-A Unix domain socket in a private folder (own user, 0700); where there is none (Windows, or with
-KNOWLEDGE_CORE_TRANSPORT=tcp) a port on loopback, where each side proves that it can read the secret in the data
+It is a Unix domain socket in a private folder (own user, 0700). Where Unix sockets are not used (Windows, or with
+KNOWLEDGE_CORE_TRANSPORT=tcp) it is a port on loopback, and each side proves that it can read the secret in the data
 directory before anything else is said. Standard library only: the thin pipe imports this.
 """
 
@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 TRANSPORT_VARIABLE = "KNOWLEDGE_CORE_TRANSPORT"
-LONGEST_PATH = 100  # bytes; 104 on macOS and 108 on Linux fail, the closing NUL included
-BACKLOG = 64  # pipes that may wait while the owner imports its libraries
+LONGEST_PATH = 100  # bytes; with the closing NUL, 104 fail on macOS and 108 on Linux
+BACKLOG = 64  # pipes that may wait in the socket's queue while the owner imports its libraries
 SECRET_FILE = "owner.secret"
 _MODE = 0o700
 
@@ -32,8 +32,8 @@ def unix_sockets() -> bool:
 def listen(home: Path, note: Callable[[str], None]) -> tuple[socket.socket, dict[str, Any]]:
     """Return a listening socket of a data directory, and the address that goes into its lock file.
 
-    Only for the holder of the lock: what a dead owner left in its place is replaced. note: called with a sentence for
-    every place that could not be used.
+    Only the holder of the lock may call this: a socket that a dead owner left is replaced. note: called with one sentence
+    per place that could not be used.
 
     Raises:
         OSError: the system refuses sockets of either kind.
@@ -48,14 +48,14 @@ def listen(home: Path, note: Callable[[str], None]) -> tuple[socket.socket, dict
 
 
 def unlink(address: Mapping[str, Any]) -> None:
-    """Take a Unix socket's name away, so that nobody connects any more."""
+    """Remove a Unix socket's name, so that nobody can connect any more."""
     if "unix" in address:
         with contextlib.suppress(OSError):
             os.unlink(address["unix"])
 
 
 def dial(address: Mapping[str, Any], timeout: float) -> socket.socket:
-    """Connect to an address out of a lock file.
+    """Connect to an address from a lock file. timeout: in seconds; it stays set on the returned socket.
 
     Raises:
         OSError: nobody listens there, or it is not this user's socket.
@@ -86,7 +86,7 @@ def _listen_unix(path: Path) -> tuple[socket.socket, dict[str, Any]]:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
             raise FileExistsError(f"{path} is in the way and is no socket")
-        os.unlink(path)  # a dead owner's: ours is the lock
+        os.unlink(path)  # left by a dead owner: this process holds the lock
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         made.bind(str(path))
@@ -115,7 +115,7 @@ def _name(home: Path) -> str:
 
 
 def _folders(home: Path) -> Iterator[Path]:
-    """Yield where a socket may lie, best first: the system's run-time folder, the temporary one, the data directory."""
+    """Yield the folders that may hold the socket, best first: the system's run-time, temporary, data directory."""
     import tempfile
 
     runtime = os.environ.get("XDG_RUNTIME_DIR")
@@ -126,10 +126,10 @@ def _folders(home: Path) -> Iterator[Path]:
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder that only this user can enter, or see that the one there is such a folder.
+    """Make a folder that only this user can enter; where it exists, check that it is one, and correct its mode.
 
     Raises:
-        OSError: it is somebody else's, a link, or no folder.
+        OSError: the path is somebody else's, a link, or no folder.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, _MODE)
@@ -149,7 +149,7 @@ def nonce() -> str:
 
 
 def proof(home: Path, side: str, *nonces: str) -> str:
-    """Return what only a reader of the data directory's secret can say: HMAC-SHA256 over side and nonces, hex.
+    """Return what only a reader of the data directory's secret can compute: HMAC-SHA256 (hex) over side and nonces.
 
     Raises:
         OSError: the secret cannot be read.

@@ -1,11 +1,11 @@
 """`kcore serve`: a thin pipe between a client's stdin and stdout and the owner's socket. Standard library only.
 
 It forwards bytes line by line, both ways, as fast as the slower side reads, and remembers two things: the client's
-`initialize`, to say it again to a new owner, and the ids of the calls under way, to end them with an error if the
-owner dies. Then it starts a new owner and goes on: the client's connection is the pipe, and that never broke.
+`initialize`, to repeat it to a new owner, and the ids of the calls under way, to end them with an error if the owner
+dies. Then it starts a new owner and goes on. The client is connected to the pipe alone, so its connection never breaks.
 
-The main thread reads the client, one more thread reads the owner. Neither holds the lock while it writes: a side that
-does not read stops the other side's reader, and nothing else.
+The main thread reads from the client, a second thread from the owner. Neither holds the state's lock while it writes: a
+side that does not read only stops the thread that writes to it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from knowledge_core.serving.pipe.lines import (
 )
 
 DRAIN = 1.0  # seconds that calls under way may still take once the client has closed stdin; hosts kill after two
-CRASHES = 3  # owners that may die within a minute before a new one waits for the client's next call
-MINUTE = 60.0
+CRASHES = 3  # owners that may die within a `MINUTE`; after that the next one is started only when the client calls
+MINUTE = 60.0  # seconds
 
 Id = str | int
 
@@ -89,18 +89,18 @@ class _Pipe:
         if isinstance(method, str) and _is_id(id):
             link = self._link_for_call(id, method, line)
         else:
-            # A notification, an answer, or something that the owner will refuse: it belongs to the owner that is
-            # there. To a new one it would mean nothing.
+            # A notification, an answer, or something that the owner will refuse. It is for the owner that is connected
+            # now; a new owner would not know what it is about.
             link = self._link
             if method == "notifications/cancelled":
                 withdrawn = said.get("params")
                 self._forget(withdrawn.get("requestId") if isinstance(withdrawn, dict) else None)
         if link is not None:
-            with contextlib.suppress(OSError):  # the thread that reads from the owner sees its end, too
+            with contextlib.suppress(OSError):  # the thread that reads from the owner notices its end and handles it
                 link.socket.sendall(line + b"\n")
 
     def _link_for_call(self, id: Id, method: str, line: bytes) -> Link | None:
-        """Note a call, and return the connection that it goes to; None if it has been answered with an error."""
+        """Note a call, and return the connection to send it over; None if the call was answered with an error here."""
         with self._state:
             if method == "initialize":
                 self._initialize, self._initialize_id = line, id
@@ -115,7 +115,7 @@ class _Pipe:
         return None
 
     def _forget(self, id: object) -> None:
-        """Drop a call that was answered, or that the client withdrew: that one may never be."""
+        """Drop a call that was answered, or that the client withdrew (it may never be answered)."""
         with self._state:
             if _is_id(id):
                 self._calls.pop(id, None)
@@ -126,7 +126,7 @@ class _Pipe:
     def _follow_owners(self) -> None:
         while True:
             link = self._link
-            assert link is not None  # set before this thread began, and by `_next_owner`
+            assert link is not None  # set before this thread started, and later by `_next_owner`
             for line in _lines(functools.partial(_received, link)):
                 if not isinstance(line, TooLong):
                     self._from_owner(line)
@@ -144,7 +144,7 @@ class _Pipe:
             self._forget(said.get("id"))
 
     def _bury(self, link: Link) -> None:
-        """End the calls that went to an owner that is gone. `initialize` is not one of them: it is said again."""
+        """End the calls that went to an owner that is gone, but for `initialize`: a new owner will answer that."""
         with self._state:
             self._link = None
             lost = [id for id, went_to in self._calls.items() if went_to is link and id != self._initialize_id]
@@ -162,7 +162,7 @@ class _Pipe:
             _tell(f"the owner (process {link.pid}) ended unexpectedly; `kcore logs` may say why. Starting a new one.")
 
     def _next_owner(self) -> None:
-        """Connect to another owner: at once after a crash, else when a call needs one."""
+        """Connect to another owner: at once after a crash, else (or after several crashes) when a call needs one."""
         recent = [moment for moment in self._crashes if time.monotonic() - moment < MINUTE]
         self._crashes = recent
         wait = not recent or len(recent) >= CRASHES
@@ -177,7 +177,7 @@ class _Pipe:
                 _tell(str(error))
                 wait = True
                 with self._state:
-                    # A call that waits ends with this; the next one tries again.
+                    # Ends the call that waits; the next call tries again.
                     self._trouble, self._wanted = f"No Knowledge Core owner process: {error}", False
                     self._state.notify_all()
                 continue
@@ -185,7 +185,7 @@ class _Pipe:
             return
 
     def _introduce(self, link: Link) -> None:
-        """Say the client's `initialize` to a new owner, and keep the answer from the client unless it still waits."""
+        """Repeat the client's `initialize` to a new owner. The client gets the answer only if it still waits for it."""
         with self._state:
             line, id = self._initialize, self._initialize_id
             awaited = id is not None and id in self._calls
@@ -193,7 +193,7 @@ class _Pipe:
             return
         link.socket.settimeout(patience())
         link.socket.sendall(line + b"\n")
-        # Byte by byte, so that nothing behind the answer is taken from the thread that will read on.
+        # Byte by byte: what follows the answer is for the thread that reads from this owner later.
         for answer in _lines(lambda: link.socket.recv(1)):
             if isinstance(answer, bytes) and _parsed(answer).get("id") == id:
                 if awaited:
@@ -223,7 +223,7 @@ class _Pipe:
                 while line:
                     line = line[os.write(1, line) :]
             except OSError:
-                os._exit(0)  # the client is gone; stdin tells the same a moment later, or never
+                os._exit(0)  # the client is gone; stdin may end a moment later, or never
 
 
 _LOST = (
@@ -239,7 +239,7 @@ _INITIALIZED = b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n'
 
 
 def _lines(read: Callable[[], bytes]) -> Iterator[bytes | TooLong]:
-    """Yield lines until the stream ends; half a line at its end is nobody's message."""
+    """Yield lines until the stream ends; an unfinished line at its end is dropped."""
     buffer = LineBuffer()
     while data := read():
         yield from buffer.feed(data)
@@ -256,13 +256,13 @@ def _received(link: Link) -> bytes:
     try:
         return link.socket.recv(CHUNK)
     except OSError:
-        return b""  # reset instead of closed: the same end
+        return b""  # reset instead of closed: handled alike
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         said = json.loads(line)
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, absurdly nested: the owner answers it
+    except (ValueError, RecursionError):  # not UTF-8, not JSON, nested too deep: the owner will answer with an error
         return {}
     return said if isinstance(said, dict) else {}
 

@@ -20,8 +20,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from benchmarks.report import machine
-from benchmarks.scale_data import TOP, Corpus, Precomputed, Rows, recall, say
-from benchmarks.scale_product import NAME, Filled, rows_of
+from benchmarks.scale.data import TOP, Corpus, Precomputed, Rows, recall, say
+from benchmarks.scale.product import NAME, Filled, rows_of
 from knowledge_core.language.lexical_query import LexicalQuery, weighed
 from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.language.wording import spans
@@ -34,7 +34,7 @@ THREADS = 2  # of a build
 M, CONSTRUCTION = 16, 128  # of the graphs
 EXPANSIONS = (64, 128, 256, 384, 512, 768, 1024, 2048)
 WANTED = 0.99  # recall@10 on the questions: the first of `EXPANSIONS` that has it is taken
-RESCORED = 30  # candidates of an eight-bit index whose cosine is computed anew
+RESCORED = 30  # candidates of an eight-bit index whose exact cosine is computed
 MOST_OF_WHOLE = 100_000  # chunks that whole products are filled with: more takes them hours
 
 Ask = Callable[[int], Sequence[int]]

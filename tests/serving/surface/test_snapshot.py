@@ -1,6 +1,6 @@
 """The tool surface is frozen: names, descriptions and schemas are prompts, and change only on purpose.
 
-After a change that is meant:  UPDATE_SNAPSHOT=1 python -m pytest tests/serving/test_snapshot.py
+After a change that is meant:  UPDATE_SNAPSHOT=1 python -m pytest tests/serving/surface/test_snapshot.py
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def killed_with_a_job(home: Path, documents: int, windows: int) -> str:
     """Let a process accept a job and do some of its windows, kill it, and return the job's id."""
     child = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(home), str(documents), str(windows)],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert child.stdout is not None
     job = child.stdout.readline().strip()

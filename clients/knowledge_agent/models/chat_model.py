@@ -1,6 +1,6 @@
-"""The seam to generative models: what the agent asks of one, and what all APIs' sides of it share.
+"""The interface to generative models: what the agent needs of one, and what all implementations share.
 
-Two real sides: `anthropic_model` (Messages API) and `openai_model` (chat completions, spoken by many servers).
+Two implementations: `anthropic_model` (Messages API) and `openai_model` (chat completions, spoken by many servers).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from knowledge_agent.types import Message, OnEvent, Reply, ToolCall, ToolSpec
 
-# Of a request that was refused for load (429, 5xx) or did not arrive; the SDKs wait as `retry-after` says, else
+# Retries of a request that was refused for load (429, 5xx) or did not arrive. The SDKs wait as `retry-after` says, else
 # exponentially from half a second. Their own default is 2; one more outlasts an overload of some seconds.
 RETRIES = 3
 
@@ -31,12 +31,18 @@ class ChatModel(Protocol):
         max_tokens: int,
         may_call: bool = True,
     ) -> Reply:
-        """Return the model's next turn, telling its text piece by piece as it comes.
+        """Return the model's next turn; its text is passed to `on_event` piece by piece as it arrives.
 
-        may_call: False where the tools are only named because earlier turns used them.
+        system: instructions before the conversation.
+        messages: the conversation so far; the last one is the user's, or results of tools.
+        tools: what the model may call.
+        max_tokens: of this turn.
+        may_call: False where the tools are only listed because earlier turns used them.
 
         Raises:
-            ModelUnavailable: no whole reply; what to do. NoToolCalls: not with tools. WrongSetup: key or model.
+            ModelUnavailable: there is no whole reply; the message says what to do.
+            NoToolCalls: the endpoint or the model refuses requests with tools.
+            WrongSetup: the key was not accepted.
         """
         ...
 
@@ -46,7 +52,7 @@ class ChatModel(Protocol):
 
 
 def tool_call(id: str, name: str, written: str) -> ToolCall:
-    """Return a call from the arguments that a model wrote as JSON; what is wrong with them goes into `problem`.
+    """Return the call for arguments that a model wrote as JSON; `problem` says what is wrong with them.
 
     >>> tool_call("1", "search", '{"query": "x"}').arguments
     {'query': 'x'}
@@ -63,7 +69,7 @@ def tool_call(id: str, name: str, written: str) -> ToolCall:
 
 
 def refusal_of(status: int, said: str, model: str, key: str) -> str:
-    """Return what a user reads when the endpoint answered with an HTTP error. key: the variable that holds it."""
+    """Return the message for an HTTP error of the endpoint. key: the environment variable that holds the key."""
     advice = {
         400: "The request was not accepted; if it is about length, ask for less with --context-tokens.",
         401: f"The key was not accepted: check {key}.",

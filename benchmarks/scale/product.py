@@ -1,6 +1,6 @@
 """The product's side of the scale benchmarks: fill a data directory, and measure it as its users meet it.
 
-    python -m benchmarks.scale_product FOLDER QUESTIONS
+    python -m benchmarks.scale.product FOLDER QUESTIONS
 
 is what `benchmarks.scale` starts as a process of its own: it opens the collection in FOLDER, searches, and prints what
 that took, as JSON. Only public doors are used: `Collection`, `View`, `search`, `Engine` and MCP.
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from mcp.client import Client
 
-from benchmarks.scale_data import FILTERS, TOP, Corpus, Filter, Precomputed, Rows, recall, say
+from benchmarks.scale.data import FILTERS, TOP, Corpus, Filter, Precomputed, Rows, recall, say
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.serving.surface.application import application
@@ -122,8 +122,8 @@ def fresh(at: Filled, corpus: Corpus) -> dict[str, float]:
     """Return what `first_searches` prints in a new process; the files are in the page cache, mostly."""
     asked = corpus.cache / "asked.npz"
     np.savez(asked, questions=np.array(corpus.questions), asked=corpus.asked)
-    command = [sys.executable, "-m", "benchmarks.scale_product", str(at.folder), str(asked)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    command = [sys.executable, "-m", "benchmarks.scale.product", str(at.folder), str(asked)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
     return dict(json.loads(done.stdout))
 
 
@@ -160,7 +160,7 @@ def first_searches(folder: Path, asked: Path) -> dict[str, float]:
     with collection.view() as view:
         size = view.counts().chunks * collection.contract.dimensions
     taken = after["vectors"] + after["graph"] + after["anonymous"] - before["anonymous"]
-    seen["bytes a dimension a chunk"] = 1e6 * taken / size
+    seen["bytes per dimension and chunk"] = 1e6 * taken / size
     collection.close()
     return seen
 

@@ -1,20 +1,21 @@
-"""Any endpoint that speaks chat completions: Ollama, llama.cpp, vLLM, LM Studio, OpenAI. Only here is `openai` known.
+"""Any endpoint that speaks chat completions: Ollama, llama.cpp, vLLM, LM Studio, OpenAI. The one file that knows `openai`.
 
-Such models know no citations: passages go as fenced text with a number, and the answer's markers are checked by us.
+This API has no citations: passages are sent as fenced text with a number, and the agent checks the answer's markers.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx2
 import openai
 
-from knowledge_agent.chat_model import RETRIES, refusal_of, tool_call
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, WrongSetup
+from knowledge_agent.models.chat_model import RETRIES, refusal_of, tool_call
+from knowledge_agent.models.streaming import broken, read_turn, unreachable
 from knowledge_agent.prompting import fenced, shown
 from knowledge_agent.types import (
     Ended,
@@ -29,7 +30,7 @@ from knowledge_agent.types import (
     UserMessage,
 )
 
-DEFAULT_MODEL = "gpt-5.5"  # at OpenAI only: the model of the examples of SDK 3.57
+DEFAULT_MODEL = "gpt-5.5"  # at OpenAI only; the model in the examples of SDK 3.57
 HOSTED = "https://api.openai.com"
 NO_KEY = """\
 No key for the OpenAI API. Set OPENAI_API_KEY, or use a local model, which needs none:
@@ -56,9 +57,9 @@ class OpenAIModel:
             raise WrongSetup(NO_MODEL)
         self.name = model or DEFAULT_MODEL
         self._client = openai.AsyncOpenAI(
-            api_key=key or "none",  # local servers ignore it, and the SDK wants one
+            api_key=key or "none",  # the SDK requires a key; local servers ignore it
             base_url=url, max_retries=RETRIES, timeout=timeout,
-            # Documents go to the endpoint that the user named, and to no other that it names.
+            # Documents go to the endpoint that the user named, and to none that it redirects to.
             http_client=openai.DefaultAsyncHttpx2Client(follow_redirects=False),
         )  # fmt: skip
 
@@ -86,43 +87,25 @@ class OpenAIModel:
             request["tool_choice"] = "auto" if may_call else "none"
         turn = _Turn(on_event)
         try:
-            await self._stream(request, turn)
+            await read_turn(lambda: self._client.chat.completions.create(**request), turn, is_break=_is_break)
         except openai.APIStatusError as error:
             raise _refused(error, self.name, with_tools=bool(tools)) from error
         except (openai.OpenAIError, httpx2.HTTPError, ValueError) as error:
-            raise ModelUnavailable(_unreached(error, self._client.base_url, turn)) from error
+            raise broken(turn, _failed(error, self._client.base_url)) from error
         return turn.reply()
-
-    async def _stream(self, request: Mapping[str, Any], turn: _Turn) -> None:
-        """Read one turn; once more where the stream broke before a word of it was shown."""
-        for last in (False, True):
-            opened = await self._client.chat.completions.create(**request)
-            try:
-                async with opened as stream:
-                    async for chunk in stream:
-                        turn.hear(chunk)
-                if not turn.complete:
-                    raise ModelUnavailable(_cut(turn))
-                return
-            except (openai.APIError, httpx2.HTTPError, ModelUnavailable):
-                if last or turn.shown:
-                    raise
-            turn.forget()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
 
-def _cut(turn: _Turn) -> str:
-    return f"The stream of the model's endpoint was cut after {turn.shown} characters. Ask again."
+def _is_break(error: Exception) -> bool:
+    return isinstance(error, openai.APIError | httpx2.HTTPError)
 
 
-def _unreached(error: Exception, url: Any, turn: _Turn) -> str:
-    if turn.shown:
-        return _cut(turn)
+def _failed(error: Exception, url: object) -> str:
     if isinstance(error, openai.APIConnectionError | httpx2.HTTPError):
-        return f"The model's endpoint at {url} cannot be reached, {RETRIES} retries included: {error} Is its server running?"
+        return f"{unreachable(url, error)} Is its server running?"
     return f"The model's endpoint at {url} failed: {error}"
 
 
@@ -139,7 +122,7 @@ def _refused(error: openai.APIStatusError, model: str, *, with_tools: bool) -> M
 
 
 class _Turn:
-    """What has come of one turn so far."""
+    """One turn, as far as it has been received; a `PartialTurn`."""
 
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
@@ -149,7 +132,7 @@ class _Turn:
     def forget(self) -> None:
         self._text = ""
         self._refusal = ""
-        self._calls: dict[int, list[str]] = {}  # index: id, name, arguments as written so far
+        self._calls: dict[int, list[str]] = {}  # index -> id, name, and the arguments as far as they were received
         self._ended: str | None = None
         self._usage = Usage()
 
@@ -158,7 +141,7 @@ class _Turn:
         return self._ended is not None
 
     def hear(self, chunk: Any) -> None:
-        """Take in one chunk of the stream."""
+        """Process one chunk of the stream."""
         if chunk.usage is not None:
             details = chunk.usage.prompt_tokens_details
             cached = (details.cached_tokens if details else None) or 0

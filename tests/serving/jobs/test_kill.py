@@ -50,7 +50,7 @@ async def killed_while_indexing(home: Path, after: int) -> int:
         if reported >= after:
             os.kill(json.loads((home / "owner.lock").read_text())["pid"], signal.SIGKILL)
 
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[2])
     parameters = StdioServerParameters(command=sys.executable, args=["-c", SERVER, tests, str(home)])
     documents = [{"id": f"d{number}", "text": text(number)} for number in range(DOCUMENTS)]
     try:

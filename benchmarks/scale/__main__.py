@@ -7,12 +7,12 @@ For each size: filling, opening in a new process, memory and disk; recall@10 of 
 scan, with filters that allow known shares of the chunks; latency through MCP by mode and filter, without the model's
 time (questions' vectors are known), interleaved; searches a second from several threads, with and without a writer;
 the peers on the same vectors, texts and questions, interleaved with ours. The first call of mode "semantic" with a
-filter evaluates the filter. `benchmarks.scale_data` says what the chunks
+filter evaluates the filter. `benchmarks.scale.data` says what the chunks
 are; --data (one folder a set, in BEIR's layout) adds scifact, covidqa and cranfield to the packaged set.
 
 Filled directories, peers' indexes and vectors stay in the folder of --cache, about 5 GB for a million chunks and 5 GB
-of peers, with the seconds that they took. --refill fills the collections anew, and must be given after a change to how
-things are stored or indexed; peers are built anew where their folder `peers-*` was deleted.
+of peers, with the seconds that they took. --refill refills the collections, and must be given after a change to how
+things are stored or indexed; peers are rebuilt where their folder `peers-*` was deleted.
 
 The peers, in an environment of their own beside this package's:
 
@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import machine, percentile, table, write_json
-from benchmarks.scale_data import CACHE, TOP, Corpus, Precomputed, Rows, exact, recall, say
-from benchmarks.scale_peers import MOST_OF_WHOLE, Asked, Peers, compare, ours, peers
-from benchmarks.scale_product import KINDS, Filled, disk, filled, fresh, latencies, recalls, throughput
+from benchmarks.scale.data import CACHE, TOP, Corpus, Precomputed, Rows, exact, recall, say
+from benchmarks.scale.peers import MOST_OF_WHOLE, Asked, Peers, compare, ours, peers
+from benchmarks.scale.product import KINDS, Filled, disk, filled, fresh, latencies, recalls, throughput
 from knowledge_core.storage.collection import Collection
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with one folder a set")
     parser.add_argument("--queries", type=int, default=200, help="at most; the packaged set alone has 100")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder to keep things in (default {CACHE})")
-    parser.add_argument("--refill", action="store_true", help="fill the collections anew")
+    parser.add_argument("--refill", action="store_true", help="refill the collections")
     parser.add_argument("--peers", nargs="+", choices=[*Peers.KNOWN, "none"], default=list(Peers.KNOWN))
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()

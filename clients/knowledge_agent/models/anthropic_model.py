@@ -1,8 +1,8 @@
-"""Claude, or whatever else speaks Anthropic's Messages API. The one file that knows the `anthropic` SDK.
+"""Claude, and any other model behind Anthropic's Messages API. The one file that knows the `anthropic` SDK.
 
-Passages go as `search_result` blocks with citations, one text block a paragraph, so that the API itself says which
-lines a claim rests on. Tools and system prompt come first in a request and never change within a conversation; a cache
-mark after them, and one after the last message, let the endpoint reuse what it has read.
+Passages are sent as `search_result` blocks with citations, one text block per paragraph, so that the API itself says
+which lines a claim rests on. Tools and system prompt come first in a request and never change within a conversation; a
+cache mark after them, and one after the last message, let the endpoint reuse what it has processed before.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any
 import anthropic
 import httpx2
 
-from knowledge_agent.chat_model import RETRIES, refusal_of, tool_call
 from knowledge_agent.citing import occurs
 from knowledge_agent.errors import ModelUnavailable, NoToolCalls, WrongSetup
+from knowledge_agent.models.chat_model import RETRIES, refusal_of, tool_call
+from knowledge_agent.models.streaming import broken, read_turn, unreachable
 from knowledge_agent.prompting import fenced
 from knowledge_agent.types import (
     Citation,
@@ -34,7 +35,7 @@ from knowledge_agent.types import (
     UserMessage,
 )
 
-DEFAULT_MODEL = "claude-sonnet-5-5"  # the newest Sonnet of those that SDK 2.14 names: the middle of price and strength
+DEFAULT_MODEL = "claude-sonnet-5-5"  # the newest Sonnet that SDK 2.14 names: between the others in price and strength
 NO_KEY = """\
 No key for the Anthropic API. Set ANTHROPIC_API_KEY (https://platform.claude.com), or use a local model:
   ollama pull llama3.1
@@ -42,7 +43,7 @@ No key for the Anthropic API. Set ANTHROPIC_API_KEY (https://platform.claude.com
 (mixtral and gemma3 work the same way.)"""
 
 _CACHED = {"cache_control": {"type": "ephemeral"}}
-_PASSING = ("overloaded_error", "api_error", "rate_limit_error")  # as events of a stream; the SDK retries none of them
+_PASSING = ("overloaded_error", "api_error", "rate_limit_error")  # temporary; within a stream the SDK retries none
 _ENDED: dict[str, Ended] = {
     "tool_use": "tools", "max_tokens": "length", "model_context_window_exceeded": "length", "refusal": "refusal",
 }  # fmt: skip
@@ -56,7 +57,7 @@ class AnthropicModel:
         try:
             self._client = anthropic.AsyncAnthropic(
                 base_url=base_url, max_retries=RETRIES, timeout=timeout,
-                # Documents go to the endpoint that the user named, and to no other that it names.
+                # Documents go to the endpoint that the user named, and to none that it redirects to.
                 http_client=anthropic.DefaultAsyncHttpxClient(follow_redirects=False),
             )  # fmt: skip
         except anthropic.AnthropicError as error:
@@ -88,45 +89,22 @@ class AnthropicModel:
             request["tool_choice"] = {"type": "auto" if may_call else "none"}
         turn = _Turn(_in_order(messages), on_event)
         try:
-            await self._stream(request, turn)
+            await read_turn(lambda: self._client.messages.create(**request, stream=True), turn, is_break=_is_break)
         except anthropic.APIStatusError as error:
             raise _refused(error, self.name, with_tools=bool(tools)) from error
         except (anthropic.AnthropicError, httpx2.HTTPError) as error:
-            raise ModelUnavailable(_unreached(error, self._client.base_url, turn)) from error
+            raise broken(turn, unreachable(self._client.base_url, error)) from error
         return turn.reply()
-
-    async def _stream(self, request: Mapping[str, Any], turn: _Turn) -> None:
-        """Read one turn; once more where the stream broke before a word of it was shown."""
-        for last in (False, True):
-            opened = await self._client.messages.create(**request, stream=True)
-            try:
-                async with opened as stream:
-                    async for event in stream:
-                        turn.hear(event)
-                if not turn.complete:
-                    raise ModelUnavailable(_cut(turn))
-                return
-            except (anthropic.APIConnectionError, httpx2.HTTPError, ModelUnavailable):
-                if last or turn.shown:
-                    raise
-            except anthropic.APIStatusError as error:
-                if last or turn.shown or error.type not in _PASSING:
-                    raise
-            turn.forget()
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
 
-def _cut(turn: _Turn) -> str:
-    return f"The stream of the model's endpoint was cut after {turn.shown} characters. Ask again."
-
-
-def _unreached(error: Exception, url: Any, turn: _Turn) -> str:
-    if turn.shown:
-        return _cut(turn)
-    return f"The model's endpoint at {url} cannot be reached, {RETRIES} retries included: {error}"
+def _is_break(error: Exception) -> bool:
+    if isinstance(error, anthropic.APIStatusError):
+        return error.type in _PASSING
+    return isinstance(error, anthropic.APIConnectionError | httpx2.HTTPError)
 
 
 def _refused(error: anthropic.APIStatusError, model: str, *, with_tools: bool) -> ModelUnavailable | WrongSetup:
@@ -149,7 +127,7 @@ class _Block:
 
 
 class _Turn:
-    """What has come of one turn so far."""
+    """One turn, as far as it has been received; a `PartialTurn`."""
 
     def __init__(self, passages: Sequence[Passage], on_event: OnEvent) -> None:
         self._passages = passages
@@ -165,7 +143,7 @@ class _Turn:
         self.complete = False
 
     def hear(self, event: Any) -> None:
-        """Take in one event of the stream."""
+        """Process one event of the stream."""
         if event.type == "message_start":
             self._count(event.message.usage)
         elif event.type == "content_block_start":
@@ -205,7 +183,7 @@ class _Turn:
             self._on_event(TextPiece(piece))
 
     def _count(self, usage: Any) -> None:
-        """Take over counts: the last word on each is the total."""
+        """Take over the token counts. They are totals, so the latest ones count."""
         cached = usage.cache_read_input_tokens
         if usage.input_tokens is not None:
             everything = usage.input_tokens + (usage.cache_creation_input_tokens or 0) + (cached or 0)
@@ -244,9 +222,9 @@ def _markers(citations: Sequence[Citation]) -> str:
 
 
 def _own(block: _Block) -> dict[str, Any] | None:
-    """Return a block as it goes back to the API.
+    """Return a block in the form in which it is sent back to the API; None for one that is not sent.
 
-    Citations are left out: their indices count the results of one request, and later requests hold others.
+    Citations are left out: their indices count the search results of one request, and later requests hold others.
     """
     if block.kind == "text":
         return {"type": "text", "text": _full(block)} if _full(block).strip() else None
@@ -274,7 +252,7 @@ def _citation(found: Any, passages: Sequence[Passage]) -> Citation | None:
 
 
 def _paragraphs(passage: Passage) -> list[tuple[str, int, int]]:
-    """Return the paragraphs of a passage, each with its first and last line in the document. None is blank."""
+    """Return the paragraphs of a passage, none of them blank: text, and first and last line in the document."""
     found: list[tuple[str, int, int]] = []
     fresh = True
     for number, line in enumerate(passage.text.split("\n"), start=passage.first_line):
@@ -290,7 +268,7 @@ def _paragraphs(passage: Passage) -> list[tuple[str, int, int]]:
 
 
 def _in_order(messages: Sequence[Message]) -> list[Passage]:
-    """Return all passages in the order in which their blocks stand in the request: what citation indices count."""
+    """Return all passages in the order of their blocks in the request; citation indices refer to it."""
     found: list[Passage] = []
     for message in messages:
         if isinstance(message, UserMessage):

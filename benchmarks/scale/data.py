@@ -32,7 +32,7 @@ from knowledge_core.storage.collection import Change, NewDocument, text_digest
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
 from knowledge_core.verbs.evaluate import Judged, load_beir
 
-VERSION = 1  # of everything here: another one is made anew
+VERSION = 1  # of all cached data: what another version cached is rebuilt
 CACHE = Path.home() / ".cache" / "knowledge-core-benchmarks"
 MODEL = "all-MiniLM-L6-v2"
 SETS = ("hotpotqa_small", "scifact", "covidqa", "cranfield")
@@ -167,7 +167,7 @@ class Corpus:
                 yield text, material.sets[draw.anchors[at]], int(draw.slots[at])
 
     def drawn(self, begin: int, end: int) -> Vectors:
-        """Return the vectors of a range of documents, drawn anew: (n, dim) float32, norm 1."""
+        """Return the vectors of a range of documents, drawn again at each call: (n, dim) float32, norm 1."""
         made = []
         for block, part in _blocks(begin, end):
             noise = np.random.default_rng([VERSION, block, 1])
