@@ -5,7 +5,6 @@ Rules kept here: values in, values out; nothing is opened and nothing waits.
 
 from __future__ import annotations
 
-import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -15,7 +14,6 @@ from urllib.parse import SplitResult, urlsplit
 from knowledge_core.errors import ConfigurationError
 
 CONNECT_SECONDS: Final = 10.0  # a machine that is there answers within one round trip
-ATTEMPTS: Final = 5
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # states that a second attempt may not find again
 
 
@@ -51,15 +49,6 @@ def is_loopback(host: str) -> bool:
 def is_header_safe(secret: str) -> bool:
     """Say whether a secret can travel in a header: something, in printable ASCII."""
     return bool(secret) and secret.isascii() and secret.isprintable()
-
-
-def pause(attempt: int, first: float, longest: float) -> float:
-    """Return how many seconds to wait before the next attempt, after `attempt` of them failed.
-
-    Exponential with jitter, so that many clients do not return together: M. Brooker, "Exponential Backoff And Jitter",
-    AWS Architecture Blog, 2015.
-    """
-    return float(min(first * 2 ** (attempt - 1), longest) * random.uniform(0.5, 1.0))
 
 
 def retry_after(said: str) -> float | None:

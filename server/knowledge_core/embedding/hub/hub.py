@@ -25,17 +25,16 @@ import httpx2
 
 from knowledge_core import __version__
 from knowledge_core.embedding.http_rules import (
-    ATTEMPTS,
     CONNECT_SECONDS,
     PASSING,
     checked_address,
     is_loopback,
-    pause,
     retry_after,
 )
 from knowledge_core.embedding.hub.refusals import hub_refusal
 from knowledge_core.embedding.hub.token import hub_token
 from knowledge_core.embedding.models.hub_cache import HubFile, Partial, is_commit
+from knowledge_core.embedding.retrying import PassingError, Pauses, with_retries
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
 
 T = TypeVar("T")
@@ -59,14 +58,6 @@ class HubUnreachable(ModelUnavailable):
 
 class FileChanged(Exception):
     """The hub means another file by this name than it listed: list again."""
-
-
-class _PassingError(Exception):
-    """An attempt failed in a way that may pass. The text says how; after: seconds that the hub asked to wait."""
-
-    def __init__(self, how: str, after: float | None = None) -> None:
-        super().__init__(how)
-        self.after = after
 
 
 @dataclass(frozen=True)
@@ -172,11 +163,11 @@ class Hub:
                     self.received += len(part)
                     if partial.size + len(part) > file.size:
                         partial.restart()
-                        raise _PassingError(f"sent more of {file.name} than there is")
+                        raise PassingError(f"sent more of {file.name} than there is")
                     partial.write(part)
                     told(partial.size)
             if partial.size < file.size:
-                raise _PassingError("ended the connection in the middle of its answer")
+                raise PassingError("ended the connection in the middle of its answer")
 
         if partial.size < file.size:
             self._patiently(attempt, lambda: partial.size)
@@ -184,26 +175,25 @@ class Hub:
     def _address(self, listing: Listing, file: HubFile) -> str:
         return f"{self._url}/{listing.repository}/resolve/{listing.commit}/{quote(file.name)}"
 
-    def _patiently(self, attempt: Callable[[], T], got: Callable[[], int] = lambda: 0) -> T:
-        """Return what an attempt returns, after as many as it takes; one that brought something starts the count anew."""
-        failed = 0
-        while True:
-            before = got()
-            try:
-                return attempt()
-            except _PassingError as passing:
-                failed = 1 if got() > before else failed + 1
-                wait = pause(failed, FIRST_PAUSE, LONGEST_PAUSE) if passing.after is None else passing.after
-                if failed >= ATTEMPTS or wait > LONGEST_WAIT:
-                    raise HubUnreachable(self._gave_up(passing, failed)) from passing
-                self._say(f"{self._host} {passing}; trying again in {wait:.0f} s.")
-                time.sleep(wait)
+    def _patiently(self, attempt: Callable[[], T], received: Callable[[], int] = lambda: 0) -> T:
+        """Return what an attempt returns, after as many as it takes; see `with_retries`."""
 
-    def _gave_up(self, passing: _PassingError, attempts: int) -> str:
-        tried = f" after {attempts} attempts" if attempts > 1 else ""
-        later = f" It asks to wait {passing.after:.0f} s." if passing.after else ""
-        return (
-            f"The model hub {self._host} {passing}{tried}.{later} Check the network, and HTTPS_PROXY if there is a proxy; "
+        def wait(seconds: float, passing: PassingError) -> None:
+            self._say(f"{self._host} {passing}; trying again in {seconds:.0f} s.")
+            time.sleep(seconds)
+
+        return with_retries(
+            attempt,
+            pauses=Pauses(FIRST_PAUSE, LONGEST_PAUSE),
+            longest_wait=lambda: LONGEST_WAIT,
+            wait=wait,
+            refusal=self._given_up,
+            received=received,
+        )
+
+    def _given_up(self, summary: str) -> HubUnreachable:
+        return HubUnreachable(
+            f"The model hub {self._host} {summary} Check the network, and HTTPS_PROXY if there is a proxy; "
             "then run the command again: it goes on where it stopped. Without a network, copy the model's folder from "
             "another machine into the models folder (`models` in the data directory)."
         )
@@ -215,7 +205,7 @@ class Hub:
         """Open an answer, of wherever the hub sends us: the headers of the hub's own answer, and the last answer.
 
         Raises:
-            _PassingError: it may work later. ModelUnavailable: it will not.
+            PassingError: it may work later. ModelUnavailable: it will not.
         """
         try:
             first, response = self._followed(method, url, headers or {})
@@ -273,7 +263,7 @@ class Hub:
             return
         # Addresses of the store are signed for a while only: what it refuses, a new one may get.
         if status in PASSING or where:
-            raise _PassingError(f"{where}answered {status}", _asked_to_wait(response.headers))
+            raise PassingError(f"{where}answered {status}", _asked_to_wait(response.headers))
         raise hub_refusal(response, self._host, repository, revision, self._token)
 
     def _translated(self, error: httpx2.HTTPError | httpx2.InvalidURL) -> Exception:
@@ -283,7 +273,7 @@ class Hub:
                 f"The proxy refused to connect to the model hub {self._host}. Check HTTPS_PROXY and NO_PROXY."
             )
         if isinstance(error, httpx2.TimeoutException):
-            return _PassingError(f"{where}did not answer in time")
+            return PassingError(f"{where}did not answer in time")
         if isinstance(error, httpx2.ConnectError):
             said = str(error).lower()
             if "certificate" in said:
@@ -292,9 +282,9 @@ class Hub:
                     "proxy of your own stands between, name its authority's file in SSL_CERT_FILE."
                 )
             unknown = any(each in said for each in ("getaddrinfo", "name resolution", "not known", "nodename"))
-            return _PassingError(f"{where}cannot be {'looked up: no network, or no DNS' if unknown else 'reached'}")
+            return PassingError(f"{where}cannot be {'looked up: no network, or no DNS' if unknown else 'reached'}")
         if isinstance(error, httpx2.TransportError | httpx2.DecodingError):
-            return _PassingError(f"{where}ended the connection in the middle of its answer")
+            return PassingError(f"{where}ended the connection in the middle of its answer")
         return ModelUnavailable(
             f"An address of {self._host} cannot be used ({type(error).__name__}). Check HF_ENDPOINT."
         )
@@ -316,7 +306,7 @@ def _continue_from(response: httpx2.Response, file: HubFile, partial: Partial) -
     """Make the partial file end where the answer begins.
 
     Raises:
-        _PassingError: the answer is no part of this file; the next attempt asks for all of it.
+        PassingError: the answer is no part of this file; the next attempt asks for all of it.
     """
     if response.status_code == 200:  # the whole file, whatever was asked for
         if partial.size:
@@ -326,7 +316,7 @@ def _continue_from(response: httpx2.Response, file: HubFile, partial: Partial) -
     starts, total = said.groups() if said else ("", "")
     if response.status_code != 206 or starts != str(partial.size) or total not in ("*", str(file.size)):
         partial.restart()
-        raise _PassingError(f"does not go on with {file.name} where it was cut off; starting it over")
+        raise PassingError(f"does not go on with {file.name} where it was cut off; starting it over")
 
 
 def _understood(content: bytes, repository: str, host: str) -> Listing:
