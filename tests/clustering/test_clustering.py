@@ -138,6 +138,12 @@ def test_texts_of_a_call_are_grouped_with_copies_counted():
     ]
 
 
+def test_a_group_is_not_named_by_words_that_say_nothing_of_its_subject():
+    texts = [f"between here and there during solar {each}, until they use der" for each in ("panels", "roofs", "power")]
+    (found,) = cluster_texts(texts, HashEmbedder(), k=1).clusters
+    assert found.keywords == ("solar",)
+
+
 @pytest.mark.parametrize("texts", [["one"], ["one", "two"], ["same"] * 30])
 def test_few_or_equal_texts_give_a_defined_answer(texts):
     found = cluster_texts(texts, HashEmbedder())

@@ -267,7 +267,7 @@ def test_a_wrong_request_is_refused_with_what_is_right(notes: Library, request_:
 
 def test_a_search_beyond_what_runs_at_once_waits_for_its_turn(notes: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     turns = FairSemaphore(1)
-    monkeypatch.setattr(search_verb, "TURNS", turns)
+    monkeypatch.setattr(search_verb, "SEARCHES", turns)
     with ThreadPoolExecutor(1) as beside:
         with turns.one():
             waiting = beside.submit(found, notes, "turbine", mode="lexical")

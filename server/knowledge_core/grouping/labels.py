@@ -14,19 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from knowledge_core.language.stop_words import ENGLISH_FUNCTION_WORDS
+
 KEYWORDS = 8
 IN_LABEL = 3
 LEAST_SHARE = 0.08  # of a cluster's texts that have a term; what is rarer there does not characterise it
 
-# Of the languages that are most common in users' files; what is missing here is caught by its frequency.
-_ENGLISH = (
-    "a about after all also am an and any are as at be because been before but by can could did do does for from get "
-    "had has have he her him his how i if in into is it its just like may me more most my no not of off on one only or "
-    "other our out over own same she should so some such than that the their them then there these they this those to "
-    "too up us use used using very was we were what when where which while who why will with would you your"
-)
-_OTHERS = "de la le les des und der die das ist el los las que en un una il do da"
-STOP_WORDS = frozenset(f"{_ENGLISH} {_OTHERS}".split())
+# Beside the function words: what is often in English texts of any subject. A query keeps these, for it may ask about them.
+_FREQUENT = "get just like may one only out us use used using"
+# Articles and prepositions of the languages that are most common in users' files; what is missing here, a cluster's terms
+# leave out by its frequency.
+_OTHER_LANGUAGES = "de la le les des und der die das ist el los las que en un una il do da"
+STOP_WORDS = ENGLISH_FUNCTION_WORDS.union(_FREQUENT.split(), _OTHER_LANGUAGES.split())
 
 
 def keywords(texts: Sequence[Mapping[str, str]], labels: npt.NDArray[np.int64]) -> dict[int, list[str]]:
