@@ -6,7 +6,6 @@ the default below. Unknown keys are errors. It is taken apart at the top: lower 
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +13,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_core.errors import ConfigurationError
+from knowledge_core.near_names import near_names
 from knowledge_core.paths import config_path
 
 
@@ -119,6 +119,6 @@ def _first_problem(error: ValidationError) -> str:
     for parent in parents:
         model = type(getattr(model(), parent))
     known = sorted(model.model_fields)
-    close = difflib.get_close_matches(wrong, known, n=1)
+    close = near_names(wrong, known, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"unknown key {key!r}.{hint} There are: {', '.join(known)}."
