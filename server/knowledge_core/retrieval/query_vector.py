@@ -18,11 +18,11 @@ from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
 from knowledge_core.types import Task, Vectors
+from knowledge_core.unit_vectors import LEAST_NORM, mean_vector
 
 # Of the negatives against the positives. At full weight the direction points away from the subject that both share;
 # relevance feedback (Rocchio 1971) is commonly used with 0.15 to 0.5.
 UNLIKE_WEIGHT = 0.5
-LEAST_NORM = 1e-3  # a direction shorter than this is what rounding left over
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,7 @@ def _stored(members: Sequence[Target], examples: dict[str, list[ExampleChunks]])
         for found in places:
             if found.target in views:
                 keys = [chunk.key for chunk in found.chunks]
-                mean = views[found.target].vectors(keys).mean(axis=0, dtype=np.float64)
-                yield (mean / max(float(np.linalg.norm(mean)), LEAST_NORM)).astype(np.float32)
+                yield mean_vector(views[found.target].vectors(keys)).astype(np.float32)
 
 
 def _embedded(members: Sequence[Target], examples: Examples | None) -> Sequence[Vectors]:

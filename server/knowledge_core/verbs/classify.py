@@ -20,6 +20,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidInput
 from knowledge_core.storage.view import View
 from knowledge_core.types import Task, Vectors
+from knowledge_core.unit_vectors import mean_vector
 
 MOST_TEXTS = 10_000
 MOST_LABELS = 100
@@ -95,8 +96,7 @@ def classify_documents(
     centres = _centres(labels, embedder, Task.QUERY)
     scores = np.empty((len(keys_of), len(labels)), np.float32)
     for place, keys in enumerate(keys_of.values()):
-        mean = view.vectors(keys).mean(axis=0)
-        scores[place] = centres @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
+        scores[place] = centres @ mean_vector(view.vectors(keys))
     return _assigned(list(keys_of), scores, labels, multiple)
 
 
@@ -127,12 +127,11 @@ def _embedded(texts: Sequence[str], embedder: Embedder, task: Task) -> Vectors:
 
 
 def _centres(labels: Sequence[Label], embedder: Embedder, task: Task) -> Vectors:
-    """Return one vector of norm 1 a label."""
+    """Return one vector of norm 1 per label, in their order: (labels, dim)."""
     rows = []
     for label in labels:
         described = f"{label.name}: {label.description}" if label.description.strip() else label.name
-        mean = _embedded(label.examples or [described], embedder, task).mean(axis=0)
-        rows.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
+        rows.append(mean_vector(_embedded(label.examples or [described], embedder, task)))
     return np.asarray(np.stack(rows), np.float32)
 
 

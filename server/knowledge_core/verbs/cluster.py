@@ -26,6 +26,7 @@ from knowledge_core.quantising import quantise, scale
 from knowledge_core.storage.values import text_digest
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress
+from knowledge_core.unit_vectors import mean_vector
 
 MOST = 20_000  # distinct texts; beyond that the exact graph takes too long
 SIMILARITY = 0.95  # of near-duplicates by default: above a sentence and its negation (.89 with the packaged model)
@@ -231,10 +232,10 @@ def _with_copies(items: Sequence[_Item], labels: Places) -> Places:
 
 
 def _cluster(items: Sequence[_Item], vectors: Floats, places: Places, terms: Sequence[str]) -> Cluster:
-    inside = vectors[places].astype(np.float64)
-    centre = inside.sum(axis=0)
-    centre /= max(float(np.linalg.norm(centre)), 1e-12)
-    nearness = np.round(inside @ centre, 6)  # rounded, so that equals tie on every machine
+    inside = vectors[places]
+    nearness = np.round(
+        inside.astype(np.float64) @ mean_vector(inside), 6
+    )  # rounded, so that equals tie on every machine
     central = [int(places[i]) for i in np.lexsort((places, -nearness))]
     members = tuple(member for place in places.tolist() for member in items[place].members)
     content = "\n".join(items[place].digest for place in places.tolist())
