@@ -14,14 +14,12 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
-from knowledge_core.types import Progress, ReportProgress
+from knowledge_core.types import JobState, Progress, ReportProgress
 
 log = logging.getLogger(__name__)
 
-State = Literal["running", "done", "failed", "cancelled", "interrupted"]
 KEPT = 200  # finished jobs that are remembered; each is a few hundred bytes
 
 
@@ -33,7 +31,7 @@ class Job:
     kind: str
     collection: str
     created: float
-    state: State = "running"
+    state: JobState = "running"
     progress: Progress = field(default_factory=lambda: Progress(0, 0, "starting"))
     outcome: object = None
     error: str = ""
@@ -84,7 +82,7 @@ class Job:
         if self._cancel.is_set():
             raise Cancelled("Cancelled by the caller; what was acknowledged stays.")
 
-    def end(self, state: State, outcome: object = None, error: str = "") -> None:
+    def end(self, state: JobState, outcome: object = None, error: str = "") -> None:
         """Note the outcome and wake all who wait."""
         with self._changed:
             self.state, self.outcome, self.error, self.finished = state, outcome, error, time.time()

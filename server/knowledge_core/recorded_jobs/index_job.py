@@ -22,10 +22,10 @@ from knowledge_core.errors import Interrupted, KnowledgeCoreError, SourceUnavail
 from knowledge_core.indexing.planning import plan, survey
 from knowledge_core.indexing.preparing import Failure, content_version, document_as_json
 from knowledge_core.ingestion.walking.walker import allowed
-from knowledge_core.jobs import Job, State, new_id
+from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
-from knowledge_core.types import Document, Progress, ReportProgress
+from knowledge_core.types import UNFINISHED, Document, JobState, Progress, ReportProgress
 from knowledge_core.verbs.index import IndexReport, index, refuse_if_nothing, schedule
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexRepo
     return run
 
 
-def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:
+def _finish(engine: Engine, name: str, job: Job, state: JobState, error: str) -> None:
     """Record an end that is no success; a collection that only this job wanted goes with it."""
     try:
         with engine.creating:
@@ -122,7 +122,7 @@ def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> No
 def _unused(collection: Collection) -> bool:
     with collection.view() as view:
         empty = view.counts().known == 0
-    return empty and all(each.state not in ("running", "interrupted") for each in collection.jobs())
+    return empty and all(each.state not in UNFINISHED for each in collection.jobs())
 
 
 def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexReport:

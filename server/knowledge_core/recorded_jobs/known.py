@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import JobNotFound, KnowledgeCoreError
-from knowledge_core.jobs import Job, State
+from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import JobRecord
-from knowledge_core.types import Progress
+from knowledge_core.types import UNFINISHED, JobState, Progress
 from knowledge_core.verbs.index import IndexReport
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class JobView:
     id: str
     kind: str
     collection: str
-    state: State
+    state: JobState
     created: float
     progress: Progress
     error: str
@@ -65,7 +65,7 @@ def find_job(engine: Engine, id: str) -> JobView:
         JobNotFound: there is none of this id; the message lists the latest.
     """
     job = engine.jobs.find(id)
-    if job is not None and (job.state in ("running", "interrupted") or job.outcome is not None):
+    if job is not None and (job.state in UNFINISHED or job.outcome is not None):
         return view_of(job)
     known = known_jobs(engine)
     found = next((each for each in known if each.id == id), None)

@@ -7,8 +7,9 @@ from typing import Protocol, TypeVar
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
-from knowledge_core.jobs import Job, State
+from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.calibrating import calibrate_when_due
+from knowledge_core.types import JobState
 
 
 class Report(Protocol):
@@ -23,7 +24,7 @@ _Done = TypeVar("_Done", bound=Report)
 
 
 def run_recorded(
-    engine: Engine, name: str, job: Job, do: Callable[[], _Done], finish: Callable[[State, str], None]
+    engine: Engine, name: str, job: Job, do: Callable[[], _Done], finish: Callable[[JobState, str], None]
 ) -> _Done:
     """Do a recorded job, and record how it ended.
 

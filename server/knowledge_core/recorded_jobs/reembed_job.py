@@ -13,10 +13,10 @@ from knowledge_core.choosing import working_embedder
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, KnowledgeCoreError
-from knowledge_core.jobs import Job, State, new_id
+from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
 from knowledge_core.storage.collection import Collection, JobRecord
-from knowledge_core.types import ReportProgress
+from knowledge_core.types import UNFINISHED, JobState, ReportProgress
 from knowledge_core.verbs.reembed import ReembedReport, reembed
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def cancel(engine: Engine, name: str) -> bool:
 def _unfinished(collection: Collection) -> list[str]:
     """Return the ids of the re-embeddings that run, or wait to go on."""
     records = (each for each in collection.jobs() if each.kind == KIND)
-    return [each.id for each in records if each.state in ("running", "interrupted")]
+    return [each.id for each in records if each.state in UNFINISHED]
 
 
 def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], ReembedReport]:
@@ -111,7 +111,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedR
     )
 
 
-def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:
+def _finish(engine: Engine, name: str, job: Job, state: JobState, error: str) -> None:
     """Record an end that is no success."""
     try:
         engine.collection(name).finish_job(job.id, state, json.dumps({"error": error}) if error else None)

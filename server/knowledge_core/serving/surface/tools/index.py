@@ -24,7 +24,7 @@ from knowledge_core.serving.surface.tools.bounded import going_on
 from knowledge_core.serving.surface.tools.pages import Room, brief, whole
 from knowledge_core.serving.surface.tools.parameters import CollectionName, ToolContext, WaitSeconds
 from knowledge_core.serving.surface.tools.waiting import watch
-from knowledge_core.types import Document
+from knowledge_core.types import UNFINISHED, Document
 from knowledge_core.verbs.index import IndexReport
 
 SHOWN = 20  # failures of a report, or jobs, in one answer; the rest is counted
@@ -148,7 +148,7 @@ def _render_failure(failure: FailureResult) -> str:
 def render_index(result: IndexResult) -> str:
     """Return the text block of an index result."""
     lines = []
-    if result.state in ("running", "interrupted"):
+    if result.state in UNFINISHED:
         lines.append(f"Still indexing into {result.collection!r}: {result.progress}. {going_on(result.job)}")
     elif result.state != "done":
         again = "index again to go on: what is unchanged costs nothing"

@@ -25,6 +25,7 @@ from knowledge_core.serving.surface.tools.index import LONGEST_MESSAGE, SHOWN, i
 from knowledge_core.serving.surface.tools.pages import Room, brief, ending, whole
 from knowledge_core.serving.surface.tools.parameters import Cursor, ToolContext
 from knowledge_core.serving.surface.tools.waiting import watch
+from knowledge_core.types import UNFINISHED
 from knowledge_core.verbs.index import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
@@ -74,7 +75,7 @@ async def _here(engine: Engine, id: str, until: float) -> Job | None:
     """Return a job of this process; one that a former process left may take a moment to go on. None: it has ended."""
     while (job := engine.jobs.find(id)) is None and anyio.current_time() < until:
         found = await anyio.to_thread.run_sync(find_job, engine, id)
-        if found.state not in ("running", "interrupted"):
+        if found.state not in UNFINISHED:
             return None
         await anyio.sleep(LOOKING)
     return job
