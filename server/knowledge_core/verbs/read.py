@@ -9,9 +9,9 @@ from itertools import accumulate
 from knowledge_core.cursors import pack, request_digest, unpack
 from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.storage.view import StoredDocument, View
+from knowledge_core.token_estimate import BYTES_PER_TOKEN
 from knowledge_core.types import Lines, Span
 
-BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
 DEFAULT_TOKENS = 2_500
 MOST_TOKENS = 6_500
 MOST_BYTES = 19_500  # of text, title and id: below the hard cap of 20 KB for a tool's text

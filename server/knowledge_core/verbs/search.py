@@ -30,6 +30,7 @@ from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, vali
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
+from knowledge_core.token_estimate import estimated_tokens
 from knowledge_core.types import Lines
 
 __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
@@ -37,8 +38,7 @@ __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchRespon
 SEARCHES = FairSemaphore((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
 MOST_COPIES = 10  # documents named beside a hit that hold the same text
 ROOM_OF_COPIES = 1_000  # bytes of their ids at most: a hit must not fill an answer
-BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
-HIT_OVERHEAD = 120  # bytes of a hit's names, numbers and punctuation, as text or as JSON
+HIT_OVERHEAD = 40  # tokens of a hit's names, numbers and punctuation, as text or as JSON
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def _parts(ranked: Ranked) -> dict[str, float]:
 
 def _tokens(hit: Hit) -> int:
     shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, *hit.heading, *hit.also])
-    return -(-(len(shown.encode("utf-8", "replace")) + HIT_OVERHEAD) // BYTES_PER_TOKEN)
+    return estimated_tokens(shown) + HIT_OVERHEAD
 
 
 # -- what else the caller should know ----------------------------------------------------------------------------------

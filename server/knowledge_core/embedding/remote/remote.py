@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import threading
 import time
 from collections import deque
@@ -36,14 +35,12 @@ from knowledge_core.contract import (
 from knowledge_core.embedding.remote.endpoint import Endpoint, EndpointRefused
 from knowledge_core.embedding.tokens import clean
 from knowledge_core.errors import ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
+from knowledge_core.token_estimate import BYTES_PER_TOKEN, estimated_tokens
 from knowledge_core.types import Task, Vectors
 
 REMOTE: Final = "remote"
 PREFIX: Final = "remote:"
 SETTING: Final = "embedding.remote"
-
-BYTES_A_TOKEN: Final = 3
-"""UTF-8 bytes that count as a token, for an endpoint does not tell: the estimate of every budget in this program."""
 
 SPECIAL: Final = 2  # tokens that a model puts around a text
 TEXTS_A_REQUEST: Final = 16  # a window of 64 is four requests at once; text-embeddings-inference takes 32 by default
@@ -155,7 +152,7 @@ class RemoteEmbedder:
         self.endpoint.stop()
 
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
-        """See `Embedder.embed`. Where a text is cut is an estimate: `BYTES_A_TOKEN`.
+        """See `Embedder.embed`. Where a text is cut is an estimate: `BYTES_PER_TOKEN`.
 
         Raises:
             ModelUnavailable: the endpoint cannot be reached, refuses, or gives what is no vector of this model.
@@ -179,13 +176,13 @@ class RemoteEmbedder:
         return result
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return an estimate: the endpoint does not tell how its model reads a text. See `BYTES_A_TOKEN`."""
-        return [math.ceil(len(text.encode("utf-8", "replace")) / BYTES_A_TOKEN) for text in texts]
+        """Return an estimate: the endpoint does not tell how its model reads a text. See `estimated_tokens`."""
+        return [estimated_tokens(text) for text in texts]
 
     def _string(self, text: str, task: Task, title: str) -> str:
         """Return the exact string that is sent, cut to what the model reads."""
         (string,) = clean([self.static_contract.format(text, task, title)])
-        room = max(self.static_contract.max_length - SPECIAL, 1) * BYTES_A_TOKEN
+        room = max(self.static_contract.max_length - SPECIAL, 1) * BYTES_PER_TOKEN
         encoded = string.encode()
         return string if len(encoded) <= room else encoded[:room].decode(errors="ignore")
 
