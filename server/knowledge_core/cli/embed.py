@@ -6,7 +6,6 @@ import argparse
 import base64
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from knowledge_core.cli.grouping import lines_of
 from knowledge_core.cli.output import ProgressLine, Usage, command, connected, file_name, show
+from knowledge_core.files import replacing
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -135,16 +135,11 @@ def _written(output: str | None, form: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    beside = Path(f"{output}.part")
     try:
-        with beside.open("wb") as out:
+        with replacing(Path(output), suffix=".part") as out:
             yield out
-        os.replace(beside, output)
     except OSError as error:
         raise Usage(f"--output: {output} cannot be written: {error.strerror or error}.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def _write(out: IO[bytes], form: str, vectors: Sequence[str], dimensions: int, *, first: bool, total: int) -> None:

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from knowledge_core.cli.clients.clients_config import (
 )
 from knowledge_core.cli.output import Usage, command, connection_of, full_path, show_as, unwrapped
 from knowledge_core.errors import InvalidInput, StorageError
+from knowledge_core.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,19 +125,25 @@ def read(file: Path) -> str:
 def write(file: Path, text: str) -> Path | None:
     """Replace a client's configuration, whole or not at all, and return the backup of the former one."""
     file = Path(os.path.realpath(file))  # a link stays a link
-    backup = None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():
-            backup = _free(file)
-            shutil.copy2(file, backup)
-        beside = file.with_name(file.name + ".kcore-new")
-        beside.write_text(text, encoding="utf-8")
-        if backup is not None:
-            shutil.copymode(backup, beside)
-        os.replace(beside, file)
+        backup = _backup(file) if file.exists() else None
+        mode = stat.S_IMODE(backup.stat().st_mode) if backup is not None else None
+        with replacing(file, mode=mode, suffix=".kcore-new") as new:
+            new.write(text.replace("\n", os.linesep).encode())
     except OSError as error:
         raise StorageError(f"{file} cannot be written ({error.strerror}).") from error
+    return backup
+
+
+def _backup(file: Path) -> Path:
+    """Copy a file, with its permissions and times, to a free name beside it; a copy that fails is removed."""
+    backup = _free(file)
+    try:
+        shutil.copy2(file, backup)
+    except OSError:
+        backup.unlink(missing_ok=True)
+        raise
     return backup
 
 

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Final
 
 from knowledge_core.errors import StorageError, StorageFull
+from knowledge_core.files import replacing
 
 PARTIAL: Final = ".kcore.incomplete"
 """Ends the name of a partial file. The hub's own client calls files that end in ".incomplete" leftovers, and removes
@@ -161,9 +162,8 @@ class CachedRepository:
         ref = self._folder / "refs" / revision
         with self._disk():
             ref.parent.mkdir(parents=True, exist_ok=True)
-            beside = ref.with_name(f"{ref.name}.{os.getpid()}.tmp")
-            beside.write_text(commit, encoding="utf-8")
-            beside.replace(ref)
+            with replacing(ref) as file:
+                file.write(commit.encode())
 
     def free_bytes(self) -> int:
         """Return how much the disk that holds the cache can take."""
