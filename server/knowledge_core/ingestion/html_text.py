@@ -15,6 +15,7 @@ import trafilatura
 from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 from lxml import html as lxml_html
 
+from knowledge_core.ingestion.formats import word_set
 from knowledge_core.types import MetadataValue
 
 # Its complaints hold parts of the page; what went wrong shows in our report.
@@ -22,17 +23,13 @@ logging.getLogger("trafilatura").setLevel(logging.CRITICAL + 1)
 logging.getLogger("htmldate").setLevel(logging.CRITICAL + 1)
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
 _LITTLE = 0.2  # of the page's characters; below, the extraction missed the point: index pages, forms, short pages
 _LITTLE_AND_SHORT = 0.5  # and below this if it found less than _SHORT characters: then there is little to lose
 _SHORT = 1000
 _EXTRACT_UP_TO = 5_000_000  # characters; beyond, the whole page: finding the main content costs 0.5 s a megabyte
 _EXTRACT_DEEPEST = 150  # tags within tags, of which pages have some 30; it looks at the ways up from each, too
-_UNSEEN = _words("script style noscript template svg math iframe object select textarea title link meta")
-_BLOCKS = _words(
+_UNSEEN = word_set("script style noscript template svg math iframe object select textarea title link meta")
+_BLOCKS = word_set(
     "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
     "dl dt dd ul ol list table caption thead tbody tfoot details summary hr body center h1 h2 h3 h4 h5 h6 head"
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from enum import Enum
 from itertools import groupby
 
 from knowledge_core.ingestion.blocks import JOIN_UP_TO, Block, Kind, Outline, Section
@@ -25,8 +26,8 @@ _LONGEST_HEADING = 200  # characters, as a name in a heading path
 _LONGEST_LINE = 2000  # characters; a longer line is no heading
 
 
-class _Role:
-    """What a line is for the cutting. Values are compared by identity only."""
+class _Role(Enum):
+    """What a line is for the cutting."""
 
     EMPTY, TEXT, ROWS, FENCE, HEADING, FRONT = range(6)
 
@@ -54,7 +55,7 @@ def first_heading(text: str) -> str:
     return next((name for role, _, _, _, name in _runs(text) if role == _Role.HEADING and name), "")
 
 
-def _runs(text: str) -> Iterator[tuple[int, int, int, int, str]]:
+def _runs(text: str) -> Iterator[tuple[_Role, int, int, int, str]]:
     """Yield runs of lines of one role: role, start, end, and level and name of a heading. Empty lines yield nothing."""
     for (role, _, level, name), lines in groupby(_lines(text), key=lambda line: line[0]):
         if role != _Role.EMPTY:
@@ -62,7 +63,7 @@ def _runs(text: str) -> Iterator[tuple[int, int, int, int, str]]:
             yield role, spans[0][0], spans[-1][1], level, name
 
 
-_Tag = tuple[int, int, int, str]  # role, number of its run, heading level, heading name
+_Tag = tuple[_Role, int, int, str]  # role, number of its run, heading level, heading name
 
 
 class _State:
@@ -73,7 +74,7 @@ class _State:
         self.fence = ""
         self.comment = False
 
-    def begin(self, role: int) -> None:
+    def begin(self, role: _Role) -> None:
         self.role, self.run = role, self.run + 1
 
     def tag(self, level: int = 0, name: str = "") -> _Tag:
@@ -129,7 +130,7 @@ def _lines(text: str) -> Iterator[tuple[_Tag, tuple[int, int]]]:
         position = end
 
 
-def _heading(text: str, start: int, line_end: int, role: int) -> tuple[int, str, int] | None:
+def _heading(text: str, start: int, line_end: int, role: _Role) -> tuple[int, str, int] | None:
     """Return level, name and end of the heading that begins with this line, if one does."""
     if line_end - start > _LONGEST_LINE:
         return None
