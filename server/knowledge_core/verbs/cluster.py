@@ -38,6 +38,22 @@ Mode = Literal["topics", "duplicates"]
 
 
 @dataclass(frozen=True)
+class ClusterRequest:
+    """How to group, whatever is grouped.
+
+    mode: "topics" finds communities of near texts, "duplicates" groups of texts that say nearly the same.
+    k: exactly so many topics, at least 1; None to find their number. Not with duplicates.
+    similarity: the least cosine of two duplicates, above 0 and at most 1; None for `SIMILARITY`. Not with topics.
+    limit: of the clusters that are returned, 1..100.
+    """
+
+    mode: Mode = "topics"
+    k: int | None = None
+    similarity: float | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True)
 class Member:
     """One chunk or given text. document: its id, or "#3" for the fourth given text; position: of the chunk."""
 
@@ -88,22 +104,19 @@ class _Item:
 
 def cluster(
     view: View,
+    request: ClusterRequest = ClusterRequest(),
     *,
     chunks: Sequence[int] | None = None,
     filter: Mapping[str, Any] | None = None,
-    mode: Mode = "topics",
-    k: int | None = None,
-    similarity: float | None = None,
-    limit: int = 20,
     progress: ReportProgress = no_progress,
 ) -> Clustering:
     """Group the chunks of a view: all, those that a filter allows, or those of the given numbers.
 
     Raises:
-        InvalidInput: nothing to group, too much, or a wrong k, similarity or limit.
+        InvalidInput: nothing to group, too much, or a value of the request is wrong.
         InvalidFilter: see `filters.parse`.
     """
-    _check(k, similarity, limit, mode)
+    _check(request)
     progress(Progress(0, 3, "reading", "steps"))
     allowed = view.allowed(filter)
     numbers = set(view.all_chunk_numbers().tolist() if allowed is None else allowed.chunks.tolist())
@@ -124,21 +137,18 @@ def cluster(
         )
     keys.sort(key=lambda key: digests[key])
     items = [_Item(digests[key], tuple(by_key[key])) for key in keys]
-    return _grouped(items, view.vectors(keys), mode, k, similarity, limit, progress)
+    return _grouped(items, view.vectors(keys), request, progress)
 
 
 def cluster_texts(
     texts: Sequence[str],
     embedder: Embedder,
+    request: ClusterRequest = ClusterRequest(),
     *,
-    mode: Mode = "topics",
-    k: int | None = None,
-    similarity: float | None = None,
-    limit: int = 20,
     progress: ReportProgress = no_progress,
 ) -> Clustering:
     """Group texts that are given in the call, embedded for clustering; see `cluster`."""
-    _check(k, similarity, limit, mode)
+    _check(request)
     if not texts:
         raise InvalidInput("texts is empty; give at least two texts.")
     places: dict[str, list[int]] = {}
@@ -158,10 +168,11 @@ def cluster_texts(
         progress(Progress(done, len(distinct) + 3, "embedding", "steps"))
         vectors[batch] = embedder.embed([distinct[i] for i in batch], Task.CLUSTERING)
         done += len(batch)
-    return _grouped(items, vectors, mode, k, similarity, limit, progress)
+    return _grouped(items, vectors, request, progress)
 
 
-def _check(k: int | None, similarity: float | None, limit: int, mode: Mode) -> None:
+def _check(request: ClusterRequest) -> None:
+    mode, k, similarity, limit = request.mode, request.k, request.similarity, request.limit
     if k is not None and k < 1:
         raise InvalidInput(f"k is {k}; it must be at least 1.")
     if k is not None and mode == "duplicates":
@@ -182,19 +193,11 @@ def _refuse_too_many(count: int) -> None:
         )
 
 
-def _grouped(
-    items: Sequence[_Item],
-    vectors: Floats,
-    mode: Mode,
-    k: int | None,
-    similarity: float | None,
-    limit: int,
-    progress: ReportProgress,
-) -> Clustering:
-    if k is not None and k > len(items):
-        raise InvalidInput(f"k is {k}, but there are only {len(items)} distinct texts to group.")
+def _grouped(items: Sequence[_Item], vectors: Floats, request: ClusterRequest, progress: ReportProgress) -> Clustering:
+    if request.k is not None and request.k > len(items):
+        raise InvalidInput(f"k is {request.k}, but there are only {len(items)} distinct texts to group.")
     progress(Progress(len(items), len(items) + 3, "finding groups", "steps"))
-    labels = _labels(items, vectors, mode, k, similarity)
+    labels = _labels(items, vectors, request)
     progress(Progress(len(items) + 1, len(items) + 3, "naming groups", "steps"))
     terms = [terms_of(spans(item.members[0].text), item.members[0].text) for item in items]
     named = keywords(terms, labels)
@@ -203,22 +206,22 @@ def _grouped(
     outside = [member for place in np.flatnonzero(labels < 0).tolist() for member in items[place].members]
     progress(Progress(len(items) + 3, len(items) + 3, "done", "steps"))
     return Clustering(
-        mode=mode,
-        clusters=tuple(clusters[:limit]),
+        mode=request.mode,
+        clusters=tuple(clusters[: request.limit]),
         total=len(clusters),
         considered=sum(len(item.members) for item in items),
         outliers=len(outside),
-        outlier_examples=tuple(outside[:OUTLIERS_SHOWN]) if mode == "topics" else (),
-        notices=_notices(mode, len(clusters), limit),
+        outlier_examples=tuple(outside[:OUTLIERS_SHOWN]) if request.mode == "topics" else (),
+        notices=_notices(request.mode, len(clusters), request.limit),
     )
 
 
-def _labels(items: Sequence[_Item], vectors: Floats, mode: Mode, k: int | None, similarity: float | None) -> Places:
-    if mode == "duplicates":
-        labels = duplicates(vectors, SIMILARITY if similarity is None else similarity)
+def _labels(items: Sequence[_Item], vectors: Floats, request: ClusterRequest) -> Places:
+    if request.mode == "duplicates":
+        labels = duplicates(vectors, SIMILARITY if request.similarity is None else request.similarity)
         return _with_copies(items, labels)
     rows = quantise(vectors)
-    return communities(rows, scale(vectors.shape[1])) if k is None else kmeans(rows, k)
+    return communities(rows, scale(vectors.shape[1])) if request.k is None else kmeans(rows, request.k)
 
 
 def _with_copies(items: Sequence[_Item], labels: Places) -> Places:

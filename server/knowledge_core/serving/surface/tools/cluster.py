@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -32,7 +32,7 @@ from knowledge_core.serving.surface.tools.parameters import (
 )
 from knowledge_core.serving.surface.tools.waiting import watch
 from knowledge_core.types import ReportProgress
-from knowledge_core.verbs.cluster import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
+from knowledge_core.verbs.cluster import Cluster, Clustering, ClusterRequest, Member, cluster, cluster_texts, head
 from knowledge_core.verbs.search import Searched, SearchRequest, search
 
 CLUSTER = (
@@ -41,15 +41,6 @@ CLUSTER = (
     "clusters by size with label, keywords, cohesion and representatives; what fits nowhere is counted as outliers."
 )
 LONGEST_NAME = 200  # characters of a title, a keyword or a label in a cluster
-
-
-class Options(TypedDict):
-    """How to group; see `clustering.cluster`."""
-
-    mode: Mode
-    k: int | None
-    similarity: float | None
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -82,18 +73,18 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
             raise InvalidInput("query and filter choose from a collection; with texts give neither.")
         asked = request_digest(["cluster", collection, texts, query, filter, mode, k, similarity, limit])
         after = None if cursor is None else decode(cursor, asked)
-        options: Options = {"mode": mode, "k": k, "similarity": similarity, "limit": limit}
+        how = ClusterRequest(mode, k, similarity, limit)
 
         def work(job: Job, report: ReportProgress) -> Grouped:
             if texts is not None:
                 cleaned = [clean_text(text) for text in texts]
-                made = cluster_texts(cleaned, working_embedder(engine), progress=report, **options)
+                made = cluster_texts(cleaned, working_embedder(engine), how, progress=report)
                 return Grouped(made, asked, "")
             with opened(engine, [collection]) as over:
                 if query is not None:
                     check_models(engine, over)
                 chosen = None if query is None else _found(over, query, filter)
-                made = cluster(over[0].view, chunks=chosen, filter=filter, progress=report, **options)
+                made = cluster(over[0].view, how, chunks=chosen, filter=filter, progress=report)
                 return Grouped(made, asked, request_digest(over[0].view.generation))
 
         job = _remembered(engine, after) or engine.jobs.start("cluster", collection, work)
