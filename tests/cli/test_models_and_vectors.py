@@ -38,7 +38,7 @@ def lines(tmp_path):
 
 
 def test_every_format_holds_the_same_vectors_in_the_order_of_the_texts(run, lines, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "TEXTS_A_REQUEST", 4)  # three requests
+    monkeypatch.setattr(command, "TEXTS_PER_REQUEST", 4)  # three requests
     out = tmp_path / "v.npy"
     assert run("embed", "--lines", lines, "--task", "query", "--output", str(out))[0] == 0
     array = np.load(out)

@@ -1,6 +1,6 @@
-"""What both HTTP clients of embedding hold to: which address may be used, and when a request is worth another attempt.
+"""Rules of both HTTP clients of embedding: which addresses may be used, and which statuses are worth another attempt.
 
-Rules kept here: values in, values out; nothing is opened and nothing waits.
+Values in, values out: nothing is opened here, and nothing waits.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from urllib.parse import SplitResult, urlsplit
 from knowledge_core.errors import ConfigurationError
 
 CONNECT_SECONDS: Final = 10.0  # a machine that is there answers within one round trip
-PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # states that a second attempt may not find again
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # statuses that may be gone at the next attempt
 
 
 def checked_address(url: str, *, named: str, example: str, secret: str) -> SplitResult:
     """Return the parts of an address that a user configured.
 
-    named: where it stands. example: a right one. secret: where a password belongs instead of into the address.
+    named: the setting or variable that holds the address, for messages. example: a valid address. secret: the beginning of
+    a sentence that says where a password belongs instead.
 
     Raises:
         ConfigurationError: it is no http or https address, or holds a user name, a password, a query or a fragment.
@@ -39,7 +40,7 @@ def checked_address(url: str, *, named: str, example: str, secret: str) -> Split
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host's name or number is this machine itself."""
+    """Say whether a host name or IP address means this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -47,7 +48,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_header_safe(secret: str) -> bool:
-    """Say whether a secret can travel in a header: something, in printable ASCII."""
+    """Say whether a secret can be sent in a header: it is not empty, and printable ASCII."""
     return bool(secret) and secret.isascii() and secret.isprintable()
 
 

@@ -1,7 +1,7 @@
 """Further attempts at an HTTP request that failed in a way that may pass: how many, and how long to wait before each.
 
-Rules kept here: the count, the pauses and what is said of them are one rule for the hub and the endpoint; each side
-brings its own attempt, its own way of waiting and its own error. Nothing here knows of HTTP.
+Rules kept here: how attempts are counted, how long to pause and what an error says of both is the same for the hub and
+the endpoint; each passes its own attempt, its own way of waiting and its own error. Nothing here knows of HTTP.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-ATTEMPTS: Final = 5
+ATTEMPTS: Final = 5  # with pauses that double, half a minute at the hub: what is not over by then will take longer
 
 
 class PassingError(Exception):

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from knowledge_core.language.wording import spans, words
 
-# Words that any English question is made of. A query's words that stand here are not searched for, so it holds no word that can
-# be what somebody asks about ("use", "like"); what names a cluster leaves out more (`grouping/labels.py`).
+# Words that any English question is made of. They are not searched for, so the list holds no word that a question can be
+# about, such as "use" or "like"; labels of clusters leave out more words (`grouping/labels.py`).
 _ENGLISH = (
     "a about after all also am an and any are as at be because been before being between both but by can could did "
     "do does doing during each for from had has have having he her here him his how i if in into is it its me more "

@@ -1,7 +1,7 @@
 """The verb `cluster`: the topics of a collection or of given texts, or their near-duplicates.
 
-Deterministic given the stored vectors: rows lie in the order of their content's hash, products are exact integers, and
-ties fall by that order; so insertion order, process and number of threads change nothing.
+Deterministic for given vectors: rows are in the order of their content's hash, products are exact integers, and ties are
+decided by that order; so the order of insertion, the process and the number of threads change nothing.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from knowledge_core.storage.view import View
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress
 from knowledge_core.unit_vectors import mean_vector
 
-MOST = 20_000  # distinct texts; beyond that the exact graph takes too long
-SIMILARITY = 0.95  # of near-duplicates by default: above a sentence and its negation (.89 with the packaged model)
-REPRESENTATIVES = 3
-OUTLIERS_SHOWN = 5
+MOST = 20_000  # distinct texts; with more, the exact neighbour graph takes too long
+SIMILARITY = 0.95  # least cosine of near-duplicates, by default; a sentence and its negation have .89 with MiniLM
+REPRESENTATIVES = 3  # per cluster
+OUTLIERS_SHOWN = 5  # of all
 HEAD = 160  # characters of a representative's text
 
 Mode = Literal["topics", "duplicates"]
@@ -55,7 +55,10 @@ class ClusterRequest:
 
 @dataclass(frozen=True)
 class Member:
-    """One chunk or given text. document: its id, or "#3" for the fourth given text; position: of the chunk."""
+    """One chunk, or one text of the call.
+
+    document: the chunk's document id, or "#3" for the fourth text. position: of the chunk in its document.
+    """
 
     document: str
     position: int
@@ -66,9 +69,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One group. id: the same for the same members, whatever else changed; size: chunks, copies counted.
+    """One group of near texts.
 
-    cohesion: mean cosine of its members to their centroid, 0..1. representatives: most central first.
+    Attributes:
+        id: a digest of the members' texts: the same for the same members, whatever else changed.
+        label: its first keywords.
+        keywords: its most characteristic terms, best first.
+        size: the number of its chunks or texts, copies included.
+        documents: the number of documents that these are from.
+        cohesion: the mean cosine of its distinct texts to their centroid, 0..1.
+        representatives: the members nearest to the centroid, nearest first.
+        members: all of them.
     """
 
     id: str
@@ -83,7 +94,17 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Clustering:
-    """The largest `limit` clusters, by size, then id. total: how many there are. considered: chunks or texts."""
+    """What grouping came to.
+
+    Attributes:
+        mode: as requested.
+        clusters: the largest ones, as many as the request's limit; ties by id.
+        total: the number of all clusters.
+        considered: the number of chunks or texts, copies included.
+        outliers: how many of these are in no cluster.
+        outlier_examples: some of them, with topics.
+        notices: what the caller should know besides.
+    """
 
     mode: Mode
     clusters: tuple[Cluster, ...]
@@ -96,7 +117,7 @@ class Clustering:
 
 @dataclass(frozen=True)
 class _Item:
-    """One distinct text: its digest (what orders it), its vector's place, and all that is this text."""
+    """One distinct text: its digest, by which items are ordered, and all chunks or texts that are this text."""
 
     digest: str
     members: tuple[Member, ...]
@@ -147,7 +168,7 @@ def cluster_texts(
     *,
     progress: ReportProgress = no_progress,
 ) -> Clustering:
-    """Group texts that are given in the call, embedded for clustering; see `cluster`."""
+    """Group the texts of a call, embedded for clustering; see `cluster`."""
     _check(request)
     if not texts:
         raise InvalidInput("texts is empty; give at least two texts.")
@@ -225,7 +246,7 @@ def _labels(items: Sequence[_Item], vectors: Floats, request: ClusterRequest) ->
 
 
 def _with_copies(items: Sequence[_Item], labels: Places) -> Places:
-    """Make a group of each text that is there several times and near to no other text."""
+    """Make a group of every text that has copies and is near to no other text."""
     free = int(labels.max(initial=-1)) + 1
     for place, item in enumerate(items):
         if labels[place] < 0 and len(item.members) > 1:
@@ -236,9 +257,8 @@ def _with_copies(items: Sequence[_Item], labels: Places) -> Places:
 
 def _cluster(items: Sequence[_Item], vectors: Floats, places: Places, terms: Sequence[str]) -> Cluster:
     inside = vectors[places]
-    nearness = np.round(
-        inside.astype(np.float64) @ mean_vector(inside), 6
-    )  # rounded, so that equals tie on every machine
+    # Rounded, so that equal texts tie on every machine.
+    nearness = np.round(inside.astype(np.float64) @ mean_vector(inside), 6)
     central = [int(places[i]) for i in np.lexsort((places, -nearness))]
     members = tuple(member for place in places.tolist() for member in items[place].members)
     content = "\n".join(items[place].digest for place in places.tolist())

@@ -1,4 +1,7 @@
-"""`kcore setup CLIENT`: our entry in a client's configuration, shown first, with a backup, and out again with --undo."""
+"""`kcore setup CLIENT`: put our entry into a client's configuration, or take it out with --undo.
+
+The change is shown first, and the old file is kept as a backup.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def add(commands: Any) -> None:
 
 
 def launch_command(arguments: argparse.Namespace) -> list[str]:
-    """Return the command that a client is to launch: with full paths, since clients do not share this shell's PATH."""
+    """Return the command for a client to launch, with full paths, since clients do not have this shell's PATH."""
     here = os.path.abspath(sys.argv[0])
     kcore = here if Path(here).stem in ("kcore", "knowledge-core") else shutil.which("kcore")
     made = [kcore, "serve"] if kcore else [sys.executable, "-m", "knowledge_core.cli.main", "serve"]
@@ -113,7 +116,11 @@ def _ask(change: str) -> None:
 
 
 def read(file: Path) -> str:
-    """Return a client's configuration; "" where there is none yet."""
+    """Return the text of a client's configuration; "" where there is no file yet.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -123,8 +130,12 @@ def read(file: Path) -> str:
 
 
 def write(file: Path, text: str) -> Path | None:
-    """Replace a client's configuration, whole or not at all, and return the backup of the former one."""
-    file = Path(os.path.realpath(file))  # a link stays a link
+    """Replace a client's configuration, whole or not at all, and return the backup; None where there was no file.
+
+    Raises:
+        StorageError: the disk refused; the old file is as it was.
+    """
+    file = Path(os.path.realpath(file))  # a symbolic link stays, and its target is replaced
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         backup = _backup(file) if file.exists() else None
@@ -153,7 +164,7 @@ def _free(file: Path) -> Path:
 
 
 def undo_everywhere() -> list[str]:
-    """Take our entry out of the configuration of every client that has it; return their titles."""
+    """Take our entry out of the configuration of every client that has one; return the titles of these clients."""
     undone = []
     for client in CLIENTS.values():
         if client.editable:
@@ -162,7 +173,7 @@ def undo_everywhere() -> list[str]:
                 before = read(file)
                 after = without_entry(client, before)
             except (InvalidInput, StorageError):
-                continue  # not ours to mend
+                continue  # a file that we cannot read is not ours to mend
             if after != before:
                 write(file, after)
                 undone.append(client.title)

@@ -3,9 +3,9 @@
 Rules kept here:
 - only the host of the configured address is ever spoken to: redirects are not followed, certificates are verified;
 - the key comes from the environment and goes into one header; no message holds it, nor the text that was sent;
-- everything is bounded: an attempt, all attempts together, the size of the answer;
-- what may pass by itself (429, 5xx, a cut connection) is tried again with growing, jittered pauses; what cannot is an
-  error at once, with the host and the next step.
+- everything is bounded: the time of one attempt, the time of all attempts, the size of the answer;
+- what may pass by itself (429, 5xx, a cut connection) is tried again after growing, jittered pauses; what cannot pass is
+  an error at once, with the host and the next step.
 """
 
 from __future__ import annotations
@@ -31,23 +31,27 @@ from knowledge_core.embedding.retrying import ATTEMPTS, PassingError, Pauses, wi
 from knowledge_core.errors import ConfigurationError, Interrupted, ModelUnavailable
 
 FIRST_PAUSE: Final = 0.5  # seconds; doubled with every attempt: the pauses of five attempts are 7.5 s at most
-LONGEST_PAUSE: Final = 8.0
+LONGEST_PAUSE: Final = 8.0  # seconds
 REPEATED: Final = 24  # first characters of a sent text by which its repetition in an error is recognised
-TOLD: Final = 200  # characters of the endpoint's own words in an error
+TOLD: Final = 200  # characters of the endpoint's own words that an error repeats
 
 
 class EndpointRefused(ModelUnavailable):
-    """The endpoint does not take a body; another form of it might do."""
+    """The endpoint refuses this request body; it may accept another form of it."""
 
 
 class Endpoint:
     """An address that takes POST requests of JSON. Any number of threads may call.
 
-    url: the address of its API, as in http://127.0.0.1:11434/v1. key_env: the environment variable that holds the key;
-    "" for none. timeout: seconds of one attempt. setting: where the address stands, for messages.
+    Args:
+        url: the address of its API, as in http://127.0.0.1:11434/v1.
+        key_env: the environment variable that holds the key; "" for none.
+        timeout: seconds of one attempt.
+        connections: that are open at the same time, at most.
+        setting: the section of the configuration that holds the address, for messages.
 
     Raises:
-        ConfigurationError: the address is none, or the key would travel unencrypted.
+        ConfigurationError: the address cannot be used, or the key would travel unencrypted.
     """
 
     def __init__(self, url: str, *, key_env: str, timeout: float, connections: int, setting: str) -> None:
@@ -83,12 +87,17 @@ class Endpoint:
     ) -> Any:
         """Return the JSON that the endpoint answers to `body`.
 
-        most_bytes: of the answer. patient: bulk work, which waits for an endpoint that is busy or starting again;
-        else somebody waits for the answer, and all attempts together get the time of one. private: texts that no
-        message may hold.
+        Args:
+            path: below the address of the API.
+            body: sent as JSON.
+            most_bytes: of the answer.
+            patient: True for bulk work, which waits for an endpoint that is busy or restarting. False where somebody
+                waits for the answer: then all attempts together get the time of one.
+            private: texts that no message may hold.
 
         Raises:
-            ModelUnavailable: it cannot be had. EndpointRefused: the endpoint does not take this body.
+            ModelUnavailable: the endpoint gives no answer.
+            EndpointRefused: it refuses this body.
             Interrupted: the process is ending.
         """
         deadline = time.monotonic() + self._timeout * (ATTEMPTS if patient else 1)
@@ -202,7 +211,7 @@ class Endpoint:
         )
 
     def _words(self, content: bytes, private: Sequence[str]) -> str:
-        """Return what the endpoint says of its refusal, unless it repeats what was sent to it."""
+        """Return the endpoint's own words about its refusal, in brackets; "" where they repeat what was sent to it."""
         try:
             said = json.loads(content[:65_536])
         except (ValueError, RecursionError):
