@@ -1,12 +1,12 @@
 """The configuration: one YAML file, one frozen object.
 
-Found by `--config`, then $KNOWLEDGE_CORE_CONFIG, then `config.yaml` in the data directory; what it leaves out keeps
-the default below. Unknown keys are errors. It is taken apart at the top: lower functions receive values, never this.
+The file is the one of `--config`, else $KNOWLEDGE_CORE_CONFIG, else `config.yaml` in the data directory; keys that it
+leaves out keep the defaults below. Unknown keys are errors. The object is taken apart at the top: lower functions receive
+single values, never the configuration.
 """
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_core.errors import ConfigurationError
+from knowledge_core.near_names import near_names
 from knowledge_core.paths import config_path
 
 
@@ -52,7 +53,7 @@ class EmbeddingConfig(_Section):
     remote: RemoteConfig = RemoteConfig()
 
     def folder_of_models(self, home: Path) -> Path:
-        """Return where models lie that a user put there; `models` of the data directory where nothing is configured."""
+        """Return the folder where a user puts models: the configured one, else `models` in the data directory."""
         return Path(self.models_folder).expanduser() if self.models_folder else home / "models"
 
 
@@ -81,10 +82,11 @@ class Config(_Section):
 
 
 def load_config(home: Path, explicit: str | None = None) -> Config:
-    """Return the configuration in force for a data directory.
+    """Return the configuration that applies to a data directory. explicit: the value of `--config`.
 
     Raises:
-        ConfigurationError: a file that was named is missing, is not YAML, or has an unknown key or a wrong value.
+        ConfigurationError: the file is missing although it was named, cannot be read, is not YAML, or has an unknown key or
+            a wrong value.
     """
     path, named = config_path(home, explicit)
     try:
@@ -119,6 +121,6 @@ def _first_problem(error: ValidationError) -> str:
     for parent in parents:
         model = type(getattr(model(), parent))
     known = sorted(model.model_fields)
-    close = difflib.get_close_matches(wrong, known, n=1)
+    close = near_names(wrong, known, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"unknown key {key!r}.{hint} There are: {', '.join(known)}."

@@ -1,15 +1,18 @@
 """Files that are there whole or not at all, also after power loss.
 
-Rules it keeps: written beside the name, flushed, renamed over it, and the folder flushed too. What the disk refuses
-leaves the old file as it was and becomes one of our errors here.
+Rules kept here: a file is written beside its name, flushed, renamed over it, and its folder flushed too. What the disk
+refuses leaves the old file as it was and nothing beside it, and becomes one of our errors here. Standard library only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from knowledge_core.errors import StorageError, StorageFull
 
@@ -19,6 +22,47 @@ TEMPORARY = ".new"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
+@contextmanager
+def replacing(path: Path, *, mode: int | None = None, suffix: str = TEMPORARY) -> Iterator[BinaryIO]:
+    """Yield a file to write to, which takes the name `path` at the end of the block; if that fails, nothing changes.
+
+    Args:
+        path: a symbolic link is replaced itself, not what it points to.
+        mode: the permissions of the file, from its first byte; None for those that the system gives a new file.
+        suffix: of the name that the file has until then, in the same folder. What lies there is deleted, so a folder that
+            others write to as well needs one that is ours alone.
+
+    Raises:
+        OSError: the disk refused. `replace_file` makes one of our errors of it.
+    """
+    beside = path.parent / f"{path.name}{suffix}"
+    try:
+        with _new_file(beside, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+        flush_folder(path.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):  # the first failure is the one to be told
+            beside.unlink(missing_ok=True)
+        raise
+
+
+def _new_file(path: Path, mode: int | None) -> BinaryIO:
+    if mode is None:
+        return path.open("wb")
+    path.unlink(missing_ok=True)  # it may have other permissions
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags, mode & 0o700), "wb")
+    try:
+        os.chmod(path, mode)  # what the user's mask took from it
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
 def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
     """Make `path` hold the parts, one after the other, or leave it as it was.
 
@@ -26,17 +70,10 @@ def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
         StorageFull: no space is left on the device.
         StorageError: the disk refused for another reason.
     """
-    beside = path.with_name(path.name + TEMPORARY)
     try:
-        with beside.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        flush_folder(path.parent)
+        with replacing(path) as file:
+            file.writelines(parts)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise storage_refusal(error, path.name) from error
 
 

@@ -1,8 +1,8 @@
-"""Long work with an id, progress and an outcome, each on a thread of its own.
+"""Long work with an id, progress and an outcome, each job on a thread of its own.
 
-The runner knows nothing of what a job does: it is given a function, tells it when to stop by raising `Cancelled` from
-its progress callback, and keeps its outcome for a while. What a job needs to survive a crash (its plan) is in the
-collection's record, not here.
+The runner does not know what a job does: it calls a function, stops it by raising `Cancelled` from the function's progress
+callback, and keeps its outcome for a while. What a job needs to survive a crash (its plan) is in the collection's record,
+not here.
 """
 
 from __future__ import annotations
@@ -14,26 +14,36 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
-from knowledge_core.types import Progress, ReportProgress
+from knowledge_core.types import JobState, Progress, ReportProgress
 
 log = logging.getLogger(__name__)
 
-State = Literal["running", "done", "failed", "cancelled", "interrupted"]
-KEPT = 200  # finished jobs that are remembered; each is a few hundred bytes
+KEPT = 200  # ended jobs that are remembered; each takes a few hundred bytes
 
 
 @dataclass
 class Job:
-    """One piece of long work. Read its fields freely; only its own thread and `cancel` change them."""
+    """One piece of long work. Any thread may read its fields; only its own thread changes them.
+
+    Attributes:
+        id: of the job, unique over all processes.
+        kind: such as "index" or "cluster".
+        collection: that it works on.
+        created: seconds since 1970, when it was accepted; of a resumed job, by an earlier process.
+        state: "running" until it has ended.
+        progress: its last report.
+        outcome: what its work returned; None until it is done.
+        error: why it ended otherwise; "" where it did not.
+        finished: seconds since 1970, when it ended; None before.
+    """
 
     id: str
     kind: str
     collection: str
     created: float
-    state: State = "running"
+    state: JobState = "running"
     progress: Progress = field(default_factory=lambda: Progress(0, 0, "starting"))
     outcome: object = None
     error: str = ""
@@ -49,7 +59,7 @@ class Job:
 
     @property
     def stopping(self) -> bool:
-        """Say whether it was asked to stop, and has not come to that yet."""
+        """Say whether it was asked to stop and has not ended yet."""
         return self.state == "running" and (self._cancel.is_set() or self._interrupt.is_set())
 
     def interrupt(self) -> None:
@@ -57,13 +67,13 @@ class Job:
         self._interrupt.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it has ended, or `seconds` are over; say whether it has ended."""
+        """Wait until it has ended, for `seconds` at most; say whether it has ended."""
         with self._changed:
             return self._changed.wait_for(lambda: self.state != "running", timeout=max(seconds, 0.0))
 
     @contextmanager
     def heard(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Call `listener`, on the job's thread, whenever it reported or ended, until the end of the block."""
+        """Call `listener` after every report and after the end, on the job's thread, until the block ends."""
         with self._changed:
             self._listeners.append(listener)
         try:
@@ -73,7 +83,11 @@ class Job:
                 self._listeners.remove(listener)
 
     def report(self, progress: Progress) -> None:
-        """Note how far the work is; raises `Cancelled` once it should stop."""
+        """Note how far the work is.
+
+        Raises:
+            Cancelled, Interrupted: the work should stop now.
+        """
         with self._changed:
             self.progress = progress
             self._tell()
@@ -84,8 +98,8 @@ class Job:
         if self._cancel.is_set():
             raise Cancelled("Cancelled by the caller; what was acknowledged stays.")
 
-    def end(self, state: State, outcome: object = None, error: str = "") -> None:
-        """Note the outcome and wake all who wait."""
+    def end(self, state: JobState, outcome: object = None, error: str = "") -> None:
+        """Note how the job ended, and wake the threads that wait for it."""
         with self._changed:
             self.state, self.outcome, self.error, self.finished = state, outcome, error, time.time()
             self.progress = self.progress.ended()
@@ -98,7 +112,7 @@ class Job:
 
 
 Work = Callable[[Job, ReportProgress], object]
-"""What a job does. The second argument is to be called between batches; what it raises must be let through."""
+"""The work of a job. It calls the second argument between batches, and lets through what that raises."""
 
 
 def new_id(kind: str) -> str:
@@ -120,7 +134,7 @@ class Jobs:
     ) -> Job:
         """Start `work` on a thread of its own and return its job at once.
 
-        id, created: of a job that the record holds already.
+        id, created: given for a job that the record holds already; else both are new.
 
         Raises:
             Interrupted: the process is ending.
@@ -137,12 +151,12 @@ class Jobs:
         return job
 
     def find(self, id: str) -> Job | None:
-        """Return a job of this process; None if there is none of this id."""
+        """Return the job of this id; None if this process remembers none."""
         with self._guard:
             return self._jobs.get(id)
 
     def all(self) -> list[Job]:
-        """Return all jobs that are remembered, newest first."""
+        """Return all jobs that this process remembers, newest first."""
         with self._guard:
             return sorted(self._jobs.values(), key=lambda job: -job.created)
 
@@ -151,7 +165,7 @@ class Jobs:
         return [job for job in self.all() if job.state == "running"]
 
     def stop(self) -> None:
-        """Ask all jobs to stop, and wait until they have. They end as "interrupted"."""
+        """Ask all jobs to stop, and wait until they have ended, as "interrupted"; no further job starts."""
         with self._guard:
             self._stopped = True
             threads = list(self._threads.values())
@@ -169,9 +183,9 @@ class Jobs:
             job.end("cancelled", error=str(stopped))
         except KnowledgeCoreError as error:
             job.end("failed", error=str(error))
-        except Exception:  # the last frame of this thread: whoever waits must be woken
+        except Exception:  # the last frame of this thread: the threads that wait must be woken
             log.exception("%s failed", job.id)
-            # Told nothing of what it was: it may hold a path or a text.
+            # The message says nothing of the error itself, which may hold a path or a text.
             job.end("failed", error="An unexpected error; the log has the details.")
         else:
             job.end("done", outcome)

@@ -1,4 +1,4 @@
-"""What a caller may have meant by a name that is not there, among names that others chose."""
+"""The known names that are most like an unknown one, in bounded time: what a caller may have meant. Pure."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import difflib
 import heapq
 from collections.abc import Iterable
 
-LIKE_ENOUGH = 0.6  # of 1, as difflib has it
-_COMPARED = 50  # names of the most letters in common: comparing two of 200 equal letters takes 3 ms
+LIKE_ENOUGH = 0.6  # least similarity, 0..1; difflib's own default
+_COMPARED = 50  # names at most are compared in full: comparing two names of 200 equal letters takes 3 ms
 
 
 def near_names(wrong: str, known: Iterable[str], most: int) -> list[str]:
-    """Return up to `most` names that are like a wrong one, the likest first; as `difflib.get_close_matches` does.
+    """Return up to `most` known names that are like a wrong one, most similar first, as `difflib.get_close_matches` does.
 
-    Its last step takes time that grows with the square of the names' lengths, and more: it is left to those of which the
-    earlier steps, which count lengths and letters, hope most.
+    The full comparison takes time that grows at least with the square of the names' lengths. So it is made only for the
+    names with the largest upper bounds of similarity, which take the names' lengths and letters alone.
     """
     matcher = difflib.SequenceMatcher()
     matcher.set_seq2(wrong)
-    hopeful: list[tuple[float, str]] = []
+    bounds: list[tuple[float, str]] = []
     for name in known:
         matcher.set_seq1(name)
-        if matcher.real_quick_ratio() >= LIKE_ENOUGH and (hope := matcher.quick_ratio()) >= LIKE_ENOUGH:
-            hopeful.append((hope, name))
-    best = [name for _, name in heapq.nlargest(_COMPARED, hopeful)]
+        if matcher.real_quick_ratio() >= LIKE_ENOUGH and (bound := matcher.quick_ratio()) >= LIKE_ENOUGH:
+            bounds.append((bound, name))
+    best = [name for _, name in heapq.nlargest(_COMPARED, bounds)]
     return difflib.get_close_matches(wrong, best, n=most, cutoff=LIKE_ENOUGH)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +108,13 @@ def titled(document_title: str, heading: Sequence[str]) -> str:
     """
     parts = [document_title, *heading]
     return " > ".join(part for i, part in enumerate(parts) if part and (i == 0 or part != parts[i - 1]))
+
+
+JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
+"""How far a job is. "interrupted": its process ended first."""
+
+UNFINISHED: tuple[JobState, ...] = ("running", "interrupted")
+"""States of a job that runs or, where it is in the record, goes on in the next process."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import json
 
 import numpy as np
@@ -37,7 +38,7 @@ def lines(tmp_path):
 
 
 def test_every_format_holds_the_same_vectors_in_the_order_of_the_texts(run, lines, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "TEXTS_A_REQUEST", 4)  # three requests
+    monkeypatch.setattr(command, "TEXTS_PER_REQUEST", 4)  # three requests
     out = tmp_path / "v.npy"
     assert run("embed", "--lines", lines, "--task", "query", "--output", str(out))[0] == 0
     array = np.load(out)
@@ -83,6 +84,20 @@ def test_a_wrong_call_names_what_is_wrong_and_leaves_no_file(run, lines, tmp_pat
         assert (found, said in err) == (code, True), err
     assert kept.read_bytes() == b"what was here"
     assert sorted(path.name for path in tmp_path.iterdir() if "part" in path.name) == []
+
+
+def test_vectors_that_find_no_room_on_the_disk_leave_the_former_file(run, lines, tmp_path, monkeypatch):
+    kept = tmp_path / "kept.npy"
+    kept.write_bytes(b"what was here")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("knowledge_core.files.os.fsync", full)
+    code, _, err = run("embed", "--lines", lines, "--output", str(kept))
+    assert (code, "kept.npy cannot be written: No space left" in err) == (2, True), err
+    assert kept.read_bytes() == b"what was here"
+    assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
 
 
 def test_models_shows_size_licence_use_and_the_endpoint_but_never_a_key(run, lines, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from hash_embedder import HashEmbedder
 from knowledge_core.errors import Cancelled, InvalidInput
 from knowledge_core.grouping.kmeans import kmeans
 from knowledge_core.grouping.neighbours import nearest
-from knowledge_core.verbs.cluster import cluster, cluster_texts
+from knowledge_core.verbs.cluster import ClusterRequest, cluster, cluster_texts
 from storage.shelf import document, new_collection, put
 
 TOPICS = {
@@ -71,7 +71,13 @@ def test_the_order_of_insertion_changes_nothing(tmp_path):
     for seed in (1, 2):
         shelf = filled(tmp_path / str(seed), seed)
         with shelf.view() as view:
-            found.append([groups(cluster(view)), groups(cluster(view, k=4)), groups(cluster(view, mode="duplicates"))])
+            found.append(
+                [
+                    groups(cluster(view)),
+                    groups(cluster(view, ClusterRequest(k=4))),
+                    groups(cluster(view, ClusterRequest("duplicates"))),
+                ]
+            )
         shelf.close()
     assert found[0] == found[1]
 
@@ -104,9 +110,9 @@ def test_process_and_number_of_threads_change_nothing():
 
 def test_exactly_k_groups_are_made_and_none_is_empty(shelf):
     with shelf.view() as view:
-        assert [each.size for each in cluster(view, k=3).clusters] == [12, 12, 12]
-        assert len(cluster(view, k=36, limit=100).clusters) == 36
-        assert len(cluster(view, k=1).clusters) == 1
+        assert [each.size for each in cluster(view, ClusterRequest(k=3)).clusters] == [12, 12, 12]
+        assert len(cluster(view, ClusterRequest(k=36, limit=100)).clusters) == 36
+        assert len(cluster(view, ClusterRequest(k=1)).clusters) == 1
 
 
 def test_near_duplicates_are_grouped_and_others_left_alone(tmp_path):
@@ -115,7 +121,7 @@ def test_near_duplicates_are_grouped_and_others_left_alone(tmp_path):
     put(shelf, document("a", long), document("b", long + " today"), document("c", "something else entirely"))
     put(shelf, document("x", "an exact copy"), document("y", "an exact copy"))
     with shelf.view() as view:
-        found = cluster(view, mode="duplicates", similarity=0.9)
+        found = cluster(view, ClusterRequest("duplicates", similarity=0.9))
     assert sorted(members for _, members in groups(found)) == [["a", "b"], ["x", "y"]]
     assert found.outliers == 1
     shelf.close()
@@ -131,11 +137,17 @@ def test_a_filter_and_chosen_chunks_limit_what_is_grouped(shelf):
 
 def test_texts_of_a_call_are_grouped_with_copies_counted():
     texts = ["solar panel power", "solar power panel", "bread dough oven", "bread oven dough", "bread oven dough"]
-    found = cluster_texts(texts, HashEmbedder(), k=2)
+    found = cluster_texts(texts, HashEmbedder(), ClusterRequest(k=2))
     assert [(each.size, sorted(member.document for member in each.members)) for each in found.clusters] == [
         (3, ["#2", "#3", "#4"]),
         (2, ["#0", "#1"]),
     ]
+
+
+def test_a_group_is_not_named_by_words_that_say_nothing_of_its_subject():
+    texts = [f"between here and there during solar {each}, until they use der" for each in ("panels", "roofs", "power")]
+    (found,) = cluster_texts(texts, HashEmbedder(), ClusterRequest(k=1)).clusters
+    assert found.keywords == ("solar",)
 
 
 @pytest.mark.parametrize("texts", [["one"], ["one", "two"], ["same"] * 30])
@@ -159,7 +171,7 @@ def test_few_or_equal_texts_give_a_defined_answer(texts):
 )
 def test_a_wrong_argument_is_named(arguments, words):
     with pytest.raises(InvalidInput, match=words):
-        cluster_texts(["a b", "c d"], HashEmbedder(), **arguments)
+        cluster_texts(["a b", "c d"], HashEmbedder(), ClusterRequest(**arguments))
 
 
 def test_the_work_stops_when_progress_says_so():

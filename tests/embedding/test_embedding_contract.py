@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hash_embedder import HashEmbedder
 from knowledge_core import contract
 from knowledge_core.contract import GEMMA_PROMPTS, MINILM_PROMPTS, SAME, EmbeddingContract
-from knowledge_core.embedding import batching
+from knowledge_core.embedding import batching, http_rules, retrying
 from knowledge_core.embedding.models import prompts, safetensors_headers
 from knowledge_core.errors import StorageDamaged
 from knowledge_core.types import Task
@@ -28,7 +28,7 @@ def unit_rows(seed: int) -> np.ndarray:
 
 
 def test_the_examples_in_the_docstrings_hold():
-    for module in (batching, contract, prompts, safetensors_headers):
+    for module in (batching, contract, http_rules, prompts, retrying, safetensors_headers):
         assert doctest.testmod(module).failed == 0
 
 

@@ -13,7 +13,7 @@ from embedding_endpoint import EmbeddingEndpoint, Misbehave, embedding_endpoint,
 from knowledge_core.contract import PROBE_TEXTS
 from knowledge_core.embedding.remote import endpoint as http
 from knowledge_core.embedding.remote import remote as module
-from knowledge_core.embedding.remote.remote import TEXTS_A_REQUEST, RemoteEmbedder, RemoteModel, is_remote
+from knowledge_core.embedding.remote.remote import TEXTS_PER_REQUEST, RemoteEmbedder, RemoteModel, is_remote
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ConfigurationError, ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
 from knowledge_core.types import Task
@@ -45,7 +45,7 @@ def unit(rows):
 
 
 def test_vectors_come_in_the_order_of_the_texts_with_norm_one_whatever_the_form(endpoint):
-    texts = [f"text {number}" for number in range(3 * TEXTS_A_REQUEST + 5)]
+    texts = [f"text {number}" for number in range(3 * TEXTS_PER_REQUEST + 5)]
     expected = unit(hashed(DIMENSIONS)(texts))
     for as_base64, strict in ((True, False), (False, False), (False, True)):
         endpoint.base64, endpoint.strict = as_base64, strict
@@ -126,7 +126,7 @@ def test_many_texts_are_bounded_requests_at_once(endpoint):
     for caller in callers:
         caller.join()
     assert endpoint.most_at_once == 3
-    assert all(len(request["input"]) <= TEXTS_A_REQUEST + 1 for request in endpoint.requests)
+    assert all(len(request["input"]) <= TEXTS_PER_REQUEST + 1 for request in endpoint.requests)
 
 
 def test_a_query_does_not_wait_for_bulk_work(endpoint):

@@ -23,12 +23,16 @@ def add(commands: Any) -> None:
 
 
 def parsed_filter(text: str | None) -> Any:
-    """Return a filter given as JSON on the command line."""
+    """Return a filter that was given as JSON on the command line; None for none."""
     return None if text is None else parsed_json(text, "--filter", '{"year": {"$gte": 2020}}')
 
 
 def parsed_json(text: str, option: str, example: str) -> Any:
-    """Return an option's JSON value."""
+    """Return the JSON value of an option.
+
+    Raises:
+        Usage: it is not JSON; the message shows `example`.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -60,7 +64,7 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.jsonl:
         raise Usage("give at least one PATH, or --jsonl FILE.")
     if arguments.paths:
-        # A person typed these paths into a shell of theirs: that allows them, for agents too.
+        # A person typed these paths into their own shell: that allows them, for agents too.
         await connection.ask("roots", add=arguments.paths)
     answer = await finished(
         connection,

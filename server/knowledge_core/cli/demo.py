@@ -1,6 +1,6 @@
-"""`kcore demo`: the main job on a real collection, measured, and the lines that connect a client.
+"""`kcore demo`: index, search, cluster and measure a real collection, and print the lines that connect a client.
 
-Everything goes through the same tools as every client's calls; running it again costs seconds and changes nothing.
+All of it uses the same tools as a client. Running it again takes seconds and changes nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class _Out:
 
 
 async def _measure(connection: Connection, judged: Judged) -> dict[str, float]:
-    """Return nDCG and recall at 10 over all judged questions, and the median time of one search in milliseconds."""
+    """Return the means of nDCG@10 and recall@10 over all judged questions, and the median milliseconds per search."""
     from knowledge_core.verbs.evaluate import ndcg, recall
 
     gains, found, seconds = [], [], []

@@ -1,4 +1,4 @@
-"""The command that verifies what is stored, and that the models work."""
+"""`kcore doctor`: verify everything that is stored, and that the models work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:
 
 
 def _verdict(result: dict[str, Any]) -> str:
-    """Return the line that says how everything is, and what to do."""
+    """Return the last line: how everything is, and what to do next."""
     levels = {each["level"] for report in result["collections"] for each in report["findings"]}
     if "damaged" in levels:
         return "Something is damaged. Try: kcore doctor --repair"

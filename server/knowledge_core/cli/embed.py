@@ -1,4 +1,4 @@
-"""The command that turns texts into vectors: compared on the terminal, or written to a file, however many."""
+"""`kcore embed`: turn texts into vectors, and compare them on the terminal or write them to a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import base64
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,12 +13,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from knowledge_core.cli.grouping import lines_of
 from knowledge_core.cli.output import ProgressLine, Usage, command, connected, file_name, show
+from knowledge_core.files import replacing
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
 
-TEXTS_A_REQUEST = 256
-CHARACTERS_A_REQUEST = 500_000
+TEXTS_PER_REQUEST = 256  # to the owner
+CHARACTERS_PER_REQUEST = 500_000  # a few MB of JSON; a line to the owner may have 64 MiB
 FORMATS = ("npy", "jsonl", "base64")
 
 
@@ -105,7 +105,7 @@ def _whole(file: str) -> str:
 
 
 def _format(arguments: argparse.Namespace) -> str | None:
-    """Return the format of the vectors; None where the texts are to be compared."""
+    """Return the format of the vectors; None where the texts are to be compared instead."""
     if arguments.output is None:
         if arguments.format == "npy":
             raise Usage("npy is no text: name a file with --output.")
@@ -120,7 +120,7 @@ def _slices(texts: Sequence[str]) -> Iterator[list[str]]:
     part: list[str] = []
     size = 0
     for text in texts:
-        if part and (len(part) == TEXTS_A_REQUEST or size + len(text) > CHARACTERS_A_REQUEST):
+        if part and (len(part) == TEXTS_PER_REQUEST or size + len(text) > CHARACTERS_PER_REQUEST):
             yield part
             part, size = [], 0
         part.append(text)
@@ -130,25 +130,23 @@ def _slices(texts: Sequence[str]) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _written(output: str | None, form: str) -> Iterator[IO[bytes]]:
-    """Yield what to write to; a file takes its name only when the block ended well."""
+    """Yield a stream for the vectors; an output file gets its name only once the block has ended without an error."""
     if output is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    beside = Path(f"{output}.part")
     try:
-        with beside.open("wb") as out:
+        with replacing(Path(output), suffix=".part") as out:
             yield out
-        os.replace(beside, output)
     except OSError as error:
         raise Usage(f"--output: {output} cannot be written: {error.strerror or error}.") from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def _write(out: IO[bytes], form: str, vectors: Sequence[str], dimensions: int, *, first: bool, total: int) -> None:
-    """Append vectors, which come as base64 of little-endian float32."""
+    """Append vectors to a stream.
+
+    vectors: each the base64 of little-endian float32. first: nothing was written yet. total: the vectors of all calls.
+    """
     if form == "base64":
         out.writelines(vector.encode() + b"\n" for vector in vectors)
         return

@@ -1,4 +1,4 @@
-"""The commands that group and label: cluster, classify."""
+"""The commands that group and label texts: cluster, classify."""
 
 from __future__ import annotations
 

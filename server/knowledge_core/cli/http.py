@@ -1,4 +1,4 @@
-"""`kcore serve --http`: the owner's HTTP door, open for as long as this command runs."""
+"""`kcore serve --http`: the owner's HTTP door, which is open for as long as this command runs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from knowledge_core.cli.output import connection_of, unwrapped
 from knowledge_core.errors import OwnerUnavailable
 
-LOOK_EVERY = 2.0  # seconds between two looks at whether the owner is still there
+LOOK_EVERY = 2.0  # seconds between two checks that the owner still runs
 
 
 def serve_http(arguments: argparse.Namespace, home: Path) -> int:
-    """Open the door and keep it open until interrupted; an owner that ends is replaced, and its door opened anew."""
+    """Open the door and keep it open until interrupted; where the owner ends, start the next one and open its door."""
     import anyio
 
     wanted = {name: value for name in ("host", "port") if (value := getattr(arguments, name)) is not None}
@@ -26,7 +26,7 @@ def serve_http(arguments: argparse.Namespace, home: Path) -> int:
             return unwrapped(anyio.run, _beside_the_owner, arguments, wanted)
         except OwnerUnavailable as gone:
             if "port" not in wanted:
-                raise  # it was never open
+                raise  # the door never was open
             print(f"kcore serve: {gone} Opening the door of the next owner.", file=sys.stderr)
 
 
@@ -36,7 +36,7 @@ async def _beside_the_owner(arguments: argparse.Namespace, wanted: dict[str, Any
     async with connection_of(arguments) as connection:
         opened = await connection.ask("http", **wanted)
         _tell(arguments, opened)
-        wanted["port"] = int(opened["url"].rpartition(":")[2].partition("/")[0])  # the next owner takes the same one
+        wanted["port"] = int(opened["url"].rpartition(":")[2].partition("/")[0])  # the next owner opens the same port
         while True:
             await anyio.sleep(LOOK_EVERY)
             await connection.ask("owner")

@@ -1,6 +1,6 @@
-"""`kcore`: argv in, text or JSON out. It decides nothing: every command is a call of the server.
+"""`kcore`: arguments in, text or JSON out. It decides nothing: every command is a call of the server.
 
-Nothing but the standard library and light modules is imported before a command runs, so that `--help` is instant.
+Only the standard library and light modules are imported before a command runs, so that `--help` is instant.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv: None where the command is the whole process; then Ctrl-C during Python's own exit is quiet, too.
     """
-    # Before any import of a model library: nothing of it may reach for the network.
+    # Set before a model library is imported: none may use the network.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     arguments = parser().parse_args(argv)
@@ -89,7 +89,7 @@ def _code_of(arguments: argparse.Namespace) -> int:
         print(f"kcore: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        # The reader (`| head`) has what it wanted. Point stdout away, or Python complains while it exits.
+        # The reader (`| head`) has closed the pipe. Without another stdout, Python complains while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code

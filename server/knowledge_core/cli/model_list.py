@@ -1,4 +1,4 @@
-"""`kcore models`: which models are here, which one is used, and what they lose by a precision."""
+"""`kcore models`: the models on this machine, which one is used, and with --check, what a lower precision costs."""
 
 from __future__ import annotations
 

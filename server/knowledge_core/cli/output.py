@@ -1,4 +1,4 @@
-"""What every command shares: its common options, its connection, its progress line and its two forms of output."""
+"""What all commands share: common options, the connection, the progress line, and the two forms of output."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Command = Callable[["Connection", argparse.Namespace], Awaitable[int]]
 
 
 class Usage(Exception):
-    """The command was called wrongly in a way that the parser cannot see: exit code 2."""
+    """The command was called in a wrong way that the parser cannot see: exit code 2."""
 
 
 def full_path(text: str) -> str:
-    """Return a path that was given on the command line, made absolute: the owner works in another folder.
+    """Return the absolute form of a path on the command line, since the owner works in another folder.
 
     Raises:
-        argparse.ArgumentTypeError: it is empty, as an unset variable of a script is. It would mean the current folder,
+        argparse.ArgumentTypeError: it is empty, as the value of an unset variable is. It would mean the current folder,
             which nobody asked to read.
     """
     if not text.strip():
@@ -37,10 +37,10 @@ def full_path(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """Return the name of a file of texts or vectors as it was given, "-" included.
+    """Return a file name on the command line as it was given, "-" included.
 
     Raises:
-        argparse.ArgumentTypeError: it is empty; it would count as not given, and something else would be done.
+        argparse.ArgumentTypeError: it is empty. It would count as not given, and the command would do something else.
     """
     if not text.strip():
         raise argparse.ArgumentTypeError("the file's name is empty (an unset variable?)")
@@ -50,7 +50,10 @@ def file_name(text: str) -> str:
 def command(
     commands: Any, name: str, help: str, example: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    """Add one command with the options that all have, and return its parser."""
+    """Add one command with the options that all commands have, and return its parser.
+
+    help: one line, for the list of commands. example: command lines, for the end of the command's own help.
+    """
     made: argparse.ArgumentParser = commands.add_parser(
         name,
         help=help,
@@ -80,7 +83,7 @@ def command(
 
 
 def connected(run: Command) -> Callable[[argparse.Namespace], int]:
-    """Return a command that runs on an open connection: to the owner, or where none can be, within this process."""
+    """Return a command that opens a connection and runs on it; see `connection_of`."""
 
     def with_connection(arguments: argparse.Namespace) -> int:
         import anyio
@@ -95,7 +98,7 @@ def connected(run: Command) -> Callable[[argparse.Namespace], int]:
 
 
 def connection_of(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Connection]:
-    """Return a connection for a command: to the owner, or where none can be, within this process."""
+    """Return a connection for a command: to the owner, or within this process where no owner can run."""
     from knowledge_core.serving.client import in_process, to_owner
     from knowledge_core.serving.pipe.dialling import OwnerImpossible, connect
 
@@ -112,7 +115,7 @@ def connection_of(arguments: argparse.Namespace) -> AbstractAsyncContextManager[
 
 
 def unwrapped(call: Callable[..., int], *arguments: Any) -> int:
-    """Call, and raise what a task group wrapped as itself: one error is one error."""
+    """Call a function; where it raises a group of one error, as task groups do, raise that error itself."""
     try:
         return call(*arguments)
     except BaseExceptionGroup as group:
@@ -123,7 +126,7 @@ def unwrapped(call: Callable[..., int], *arguments: Any) -> int:
 
 
 def show(arguments: argparse.Namespace, answer: Answer) -> int:
-    """Print a tool's answer in the form that was asked for."""
+    """Print a tool's answer as text or JSON, as the arguments say, and return exit code 0."""
     show_as(arguments, answer.structure, answer.text)
     return 0
 
@@ -137,10 +140,15 @@ async def all_pages(
     heads: int,
     first: Answer | None = None,
 ) -> Answer:
-    """Call a tool until its cursor ends, and return all as one answer: a shell has room for it.
+    """Call a tool until no cursor is left, and return all pages as one answer.
 
-    items: what the structure calls the list that goes on from page to page. heads: lines that each page's text begins
-    with, and that are shown once. first: the first page, where it is there already.
+    Args:
+        connection: to call on.
+        tool: its name.
+        given: its arguments, without a cursor.
+        items: the name of the list in the structure that continues from page to page.
+        heads: the number of lines at the beginning of each page's text that are shown once.
+        first: the first page, where it was fetched already.
     """
     from knowledge_core.serving.client import Answer
 
@@ -158,12 +166,12 @@ def _without_cursor(text: str) -> str:
 
 
 def show_as(arguments: argparse.Namespace, structure: Any, text: str) -> None:
-    """Print `structure` as JSON or `text`, whichever was asked for."""
+    """Print `structure` as JSON where --json was given, else `text`."""
     print(json.dumps(structure, ensure_ascii=False, indent=2) if arguments.json else text)
 
 
 class ProgressLine:
-    """One line on stderr that is written over; silent where stderr is no terminal."""
+    """One line on stderr that each report overwrites; silent where stderr is no terminal."""
 
     def __init__(self) -> None:
         self._shown = False
@@ -176,7 +184,7 @@ class ProgressLine:
             return
         self._last = now
         share = f"{100 * done / total:3.0f} % " if total else ""
-        # \x1b[K clears what is left of a longer line before.
+        # \x1b[K clears what a longer line before it has left.
         print(f"\r{share}{message}"[:110] + "\x1b[K", end="", file=sys.stderr, flush=True)
         self._shown = True
 
@@ -184,7 +192,7 @@ class ProgressLine:
         return self
 
     def clear(self) -> None:
-        """Make room for another line."""
+        """Clear the line, so that another one can be printed."""
         if self._shown:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 

@@ -19,8 +19,8 @@ from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, hol
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
 
-ENDS_WITHIN = 30.0  # seconds for an owner to end in order: a batch, calls under way, closing the collections
-OURS = (LOCK_FILE, "owner.secret", "roots.json", "config.yaml")
+ENDS_WITHIN = 30.0  # seconds that an owner has to finish its batch and its calls and to close the collections
+OURS = (LOCK_FILE, "owner.secret", "roots.json", "config.yaml")  # files of the data directory
 OUR_FOLDERS = ("collections", LOGS, "run", "models")
 
 
@@ -161,7 +161,7 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 
 def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
-    """Ask the owner to end, and wait until it has; None if none runs."""
+    """Ask the owner to end, wait until it has, and return its answer; None if no owner runs."""
     import anyio
 
     from knowledge_core.serving.client import to_owner
@@ -186,7 +186,7 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
 
 
 def _wait_until_gone(home: Path, pid: int) -> None:
-    """Wait until a process does not hold the data directory any more; another owner may be there by then."""
+    """Wait until a process no longer holds the data directory; another owner may hold it by then."""
     deadline = time.monotonic() + ENDS_WITHIN
     while is_held(home) and (held_by := holder(home)) is not None and held_by.pid == pid:
         if time.monotonic() > deadline:
@@ -207,7 +207,7 @@ def _kill(home: Path, why: str) -> dict[str, Any]:
 
 
 def _logs(arguments: argparse.Namespace) -> int:
-    # Read from the file, not asked of the owner: what it says matters most when no owner starts.
+    # Read from the file, not from the owner: the log matters most when no owner starts.
     from knowledge_core.serving.logs import LOG_FILE, tail
 
     home = data_directory(arguments.home)
@@ -219,7 +219,7 @@ def _logs(arguments: argparse.Namespace) -> int:
 
 
 def _follow(file: Path) -> None:
-    """Print what is added to a file, through its rotations, until interrupted."""
+    """Print what is appended to a file until interrupted, also after the file was rotated."""
     position = file.stat().st_size if file.exists() else 0
     while True:
         size = file.stat().st_size if file.exists() else 0

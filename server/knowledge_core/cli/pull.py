@@ -1,4 +1,4 @@
-"""`kcore pull`: the one command that reaches for the network by itself, in its own process and never in the owner's."""
+"""`kcore pull`: the one command that uses the network by itself, in its own process and never in the owner's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from knowledge_core.embedding.hub.pulling import Pulled
     from knowledge_core.types import Progress
 
-RATE_SECONDS = 5.0  # the rate is that of the last so many seconds
+RATE_SECONDS = 5.0  # over which the rate is measured
 DEFAULT = "google/embeddinggemma-2"  # the first of embedding.models.GEMMA_NAMES, which --help must not import
 
 
@@ -64,7 +64,7 @@ def _pull(arguments: argparse.Namespace) -> int:
 
 
 def _outlook(pulled: Pulled, configured: str, models_folder: Path) -> tuple[list[str], list[str]]:
-    """Return what a person should know about the model that was fetched, and what they may do next."""
+    """Return notices about the model that was fetched, and sentences about what a person may do next."""
     from knowledge_core.embedding.models.models import resolve
     from knowledge_core.errors import ModelUnavailable
 
@@ -120,7 +120,7 @@ def _text(pulled: Pulled, notices: list[str], following: list[str]) -> str:
 
 
 class _Meter:
-    """Turns progress into the line that a person watches: share, bytes, rate, file."""
+    """Turns reports of progress into the line on the terminal: share, bytes, rate, file."""
 
     def __init__(self, line: ProgressLine) -> None:
         self._line = line

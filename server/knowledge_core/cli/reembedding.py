@@ -1,4 +1,4 @@
-"""The command that moves a collection to another model."""
+"""`kcore reembed`: move a collection to another model."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ async def _reembed(connection: Connection, arguments: argparse.Namespace) -> int
 
 
 def _absolute(model: str) -> str:
-    """Return a folder's full path, for the owner works in another one; a name as it is."""
+    """Return the full path of a model's folder, since the owner works in another folder; a model's name stays as it is."""
     return os.path.abspath(os.path.expanduser(model)) if model.startswith((".", "~", os.sep)) else model

@@ -1,4 +1,4 @@
-"""The command about the folders that agents may read."""
+"""`kcore roots`: the folders that agents may read."""
 
 from __future__ import annotations
 

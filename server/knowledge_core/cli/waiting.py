@@ -1,7 +1,7 @@
-"""Waiting for a job at a shell: its progress on a line, and Ctrl-C, which cancels the job and not only the waiting.
+"""Waiting for a job in a shell: its progress on one line, and Ctrl-C, which cancels the job and not only the waiting.
 
-The job is known by its id before anything is waited for. So Ctrl-C cancels it by name, as everybody must: no server takes
-the end of a call, or of a connection, for a wish to end the work.
+The job's id is known before the waiting begins, so that Ctrl-C can cancel the job by its id. That is the only way: the
+server does not end a job because a call or a connection has ended.
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ if TYPE_CHECKING:
 
     from knowledge_core.serving.client import Answer, Connection
 
-LONGEST_WAIT = 3600  # seconds, the most that a tool waits in one call
-STOPPING = 60  # seconds; a job stops after its present batch, half a second, or when a model is loaded
-INTERRUPTED = 130  # exit code
+LONGEST_WAIT = 3600  # seconds; the most that a tool waits in one call
+STOPPING = (
+    60  # seconds to wait for a cancelled job: it stops after its batch (half a second), or once a model is loaded
+)
+INTERRUPTED = 130  # exit code after Ctrl-C
 _FIRST = b"\nkcore: cancelling the job; it stops after its present step. Ctrl-C again quits at once.\n"
 _SECOND = b"\nkcore: quit without waiting for the job's end; `kcore status` shows it.\n"
 
 
 class Interrupts:
-    """Ctrl-C within the block: the first one ends a waiting, the second one this process."""
+    """Handles Ctrl-C within the block: the first one ends the waiting, the second one ends this process."""
 
     def __enter__(self) -> Interrupts:
-        import asyncio  # only here: a pipe, which is a command too, must stay small
+        import asyncio  # only here: the pipe is a command, too, and must start without it
 
         self.asked = False
         self._waiting: anyio.CancelScope | None = None
         self._loop = asyncio.get_running_loop()
         self._before = signal.getsignal(signal.SIGINT)
-        # A command that a script put into the background is not to hear it, and a thread cannot.
+        # A command that a script put into the background ignores Ctrl-C, and only the main thread can handle it.
         self._hears = self._before != signal.SIG_IGN and threading.current_thread() is threading.main_thread()
         if self._hears:
             signal.signal(signal.SIGINT, self._heard)
@@ -57,7 +59,7 @@ class Interrupts:
             yield
 
     def _heard(self, *_: object) -> None:
-        # Not by print: whoever was interrupted may be in the middle of one.
+        # os.write instead of print: the interrupted code may be inside a print.
         if self.asked:
             os.write(2, _SECOND)
             os._exit(INTERRUPTED)
@@ -71,19 +73,19 @@ class Interrupts:
 
 
 async def finished(connection: Connection, tool: str, arguments: dict[str, Any]) -> Answer:
-    """Start a job by a tool, wait for its end, however long, and return what it gave; see `end_of`."""
+    """Start a job by calling a tool, wait for its end, however long it takes, and return its outcome; see `end_of`."""
     with Interrupts() as interrupts:
         started = await connection.call(tool, {**arguments, "wait_seconds": 0})
         return await end_of(connection, started.structure["job"], interrupts)
 
 
 async def end_of(connection: Connection, job: str, interrupts: Interrupts) -> Answer:
-    """Wait for the end of a job, with a progress line; Ctrl-C cancels it, and the answer says what was kept.
+    """Wait for the end of a job, with a progress line. Ctrl-C cancels the job; then the answer says what was kept.
 
-    The structure is the job's result, or where it has none, the job as the `job` tool tells of it.
+    The answer's structure is the job's result; where it has none, the job's item of the `job` tool.
 
     Raises:
-        Refused: the job failed; its own words.
+        Refused: the job failed; the message is the job's error.
     """
     from knowledge_core.serving.client import Answer, Refused
 
@@ -97,10 +99,10 @@ async def end_of(connection: Connection, job: str, interrupts: Interrupts) -> An
     item = answer.structure["jobs"][0]
     if item["state"] == "failed":
         raise Refused(item["error"])
-    text = answer.text.removeprefix(f"{job}: done. ")  # a person who waited wants what came of it, not its id
+    text = answer.text.removeprefix(f"{job}: done. ")  # a person who waited wants the outcome, not the id
     return Answer(text, {"state": item["state"], **item.get("result", item)})
 
 
 def code_of(answer: Answer) -> int:
-    """Return the exit code of a command that waited for a job; only after Ctrl-C one is still running."""
+    """Return the exit code of a command that waited for a job; a job still runs only after Ctrl-C."""
     return {"done": 0, "cancelled": INTERRUPTED, "running": INTERRUPTED}.get(answer.structure["state"], 1)

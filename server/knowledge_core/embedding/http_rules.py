@@ -1,11 +1,10 @@
-"""What both HTTP clients of embedding hold to: which address may be used, and when a request is worth another attempt.
+"""Rules of both HTTP clients of embedding: which addresses may be used, and which statuses are worth another attempt.
 
-Rules kept here: values in, values out; nothing is opened and nothing waits.
+Values in, values out: nothing is opened here, and nothing waits.
 """
 
 from __future__ import annotations
 
-import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -15,14 +14,14 @@ from urllib.parse import SplitResult, urlsplit
 from knowledge_core.errors import ConfigurationError
 
 CONNECT_SECONDS: Final = 10.0  # a machine that is there answers within one round trip
-ATTEMPTS: Final = 5
-PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # states that a second attempt may not find again
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504, 529})  # statuses that may be gone at the next attempt
 
 
 def checked_address(url: str, *, named: str, example: str, secret: str) -> SplitResult:
     """Return the parts of an address that a user configured.
 
-    named: where it stands. example: a right one. secret: where a password belongs instead of into the address.
+    named: the setting or variable that holds the address, for messages. example: a valid address. secret: the beginning of
+    a sentence that says where a password belongs instead.
 
     Raises:
         ConfigurationError: it is no http or https address, or holds a user name, a password, a query or a fragment.
@@ -41,7 +40,7 @@ def checked_address(url: str, *, named: str, example: str, secret: str) -> Split
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host's name or number is this machine itself."""
+    """Say whether a host name or IP address means this machine itself."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -49,17 +48,8 @@ def is_loopback(host: str) -> bool:
 
 
 def is_header_safe(secret: str) -> bool:
-    """Say whether a secret can travel in a header: something, in printable ASCII."""
+    """Say whether a secret can be sent in a header: it is not empty, and printable ASCII."""
     return bool(secret) and secret.isascii() and secret.isprintable()
-
-
-def pause(attempt: int, first: float, longest: float) -> float:
-    """Return how many seconds to wait before the next attempt, after `attempt` of them failed.
-
-    Exponential with jitter, so that many clients do not return together: M. Brooker, "Exponential Backoff And Jitter",
-    AWS Architecture Blog, 2015.
-    """
-    return float(min(first * 2 ** (attempt - 1), longest) * random.uniform(0.5, 1.0))
 
 
 def retry_after(said: str) -> float | None:

@@ -1,1 +1,1 @@
-"""Pure leaves of `cluster` and `classify`: rows of integers in, groups out. They know nothing of storage."""
+"""The pure algorithms of `cluster`: rows in, groups and their names out. They know nothing of storage."""

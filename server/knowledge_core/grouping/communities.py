@@ -1,4 +1,4 @@
-"""Topics as communities of the nearest-neighbour graph (Leiden), where their number is found from the data.
+"""Topics without a given number: communities of the nearest-neighbour graph, found by the Leiden algorithm.
 
 Traag, Waltman & van Eck 2019, "From Louvain to Leiden", doi:10.1038/s41598-019-41695-z. Density-based clustering calls
 most short texts noise (V-measure .42 on Banking77 against .77 here; `benchmarks/clustering.py`).
@@ -13,16 +13,16 @@ import numpy.typing as npt
 from knowledge_core.grouping.neighbours import Places, Rows, nearest
 
 NEIGHBOURS = 15  # of each row in the graph
-SMALLEST = 3  # rows of a topic; what is smaller is an outlier
-SEED = 1  # of Leiden's random moves; any fixed number gives the same clusters every time
-ITERATIONS = 3  # of Leiden, each from the last one's result: a choice between one quick pass and many
+SMALLEST = 3  # rows of a topic; the rows of a smaller community are outliers
+SEED = 1  # of Leiden's random moves; with any fixed number, the same rows give the same clusters
+ITERATIONS = 3  # of Leiden, each on the result of the one before: a choice between speed and quality
 
 
 def communities(rows: Rows, scale: float) -> Places:
     """Return the community of each row (n,), numbered from 0; -1 for rows of no community of at least `SMALLEST`.
 
-    scale: what a component of norm 1 was multiplied by, so that products become cosines. Rows in an order that depends
-    on their content alone give communities that do.
+    scale: the factor that turned unit vectors into rows, so that products can become cosines. Where the order of the rows
+    depends on their content alone, so do the communities.
     """
     size = len(rows)
     if size <= SMALLEST:
@@ -43,9 +43,10 @@ def communities(rows: Rows, scale: float) -> Places:
 def _graph(
     places: Places, weights: npt.NDArray[np.float32]
 ) -> tuple[Places, npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-    """Return the graph of neighbours in compressed rows: where each row begins, ends of its edges, their weights.
+    """Return the graph of neighbours in compressed sparse rows: where each row begins (n + 1,), the ends of its edges, their
+    weights.
 
-    Symmetric; a pair that is mutual has both weights. Edges without weight are left out.
+    The graph is symmetric; a mutual pair has the sum of both weights. Edges of weight 0 are left out.
     """
     size, count = places.shape
     here, there = np.repeat(np.arange(size), count), places.ravel()

@@ -1,6 +1,6 @@
-"""Groups of near-identical rows: each member is at least `similarity` to the row that the group is built around.
+"""Groups of near-identical rows: every member has a cosine of at least `similarity` to the row at the group's centre.
 
-Around a centre rather than by chains, so that "A is like B is like C" does not join A with C.
+Around a centre rather than by chains, so that A and C do not join only because B is like both.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from knowledge_core.grouping.neighbours import Floats, Places
 
 
 def duplicates(vectors: Floats, similarity: float) -> Places:
-    """Return the group of each row (n,), numbered from 0; -1 where a row is near to no other.
+    """Return the group of each row (n,), numbered from 0; -1 for a row that has no near row left to join.
 
-    vectors: (n, dim) of norm 1. Rows with the most neighbours become centres first, ties by place.
+    vectors: (n, dim) of norm 1. similarity: a cosine. Rows with the most neighbours become centres first, ties by place.
     """
     size = len(vectors)
     near: list[Places] = []
     for begin in range(0, size, 512):
         block = vectors[begin : begin + 512] @ vectors.T
-        # A hair below, so that equal texts are at similarity 1 whatever the rounding.
+        # With a margin for rounding, so that equal texts are found at similarity 1.
         near += [np.flatnonzero(row >= similarity - 1e-6) for row in block]
     labels = np.full(size, -1, np.int64)
     taken = np.zeros(size, bool)

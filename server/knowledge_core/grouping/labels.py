@@ -14,25 +14,24 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-KEYWORDS = 8
-IN_LABEL = 3
-LEAST_SHARE = 0.08  # of a cluster's texts that have a term; what is rarer there does not characterise it
+from knowledge_core.language.stop_words import ENGLISH_FUNCTION_WORDS
 
-# Of the languages that are most common in users' files; what is missing here is caught by its frequency.
-_ENGLISH = (
-    "a about after all also am an and any are as at be because been before but by can could did do does for from get "
-    "had has have he her him his how i if in into is it its just like may me more most my no not of off on one only or "
-    "other our out over own same she should so some such than that the their them then there these they this those to "
-    "too up us use used using very was we were what when where which while who why will with would you your"
-)
-_OTHERS = "de la le les des und der die das ist el los las que en un una il do da"
-STOP_WORDS = frozenset(f"{_ENGLISH} {_OTHERS}".split())
+KEYWORDS = 8  # terms per cluster, at most
+IN_LABEL = 3  # of these, in the cluster's label
+LEAST_SHARE = 0.08  # of a cluster's texts must have a term; a rarer one does not characterise the cluster
+
+# Beside the function words: what is often in English texts of any subject. A query keeps these, for it may ask about them.
+_FREQUENT = "get just like may one only out us use used using"
+# Articles and prepositions of the languages that are most common in users' files; what is missing here, a cluster's terms
+# leave out by its frequency.
+_OTHER_LANGUAGES = "de la le les des und der die das ist el los las que en un una il do da"
+STOP_WORDS = ENGLISH_FUNCTION_WORDS.union(_FREQUENT.split(), _OTHER_LANGUAGES.split())
 
 
 def keywords(texts: Sequence[Mapping[str, str]], labels: npt.NDArray[np.int64]) -> dict[int, list[str]]:
     """Return up to `KEYWORDS` terms of each label (>= 0), most characteristic first, ties by term.
 
-    texts: per text, its terms and how it writes each (stem -> surface form).
+    texts: one mapping per text, from each of its terms (a stem) to the form in which the text writes it. labels: (n,).
     """
     everywhere = Counter(term for text in texts for term in text)
     found: dict[int, list[str]] = {}
@@ -69,7 +68,7 @@ def _commonest(forms: Counter[str]) -> str:
 
 
 def terms_of(spans: Iterable[tuple[str, int, int]], text: str) -> dict[str, str]:
-    """Return the terms of a text and how it writes each, from its tokens with their places."""
+    """Return the useful terms of a text and the form in which it writes each first. spans: `wording.spans` of the text."""
     found: dict[str, str] = {}
     for term, start, end in spans:
         form = text[start:end].lower()

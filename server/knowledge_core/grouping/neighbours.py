@@ -20,16 +20,16 @@ BLOCK = 512  # rows whose products are in memory together: 512 * 20,000 * 4 byte
 
 
 def products(rows: Rows) -> Iterator[tuple[int, Floats]]:
-    """Yield (first row of the block, its products with all rows), block by block."""
+    """Yield block by block: the number of its first row, and its products with all rows, (up to BLOCK, n)."""
     floats = rows.astype(np.float32)
     for begin in range(0, len(rows), BLOCK):
         yield begin, floats[begin : begin + BLOCK] @ floats.T
 
 
 def nearest(rows: Rows, count: int) -> tuple[Places, Floats]:
-    """Return for each row the `count` others with the largest products: places and products, both (n, count).
+    """Return for each row the `count` other rows with the largest products: places and products, both (n, count).
 
-    Best first, ties by place. count < n.
+    Largest first, ties by place. count < n.
     """
     size = len(rows)
     places = np.empty((size, count), np.int64)
@@ -38,7 +38,7 @@ def nearest(rows: Rows, count: int) -> tuple[Places, Floats]:
     for begin, block in products(rows):
         here = np.arange(len(block))
         block[here, begin + here] = -np.inf  # nothing is its own neighbour
-        # Products are integers, so a fraction that grows with the place decides ties, and only ties.
+        # Products are integers: subtracting a fraction below 1 that grows with the place decides ties, and only ties.
         ranked = block.astype(np.float64) - order
         best = np.argpartition(-ranked, count - 1, axis=1)[:, :count]
         best = np.take_along_axis(best, np.argsort(-np.take_along_axis(ranked, best, 1), axis=1), 1)

@@ -17,11 +17,7 @@ from dataclasses import dataclass
 from tree_sitter import Language, Node, Parser, Tree
 
 from knowledge_core.ingestion.blocks import Block, Kind, Section, paragraphs
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
+from knowledge_core.ingestion.formats import word_set
 
 # Per language, the module and the function that give its grammar.
 _GRAMMARS = {
@@ -69,13 +65,13 @@ _DEFINITIONS = {
     "type_declaration": "type", "type_alias_declaration": "type", "type_item": "type", "macro_definition": "macro",
     "lexical_declaration": "const", "property_declaration": "property",
 }  # fmt: skip
-_OPENED = _words("class record struct union interface trait impl enum mod module namespace")
+_OPENED = word_set("class record struct union interface trait impl enum mod module namespace")
 # Nodes around one definition; the definition's range is then the wrapper's.
 _WRAPPERS = frozenset(
     {"decorated_definition", "export_statement", "template_declaration", "ambient_declaration", "expression_statement"}
 )
 # Nodes whose children are treated as if they stood in place of the node.
-_FLAT = _words(
+_FLAT = word_set(
     "preproc_ifdef preproc_if preproc_else preproc_elif linkage_specification file_scoped_namespace_declaration "
     "class_body declaration_list field_declaration_list interface_body enum_body enum_body_declarations block "
     "body_statement statement_block compound_statement annotation_type_body enum_member_declaration_list"

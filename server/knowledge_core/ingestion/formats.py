@@ -9,8 +9,9 @@ from pathlib import PurePath
 from typing import Literal
 
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+def word_set(words: str) -> frozenset[str]:
+    """Return the words of a table that is written as one string."""
+    return frozenset(words.split())
 
 
 MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"})
@@ -113,12 +114,12 @@ LANGUAGE_OF_NAME = {
 }
 
 # Formats that would need a reader of their own, which does not exist yet; read as text, their markup would be indexed.
-UNSUPPORTED = _words(
+UNSUPPORTED = word_set(
     ".docx .doc .docm .dotx .odt .rtf .pages .pptx .ppt .pptm .odp .key .xlsx .xls .xlsm .xlsb .ods .numbers "
     ".epub .mobi .azw3 .djvu .ps .eps .ipynb .eml .mbox .msg .svg"
 )
 
-BINARY = _words(
+BINARY = word_set(
     ".png .jpg .jpeg .jpe .gif .bmp .tif .tiff .webp .ico .icns .heic .heif .avif .psd .xcf .raw .cr2 .nef "
     ".mp3 .wav .flac .ogg .oga .opus .m4a .aac .wma .aiff .mid .midi "
     ".mp4 .m4v .mkv .webm .mov .avi .wmv .flv .mpg .mpeg "

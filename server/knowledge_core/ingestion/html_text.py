@@ -15,15 +15,12 @@ import trafilatura
 from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 from lxml import html as lxml_html
 
+from knowledge_core.ingestion.formats import word_set
 from knowledge_core.types import MetadataValue
 
 # Their messages hold parts of the page; our own report says what went wrong.
 logging.getLogger("trafilatura").setLevel(logging.CRITICAL + 1)
 logging.getLogger("htmldate").setLevel(logging.CRITICAL + 1)
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
 
 
 # When the extracted main content is given up for the whole page.
@@ -32,8 +29,8 @@ _LITTLE_AND_SHORT = 0.5  # of the page's characters, where fewer than `_SHORT` w
 _SHORT = 1000  # characters
 _EXTRACT_UP_TO = 5_000_000  # characters of a page; finding the main content takes 0.5 s per megabyte
 _EXTRACT_DEEPEST = 150  # tags within tags; pages have about 30, and extraction walks up from each tag, too
-_UNSEEN = _words("script style noscript template svg math iframe object select textarea title link meta")
-_BLOCKS = _words(
+_UNSEEN = word_set("script style noscript template svg math iframe object select textarea title link meta")
+_BLOCKS = word_set(
     "p div section article main header footer nav aside address blockquote quote figure figcaption form fieldset "
     "dl dt dd ul ol list table caption thead tbody tfoot details summary hr body center h1 h2 h3 h4 h5 h6 head"
 )

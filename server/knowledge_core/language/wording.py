@@ -1,15 +1,15 @@
 """Text to the words and trigrams that the lexical index holds: one tokenizer for every language, documents and queries.
 
-Rules it keeps:
+Rules kept here:
 - Pure, deterministic, and linear in the length of the text; `words`, `spans` and `spellings` give the same tokens.
-- Words are compared in Unicode form NFKC, case folded; ASCII words are stemmed as English, others stay as they are.
+- Words are normalised to Unicode form NFKC and case folded; ASCII words are stemmed as English, others are not stemmed.
 - Scripts written without spaces, and Hangul whose particles stick to the word, become pairs of characters.
-- Identifiers (snake_case, camelCase) count whole and in their parts.
-- Words of alphabets have trigrams too: of the word as it is written, unstemmed, with a mark at either end. What became
-  pairs of characters has none: the pairs do the same for it (nDCG@10 with them .937 on jsquad, without .937).
+- Identifiers (snake_case, camelCase) are tokens as a whole and in their parts.
+- Words of alphabets have trigrams, too: of the unstemmed word, with a mark at either end. Pairs of characters have none,
+  since the pairs do the same for them (nDCG@10 on jsquad .937 with trigrams, .937 without).
 - A token holds no white space, is never empty, and has at most LONGEST characters.
 
-A change of any rule changes what an index holds: raise WORDING_VERSION with it.
+Whoever changes a rule raises WORDING_VERSION: existing indexes hold tokens by the old rules.
 """
 
 from __future__ import annotations
@@ -25,17 +25,16 @@ import Stemmer
 
 WORDING_VERSION = 2
 LONGEST = 128  # characters: a SHA-512 in hexadecimal still fits; Tantivy drops what is over 65,530 bytes
-READ_OF_A_RUN = 256  # characters: of longer ones (base64, minified code) the beginning stands for all
-REMEMBERED = 65_536  # different runs; English text of 5,000 abstracts has 50,000
+READ_OF_A_RUN = 256  # characters: of a longer run (base64, minified code) only the beginning counts
+REMEMBERED = 65_536  # different runs in each cache; the English text of 5,000 abstracts has 50,000
 TRIGRAM = 3
-EDGE = (
-    "_"  # before and after a word: so its first and its last letters count more, and words of one letter have a trigram
-)
+# Before and after a word: so its first and last letters count more, and a word of one letter has a trigram.
+EDGE = "_"
 
-OPTIONAL = (  # inside a word, and no part of it: soft hyphen and joiners; points of Hebrew and Arabic, and tatweel
+OPTIONAL = (  # ignored inside a word: soft hyphen and joiners; points of Hebrew and Arabic, and tatweel
     "\u00ad\u200c\u200d\u2060\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0640\u064b-\u065f\u0670"
 )
-SOUND_MARKS = "\u3099\u309a\uff9e\uff9f"  # of kana written in two characters
+SOUND_MARKS = "\u3099\u309a\uff9e\uff9f"  # of kana that are written as two characters
 HANGUL_PARTS = "\u1100-\u11ff"
 PAIRED = (
     "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
@@ -49,9 +48,9 @@ FIRST_PAIRED = "\u0e01"
 
 
 def _marks() -> str:
-    """Return the combining marks as the inside of a character class: `re` knows none, and its words leave them out.
+    """Return the combining marks as the inside of a character class: `re` has no class for them, and \\w leaves them out.
 
-    Looked up where scripts with marks lie; the blocks left out have none, and all of Unicode would take 0.1 s.
+    Only the blocks of scripts with marks are searched; all of Unicode would take 0.1 s.
     """
     blocks = (range(0x300, 0x3100), range(0xA66F, 0xAC00), range(0xFB1E, 0xFE30), range(0x10A00, 0x11F60))
     marks = (chr(code) for block in blocks for code in block if unicodedata.category(chr(code))[0] == "M")
@@ -59,8 +58,10 @@ def _marks() -> str:
 
 
 MARKS = _marks()
-RUN = re.compile(  # the first form is what most text is, and three times as fast as the third, which has it too
-    rf"[a-zA-Z0-9_]++(?![^\x00-\x7f])|[{PAIRED}]+|[^\W{PAIRED}]+(?:[{MARKS}{OPTIONAL}]+[^\W{PAIRED}]*)*"
+RUN = (
+    re.compile(  # the first alternative matches most text, three times as fast as the third, which would match it, too
+        rf"[a-zA-Z0-9_]++(?![^\x00-\x7f])|[{PAIRED}]+|[^\W{PAIRED}]+(?:[{MARKS}{OPTIONAL}]+[^\W{PAIRED}]*)*"
+    )
 )
 LETTER = re.compile(rf"[\u1100-\u115f][\u1160-\u11a7][\u11a8-\u11ff]?|.[{MARKS}{SOUND_MARKS}]*", re.DOTALL)
 HUMP = re.compile(r"[A-Z]{2,}s(?![a-z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")  # URLs, HTTP, Server, page, 2
@@ -68,7 +69,7 @@ OPTIONAL_MARK = re.compile(f"[{OPTIONAL}]+")
 
 
 class _Stemmers(threading.local):
-    """One stemmer a thread: they hold a buffer that two must not use at once."""
+    """One stemmer per thread: a stemmer has a buffer that two threads must not use at the same time."""
 
     def __init__(self) -> None:
         self.english = Stemmer.Stemmer("english")
@@ -78,7 +79,7 @@ _stemmers = _Stemmers()
 
 
 def words(text: str) -> list[str]:
-    """Return the tokens of a text, in its order, repeated as often as they are there.
+    """Return the tokens of a text in their order, each as often as it occurs.
 
     >>> words("Chunks of max_length")
     ['chunk', 'of', 'max_length', 'max', 'length']
@@ -95,7 +96,7 @@ def words(text: str) -> list[str]:
 
 
 def trigrams(text: str) -> str:
-    """Return the trigrams of a text's words, with spaces between, repeated as often as they are there.
+    """Return the trigrams of a text's words, separated by spaces, each as often as it occurs.
 
     >>> trigrams("A cat, 東京")
     '_a_ _ca cat at_'
@@ -104,7 +105,7 @@ def trigrams(text: str) -> str:
 
 
 def spellings(text: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Return for every run of letters and digits its tokens and its trigrams, in the order of the text.
+    """Return the tokens and the trigrams of every run of letters and digits, in the order of the text.
 
     >>> spellings("cats 東京")
     [(('cat',), ('_ca', 'cat', 'ats', 'ts_')), (('東京',), ())]
@@ -129,9 +130,9 @@ def spaceless(text: str) -> bool:
 
 
 def spans(text: str) -> list[tuple[str, int, int]]:
-    """Return the tokens with the half-open range of characters of `text` that each was read from.
+    """Return the tokens in the order of the text: (token, start, end), read from the characters text[start:end].
 
-    The parts of an identifier have the range of the whole.
+    The parts of an identifier have the range of the whole identifier.
     """
     found: list[tuple[str, int, int]] = []
     for run in RUN.finditer(text):
@@ -143,10 +144,10 @@ def spans(text: str) -> list[tuple[str, int, int]]:
 
 
 def spans_among(text: str, tokens: Set[str]) -> list[tuple[str, int, int]]:
-    """Return those `spans` whose token is one of `tokens`, ordered by place.
+    """Return the `spans` whose token is one of `tokens`, ordered by place.
 
-    Several times as fast as `spans` for a few tokens: every different run is looked at once, and only those that
-    count are then looked for in the text.
+    Several times as fast as `spans` for a few tokens: every different run is tokenised once, and only runs that give one of
+    the tokens are then searched for in the text.
     """
     if not text.isascii() and any(map(_is_intricate, set(text))):
         return [span for span in spans(text) if span[0] in tokens]
@@ -159,7 +160,7 @@ def spans_among(text: str, tokens: Set[str]) -> list[tuple[str, int, int]]:
 
 
 def _occurrences(run: str, text: str) -> Iterator[tuple[int, int]]:
-    """Yield where a run stands as a whole in a text without intricate letters."""
+    """Yield (start, end) wherever a run stands as a whole, in a text without intricate letters."""
     start = text.find(run)
     while start >= 0:
         end = start + len(run)
@@ -170,7 +171,7 @@ def _occurrences(run: str, text: str) -> Iterator[tuple[int, int]]:
 
 @lru_cache(REMEMBERED)
 def _is_intricate(letter: str) -> bool:
-    """Say whether letters and digits alone do not tell where the runs of a text with this letter end."""
+    """Say whether runs may begin or end at this letter in ways that `str.isalnum` does not show."""
     return letter in MARKS or PAIRED_RUN.match(letter) is not None or OPTIONAL_MARK.match(letter) is not None
 
 
@@ -183,7 +184,7 @@ def _is_paired(run: str) -> bool:
 
 
 def _pairs(run: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """Yield each two neighbouring characters of a run, or the only one, with their range."""
+    """Yield the pairs of neighbouring characters of a run, or its only character, with their range."""
     letters = list(_letters(run, start))
     if len(letters) == 1:
         yield letters[0]
@@ -192,7 +193,7 @@ def _pairs(run: str, start: int) -> Iterator[tuple[str, int, int]]:
 
 
 def _letters(run: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """Yield the normalised characters of a run with the range of what each was written as."""
+    """Yield the normalised characters of a run, each with the range of the characters it was read from."""
     if unicodedata.is_normalized("NFKC", run):
         for i, letter in enumerate(run, start):
             yield letter, i, i + 1
@@ -212,7 +213,7 @@ def _word(run: str) -> tuple[str, ...]:
     tokens = _normal(run)
     if len(parts) > 1:
         for part in parts:
-            if len(part) > 1:  # m of mRNA, i of iPhone: noise
+            if len(part) > 1:  # the m of mRNA and the i of iPhone are noise
                 tokens += _normal(part)
     return tuple(tokens)
 
@@ -223,18 +224,18 @@ def _normal(run: str) -> list[str]:
 
 
 def _folded(run: str) -> list[str]:
-    """Return a run normalised, folded and cut; more words than one where NFKC takes it apart (1/2)."""
+    """Return the words of a run, normalised, case folded and cut to LONGEST; several where NFKC splits the run (½ is 1/2)."""
     if run.isascii():
         folded = [run.lower()]
     else:
         plain = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", run).casefold())
-        # Turkish capital I with a dot folds to an i with a mark, which its own lower case has not.
+        # The Turkish capital I with a dot folds to an i with a mark, which its lower case does not have.
         folded = [found[0].strip("_") for found in RUN.finditer(plain.replace("i\u0307", "i"))]
     return [token for token in (word[:LONGEST] for word in folded) if token]
 
 
 @lru_cache(REMEMBERED)
 def _spelt(run: str) -> str:
-    """Return the trigrams of a run's words as it is written, with spaces between: that is how the index takes them."""
+    """Return the trigrams of a run's unstemmed words, separated by spaces, as the index takes them."""
     marked = [f"{EDGE}{word}{EDGE}" for word in _folded(OPTIONAL_MARK.sub("", run[:READ_OF_A_RUN]).strip("_"))]
     return " ".join(word[at : at + TRIGRAM] for word in marked for at in range(len(word) - TRIGRAM + 1))

@@ -1,1 +1,1 @@
-"""Long work that the record knows: it survives the process and goes on in the next one."""
+"""Jobs that are in a collection's record: they survive their process and continue in the next one."""

@@ -1,4 +1,4 @@
-"""Measuring how well the model reads a collection, after it grew: as part of the job that let it grow, or as one of its own."""
+"""Calibrating a collection after it has grown: at the end of the job that made it grow, or as a job of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from knowledge_core.verbs.calibrate import calibrate, measurement_due, quick
 
 log = logging.getLogger(__name__)
 
-CALIBRATE = "calibrate"  # the kind of the job that follows an index call
+CALIBRATE = "calibrate"  # kind of the job that follows an index call
 
 
 def calibrate_when_due(engine: Engine, name: str) -> None:
-    """Measure how well the model reads a collection that grew: a small one at once, any other as a job of its own.
+    """Calibrate a collection where that is due: a small one at once, any other one as a job of its own.
 
-    So the first search of a newcomer's dozen notes is as good as the next, and nobody waits where it takes long. The job
-    is not recorded: what ends before its time is measurement_due again after the next index call.
+    So the first search in a dozen notes is as good as the next one, and nobody waits where calibrating takes long. The job
+    is not recorded: if it is cut off, calibration is due again after the next index call.
     """
     try:
         with engine.collection(name).view() as view:

@@ -1,8 +1,8 @@
-"""An index call as a job of the record: accepted, planned, done; and continued after whatever ended the process.
+"""An index call as a recorded job: accepted, planned, done, and resumed where its process ended first.
 
-The order is the promise. What the caller handed over is in the record before a handle is returned; the plan is in the
-record before anything is embedded; every window settles its rows in its own transaction. So a job that was cut off at
-any point goes on where it was, under its id, and embeds nothing twice.
+The order matters. What the caller handed over is in the record before the job's id is returned; the plan is in the record
+before anything is embedded; every window closes its rows of the plan in its own transaction. So a job that was cut off at
+any point continues where it was, under its id, and embeds nothing twice.
 """
 
 from __future__ import annotations
@@ -21,21 +21,29 @@ from knowledge_core.errors import Interrupted, KnowledgeCoreError, SourceUnavail
 from knowledge_core.indexing.planning import plan, survey
 from knowledge_core.indexing.preparing import Failure, content_version, document_as_json
 from knowledge_core.ingestion.walking.walker import allowed
-from knowledge_core.jobs import Job, State, new_id
+from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
-from knowledge_core.types import Document, Progress, ReportProgress
+from knowledge_core.types import UNFINISHED, Document, JobState, Progress, ReportProgress
 from knowledge_core.verbs.index import IndexReport, index, refuse_if_nothing, schedule
 
 log = logging.getLogger(__name__)
 
 KIND = "index"
-LOOKING = 0.2  # seconds between two reports of a walk
+LOOKING = 0.2  # seconds between two reports while folders are searched
 
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """What an index call asked for, beside the documents that it brought. created: it made the collection."""
+    """What an index call asked for, beside the documents that it brought.
+
+    Attributes:
+        collection: to index into.
+        paths: full paths of files and folders.
+        include: patterns of the files to read; empty for all.
+        exclude: patterns of the files not to read.
+        created: the collection did not exist before this call.
+    """
 
     collection: str
     paths: tuple[str, ...] = ()
@@ -45,7 +53,7 @@ class IndexRequest:
 
     @classmethod
     def from_json(cls, text: str) -> IndexRequest:
-        """Return what was written as the request of a job; the first schema wrote the plan alone, and nothing here."""
+        """Return a job's recorded request; jobs of the first schema recorded only their plan, and an empty request."""
         content = json.loads(text)
         return cls(
             collection=content.get("collection", ""),
@@ -59,12 +67,13 @@ class IndexRequest:
 def accept_index(
     engine: Engine, request: IndexRequest, documents: Sequence[Document], failures: Sequence[Failure]
 ) -> Job:
-    """Write an index call into the record and start its job.
+    """Record an index call and start its job.
 
-    documents: given by their texts, checked. failures: those that were not right; they go into the report.
+    documents: that the caller gave by their texts, checked. failures: documents that failed the check; they go into the
+    report.
 
     Raises:
-        PathNotAllowed, SourceUnavailable: a path; nothing was written.
+        PathNotAllowed, SourceUnavailable: a path cannot be indexed; nothing was written.
         ModelUnavailable: there is no model for a new collection; nothing was written.
         StorageError: the record refused; nothing was written.
     """
@@ -94,7 +103,7 @@ def accept_index(
 
 
 def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexReport]:
-    """Return the work of an index job of a collection, from wherever the record says that it is."""
+    """Return the work of a collection's index job, which continues where the record says that it is."""
 
     def run(job: Job, report: ReportProgress) -> IndexReport:
         do = partial(_do, engine, name, job, report)
@@ -103,8 +112,8 @@ def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexRepo
     return run
 
 
-def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:
-    """Record an end that is no success; a collection that only this job wanted goes with it."""
+def _finish(engine: Engine, name: str, job: Job, state: JobState, error: str) -> None:
+    """Record an end other than "done"; drop the collection if this job created it and nothing else uses it."""
     try:
         with engine.creating:
             collection = engine.collection(name)
@@ -114,14 +123,14 @@ def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> No
             )
             if state != "interrupted" and IndexRequest.from_json(record.request).created and _unused(collection):
                 engine.drop(name)
-    except KnowledgeCoreError as unwritten:  # the first failure is the one to be told
+    except KnowledgeCoreError as unwritten:  # logged only: the caller gets the first failure
         log.warning("%s: its end could not be recorded: %s", job.id, unwritten)
 
 
 def _unused(collection: Collection) -> bool:
     with collection.view() as view:
         empty = view.counts().known == 0
-    return empty and all(each.state not in ("running", "interrupted") for each in collection.jobs())
+    return empty and all(each.state not in UNFINISHED for each in collection.jobs())
 
 
 def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexReport:
@@ -135,7 +144,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         if not so_far.planned:
             _plan(engine, collection, job.id, request, so_far, file_limit, report)
         rows = collection.plan(job.id)
-        if not rows:  # nothing to do, and no need for a model
+        if not rows:  # nothing to do, so no model is needed
             refuse_if_nothing(IndexReport.from_json(collection.job(job.id).report))
         report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
         embedder = engine.embedder_to_fill(collection)
@@ -162,7 +171,7 @@ def _plan(
 
 
 def _looking(report: ReportProgress) -> Callable[[int], None]:
-    """Return what a walk calls before each folder: it tells how far the walk is, now and then, and may end it."""
+    """Return a callback for before each folder of a walk: it reports the files found so far, every `LOOKING` seconds."""
     told = 0.0
 
     def looked(found: int) -> None:

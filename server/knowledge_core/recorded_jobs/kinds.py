@@ -1,4 +1,4 @@
-"""Which kinds of recorded job there are: one table, complete for whoever imports it."""
+"""The kinds of recorded jobs, in one table, which is complete once it is imported."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from knowledge_core.verbs.reembed import ReembedReport
 class Kind:
     """A kind of recorded job.
 
-    work: from an engine and a collection's name to the work that goes on with an interrupted job.
-    outcome: from the recorded report of one that is done to what it gives.
+    work: makes the work that continues an interrupted job, from the engine and the collection's name.
+    outcome: makes the outcome of a job that is done, from its recorded report.
     """
 
     work: Callable[[Engine, str], Callable[[Job, ReportProgress], object]]

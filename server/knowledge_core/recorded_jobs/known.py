@@ -1,4 +1,4 @@
-"""What is known of jobs: those of this process, and those of the record, whichever process ran them."""
+"""All known jobs: those of this process, and those in the record, whichever process ran them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import JobNotFound, KnowledgeCoreError
-from knowledge_core.jobs import Job, State
+from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import JobRecord
-from knowledge_core.types import Progress
+from knowledge_core.types import UNFINISHED, JobState, Progress
 from knowledge_core.verbs.index import IndexReport
 
 log = logging.getLogger(__name__)
@@ -20,15 +20,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class JobView:
-    """A job, of this process or out of the record.
+    """A job of this process or of the record, as it is now.
 
-    outcome: of one that is done, what its kind gives; of an index job an `IndexReport`, however it ended.
+    Attributes:
+        id: of the job.
+        kind: such as "index", "reembed" or "cluster".
+        collection: that it works on.
+        state: how far it is.
+        created: seconds since 1970.
+        progress: how far its work has come.
+        error: why it failed or was stopped; "" otherwise.
+        outcome: of a job that is done, the outcome of its kind; of an index job an `IndexReport`, however it ended.
     """
 
     id: str
     kind: str
     collection: str
-    state: State
+    state: JobState
     created: float
     progress: Progress
     error: str
@@ -36,7 +44,7 @@ class JobView:
 
 
 def view_of(job: Job) -> JobView:
-    """Return a job of this process as it is now."""
+    """Return the view of a job of this process."""
     progress = job.progress
     if job.stopping:
         progress = replace(progress.ended(), message=f"stopping after its present step: {progress.ended().message}")
@@ -44,13 +52,13 @@ def view_of(job: Job) -> JobView:
 
 
 def known_jobs(engine: Engine) -> list[JobView]:
-    """Return every job that is remembered: those that run, then the newest."""
+    """Return every known job: running ones first, each part newest first."""
     here = {job.id: view_of(job) for job in engine.jobs.all()}
     recorded = {}
     for name in engine.names():
         try:
             records = engine.collection(name).jobs()
-        except KnowledgeCoreError as error:  # damaged, or deleted a moment ago: the others' jobs are none the worse
+        except KnowledgeCoreError as error:  # damaged, or just deleted; the jobs of the others can still be listed
             log.warning("the jobs of %s cannot be read: %s", name, error)
             continue
         recorded.update({record.id: _recorded_view(name, record) for record in records})
@@ -59,13 +67,13 @@ def known_jobs(engine: Engine) -> list[JobView]:
 
 
 def find_job(engine: Engine, id: str) -> JobView:
-    """Return one job.
+    """Return the job of an id.
 
     Raises:
-        JobNotFound: there is none of this id; the message lists the latest.
+        JobNotFound: there is none; the message lists the latest ones.
     """
     job = engine.jobs.find(id)
-    if job is not None and (job.state in ("running", "interrupted") or job.outcome is not None):
+    if job is not None and (job.state in UNFINISHED or job.outcome is not None):
         return view_of(job)
     known = known_jobs(engine)
     found = next((each for each in known if each.id == id), None)
@@ -79,10 +87,10 @@ def find_job(engine: Engine, id: str) -> JobView:
 
 
 def _with_report(job: JobView, recorded: JobView | None) -> JobView:
-    """Return a job of this process with what the record says that it did: one that was cut off took nothing along."""
+    """Return a job of this process with its report from the record: a job that was cut off returned no outcome."""
     if job.outcome is not None or job.state == "running":
         return job
-    if recorded is None:  # an index job whose new collection went with it had done nothing
+    if recorded is None:  # an index job whose new collection was dropped with it has done nothing
         return replace(job, outcome=IndexReport()) if job.kind == "index" else job
     if job.kind != "index":
         return replace(job, outcome=recorded.outcome)
@@ -93,7 +101,7 @@ def _with_report(job: JobView, recorded: JobView | None) -> JobView:
 
 
 def cancel_job(engine: Engine, id: str) -> None:
-    """Ask a job to stop at its next batch; one that waits to go on after a crash ends at once.
+    """Ask a job to stop at its next batch; one that waits to be resumed after a crash ends at once.
 
     Raises:
         JobNotFound: there is none of this id.

@@ -1,4 +1,4 @@
-"""The life of any recorded job, whatever its kind: done, or its end recorded with the reason."""
+"""What a recorded job of any kind goes through: its work, and the recording of how it ended."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Protocol, TypeVar
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Cancelled, Interrupted, KnowledgeCoreError
-from knowledge_core.jobs import Job, State
+from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.calibrating import calibrate_when_due
+from knowledge_core.types import JobState
 
 
 class Report(Protocol):
-    """What a recorded job did."""
+    """The report of what a recorded job did."""
 
     def to_json(self) -> str:
-        """Return it as the record keeps it."""
+        """Return the report as the record keeps it."""
         ...
 
 
@@ -23,14 +24,14 @@ _Done = TypeVar("_Done", bound=Report)
 
 
 def run_recorded(
-    engine: Engine, name: str, job: Job, do: Callable[[], _Done], finish: Callable[[State, str], None]
+    engine: Engine, name: str, job: Job, do: Callable[[], _Done], finish: Callable[[JobState, str], None]
 ) -> _Done:
-    """Do a recorded job, and record how it ended.
+    """Do the work of a recorded job, and record how it ended.
 
-    finish: records an end that is no success, and its reason.
+    do: the work. finish: records an end other than "done": the state, and the error or "".
 
     Raises:
-        KnowledgeCoreError: whatever `do` raised; its end is recorded.
+        KnowledgeCoreError: raised by `do`; the job's end is recorded.
     """
     try:
         done = do()

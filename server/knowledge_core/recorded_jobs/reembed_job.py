@@ -1,4 +1,4 @@
-"""A re-embedding as a job of the record: it survives the process, and goes on under its id in the next one."""
+"""A re-embedding as a recorded job: it survives the process, and continues under its id in the next one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from functools import partial
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Busy, InvalidInput, KnowledgeCoreError
-from knowledge_core.jobs import Job, State, new_id
+from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
 from knowledge_core.storage.collection import Collection, JobRecord
-from knowledge_core.types import ReportProgress
+from knowledge_core.types import UNFINISHED, JobState, ReportProgress
 from knowledge_core.verbs.reembed import ReembedReport, reembed
 
 log = logging.getLogger(__name__)
 
 KIND = "reembed"
-STOPPING_SECONDS = 60.0  # a job stops between batches, which are half a second each at most
+STOPPING_SECONDS = 60.0  # to wait for a cancelled job; it stops between batches of at most half a second
 
 
 @dataclass(frozen=True)
 class ReembedRequest:
-    """What was asked for. model: a name as the configuration takes it, resolved when the job was accepted."""
+    """What was asked for. model: the name of the model that was chosen when the job was accepted."""
 
     collection: str
     model: str
@@ -33,13 +33,15 @@ class ReembedRequest:
 
 
 def accept_reembed(engine: Engine, name: str, model: str, dimensions: int | None) -> Job:
-    """Write the wish to move a collection to a model into the record, and start its job.
+    """Record the request to move a collection to a model, and start its job.
 
     model: a name, a folder, "auto" or "remote". dimensions: None for the model's full size.
 
     Raises:
-        CollectionNotFound, ModelUnavailable: there is none of this name. InvalidInput: it makes these vectors already, or
-        the model has none of these dimensions. Busy: it is being moved already.
+        CollectionNotFound: there is none of this name.
+        ModelUnavailable: there is no such model, or it does not load.
+        InvalidInput: the collection has these vectors already, or the model has no vectors of these dimensions.
+        Busy: the collection is being re-embedded already.
     """
     collection = engine.collection(name)
     wanted = engine.embedders.working(model, dimensions).contract  # a failure is told to the caller, not to a log
@@ -60,15 +62,15 @@ def accept_reembed(engine: Engine, name: str, model: str, dimensions: int | None
 
 
 def cancel(engine: Engine, name: str) -> bool:
-    """Stop an unfinished re-embedding and drop what it made; say whether there was anything.
+    """Stop an unfinished re-embedding and drop the vectors that it made; say whether there were any.
 
     Raises:
-        CollectionNotFound: there is none of this name. Busy: it does not stop within a minute.
+        CollectionNotFound: there is none of this name. Busy: the job does not stop within a minute.
     """
     collection = engine.collection(name)
     for id in _unfinished(collection):
         job = engine.jobs.find(id)
-        if job is None:  # it waits to go on after a crash
+        if job is None:  # it waits to be resumed after a crash
             collection.finish_job(id, "cancelled", None)
             continue
         job.cancel()
@@ -78,13 +80,13 @@ def cancel(engine: Engine, name: str) -> bool:
 
 
 def _unfinished(collection: Collection) -> list[str]:
-    """Return the ids of the re-embeddings that run, or wait to go on."""
+    """Return the ids of the re-embeddings that run or wait to be resumed."""
     records = (each for each in collection.jobs() if each.kind == KIND)
-    return [each.id for each in records if each.state in ("running", "interrupted")]
+    return [each.id for each in records if each.state in UNFINISHED]
 
 
 def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], ReembedReport]:
-    """Return the work of a re-embedding of a collection, from wherever the record says that it is."""
+    """Return the work of a collection's re-embedding, which continues where the record says that it is."""
 
     def run(job: Job, report: ReportProgress) -> ReembedReport:
         do = partial(_do, engine, name, job, report)
@@ -107,9 +109,9 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> ReembedR
     )
 
 
-def _finish(engine: Engine, name: str, job: Job, state: State, error: str) -> None:
-    """Record an end that is no success."""
+def _finish(engine: Engine, name: str, job: Job, state: JobState, error: str) -> None:
+    """Record an end other than "done"."""
     try:
         engine.collection(name).finish_job(job.id, state, json.dumps({"error": error}) if error else None)
-    except KnowledgeCoreError as unwritten:  # the first failure is the one to be told
+    except KnowledgeCoreError as unwritten:  # logged only: the caller gets the first failure
         log.warning("%s: its end could not be recorded: %s", job.id, unwritten)

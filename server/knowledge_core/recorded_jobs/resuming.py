@@ -1,4 +1,4 @@
-"""Going on with the jobs that former processes left, under their ids, and giving up those that end every process."""
+"""Resuming the jobs that earlier processes left unfinished, under their ids, and giving up jobs that end every process."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from knowledge_core.storage.collection import Collection, JobRecord
 
 log = logging.getLogger(__name__)
 
-MOST_ATTEMPTS = 3  # processes that may die over one job before it is given up: it may be what kills them
-GIVEN_UP = "Given up:"  # what the error of a job begins with that no process goes on with any more
-MOST_STUCK = 2  # processes that may get stuck over it: each took all clients with it for two minutes
+MOST_ATTEMPTS = 3  # processes that may end over one job before it is given up: the job may be what ends them
+MOST_STUCK = 2  # processes that may get stuck over one job: each time, all clients wait for two minutes
+GIVEN_UP = "Given up:"  # the beginning of the error of a job that no process continues
 
 
 def resume_jobs(engine: Engine) -> None:
-    """Go on, on threads of their own, with the jobs that former processes left; returns at once."""
+    """Continue the jobs that earlier processes left unfinished, on threads of their own; return at once."""
     threading.Thread(target=_resume_all, args=(engine,), name="resume", daemon=True).start()
 
 
@@ -44,9 +44,9 @@ def _resume_all(engine: Engine) -> None:
 
 
 def _resume_suspects(engine: Engine, suspects: Sequence[tuple[Collection, JobRecord, int]]) -> None:
-    """Go on with the jobs that ran when the former process got stuck, one after the other: which it was shows then.
+    """Continue the jobs that ran when the earlier process got stuck, one at a time, so that the cause shows.
 
-    suspects: with the number of processes that got stuck so far.
+    suspects: each with the number of processes that got stuck while it ran.
     """
     for collection, record, stuck in suspects:
         try:
@@ -70,7 +70,7 @@ def _resume_suspects(engine: Engine, suspects: Sequence[tuple[Collection, JobRec
 
 
 def _resume(engine: Engine, collection: Collection, record: JobRecord) -> Job | None:
-    """Start a job again; None where it is given up."""
+    """Start a job again and return it; None where it is given up."""
     attempt = collection.resume_job(record.id)
     if record.kind not in KINDS or attempt > MOST_ATTEMPTS:
         why = f"{attempt - 1} processes ended while they worked on it" if record.kind in KINDS else "it cannot go on"
@@ -81,7 +81,7 @@ def _resume(engine: Engine, collection: Collection, record: JobRecord) -> Job | 
     try:
         return engine.jobs.start(record.kind, collection.name, work, id=record.id, created=record.created)
     except Interrupted:
-        collection.finish_job(record.id, "interrupted", None)  # it never began: that is no attempt
+        collection.finish_job(record.id, "interrupted", None)  # it did not begin, so this does not count as an attempt
         raise
 
 

@@ -1,1 +1,1 @@
-"""The pure parts of search: fusing scores, folding hits, cutting snippets, reading cursors. Values in, values out."""
+"""From a search request to ranked hits: query vectors, candidates of both indexes, fusion, folding, snippets."""

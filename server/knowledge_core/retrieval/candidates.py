@@ -1,10 +1,10 @@
-"""What the two indexes offer for one request, fused and ranked, tier after tier.
+"""The candidates of both indexes for one request, fused and ranked, tier after tier.
 
-The first tier is the best 100 chunks by meaning and the best 100 by words (fewer where only one is asked for); further
-tiers follow only when a reader pages past it. Rules it keeps:
-- what a tier holds depends on the request and the generation alone, never on how many hits were asked for, so that
+The first tier is the best 100 chunks by meaning and the best 100 by words (fewer where only one of both is asked for);
+further tiers follow only when a reader pages past it. Rules kept here:
+- a tier depends on the request and the generation alone, never on the number of hits that were asked for, so that
   pages of any size show the same sequence;
-- collections under one contract behave like one: the best are taken of their union, on one scale;
+- collections under one contract behave like one collection: the best of their union are taken, on one scale;
 - chunks that share a key (copies of one embedded text) are one candidate, in one tier.
 """
 
@@ -27,19 +27,24 @@ from knowledge_core.storage.view import View
 from knowledge_core.types import Vectors
 
 FUSED_DEPTH = 100  # candidates of each side in the first tier
-PLAIN_DEPTH = 40  # of the only side: nothing is measured over it, and fewer are read faster
-DEEPER = 4  # times as deep, each further tier
-READ_AT_ONCE = 48  # candidates; eight hits and the neighbours that may join them are seldom many more
+PLAIN_DEPTH = 40  # the same where there is one side alone: nothing is fused, and fewer are read faster
+DEEPER = 4  # times as many candidates in each further tier
+READ_AT_ONCE = 48  # candidates read from the record at once; eight hits and their neighbours seldom need many more
 
-Ref = tuple[int, int]  # which of the group's targets, and the key
+Ref = tuple[int, int]  # a candidate: the place of its target in the group, and its key
 Scores = dict[Ref, float]
 
 
 @dataclass(frozen=True)
 class Target:
-    """One collection: its view, its contract's embedder, and what may be found: `allowed` less `excluded`.
+    """One collection, and which of its chunks may be found.
 
-    excluded: chunk numbers.
+    Attributes:
+        name: of the collection.
+        view: that is searched.
+        embedder: of the view's contract.
+        allowed: what the filter allows; None for everything.
+        excluded: numbers of chunks that are not to be found all the same.
     """
 
     name: str
@@ -56,9 +61,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Group:
-    """Collections under one contract, and what is looked for in them; at least one of the two is given.
+    """Collections under one contract, and what to search for in them: a vector, words or both.
 
-    vector: (1, dim), norm 1. words: a query.
+    vector: (1, dim), norm 1. words: the text of a query.
     """
 
     targets: Sequence[Target]
@@ -68,9 +73,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Tier:
-    """Ranked chunks, best first, read from the record as far as they are asked for.
+    """Ranked chunks, best first; the iterator reads from the record as it goes.
 
-    best: the largest cosine among them, if one was taken. exact: every allowed vector was compared.
+    best: the largest cosine in the tier; None where there is none. exact: every allowed vector was compared.
     """
 
     ranked: Iterator[Ranked]
@@ -79,7 +84,7 @@ class Tier:
 
 
 def tiers(groups: Sequence[Group]) -> Iterator[Tier]:
-    """Yield tiers until nothing is left. Groups are merged by score."""
+    """Yield tiers until no candidate is left. The groups' tiers of one depth are merged by score."""
     for parts in zip_longest(*(_tiers(group) for group in groups)):
         there = [part for part in parts if part is not None]
         best = max((part.best for part in there if part.best is not None), default=None)
@@ -115,7 +120,7 @@ def _tiers(group: Group) -> Iterator[Tier]:
 
 
 def _sides(group: Group) -> Sides:
-    """Return how the two sides are fused: by the mean of what the collections earned, chunk by chunk."""
+    """Return how to fuse the two sides: with the mean weight of the collections, weighted by their chunks."""
     assert group.vector is not None
     views = [target.view for target in group.targets]
     chunks = [view.counts().chunks for view in views]
@@ -126,14 +131,14 @@ def _sides(group: Group) -> Sides:
 
 
 def _earned(known: Calibration | None) -> float:
-    """Return what a deviation of the cosine weighs in a collection."""
+    """Return the weight of one standard deviation of the cosine in a collection."""
     if known is None:
         return UNMEASURED
     return earned(known.found) if known.chunks >= AMONG else earned_among_few(known.farther)
 
 
 def _nearest(group: Group, depth: int) -> tuple[Scores, bool, bool]:
-    """Return the group's best `depth` keys by cosine, whether there are more, and whether all were compared."""
+    """Return the group's best `depth` candidates by cosine, whether there are more, and whether all were compared."""
     if group.vector is None:
         return {}, False, True
     scores: Scores = {}
@@ -147,7 +152,7 @@ def _nearest(group: Group, depth: int) -> tuple[Scores, bool, bool]:
 
 
 def _worded(group: Group, query: LexicalQuery | None, depth: int) -> tuple[Scores, bool]:
-    """Return the group's best `depth` chunks by words as keys, and whether there are more."""
+    """Return the group's best `depth` candidates by words, and whether there are more."""
     if query is None:
         return {}, False
     scores: Scores = {}
@@ -171,14 +176,14 @@ def _best(scores: Scores, depth: int) -> Scores:
 def _ranked(
     targets: Sequence[Target], dense: Scores, lexical: Scores, fused: Mapping[Ref, Fused] | None
 ) -> Iterator[Ranked]:
-    """Yield one ranked chunk a candidate, the first of its copies, best first; read a few at a time."""
+    """Yield one ranked chunk per candidate (the first of its copies), best first, reading a few candidates at a time."""
     scores = {**lexical, **dense} if fused is None else {ref: each.score for ref, each in fused.items()}
     refs = sorted(scores, key=lambda ref: -scores[ref])
     begin = 0
     while begin < len(refs):
         end = begin + READ_AT_ONCE
         while end < len(refs) and scores[refs[end]] == scores[refs[end - 1]]:
-            end += 1  # equals are ordered by what is about to be read
+            end += 1  # equal scores are read together: their order depends on what is read
         some = refs[begin:end]
         yield from sorted(_read(targets, some, dense, lexical, fused), key=order)
         begin = end

@@ -1,7 +1,8 @@
-"""A few at a time, first come, first served.
+"""A semaphore that serves waiting threads in the order in which they came.
 
-Threads that search let go of Python's lock and take it back dozens of times; the more of them, the longer each waits for
-it, and the fewer searches are answered in all. `threading.Semaphore` is not fair: whoever comes back first is served.
+A searching thread releases and takes the interpreter's lock dozens of times. The more threads search at once, the longer
+each waits for that lock, and the fewer searches are answered in all. `threading.Semaphore` gives no order: a thread that
+just released it may get it again before those that wait.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class FairSemaphore:
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """Wait for a turn, and have it until the end of the block."""
+        """Wait for a free place, and hold it until the end of the block."""
         called = None
         with self._guard:
             if self._free:

@@ -1,4 +1,4 @@
-"""Many ranked chunks to fewer hits: copies count once, neighbours join. Pure."""
+"""From ranked chunks to fewer hits: neighbouring chunks of a document join the better one. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from knowledge_core.storage.values import Place
 from knowledge_core.types import Lines
 
-# A neighbour joins a hit if it scored at least this share of it: close enough that a reader wants both. At most one
-# on each side joins: a small collection, in which every chunk is a candidate, must not become one hit per document.
+# A neighbour joins a hit if its score is at least this share of the hit's: then a reader wants both. At most one on each
+# side joins: else a small collection, in which every chunk is a candidate, would become one hit per document.
 NEIGHBOUR_SHARE = 0.8
 
 
@@ -19,9 +19,16 @@ NEIGHBOUR_SHARE = 0.8
 class Ranked:
     """A chunk with its score.
 
-    copies: documents, other than the chunk's own, with a chunk of the same embedded text.
-    dense, lexical: cosine and score by words; None where the side did not find it. dense_part, lexical_part: what each side
-    adds to a fused score. lines: the chunk's, and of the neighbours that joined it.
+    Attributes:
+        collection: that holds it.
+        place: of the chunk in the collection.
+        copies: ids of other documents with a chunk of the same embedded text.
+        score: higher is better.
+        dense: its cosine; None where the search by meaning did not find it.
+        lexical: its score by words; None where the search by words did not find it.
+        dense_part: what the cosine adds to a fused score; None where nothing was fused.
+        lexical_part: what the score by words adds to a fused score; None where nothing was fused.
+        lines: the chunk's, with those of the neighbours that joined it.
     """
 
     collection: str
@@ -36,14 +43,15 @@ class Ranked:
 
 
 def order(ranked: Ranked) -> tuple[float, str, int, str]:
-    """Return the key to sort by: best first; ties by document id, position, then the collection's name."""
+    """Return the sort key: best first; ties by document id, then position, then the name of the collection."""
     return -ranked.score, ranked.place.document, ranked.place.position, ranked.collection
 
 
 def fold(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
-    """Yield the hits among ranked chunks, best first: each with the neighbours that it took in, which are gone.
+    """Yield the hits among ranked chunks, best first: each with the lines of the neighbours that joined it.
 
-    ranked: best first, no copies of one another; read only as far as what follows may still join a hit.
+    A neighbour that joined is no hit of its own. ranked: best first, no two of the same embedded text; it is read only as
+    far as a chunk may still join the present hit.
     """
     source = iter(ranked)
     queue: deque[Ranked] = deque()
@@ -52,7 +60,7 @@ def fold(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
         each = queue.popleft()
         document, position = each.place.document, each.place.position
         if free.pop((each.collection, document, position), None) is None:
-            continue  # taken in by a better one
+            continue  # it joined a better one
         _read_down_to(NEIGHBOUR_SHARE * each.score, source, queue, free)
         taken = []
         for beside in ((each.collection, document, position - 1), (each.collection, document, position + 1)):
@@ -64,7 +72,7 @@ def fold(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
 def _read_down_to(
     least: float, source: Iterator[Ranked], queue: deque[Ranked], free: dict[tuple[str, str, int], Ranked]
 ) -> bool:
-    """Read until the last one scores less than this, one at least; say whether there is any."""
+    """Read chunks until one scores less than `least`; say whether the queue holds any."""
     while not queue or queue[-1].score >= least:
         each = next(source, None)
         if each is None:

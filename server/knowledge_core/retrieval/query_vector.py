@@ -1,7 +1,7 @@
-"""From a request to a direction: one vector for each contract among the collections.
+"""From a request to the vectors to search by: one per embedding contract among the collections.
 
-A query is embedded once a contract. Examples become a direction: the mean of what it should be like, less half the
-mean of what it should not. Every example weighs the same, a long document as much as a sentence; documents that are
+A query is embedded once per contract. Examples become one vector: the mean of what hits should be like, less half the
+mean of what they should not. Every example weighs the same, a long document as much as a sentence; documents that are
 examples are never hits.
 """
 
@@ -18,26 +18,26 @@ from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
 from knowledge_core.types import Task, Vectors
+from knowledge_core.unit_vectors import LEAST_NORM, mean_vector
 
-# Of the negatives against the positives. At full weight the direction points away from the subject that both share;
-# relevance feedback (Rocchio 1971) is commonly used with 0.15 to 0.5.
+# Weight of the negative examples against the positive ones. At full weight the vector points away from the subject that
+# both share; relevance feedback (Rocchio 1971) commonly uses 0.15 to 0.5.
 UNLIKE_WEIGHT = 0.5
-LEAST_NORM = 1e-3  # a direction shorter than this is what rounding left over
 
 
 @dataclass(frozen=True)
 class ExampleChunks:
-    """Where an example given by its id lies: the target's name, and its chunks there."""
+    """Where an example that was given by its id lies: the name of the target, and its chunks there."""
 
     target: str
     chunks: Sequence[Place]
 
 
 def query_groups(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group], list[str]]:
-    """Return the groups to take candidates from, and what the caller should know of them.
+    """Return the groups of collections to take candidates from, and notices for the caller.
 
     Raises:
-        DocumentNotFound: an example is in none of the collections. InvalidInput: like and unlike cancel each other.
+        DocumentNotFound: an example is in none of the collections. InvalidInput: like and unlike cancel each other out.
     """
     notices: list[str] = []
     groups: list[Group] = []
@@ -82,7 +82,7 @@ def _toward_query(members: Sequence[Target], request: SearchRequest) -> Group:
 
 
 def _find(targets: Sequence[Target], id: str) -> list[ExampleChunks]:
-    """Return the document's chunks in every collection that has it; "id#position" is one chunk, unless it is an id."""
+    """Return an example's chunks in every collection that has it; "id#position" is one chunk, unless a document has that id."""
     found = [ExampleChunks(target.name, chunks) for target in targets if (chunks := target.view.places_of_document(id))]
     document, mark, position = id.rpartition("#")
     if not found and mark and position.isdecimal():
@@ -104,7 +104,7 @@ def _direction(
     like: dict[str, list[ExampleChunks]],
     unlike: dict[str, list[ExampleChunks]],
 ) -> Vectors | None:
-    """Return the direction as (1, dim), norm 1; None if this group holds nothing to be like."""
+    """Return the vector to search by, (1, dim) of norm 1; None if this group holds none of the positive examples."""
     toward = [*_stored(members, like), *_embedded(members, request.like)]
     away = [*_stored(members, unlike), *_embedded(members, request.unlike)]
     if not toward:
@@ -119,18 +119,17 @@ def _direction(
 
 
 def _stored(members: Sequence[Target], examples: dict[str, list[ExampleChunks]]) -> Iterator[Vectors]:
-    """Yield one unit vector for each example that lies in the group: the mean of its chunks'."""
+    """Yield one unit vector per example and target of the group that has it: the mean of its chunks' vectors."""
     views = {target.name: target.view for target in members}
     for places in examples.values():
         for found in places:
             if found.target in views:
                 keys = [chunk.key for chunk in found.chunks]
-                mean = views[found.target].vectors(keys).mean(axis=0, dtype=np.float64)
-                yield (mean / max(float(np.linalg.norm(mean)), LEAST_NORM)).astype(np.float32)
+                yield mean_vector(views[found.target].vectors(keys)).astype(np.float32)
 
 
 def _embedded(members: Sequence[Target], examples: Examples | None) -> Sequence[Vectors]:
-    """Return the texts' vectors as those of untitled documents: what they are compared with are document vectors."""
+    """Return the vectors of example texts, embedded as untitled documents, since they are compared with document vectors."""
     if examples is None or not examples.texts:
         return ()
     return list(members[0].embedder.embed(examples.texts, Task.DOCUMENT))

@@ -1,4 +1,4 @@
-"""What a search is asked, and which of it is refused. Pure."""
+"""The request of a search, and which requests are refused. Pure."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from knowledge_core.storage.filter_bounds import check_bounds
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
-LONGEST_QUERY = 10_000  # characters
-LARGEST_LIMIT = 100
-TOKEN_BUDGET = (100, 20_000)
-MOST_EXAMPLES = 100
+LONGEST_QUERY = 10_000  # characters, of a query or an example
+LARGEST_LIMIT = 100  # hits
+TOKEN_BUDGET = (100, 20_000)  # the least and the most of `max_tokens`
+MOST_EXAMPLES = 100  # of `like`, and of `unlike`
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What hits should be like, or unlike. ids: of documents, or "id#position" for one chunk."""
+    """What hits should be like, or unlike.
+
+    ids: of documents, or "id#position" for one chunk. texts: given in the request.
+    """
 
     ids: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
@@ -27,10 +30,18 @@ class Examples:
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """One of query and like; unlike only beside like. cursor: of an earlier answer to the same request.
+    """What to search for: a query or examples, one of the two.
 
-    max_tokens: budget of the answer, estimated as UTF-8 bytes / 3; at least one hit always comes.
-    explain: fill `Hit.parts`.
+    Attributes:
+        query: a question, some keywords or a passage.
+        like: examples of what to find.
+        unlike: examples of what not to find; only together with `like`.
+        limit: of the hits, 1..100.
+        mode: which indexes are asked; examples are never asked for by words.
+        filter: which documents may be found; see `filters.parse`. None for all.
+        max_tokens: budget of the answer, 100..20,000, estimated as UTF-8 bytes / 3. One hit is returned in any case.
+        cursor: of an earlier answer to the same request.
+        explain: fill `Hit.parts`.
     """
 
     query: str | None = None
@@ -45,7 +56,11 @@ class SearchRequest:
 
 
 def validate(request: SearchRequest) -> None:
-    """Raise InvalidInput (InvalidFilter for the filter) for the first value of the request that cannot be used."""
+    """Check a request.
+
+    Raises:
+        InvalidInput: a value cannot be used. InvalidFilter: the filter is too large or too deep.
+    """
     if (request.query is None) == (request.like is None):
         given = "neither" if request.query is None else "both"
         raise InvalidInput(f"Give a query, or like (examples to be near to): one of the two, not {given}.")

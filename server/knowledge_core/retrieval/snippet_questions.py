@@ -1,7 +1,7 @@
-"""Questions that nobody asked: snippets of a collection's own texts, to see whether the model finds these again. Pure.
+"""Pseudo-questions: snippets of a collection's own texts, to measure whether the model finds the texts again. Pure.
 
-A snippet is long enough to say something, and a part so small that a model must have understood the text to find it.
-Six words instead of twelve tell the languages that a model reads from those that it does not less clearly.
+A snippet is long enough to say something, and so small a part of its text that a model must have understood the text to
+find it. Six words instead of twelve separate the languages that a model reads from the others less clearly.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import math
 
 from knowledge_core.language.wording import spaceless
 
-WORDS, WORDS_OF = 12, 60  # consecutive words, out of so many at the beginning
-LETTERS, LETTERS_OF = 24, 120  # where no spaces part the words
-# Of shorter texts a snippet is as small a part, for a large part of a text is found again by its look alone: Chinese
-# sentences of 40 letters by .87 with half of them, .57 with a fifth; English ones of 21 words by .998 and .87.
+WORDS = 12  # consecutive words of a snippet, at most
+WORDS_OF = 60  # words at the beginning of a text from which it is taken
+LETTERS = 24  # of a snippet, at most, in scripts without spaces between words
+LETTERS_OF = 120  # letters at the beginning of such a text from which it is taken
+# A snippet is at most a fifth of its text: a larger part is found again by its surface form, even by a model that cannot
+# read the language (mean reciprocal rank with half and with a fifth: Chinese sentences of 40 letters .87 and .57, English
+# ones of 21 words .998 and .87).
 SHARE = 5
-FEWEST_WORDS, FEWEST_LETTERS = 3, 6
-AMONG = 50  # texts; a rank means the same in small and in large collections when it is one among as many
+FEWEST_WORDS = 3  # of a snippet, however short its text
+FEWEST_LETTERS = 6  # the same in scripts without spaces
+AMONG = 50  # texts that a rank is counted among, so that it means the same in small and in large collections
 
 
 def expected_reciprocal_rank(better: int, others: int) -> float:
-    """Return what 1 / rank of a text is on average among `AMONG` texts, itself and a random draw of the others.
+    """Return the expected 1 / rank of a text among `AMONG` texts: itself and a random draw of the others.
 
-    better: how many of the others are found before it. Closed form of the mean of 1 / (1 + X), X hypergeometric.
+    better: how many of the others rank before it. Closed form of the mean of 1 / (1 + X), X hypergeometric.
 
     >>> expected_reciprocal_rank(0, 1_000), round(expected_reciprocal_rank(500, 1_000), 3)
     (1.0, 0.04)
@@ -35,7 +39,7 @@ def expected_reciprocal_rank(better: int, others: int) -> float:
 
 
 def snippet_question(text: str, digest: str) -> str:
-    """Return a part of a text; which part, its digest (hex) decides.
+    """Return a snippet of a text; the text's digest (hex) decides which.
 
     >>> snippet_question("one two three four five six", "00")
     'one two three'
@@ -51,7 +55,7 @@ def snippet_question(text: str, digest: str) -> str:
 
 
 def _cut(length: int, fewest: int, most: int, at: int) -> slice:
-    """Return a place of a fifth of all items, within bounds; never of more than half, and of one at least."""
+    """Return a slice of a fifth of all items, from `fewest` to `most`, at most half and at least one; `at` says where."""
     size = min(max(length // SHARE, fewest), most, max(length // 2, 1))
     start = at % (max(length - size, 0) + 1)
     return slice(start, start + size)

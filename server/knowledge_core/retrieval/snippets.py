@@ -1,6 +1,6 @@
 """The few hundred characters of a chunk that show why it was found. Pure.
 
-Works on flat text (`flat`): offsets of matches and of the snippet are offsets in it.
+All offsets, of matches and of the snippet, are offsets in the flat text (`flat`).
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LENGTH = 300  # characters; eight snippets with their heads stay well under 8 KB, the default size of an answer
+LENGTH = 300  # characters; eight snippets with their head lines stay well below 8 KB, the default size of an answer
 ELLIPSIS = "…"
 # A sentence ends at a mark before a space, or at a mark of a script that is written without spaces.
 _SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s)|[。！？]+[」』）]*")
-_SHORTEST = 0.6  # of the length: a snippet that ended at a sentence before this would show too little
+_SHORTEST = 0.6  # of the length; a snippet that ends with an earlier sentence would show too little
 
 
 @dataclass(frozen=True, order=True)
 class Match:
-    """Where in the flat text a word of the query stands. word: its indexed form, equal for all forms of one word."""
+    """A place in the flat text where a word of the query stands. word: its indexed form, equal for all forms of a word."""
 
     start: int
     end: int
@@ -29,16 +29,16 @@ class Match:
 
 
 def flat(text: str) -> str:
-    """Return the text on one line: every run of white space is one space."""
+    """Return the text on one line: every run of white space becomes one space."""
     return " ".join(text.split())
 
 
 def snippet(text: str, matches: Sequence[Match], *, length: int = LENGTH) -> str:
     """Return about `length` characters of a flat text around its densest matches, cut at sentences or words.
 
-    Densest: the most telling words, then most matches, then first. A word tells the more the rarer it is in the text,
-    so that a subject counts and an article does not, in any language. Without a match, the start of the text.
-    An ellipsis stands where something was left out and is not counted.
+    The densest group has the largest sum of 1 / (occurrences in the text) over its different words, then most matches,
+    then stands first: rare words count more, so that a subject counts and an article hardly does, in any language.
+    Without a match it is the start of the text. Ellipses mark what was left out; they do not count as length.
 
     >>> snippet("First this. Then the cat sat on the mat. Then that.", [Match(21, 24, "cat")], length=30)
     '…Then the cat sat on the mat.…'
@@ -54,7 +54,7 @@ def snippet(text: str, matches: Sequence[Match], *, length: int = LENGTH) -> str
 
 
 def _densest(matches: Sequence[Match], length: int) -> tuple[int, int]:
-    """Return start and end of the group of matches to show; both 0 if there are none."""
+    """Return start and end of the densest group of matches; both 0 if there are none. matches: in order."""
     often = Counter(match.word for match in matches)
     best, best_worth, right = (0, 0), (0.0, 0), 0
     for left, opening in enumerate(matches):
@@ -69,7 +69,7 @@ def _densest(matches: Sequence[Match], length: int) -> tuple[int, int]:
 
 
 def _begin(text: str, first: int, last: int, length: int) -> int:
-    """Return where to begin so that first..last is in the middle: at a sentence, else at a word, else anywhere."""
+    """Return where to begin so that first..last is about in the middle: at a sentence, else a word, else a letter."""
     ideal = min((first + last - length) // 2, len(text) - length)
     if ideal <= 0 or last == 0:
         return 0
@@ -83,7 +83,7 @@ def _begin(text: str, first: int, last: int, length: int) -> int:
 
 
 def _end(text: str, begin: int, last: int, length: int) -> int:
-    """Return where to end, not before the last match: after a sentence, else after a word, else anywhere."""
+    """Return where to end, not before the last match: after a sentence, else a word, else a letter."""
     furthest = begin + length
     if furthest >= len(text):
         return len(text)
@@ -96,7 +96,7 @@ def _end(text: str, begin: int, last: int, length: int) -> int:
 
 
 def _whole_character(text: str, offset: int) -> int:
-    """Return the offset moved back so that no mark is cut off the letter that it belongs to."""
+    """Return the offset, moved back so that no combining mark is cut off its letter."""
     while 0 < offset < len(text) and unicodedata.combining(text[offset]):
         offset -= 1
     return offset

@@ -1,4 +1,4 @@
-"""Two things at once, where there is a core for it: what searches by meaning and by words need of each other is nothing."""
+"""Two calls at the same time, where there is a core for it: the searches by meaning and by words do not depend on each other."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import TypeVar
 One = TypeVar("One")
 Other = TypeVar("Other")
 
-# One thread: it helps a search that is alone. Where others search, too, the cores are busy, and each does its own work.
+# One thread for the process: it helps a search that runs alone. Where several run, the cores are busy anyway, and each
+# search makes both of its calls itself.
 _SEVERAL_CORES = (os.cpu_count() or 1) > 1
 _BESIDE = ThreadPoolExecutor(1, thread_name_prefix="beside")
 
 
 def at_once(one: Callable[[], One], other: Callable[[], Other], *, worth_it: bool) -> tuple[One, Other]:
-    """Return what both return, or raise what either raises, once neither is running any more."""
+    """Return the results of both, or raise what either raises; either way, neither runs any more.
+
+    worth_it: False to call one after the other.
+    """
     if not worth_it or not _SEVERAL_CORES:
         return one(), other()
     beside = _BESIDE.submit(one)

@@ -11,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.types import Chunk, Document, Lines, Metadata, Span
+from knowledge_core.types import Chunk, Document, JobState, Lines, Metadata, Span
 
 Keys = npt.NDArray[np.int64]
 
@@ -83,9 +83,6 @@ class PlanRow:
     inline: str | None = None
     state: Literal["waiting", "done", "failed"] = "waiting"
     reason: str = ""
-
-
-JobState = Literal["running", "done", "failed", "cancelled", "interrupted"]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""The verb `calibrate`: how well does the model read this collection? Measured by questions made of its own texts.
+"""The verb `calibrate`: measure how well the model reads a collection, by snippets of the collection's own texts.
 
-Hybrid search leans on the model as far as it earned that here (`retrieval.fusion.earned`). No labels are needed: the
-model is asked for about 200 snippets of the collection, and what counts is where the texts that they are from come out
-among fifty; in a collection of fewer chunks, the share of the others that are farther off. Deterministic: the same
-collection gives the same, whatever the order of insertion. Snippets are embedded with no lock and no view held, a few
-at a time, so that searches go between.
+The result decides how much weight hybrid search gives to the model here (`retrieval.fusion.earned`). No labels are needed:
+about 200 snippets are embedded as queries, and what counts is the rank of each snippet's own text among fifty; in a
+collection of fewer chunks, the share of the other texts that are farther off. Deterministic: the same collection gives
+the same result, whatever the order of insertion. Snippets are embedded a few at a time, with no lock and no view held, so
+that searches run in between.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from knowledge_core.storage.collection import Calibration, Collection
 from knowledge_core.storage.view import View
 from knowledge_core.types import Progress, ReportProgress, Task, Vectors, titled
 
-VERSION = 1  # of the questions and of how they are counted; another one is measured anew
-FEWEST = 4  # chunks; among fewer, anything is found
-GROWTH = 1.5  # times the chunks of the last time
-QUESTIONS = 200  # 1 to 2 s of MiniLM's time on two cores
-COMPARED = 2_000  # texts among which a question's own must come out
-AT_ONCE = 16  # snippets embedded together, in the lane of bulk work: a search waits for 0.1 s of it
+VERSION = 1  # of the method; a result of another version is measured again
+FEWEST = 4  # chunks; among fewer, any model finds the right one
+GROWTH = 1.5  # times the chunks at the last measurement; then the next one is due
+QUESTIONS = 200  # snippets: 1 to 2 s of MiniLM's time on two cores
+COMPARED = 2_000  # texts among which a snippet's own text is ranked
+AT_ONCE = 16  # snippets per batch of bulk work: a search waits for at most 0.1 s of it
 
 
 def measurement_due(view: View) -> bool:
-    """Say whether a collection is large enough, and not measured yet, or grew by half or beyond few chunks since."""
+    """Say whether a collection should be measured: it has enough chunks, and was never measured or has grown by half since.
+
+    A collection that has outgrown the method for few chunks is due, too.
+    """
     chunks = view.counts().chunks
     known = view.calibration
     if chunks < FEWEST or known is None or known.version != VERSION:
@@ -42,18 +45,19 @@ def measurement_due(view: View) -> bool:
 
 
 def quick(view: View) -> bool:
-    """Say whether measuring takes no longer than a call may wait: fifty snippets, 0.1 s of MiniLM, at most."""
+    """Say whether a call can wait for the measurement: at most fifty snippets, 0.1 s of MiniLM."""
     return view.counts().chunks < AMONG
 
 
 def calibrate(collection: Collection, embedder: Embedder, progress: ReportProgress) -> Calibration:
-    """Measure how well the model reads a collection, and record it.
+    """Measure how well the model reads a collection, and record the result.
 
-    progress: called between batches; what it raises ends the work, and nothing is recorded.
+    progress: called between batches; where it raises, nothing is recorded.
 
     Raises:
-        ModelUnavailable, Busy: nothing was recorded. ContractMismatch: the embedder is of another model. StorageError,
-        CollectionNotFound: it could not be.
+        ModelUnavailable, Busy: the model cannot be used now; nothing was recorded.
+        ContractMismatch: the embedder is of another model than the collection.
+        StorageError, CollectionNotFound: the result could not be recorded.
     """
     with collection.view() as view:
         contract = view.contract
@@ -78,7 +82,7 @@ def _mean(shares: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class _Question:
-    """A snippet, and the keys that are an answer: of its chunk and of the chunks beside it."""
+    """A snippet, and the keys that count as its answer: of its chunk and of the neighbouring chunks."""
 
     text: str
     own: npt.NDArray[np.int64]
@@ -90,7 +94,7 @@ def _questions(view: View) -> list[_Question]:
     chunks = view.chunks(places[0].number for places in view.places_of_keys(keys).values())
     questions = []
     for chunk in sorted(chunks.values(), key=lambda chunk: digests[chunk.key]):
-        # A title that many chunks share tells nothing of which one it is.
+        # Only the first chunk gets the title: many chunks share it, so that it would not tell them apart.
         title = "" if chunk.position else titled(chunk.title, chunk.heading)
         beside = [
             place.key for place in view.places_of_document(chunk.document) if abs(place.position - chunk.position) <= 1
@@ -114,9 +118,9 @@ def _better(
     rows: npt.NDArray[np.float32], keys: npt.NDArray[np.int64], vector: npt.NDArray[np.float32],
     own: npt.NDArray[np.int64],
 ) -> tuple[int, int]:  # fmt: skip
-    """Return how many other texts are nearer than the best of the own ones, and how many others there are.
+    """Return how many other texts are nearer than the nearest of the own ones, and the number of all others.
 
-    rows: int8 as float32, so that sums are exact.
+    rows: (n, dim), int8 values as float32, so that sums are exact. keys: of the rows. own: the keys of the answer.
     """
     products = np.einsum("ij,j->i", rows, quantise(vector[np.newaxis])[0].astype(np.float32))
     is_own = np.isin(keys, own)

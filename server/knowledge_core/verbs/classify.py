@@ -1,9 +1,9 @@
-"""The verb `classify`: texts or stored documents get a label by its name and description, or by examples.
+"""The verb `classify`: give texts or stored documents a label, by its name and description or by its examples.
 
-Labels become vectors: the centroid of their examples where they have some, else what their name and description are
-embedded as. A text gets the label whose vector is nearest; "none of these" when even that one is far. Texts given in
-the call are embedded for classification, and so are the labels; stored documents keep the vectors that they have, and
-the labels are embedded as queries, which is what those vectors were made to be found by.
+Labels become vectors: the centroid of a label's examples where it has some, else the vector of its name and description.
+A text gets the label with the nearest vector, or "none of these" where even that one is far. Texts given in the call are
+embedded for classification, and so are the labels. Stored documents keep their vectors; then labels are embedded as
+queries, since document vectors are made to be found by queries.
 """
 
 from __future__ import annotations
@@ -20,23 +20,24 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidInput
 from knowledge_core.storage.view import View
 from knowledge_core.types import Task, Vectors
+from knowledge_core.unit_vectors import mean_vector
 
-MOST_TEXTS = 10_000
-MOST_LABELS = 100
+MOST_TEXTS = 10_000  # of one call
+MOST_LABELS = 100  # of one call
 LONGEST_NAME = 200  # characters; an answer repeats a label's name with every item that gets it
-SHARPNESS = 20.0  # of the softmax over cosines: .05 more cosine is e times the score
-# Cosine below which a label does not fit at all, chosen with MiniLM on sib200 English, whose broad labels are the hardest
-# case: 95 % of the texts that get their right label have .079 and more by name, .122 and more by ten examples. Of bank
-# questions, which none of those labels fits, about half lie below by name and three of four by examples
+SHARPNESS = 20.0  # of the softmax over cosines: .05 more cosine is e times the share
+# The least cosine at which a label fits, chosen with MiniLM on sib200 English, whose broad labels are the hardest case: of
+# the texts that get their right label, 95 % have at least .079 by the label's name and .122 by ten examples. Of bank
+# questions, which none of those labels fits, about half are below by name, and three of four by examples
 # (benchmarks/clustering.py prints the shares).
-NONE_BELOW = 0.08
-NONE_BELOW_CENTROID = 0.12
-MULTIPLE_WITHIN = 0.08  # cosine below the best label up to which another one fits too
+NONE_BELOW = 0.08  # for a label by name and description
+NONE_BELOW_CENTROID = 0.12  # for a label by examples
+MULTIPLE_WITHIN = 0.08  # with several labels per text: how much lower than the best one's cosine another one's may be
 
 
 @dataclass(frozen=True)
 class Label:
-    """A label. examples: texts that should get it; with some, name and description do not count."""
+    """A label. examples: texts that should get it; where there are some, name and description are not embedded."""
 
     name: str
     description: str = ""
@@ -45,9 +46,13 @@ class Label:
 
 @dataclass(frozen=True)
 class Assignment:
-    """item: a document's id, or "#3" for the fourth text. label: None for "none of these". score: 0..1.
+    """The label of one document or text.
 
-    labels: all labels that fit, best first, where several were asked for.
+    Attributes:
+        item: a document's id, or "#3" for the fourth text.
+        label: the name of the best label; None for "none of these".
+        score: of `label`, 0..1.
+        labels: where several labels per text were asked for, all that fit, best first: (name, score).
     """
 
     item: str
@@ -95,8 +100,7 @@ def classify_documents(
     centres = _centres(labels, embedder, Task.QUERY)
     scores = np.empty((len(keys_of), len(labels)), np.float32)
     for place, keys in enumerate(keys_of.values()):
-        mean = view.vectors(keys).mean(axis=0)
-        scores[place] = centres @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
+        scores[place] = centres @ mean_vector(view.vectors(keys))
     return _assigned(list(keys_of), scores, labels, multiple)
 
 
@@ -127,12 +131,11 @@ def _embedded(texts: Sequence[str], embedder: Embedder, task: Task) -> Vectors:
 
 
 def _centres(labels: Sequence[Label], embedder: Embedder, task: Task) -> Vectors:
-    """Return one vector of norm 1 a label."""
+    """Return one vector of norm 1 per label, in their order: (labels, dim)."""
     rows = []
     for label in labels:
         described = f"{label.name}: {label.description}" if label.description.strip() else label.name
-        mean = _embedded(label.examples or [described], embedder, task).mean(axis=0)
-        rows.append(mean / max(float(np.linalg.norm(mean)), 1e-12))
+        rows.append(mean_vector(_embedded(label.examples or [described], embedder, task)))
     return np.asarray(np.stack(rows), np.float32)
 
 
@@ -159,7 +162,7 @@ def _assigned(items: Sequence[str], cosines: Vectors, labels: Sequence[Label], m
 
 
 def _shares(cosines: Vectors, floors: Vectors) -> list[float]:
-    """Return a softmax over the labels and "none of these", which stands at the floor: each 0..1."""
+    """Return each label's share, 0..1, of a softmax over all labels and "none of these", whose cosine is the floor."""
     raised = [math.exp(SHARPNESS * (cosine - floor)) for cosine, floor in zip(cosines, floors, strict=True)]
     total = sum(raised) + 1.0
     return [each / total for each in raised]

@@ -1,7 +1,7 @@
 """The verb `cluster`: the topics of a collection or of given texts, or their near-duplicates.
 
-Deterministic given the stored vectors: rows lie in the order of their content's hash, products are exact integers, and
-ties fall by that order; so insertion order, process and number of threads change nothing.
+Deterministic for given vectors: rows are in the order of their content's hash, products are exact integers, and ties are
+decided by that order; so the order of insertion, the process and the number of threads change nothing.
 """
 
 from __future__ import annotations
@@ -26,19 +26,39 @@ from knowledge_core.quantising import quantise, scale
 from knowledge_core.storage.values import text_digest
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress
+from knowledge_core.unit_vectors import mean_vector
 
-MOST = 20_000  # distinct texts; beyond that the exact graph takes too long
-SIMILARITY = 0.95  # of near-duplicates by default: above a sentence and its negation (.89 with the packaged model)
-REPRESENTATIVES = 3
-OUTLIERS_SHOWN = 5
+MOST = 20_000  # distinct texts; with more, the exact neighbour graph takes too long
+SIMILARITY = 0.95  # least cosine of near-duplicates, by default; a sentence and its negation have .89 with MiniLM
+REPRESENTATIVES = 3  # per cluster
+OUTLIERS_SHOWN = 5  # of all
 HEAD = 160  # characters of a representative's text
 
 Mode = Literal["topics", "duplicates"]
 
 
 @dataclass(frozen=True)
+class ClusterRequest:
+    """How to group, whatever is grouped.
+
+    mode: "topics" finds communities of near texts, "duplicates" groups of texts that say nearly the same.
+    k: exactly so many topics, at least 1; None to find their number. Not with duplicates.
+    similarity: the least cosine of two duplicates, above 0 and at most 1; None for `SIMILARITY`. Not with topics.
+    limit: of the clusters that are returned, 1..100.
+    """
+
+    mode: Mode = "topics"
+    k: int | None = None
+    similarity: float | None = None
+    limit: int = 20
+
+
+@dataclass(frozen=True)
 class Member:
-    """One chunk or given text. document: its id, or "#3" for the fourth given text; position: of the chunk."""
+    """One chunk, or one text of the call.
+
+    document: the chunk's document id, or "#3" for the fourth text. position: of the chunk in its document.
+    """
 
     document: str
     position: int
@@ -49,9 +69,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One group. id: the same for the same members, whatever else changed; size: chunks, copies counted.
+    """One group of near texts.
 
-    cohesion: mean cosine of its members to their centroid, 0..1. representatives: most central first.
+    Attributes:
+        id: a digest of the members' texts: the same for the same members, whatever else changed.
+        label: its first keywords.
+        keywords: its most characteristic terms, best first.
+        size: the number of its chunks or texts, copies included.
+        documents: the number of documents that these are from.
+        cohesion: the mean cosine of its distinct texts to their centroid, 0..1.
+        representatives: the members nearest to the centroid, nearest first.
+        members: all of them.
     """
 
     id: str
@@ -66,7 +94,17 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Clustering:
-    """The largest `limit` clusters, by size, then id. total: how many there are. considered: chunks or texts."""
+    """What grouping came to.
+
+    Attributes:
+        mode: as requested.
+        clusters: the largest ones, as many as the request's limit; ties by id.
+        total: the number of all clusters.
+        considered: the number of chunks or texts, copies included.
+        outliers: how many of these are in no cluster.
+        outlier_examples: some of them, with topics.
+        notices: what the caller should know besides.
+    """
 
     mode: Mode
     clusters: tuple[Cluster, ...]
@@ -79,7 +117,7 @@ class Clustering:
 
 @dataclass(frozen=True)
 class _Item:
-    """One distinct text: its digest (what orders it), its vector's place, and all that is this text."""
+    """One distinct text: its digest, by which items are ordered, and all chunks or texts that are this text."""
 
     digest: str
     members: tuple[Member, ...]
@@ -87,22 +125,19 @@ class _Item:
 
 def cluster(
     view: View,
+    request: ClusterRequest = ClusterRequest(),
     *,
     chunks: Sequence[int] | None = None,
     filter: Mapping[str, Any] | None = None,
-    mode: Mode = "topics",
-    k: int | None = None,
-    similarity: float | None = None,
-    limit: int = 20,
     progress: ReportProgress = no_progress,
 ) -> Clustering:
     """Group the chunks of a view: all, those that a filter allows, or those of the given numbers.
 
     Raises:
-        InvalidInput: nothing to group, too much, or a wrong k, similarity or limit.
+        InvalidInput: nothing to group, too much, or a value of the request is wrong.
         InvalidFilter: see `filters.parse`.
     """
-    _check(k, similarity, limit, mode)
+    _check(request)
     progress(Progress(0, 3, "reading", "steps"))
     allowed = view.allowed(filter)
     numbers = set(view.all_chunk_numbers().tolist() if allowed is None else allowed.chunks.tolist())
@@ -123,21 +158,18 @@ def cluster(
         )
     keys.sort(key=lambda key: digests[key])
     items = [_Item(digests[key], tuple(by_key[key])) for key in keys]
-    return _grouped(items, view.vectors(keys), mode, k, similarity, limit, progress)
+    return _grouped(items, view.vectors(keys), request, progress)
 
 
 def cluster_texts(
     texts: Sequence[str],
     embedder: Embedder,
+    request: ClusterRequest = ClusterRequest(),
     *,
-    mode: Mode = "topics",
-    k: int | None = None,
-    similarity: float | None = None,
-    limit: int = 20,
     progress: ReportProgress = no_progress,
 ) -> Clustering:
-    """Group texts that are given in the call, embedded for clustering; see `cluster`."""
-    _check(k, similarity, limit, mode)
+    """Group the texts of a call, embedded for clustering; see `cluster`."""
+    _check(request)
     if not texts:
         raise InvalidInput("texts is empty; give at least two texts.")
     places: dict[str, list[int]] = {}
@@ -157,10 +189,11 @@ def cluster_texts(
         progress(Progress(done, len(distinct) + 3, "embedding", "steps"))
         vectors[batch] = embedder.embed([distinct[i] for i in batch], Task.CLUSTERING)
         done += len(batch)
-    return _grouped(items, vectors, mode, k, similarity, limit, progress)
+    return _grouped(items, vectors, request, progress)
 
 
-def _check(k: int | None, similarity: float | None, limit: int, mode: Mode) -> None:
+def _check(request: ClusterRequest) -> None:
+    mode, k, similarity, limit = request.mode, request.k, request.similarity, request.limit
     if k is not None and k < 1:
         raise InvalidInput(f"k is {k}; it must be at least 1.")
     if k is not None and mode == "duplicates":
@@ -181,19 +214,11 @@ def _refuse_too_many(count: int) -> None:
         )
 
 
-def _grouped(
-    items: Sequence[_Item],
-    vectors: Floats,
-    mode: Mode,
-    k: int | None,
-    similarity: float | None,
-    limit: int,
-    progress: ReportProgress,
-) -> Clustering:
-    if k is not None and k > len(items):
-        raise InvalidInput(f"k is {k}, but there are only {len(items)} distinct texts to group.")
+def _grouped(items: Sequence[_Item], vectors: Floats, request: ClusterRequest, progress: ReportProgress) -> Clustering:
+    if request.k is not None and request.k > len(items):
+        raise InvalidInput(f"k is {request.k}, but there are only {len(items)} distinct texts to group.")
     progress(Progress(len(items), len(items) + 3, "finding groups", "steps"))
-    labels = _labels(items, vectors, mode, k, similarity)
+    labels = _labels(items, vectors, request)
     progress(Progress(len(items) + 1, len(items) + 3, "naming groups", "steps"))
     terms = [terms_of(spans(item.members[0].text), item.members[0].text) for item in items]
     named = keywords(terms, labels)
@@ -202,26 +227,26 @@ def _grouped(
     outside = [member for place in np.flatnonzero(labels < 0).tolist() for member in items[place].members]
     progress(Progress(len(items) + 3, len(items) + 3, "done", "steps"))
     return Clustering(
-        mode=mode,
-        clusters=tuple(clusters[:limit]),
+        mode=request.mode,
+        clusters=tuple(clusters[: request.limit]),
         total=len(clusters),
         considered=sum(len(item.members) for item in items),
         outliers=len(outside),
-        outlier_examples=tuple(outside[:OUTLIERS_SHOWN]) if mode == "topics" else (),
-        notices=_notices(mode, len(clusters), limit),
+        outlier_examples=tuple(outside[:OUTLIERS_SHOWN]) if request.mode == "topics" else (),
+        notices=_notices(request.mode, len(clusters), request.limit),
     )
 
 
-def _labels(items: Sequence[_Item], vectors: Floats, mode: Mode, k: int | None, similarity: float | None) -> Places:
-    if mode == "duplicates":
-        labels = duplicates(vectors, SIMILARITY if similarity is None else similarity)
+def _labels(items: Sequence[_Item], vectors: Floats, request: ClusterRequest) -> Places:
+    if request.mode == "duplicates":
+        labels = duplicates(vectors, SIMILARITY if request.similarity is None else request.similarity)
         return _with_copies(items, labels)
     rows = quantise(vectors)
-    return communities(rows, scale(vectors.shape[1])) if k is None else kmeans(rows, k)
+    return communities(rows, scale(vectors.shape[1])) if request.k is None else kmeans(rows, request.k)
 
 
 def _with_copies(items: Sequence[_Item], labels: Places) -> Places:
-    """Make a group of each text that is there several times and near to no other text."""
+    """Make a group of every text that has copies and is near to no other text."""
     free = int(labels.max(initial=-1)) + 1
     for place, item in enumerate(items):
         if labels[place] < 0 and len(item.members) > 1:
@@ -231,10 +256,9 @@ def _with_copies(items: Sequence[_Item], labels: Places) -> Places:
 
 
 def _cluster(items: Sequence[_Item], vectors: Floats, places: Places, terms: Sequence[str]) -> Cluster:
-    inside = vectors[places].astype(np.float64)
-    centre = inside.sum(axis=0)
-    centre /= max(float(np.linalg.norm(centre)), 1e-12)
-    nearness = np.round(inside @ centre, 6)  # rounded, so that equals tie on every machine
+    inside = vectors[places]
+    # Rounded, so that equal texts tie on every machine.
+    nearness = np.round(inside.astype(np.float64) @ mean_vector(inside), 6)
     central = [int(places[i]) for i in np.lexsort((places, -nearness))]
     members = tuple(member for place in places.tolist() for member in items[place].members)
     content = "\n".join(items[place].digest for place in places.tolist())

@@ -1,8 +1,8 @@
-"""How well retrieval finds what judges found relevant: nDCG, recall and reciprocal rank over a folder in BEIR's layout.
+"""The verb `evaluate`: nDCG, recall and reciprocal rank of searches, against the judgements of a folder in BEIR's layout.
 
 The layout: `corpus.jsonl` of {"_id", "title", "text"}, `queries.jsonl` of {"_id", "text"}, each plain or with `.gz`,
-and `qrels/test.tsv` of query, document and grade with a head line. The metrics are pure and count documents, not
-chunks: a document stands where its best chunk stands.
+and `qrels/test.tsv` of query, document and grade below a head line. The metrics are pure and rank documents, not chunks:
+a document has the rank of its best chunk.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.types import Document
 from knowledge_core.verbs.search import Mode, Searched, SearchRequest, search
 
-CUT = 10  # what nDCG@10, recall@10 and MRR@10 look at
-HITS = 50  # asked for a query: enough for ten documents where each has several chunks among the first
+CUT = 10  # the rank up to which nDCG@10, recall@10 and MRR@10 count
+HITS = 50  # per query: enough for ten documents where each has several chunks among the first hits
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A judged collection. judgements: query id to document id to grade, grades above 0 only; never empty."""
+    """A judged collection.
+
+    queries: id -> text. judgements: query id -> document id -> grade, only grades above 0; never empty.
+    """
 
     documents: tuple[Document, ...]
     queries: Mapping[str, str]
@@ -34,7 +37,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class QueryScore:
-    """The three metrics of one query at ten."""
+    """The three metrics of one query, each 0..1, over its first ten documents."""
 
     query: str
     ndcg: float
@@ -44,7 +47,7 @@ class QueryScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over all queries, and every query's own, in the order of the queries."""
+    """The means of the three metrics over all queries, and each query's own, in the order of the queries."""
 
     mode: Mode
     ndcg: float
@@ -54,7 +57,9 @@ class Evaluation:
 
 
 def ndcg(ranked: Sequence[str], grades: Mapping[str, int], cut: int = CUT) -> float:
-    """Return the normalised discounted cumulative gain of a ranking, 0..1: linear gains, ideal over all judged.
+    """Return the normalised discounted cumulative gain of a ranking, 0..1.
+
+    Gains are linear; the ideal ranking is made of all judged documents.
 
     Järvelin & Kekäläinen 2002, "Cumulated gain-based evaluation of IR techniques", doi:10.1145/582415.582418.
 
@@ -70,7 +75,7 @@ def ndcg(ranked: Sequence[str], grades: Mapping[str, int], cut: int = CUT) -> fl
 
 
 def recall(ranked: Sequence[str], relevant: Collection[str], cut: int = CUT) -> float:
-    """Return the share of the relevant documents that are among the first `cut`; 0 where none is relevant.
+    """Return the share of the relevant documents that are among the first `cut`; 0 where no document is relevant.
 
     >>> recall(["a", "b", "c"], {"a", "d"})
     0.5
@@ -79,7 +84,7 @@ def recall(ranked: Sequence[str], relevant: Collection[str], cut: int = CUT) -> 
 
 
 def reciprocal_rank(ranked: Sequence[str], relevant: Collection[str], cut: int = CUT) -> float:
-    """Return 1 / rank of the first relevant document among the first `cut`, else 0.
+    """Return 1 / rank of the first relevant document among the first `cut`; 0 where none is there.
 
     >>> reciprocal_rank(["a", "b", "c"], {"b", "c"})
     0.5
@@ -88,12 +93,12 @@ def reciprocal_rank(ranked: Sequence[str], relevant: Collection[str], cut: int =
 
 
 def load_beir(folder: Path, limit: int | None = None) -> Judged:
-    """Read a folder in BEIR's layout: all documents, and the first `limit` queries (None: all) that are judged.
+    """Read a folder in BEIR's layout: all documents, and the first `limit` judged queries (None: all of them).
 
-    A document without text is its title. Judgements of documents that are not there are left out.
+    A document without text gets its title as text. Judgements of unknown documents are left out.
 
     Raises:
-        InvalidInput: a file is missing or malformed (says which, and which line), or nothing is judged.
+        InvalidInput: a file is missing or malformed (the message names it and the line), or nothing is judged.
     """
     documents = tuple(
         Document(id=row["_id"], text=row["text"], title=row.get("title", ""))
@@ -110,10 +115,10 @@ def load_beir(folder: Path, limit: int | None = None) -> Judged:
 
 
 def evaluate(over: Sequence[Searched], judged: Judged, *, mode: Mode = "hybrid") -> Evaluation:
-    """Search for every judged query and score what comes back. Deterministic.
+    """Search for every judged query and score the rankings. Deterministic.
 
     Raises:
-        KnowledgeCoreError: as `search` does.
+        KnowledgeCoreError: a search fails; see `search`.
     """
     scores = []
     for query, text in judged.queries.items():
@@ -130,7 +135,7 @@ def evaluate(over: Sequence[Searched], judged: Judged, *, mode: Mode = "hybrid")
 
 
 def ranked_documents(over: Sequence[Searched], query: str, *, mode: Mode) -> list[str]:
-    """Return document ids, best first, each once; documents of the same text follow the one that was shown."""
+    """Return the ids of the found documents, best first, each once; documents of the same text follow the one in the hit."""
     found = search(over, SearchRequest(query=query, mode=mode, limit=HITS))
     return list(dict.fromkeys(id for hit in found.hits for id in (hit.document, *hit.also)))
 

@@ -1,4 +1,4 @@
-"""The verb behind `get_document`: part of a document's text, by lines, by chunk with its neighbours, or by page."""
+"""The verb `read`, behind `get_document`: part of a document's text, by lines, by chunk with its neighbours, or by page."""
 
 from __future__ import annotations
 
@@ -9,18 +9,28 @@ from itertools import accumulate
 from knowledge_core.cursors import pack, request_digest, unpack
 from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.storage.view import StoredDocument, View
+from knowledge_core.token_estimate import BYTES_PER_TOKEN
 from knowledge_core.types import Lines, Span
 
-BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
-DEFAULT_TOKENS = 2_500
-MOST_TOKENS = 6_500
-MOST_BYTES = 19_500  # of text, title and id: below the hard cap of 20 KB for a tool's text
+DEFAULT_TOKENS = 2_500  # of an excerpt, where the caller gives no budget
+MOST_TOKENS = 6_500  # that a caller may ask for; about MOST_BYTES
+MOST_BYTES = 19_500  # of text, title and id: below the limit of 20 KB for a tool's text
 LEAST_BYTES = 1_000  # of text, however long title and id are
 
 
 @dataclass(frozen=True)
 class Excerpt:
-    """Whole lines of a document. cursor: asks for what follows; None where the asked part ends here."""
+    """Whole lines of a document.
+
+    Attributes:
+        stored: the document.
+        text: the lines, without the last line end.
+        lines: their numbers.
+        total_lines: of the document.
+        page: the page that was asked for; None where none was.
+        truncated: more of what was asked for follows.
+        cursor: asks for it; None where nothing follows.
+    """
 
     stored: StoredDocument
     text: str
@@ -44,11 +54,22 @@ def read(
 ) -> Excerpt:
     """Return a part of a document, at most `max_tokens` of it; by default from its first line.
 
-    lines: "120-180", "120-" or "120", counted from 1. chunk: a hit's `chunk`, with `around` neighbours on each side.
-    page: counted from 1. A single line longer than the budget is cut within.
+    A single line that is longer than the budget is cut. Only one of lines, chunk, page and cursor may be given.
+
+    Args:
+        view: that holds the document.
+        id: of the document.
+        lines: "120-180", "120-" or "120", counted from 1.
+        chunk: the `chunk` of a hit.
+        around: how many neighbours of the chunk to return on each side, 0..50.
+        page: counted from 1.
+        max_tokens: 50 to `MOST_TOKENS`; None for `DEFAULT_TOKENS`.
+        cursor: of an earlier excerpt.
 
     Raises:
-        DocumentNotFound: no such id. InvalidInput: a range outside the document. CursorExpired: not of this document.
+        DocumentNotFound: there is no such id.
+        InvalidInput: a range outside the document, or several of the four.
+        CursorExpired: the cursor does not belong to this document as it is now.
     """
     if sum(given is not None for given in (lines, chunk, page, cursor)) > 1:
         raise InvalidInput("Give one of lines, chunk, page or cursor, not several.")
@@ -84,7 +105,7 @@ def _wanted(
     page: int | None,
     cursor: str | None,
 ) -> tuple[Span, int | None]:
-    """Return the characters asked for, and the page they are, if a page was asked for."""
+    """Return the characters that are asked for, and the page, if a page was asked for."""
     length = len(stored.document.text)
     if lines is not None:
         return _span_of_lines(lines, starts, length), None
@@ -125,7 +146,7 @@ def _span_of_chunks(view: View, id: str, chunk: int, around: int) -> Span:
 
 
 def _cut(text: str, span: Span, room: int) -> int:
-    """Return where the page ends that holds `room` bytes: after a whole line where one fits, else within the first."""
+    """Return where to end so that the text has at most `room` bytes: after the last whole line, else within the first."""
     if len(text[span.start : span.end].encode()) <= room:
         return span.end
     whole = text[span.start : span.start + room].encode()[:room].decode(errors="ignore")
@@ -136,7 +157,7 @@ def _cut(text: str, span: Span, room: int) -> int:
 def _line_starts(text: str) -> list[int]:
     lines = text.split("\n")
     if len(lines) > 1 and not lines[-1]:
-        lines.pop()  # the newline that ends the last line begins no other
+        lines.pop()  # the newline at the end of the text begins no further line
     return [0, *accumulate(len(line) + 1 for line in lines[:-1])]
 
 

@@ -1,7 +1,7 @@
-"""The verb `search`: a query, or examples, to the passages nearest to it in one or several collections.
+"""The verb `search`: from a query, or from examples, to the nearest passages in one or several collections.
 
-Read top to bottom: check the request, find out what may be found, aim (one vector a contract), take candidates by
-meaning and by words tier after tier, fold them, cut the page, say what was covered. Rules kept here:
+Read top to bottom: check the request, find out what may be found, make one vector per contract, take candidates by
+meaning and by words tier after tier, fold them into hits, cut the page, say what was covered. Rules kept here:
 - every answer says what was left out, stale, cut or not embedded yet;
 - the order is total and depends on request and generation alone, so pages of any size show the same sequence;
 - the mode "lexical" never touches a model.
@@ -30,15 +30,15 @@ from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, vali
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
+from knowledge_core.token_estimate import estimated_tokens
 from knowledge_core.types import Lines
 
 __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
 
-SEARCHES = FairSemaphore((os.cpu_count() or 1) + 1)  # one more than can run at once: some wait for the disk
-MOST_COPIES = 10  # documents named beside a hit that hold the same text
-ROOM_OF_COPIES = 1_000  # bytes of their ids at most: a hit must not fill an answer
-BYTES_PER_TOKEN = 3  # the estimate that every budget of an answer uses: UTF-8 bytes / 3
-HIT_OVERHEAD = 120  # bytes of a hit's names, numbers and punctuation, as text or as JSON
+SEARCHES = FairSemaphore((os.cpu_count() or 1) + 1)  # one more than the cores, since some wait for the disk
+MOST_COPIES = 10  # documents of the same text that are named with a hit
+ROOM_OF_COPIES = 1_000  # bytes of their ids, at most: one hit must not fill an answer
+HIT_OVERHEAD = 40  # tokens of a hit's names, numbers and punctuation, as text or as JSON
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Searched:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many documents can be found, and how many are known, those waiting to be embedded included."""
+    """The number of documents that can be found, and of all known ones, which may still wait to be embedded."""
 
     documents: int
     known: int
@@ -60,12 +60,23 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Hit:
-    """A chunk that was found, with the lines of direct neighbours that joined it.
+    """A chunk that was found, with the lines of neighbouring chunks that joined it.
 
-    chunk: its position in the document. score: higher is better; 0..1 in hybrid and lexical mode, a cosine in
-    semantic; comparable within one answer only. also: documents that hold the same text, ten at most.
-    parts: with `explain`, "dense" (cosine) and "lexical" (0..1) as far as each side found it, and in hybrid mode
-    "dense_part" and "lexical_part", whose sum is the score.
+    Attributes:
+        collection: that holds the document.
+        document: its id.
+        chunk: the position of the chunk in the document, from 0.
+        title: of the document.
+        uri: of the document; "" where it has none.
+        lines: of the chunk, and of the neighbours that joined it.
+        page: where the chunk begins, from 1; None where the document has no pages.
+        heading: the headings above the chunk, outermost first.
+        snippet: about 300 characters that show why it was found.
+        score: higher is better; 0..1 in hybrid and lexical mode, a cosine in semantic mode. Scores compare within one
+            answer only.
+        parts: with `explain`: "dense" (the cosine) and "lexical" (0..1), each where that side found the chunk; in hybrid
+            mode also "dense_part" and "lexical_part", whose sum is the score.
+        also: ids of other documents that hold the same text, ten at most.
     """
 
     collection: str
@@ -84,11 +95,17 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResponse:
-    """Hits, best first, and what they are out of.
+    """One page of hits, and what they were chosen from.
 
-    total: chunks considered. exact: the vector of every one was compared, if vectors were asked for at all.
-    stale: ids among the hits whose file changed or went since it was indexed. truncated: there are fewer than asked for,
-    because no more fit. cursor: asks for what follows, if anything.
+    Attributes:
+        hits: best first.
+        total: the number of chunks that could be found.
+        exact: every one of their vectors was compared, or the mode asks for no vectors.
+        coverage: how much of the collections is embedded.
+        stale: ids among the hits whose file has changed or is gone since it was indexed.
+        truncated: there are fewer hits than asked for, because no more fit into the answer.
+        cursor: asks for the next page; None where nothing follows.
+        notices: what the caller should know besides.
     """
 
     hits: tuple[Hit, ...]
@@ -102,15 +119,17 @@ class SearchResponse:
 
 
 Fits = Callable[[Hit], bool]
-"""Asked once for each hit of a page, in order: whether it still fits into the answer that is made of them."""
+"""Called once per hit of a page, in order: returns whether the hit still fits into the answer."""
 
 
 def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True) -> SearchResponse:
-    """Return the page of hits that the request asks for, as far as they fit; the cursor goes on after the last of them.
+    """Return the page of hits that the request asks for, as far as they fit; the cursor continues after the last one.
+
+    over: the collections to search. fits: says how many hits the answer has room for; the first hit is always returned.
 
     Raises:
         InvalidInput: a value of the request is wrong. InvalidFilter: no collection knows the filter's fields.
-        CursorExpired: the cursor is of another request. DocumentNotFound: an example is in none of the collections.
+        CursorExpired: the cursor belongs to another request. DocumentNotFound: an example is in none of the collections.
         ModelUnavailable, ContractMismatch: the query cannot be embedded.
     """
     validate(request)
@@ -150,9 +169,9 @@ def _digest(over: Sequence[Searched], request: SearchRequest) -> str:
 
 
 def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tuple[list[Target], Coverage, list[str]]:
-    """Return what may be found in each collection, how much of it is there, and notices where that is not all.
+    """Return the targets to search, how much of the collections they cover, and notices about what they do not cover.
 
-    A collection that lacks a field of the filter is left out; if all do, that is the caller's error.
+    A collection that lacks a field of the filter is left out; where all lack it, the first one's error is raised.
     """
     targets: list[Target] = []
     notices: list[str] = []
@@ -180,7 +199,7 @@ def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tupl
 
 
 def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None, bool]:
-    """Return `enough` folded hits, if there are that many, the best cosine of all, if one was taken, and `exact`."""
+    """Return the first `enough` folded hits, the best cosine (None where none was computed), and whether all were exact."""
     ranked: list[Ranked] = []
     cosines: list[float] = []
     exact = True
@@ -197,7 +216,7 @@ def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float |
 
 
 def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
-    """Return as many hits as the token budget and the answer hold, and one even if they do not."""
+    """Return the hits that fit into the token budget and the answer; the first one even if it does not fit."""
     chunks: dict[str, dict[int, StoredChunk]] = {}
     for one in over:
         numbers = [each.place.number for each in ranked if each.collection == one.name]
@@ -253,7 +272,7 @@ def _parts(ranked: Ranked) -> dict[str, float]:
 
 def _tokens(hit: Hit) -> int:
     shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, *hit.heading, *hit.also])
-    return -(-(len(shown.encode("utf-8", "replace")) + HIT_OVERHEAD) // BYTES_PER_TOKEN)
+    return estimated_tokens(shown) + HIT_OVERHEAD
 
 
 # -- what else the caller should know ----------------------------------------------------------------------------------
@@ -302,5 +321,5 @@ def _changed(path: str, size: int, mtime_ns: int) -> bool:
     try:
         found = os.stat(path)
     except OSError:
-        return True  # gone, or not to be read any more
+        return True  # it is gone, or cannot be read any more
     return (found.st_size, found.st_mtime_ns) != (size, mtime_ns)

@@ -1,1 +1,1 @@
-"""The client programs that `kcore setup` enters the server into: where their configurations lie, and changing these."""
+"""The MCP clients that `kcore setup` knows: where their configurations lie, and how to change these."""

@@ -1,6 +1,6 @@
-"""What MCP clients want to read in their configuration: where the file lies, how our entry looks in it. Pure, but for `find`.
+"""The configurations of MCP clients: where each file lies, and how our entry looks in it. Pure, but for `find`.
 
-Formats as the clients' own documentation has them, November 2026. Standard library only.
+The formats are those of the clients' own documentation in November 2026. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,14 +15,21 @@ from typing import Any, Literal
 
 from knowledge_core.errors import InvalidInput
 
-ENTRY = "knowledge-core"  # what our entry is called in every client
+ENTRY = "knowledge-core"  # name of our entry in every client
 
 
 @dataclass(frozen=True)
 class ClientKind:
-    """One client. section: the key that holds the servers. editable: its file is JSON that we change ourselves.
+    """One client.
 
-    typed: its entries name their transport. shape: how an entry looks where it is not like most.
+    Attributes:
+        name: as `kcore setup` takes it.
+        title: the client's own name, for messages.
+        section: the key that holds the servers.
+        where: the path or name of its file, for messages.
+        editable: its file is JSON that we change ourselves; else we only print the lines.
+        typed: its entries name their transport.
+        shape: the form of an entry; "json" is what most clients have.
     """
 
     name: str
@@ -51,7 +58,7 @@ CLIENTS: Mapping[str, ClientKind] = {
 
 
 def find(client: ClientKind) -> Path:
-    """Return where a client's configuration lies on this machine, whether it is there yet or not."""
+    """Return the path of a client's configuration on this machine, whether the file exists or not."""
     home = Path.home()
     if client.name == "claude-desktop":
         return _application_data(home, "Claude") / "claude_desktop_config.json"
@@ -66,14 +73,14 @@ def _application_data(home: Path, name: str) -> Path:
     if sys.platform == "win32":
         roaming = Path(os.environ.get("APPDATA", home / "AppData" / "Roaming"))
         local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-        # From the Microsoft Store, a program's own application data is redirected below its package.
+        # For programs from the Microsoft Store, Windows redirects the application data to a folder of the package.
         packaged = sorted(local.glob(f"Packages/{name}_*/LocalCache/Roaming/{name}"))
         return packaged[0] if packaged else roaming / name
     return Path(os.environ.get("XDG_CONFIG_HOME", home / ".config")) / name
 
 
 def entry(client: ClientKind, command: Sequence[str]) -> dict[str, Any]:
-    """Return our entry as this client wants it. command: the program with its full path, and its arguments."""
+    """Return our entry in this client's form. command: the full path of the program, and its arguments."""
     if client.shape == "opencode":
         return {"type": "local", "command": list(command), "enabled": True}
     made: dict[str, Any] = {"command": command[0], "args": list(command[1:])}
@@ -83,19 +90,19 @@ def entry(client: ClientKind, command: Sequence[str]) -> dict[str, Any]:
 
 
 def config_snippet(client: ClientKind, command: Sequence[str]) -> str:
-    """Return the lines that a person would put into the client's file."""
+    """Return the lines for a person to put into the client's file. command: see `entry`."""
     ours = entry(client, command)
     if client.shape == "toml":
-        # JSON strings and lists of them are TOML, too.
+        # JSON strings, and lists of them, are valid TOML.
         return f"[{client.section}.{ENTRY}]\ncommand = {json.dumps(ours['command'])}\nargs = {json.dumps(ours['args'])}"
     return json.dumps({client.section: {ENTRY: ours}}, indent=2)
 
 
 def with_entry(client: ClientKind, text: str, command: Sequence[str]) -> str:
-    """Return a configuration with our entry in it, everything else as it was.
+    """Return a configuration with our entry in it and everything else as it was.
 
     Raises:
-        InvalidInput: the text is not plain JSON (it may have comments), or not of the shape that the client reads.
+        InvalidInput: the text is not plain JSON (it may have comments), or has another structure than the client reads.
     """
     content = _parsed(client, text)
     content.setdefault(client.section, {})[ENTRY] = entry(client, command)
@@ -103,7 +110,7 @@ def with_entry(client: ClientKind, text: str, command: Sequence[str]) -> str:
 
 
 def without_entry(client: ClientKind, text: str) -> str:
-    """Return a configuration without our entry; the same text if it is not in there.
+    """Return a configuration without our entry; the same text if it has none.
 
     Raises:
         InvalidInput: see `with_entry`.

@@ -1,4 +1,7 @@
-"""`kcore setup CLIENT`: our entry in a client's configuration, shown first, with a backup, and out again with --undo."""
+"""`kcore setup CLIENT`: put our entry into a client's configuration, or take it out with --undo.
+
+The change is shown first, and the old file is kept as a backup.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import difflib
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +24,7 @@ from knowledge_core.cli.clients.clients_config import (
 )
 from knowledge_core.cli.output import Usage, command, connection_of, full_path, show_as, unwrapped
 from knowledge_core.errors import InvalidInput, StorageError
+from knowledge_core.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +46,7 @@ def add(commands: Any) -> None:
 
 
 def launch_command(arguments: argparse.Namespace) -> list[str]:
-    """Return the command that a client is to launch: with full paths, since clients do not share this shell's PATH."""
+    """Return the command for a client to launch, with full paths, since clients do not have this shell's PATH."""
     here = os.path.abspath(sys.argv[0])
     kcore = here if Path(here).stem in ("kcore", "knowledge-core") else shutil.which("kcore")
     made = [kcore, "serve"] if kcore else [sys.executable, "-m", "knowledge_core.cli.main", "serve"]
@@ -111,7 +116,11 @@ def _ask(change: str) -> None:
 
 
 def read(file: Path) -> str:
-    """Return a client's configuration; "" where there is none yet."""
+    """Return the text of a client's configuration; "" where there is no file yet.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -121,21 +130,31 @@ def read(file: Path) -> str:
 
 
 def write(file: Path, text: str) -> Path | None:
-    """Replace a client's configuration, whole or not at all, and return the backup of the former one."""
-    file = Path(os.path.realpath(file))  # a link stays a link
-    backup = None
+    """Replace a client's configuration, whole or not at all, and return the backup; None where there was no file.
+
+    Raises:
+        StorageError: the disk refused; the old file is as it was.
+    """
+    file = Path(os.path.realpath(file))  # a symbolic link stays, and its target is replaced
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        if file.exists():
-            backup = _free(file)
-            shutil.copy2(file, backup)
-        beside = file.with_name(file.name + ".kcore-new")
-        beside.write_text(text, encoding="utf-8")
-        if backup is not None:
-            shutil.copymode(backup, beside)
-        os.replace(beside, file)
+        backup = _backup(file) if file.exists() else None
+        mode = stat.S_IMODE(backup.stat().st_mode) if backup is not None else None
+        with replacing(file, mode=mode, suffix=".kcore-new") as new:
+            new.write(text.replace("\n", os.linesep).encode())
     except OSError as error:
         raise StorageError(f"{file} cannot be written ({error.strerror}).") from error
+    return backup
+
+
+def _backup(file: Path) -> Path:
+    """Copy a file, with its permissions and times, to a free name beside it; a copy that fails is removed."""
+    backup = _free(file)
+    try:
+        shutil.copy2(file, backup)
+    except OSError:
+        backup.unlink(missing_ok=True)
+        raise
     return backup
 
 
@@ -145,7 +164,7 @@ def _free(file: Path) -> Path:
 
 
 def undo_everywhere() -> list[str]:
-    """Take our entry out of the configuration of every client that has it; return their titles."""
+    """Take our entry out of the configuration of every client that has one; return the titles of these clients."""
     undone = []
     for client in CLIENTS.values():
         if client.editable:
@@ -154,7 +173,7 @@ def undo_everywhere() -> list[str]:
                 before = read(file)
                 after = without_entry(client, before)
             except (InvalidInput, StorageError):
-                continue  # not ours to mend
+                continue  # a file that we cannot read is not ours to mend
             if after != before:
                 write(file, after)
                 undone.append(client.title)

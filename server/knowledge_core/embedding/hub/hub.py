@@ -4,8 +4,9 @@ Rules kept here:
 - the token goes to the hub's own address (HF_ENDPOINT) alone: never to where it redirects to, never into a message;
 - a file is fetched from where its partial file ends, and only if the hub still means the same file;
 - everything is bounded: connecting, silence, redirects, the size of a listing and of a file;
-- what may pass by itself (429, 5xx, a cut connection) is tried again with growing, jittered pauses or when the hub
-  says; attempts that brought something do not count. What cannot pass is an error at once, with the next step.
+- what may pass by itself (429, 5xx, a cut connection) is tried again, after growing, jittered pauses or as long as the
+  hub asks for; an attempt that received bytes starts the count again. What cannot pass is an error at once, with the
+  next step.
 """
 
 from __future__ import annotations
@@ -25,28 +26,27 @@ import httpx2
 
 from knowledge_core import __version__
 from knowledge_core.embedding.http_rules import (
-    ATTEMPTS,
     CONNECT_SECONDS,
     PASSING,
     checked_address,
     is_loopback,
-    pause,
     retry_after,
 )
 from knowledge_core.embedding.hub.refusals import hub_refusal
 from knowledge_core.embedding.hub.token import hub_token
 from knowledge_core.embedding.models.hub_cache import HubFile, Partial, is_commit
+from knowledge_core.embedding.retrying import PassingError, Pauses, with_retries
 from knowledge_core.errors import ConfigurationError, ModelUnavailable
 
 T = TypeVar("T")
 
 HUB: Final = "https://huggingface.co"
-SILENCE_SECONDS: Final = 30.0  # without a byte; then the connection is taken for dead and made anew
-FIRST_PAUSE: Final = 1.0  # seconds; doubled with every attempt
-LONGEST_PAUSE: Final = 30.0
-LONGEST_WAIT: Final = 330.0  # that the hub may ask for: it counts requests in windows of five minutes
-REDIRECTS: Final = 5
-LISTING_BYTES: Final = 16_000_000  # a repository of 50,000 files takes about 10 MB
+SILENCE_SECONDS: Final = 30.0  # without a byte; after that the connection counts as dead and is opened again
+FIRST_PAUSE: Final = 1.0  # seconds before the second attempt; doubled for each further one
+LONGEST_PAUSE: Final = 30.0  # seconds
+LONGEST_WAIT: Final = 330.0  # seconds that the hub may ask for: it counts requests in windows of five minutes
+REDIRECTS: Final = 5  # in a row, on the hub itself and again elsewhere
+LISTING_BYTES: Final = 16_000_000  # of one listing, at most; a repository of 50,000 files takes about 10 MB
 _REDIRECT: Final = frozenset({301, 302, 303, 307, 308})
 _DIGEST: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SAFE_PART: Final = re.compile(r"[^\\/:\x00-\x1f]+")
@@ -54,19 +54,11 @@ _RATE_LIMIT: Final = re.compile(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*(\d+)")
 
 
 class HubUnreachable(ModelUnavailable):
-    """The hub does not answer, or not now; what lies on this machine may do."""
+    """The hub does not answer now; a copy of the model on this machine may still be used."""
 
 
 class FileChanged(Exception):
-    """The hub means another file by this name than it listed: list again."""
-
-
-class _PassingError(Exception):
-    """An attempt failed in a way that may pass. The text says how; after: seconds that the hub asked to wait."""
-
-    def __init__(self, how: str, after: float | None = None) -> None:
-        super().__init__(how)
-        self.after = after
+    """Under this name the hub now has another file than it listed: list again."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +72,9 @@ class Listing:
 
 
 class Hub:
-    """The hub that the environment names, with the token that it holds, until the block ends.
+    """A client of the hub that the environment names, with the environment's token; closed when the block ends.
 
-    say: takes a sentence for the person who waits.
+    say: called with a sentence for the person who waits.
 
     Raises:
         ConfigurationError: HF_ENDPOINT, the token or the proxy in the environment cannot be used.
@@ -114,7 +106,8 @@ class Hub:
         """Return what a repository holds at a branch, tag or commit.
 
         Raises:
-            HubUnreachable: it does not answer. ModelUnavailable: it refuses, or there is no such thing.
+            HubUnreachable: the hub does not answer.
+            ModelUnavailable: it refuses, or has no such repository or revision.
         """
         url = f"{self._url}/api/models/{repository}/revision/{quote(revision, safe='')}?blobs=true"
 
@@ -150,13 +143,13 @@ class Hub:
     def download(
         self, listing: Listing, file: HubFile, partial: Partial, told: Callable[[int], None], *, by_etag: bool = True
     ) -> None:
-        """Append to a partial file until it is as long as the file. The bytes are not judged here.
+        """Append to a partial file until it has the size of the file. Its digest is checked by the caller.
 
-        told: takes how much of the file is there, after every part that arrived. by_etag: whether the hub's ETag must
-        be the one that it listed; a mirror's may be of another kind.
+        told: called with the bytes that the partial file holds, after every part that arrived. by_etag: whether the
+        hub's ETag must be the digest that it listed; a mirror's may be of another kind.
 
         Raises:
-            FileChanged: the hub has another file there now.
+            FileChanged: the hub has another file under this name now.
             HubUnreachable, ModelUnavailable: as `listing`.
             StorageError: the disk refused.
         """
@@ -172,11 +165,11 @@ class Hub:
                     self.received += len(part)
                     if partial.size + len(part) > file.size:
                         partial.restart()
-                        raise _PassingError(f"sent more of {file.name} than there is")
+                        raise PassingError(f"sent more of {file.name} than there is")
                     partial.write(part)
                     told(partial.size)
             if partial.size < file.size:
-                raise _PassingError("ended the connection in the middle of its answer")
+                raise PassingError("ended the connection in the middle of its answer")
 
         if partial.size < file.size:
             self._patiently(attempt, lambda: partial.size)
@@ -184,26 +177,25 @@ class Hub:
     def _address(self, listing: Listing, file: HubFile) -> str:
         return f"{self._url}/{listing.repository}/resolve/{listing.commit}/{quote(file.name)}"
 
-    def _patiently(self, attempt: Callable[[], T], got: Callable[[], int] = lambda: 0) -> T:
-        """Return what an attempt returns, after as many as it takes; one that brought something starts the count anew."""
-        failed = 0
-        while True:
-            before = got()
-            try:
-                return attempt()
-            except _PassingError as passing:
-                failed = 1 if got() > before else failed + 1
-                wait = pause(failed, FIRST_PAUSE, LONGEST_PAUSE) if passing.after is None else passing.after
-                if failed >= ATTEMPTS or wait > LONGEST_WAIT:
-                    raise HubUnreachable(self._gave_up(passing, failed)) from passing
-                self._say(f"{self._host} {passing}; trying again in {wait:.0f} s.")
-                time.sleep(wait)
+    def _patiently(self, attempt: Callable[[], T], received: Callable[[], int] = lambda: 0) -> T:
+        """Return what an attempt returns, after as many as it takes; see `with_retries`."""
 
-    def _gave_up(self, passing: _PassingError, attempts: int) -> str:
-        tried = f" after {attempts} attempts" if attempts > 1 else ""
-        later = f" It asks to wait {passing.after:.0f} s." if passing.after else ""
-        return (
-            f"The model hub {self._host} {passing}{tried}.{later} Check the network, and HTTPS_PROXY if there is a proxy; "
+        def wait(seconds: float, passing: PassingError) -> None:
+            self._say(f"{self._host} {passing}; trying again in {seconds:.0f} s.")
+            time.sleep(seconds)
+
+        return with_retries(
+            attempt,
+            pauses=Pauses(FIRST_PAUSE, LONGEST_PAUSE),
+            longest_wait=lambda: LONGEST_WAIT,
+            wait=wait,
+            refusal=self._given_up,
+            received=received,
+        )
+
+    def _given_up(self, summary: str) -> HubUnreachable:
+        return HubUnreachable(
+            f"The model hub {self._host} {summary} Check the network, and HTTPS_PROXY if there is a proxy; "
             "then run the command again: it goes on where it stopped. Without a network, copy the model's folder from "
             "another machine into the models folder (`models` in the data directory)."
         )
@@ -212,10 +204,10 @@ class Hub:
     def _opened(
         self, method: str, url: str, repository: str, revision: str, headers: Mapping[str, str] | None = None
     ) -> Iterator[tuple[httpx2.Headers, httpx2.Response]]:
-        """Open an answer, of wherever the hub sends us: the headers of the hub's own answer, and the last answer.
+        """Yield the headers of the hub's own response, and the final response after all redirects.
 
         Raises:
-            _PassingError: it may work later. ModelUnavailable: it will not.
+            PassingError: a later attempt may succeed. ModelUnavailable: none will.
         """
         try:
             first, response = self._followed(method, url, headers or {})
@@ -233,7 +225,7 @@ class Hub:
             to = urljoin(url, response.headers.get("location", ""))
             if response.status_code not in _REDIRECT or (method == "HEAD" and not self._is_own(to)):
                 return response.headers, response
-            if self._is_own(to):  # a repository that was renamed: the hub goes on speaking
+            if self._is_own(to):  # a repository that was renamed: the hub itself answers under the new name
                 response.close()
                 url = to
                 continue
@@ -243,7 +235,7 @@ class Hub:
         raise ModelUnavailable(f"{self._host} redirects in circles. Check HF_ENDPOINT.")
 
     def _elsewhere(self, method: str, url: str, to: str, headers: Mapping[str, str]) -> httpx2.Response:
-        """Follow the hub to another host, which stores the large files."""
+        """Follow a redirect to another host, which stores the large files."""
         for _ in range(REDIRECTS):
             if urlsplit(url).scheme == "https" and urlsplit(to).scheme != "https":
                 raise ModelUnavailable(
@@ -271,9 +263,9 @@ class Hub:
         status, where = response.status_code, self._named(response.request)
         if status < 400 or status == 416:
             return
-        # Addresses of the store are signed for a while only: what it refuses, a new one may get.
+        # Addresses of the store are signed for a limited time: what it refuses, a newly signed one may get.
         if status in PASSING or where:
-            raise _PassingError(f"{where}answered {status}", _asked_to_wait(response.headers))
+            raise PassingError(f"{where}answered {status}", _asked_to_wait(response.headers))
         raise hub_refusal(response, self._host, repository, revision, self._token)
 
     def _translated(self, error: httpx2.HTTPError | httpx2.InvalidURL) -> Exception:
@@ -283,7 +275,7 @@ class Hub:
                 f"The proxy refused to connect to the model hub {self._host}. Check HTTPS_PROXY and NO_PROXY."
             )
         if isinstance(error, httpx2.TimeoutException):
-            return _PassingError(f"{where}did not answer in time")
+            return PassingError(f"{where}did not answer in time")
         if isinstance(error, httpx2.ConnectError):
             said = str(error).lower()
             if "certificate" in said:
@@ -292,15 +284,15 @@ class Hub:
                     "proxy of your own stands between, name its authority's file in SSL_CERT_FILE."
                 )
             unknown = any(each in said for each in ("getaddrinfo", "name resolution", "not known", "nodename"))
-            return _PassingError(f"{where}cannot be {'looked up: no network, or no DNS' if unknown else 'reached'}")
+            return PassingError(f"{where}cannot be {'looked up: no network, or no DNS' if unknown else 'reached'}")
         if isinstance(error, httpx2.TransportError | httpx2.DecodingError):
-            return _PassingError(f"{where}ended the connection in the middle of its answer")
+            return PassingError(f"{where}ended the connection in the middle of its answer")
         return ModelUnavailable(
             f"An address of {self._host} cannot be used ({type(error).__name__}). Check HF_ENDPOINT."
         )
 
     def _named(self, request: httpx2.Request) -> str:
-        """Name the host that was spoken to where it is not the hub itself."""
+        """Return words that name the host of a request; "" where it is the hub itself."""
         return "" if self._is_own(str(request.url)) else f"sends us to {request.url.host}, which "
 
     def __enter__(self) -> Hub:
@@ -316,7 +308,7 @@ def _continue_from(response: httpx2.Response, file: HubFile, partial: Partial) -
     """Make the partial file end where the answer begins.
 
     Raises:
-        _PassingError: the answer is no part of this file; the next attempt asks for all of it.
+        PassingError: the answer does not continue this file; the next attempt asks for all of it.
     """
     if response.status_code == 200:  # the whole file, whatever was asked for
         if partial.size:
@@ -326,7 +318,7 @@ def _continue_from(response: httpx2.Response, file: HubFile, partial: Partial) -
     starts, total = said.groups() if said else ("", "")
     if response.status_code != 206 or starts != str(partial.size) or total not in ("*", str(file.size)):
         partial.restart()
-        raise _PassingError(f"does not go on with {file.name} where it was cut off; starting it over")
+        raise PassingError(f"does not go on with {file.name} where it was cut off; starting it over")
 
 
 def _understood(content: bytes, repository: str, host: str) -> Listing:

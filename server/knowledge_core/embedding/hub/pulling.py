@@ -1,8 +1,8 @@
 """Download a model from the hub into the hub's own cache, whole or not at all.
 
-The order is what makes it safe to be cut off anywhere: list what the repository holds, refuse what is no model, fetch
-the small file that says which parts there are, check the disk, fetch from the smallest to the largest, each until it
-has its digest, and only then give the files their names.
+The order makes it safe to be cut off at any point: list what the repository holds, refuse what is no model, fetch the
+small file that names the model's parts, check the disk's free space, fetch the files from the smallest to the largest
+and check the digest of each, and only then give the files their names.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ RESERVE: Final = 200_000_000  # bytes; a choice: the owner's record and logs, an
 class Pulled:
     """A model that is complete in the hub's cache now.
 
-    size: bytes of its files. received: bytes of files that came over the network; 0 where all was there.
-    licence: as this program or else the hub names it; "" where neither does. notice: what the person should know besides;
-    "" if nothing.
+    Attributes:
+        model: read from its folder in the cache.
+        repository: on the hub, "owner/name".
+        revision: the branch, tag or commit that was asked for.
+        commit: the commit that the revision points to.
+        size: bytes of its files.
+        received: bytes of files that came over the network; 0 where all were here already.
+        licence: as this program or else the hub names it; "" where neither does.
+        notice: what the person should know besides; "" if nothing.
     """
 
     model: Model
@@ -44,12 +50,12 @@ class Pulled:
 def pull(name: str, revision: str = "main", *, told: ReportProgress, say: Callable[[str], None]) -> Pulled:
     """Make a model of the hub complete on this machine. What a run that was cut off has fetched is not fetched again.
 
-    told: takes how many bytes of the missing files are there, and the file's name, often. say: takes a sentence for the
-    person who waits.
+    told: called often, with the bytes fetched so far of all missing files, and the present file's name. say: called with
+    a sentence for the person who waits.
 
     Raises:
-        InvalidInput: the revision can be none.
-        ModelUnavailable: there is no such model, it is not to be had, or it is none that can be loaded here.
+        InvalidInput: this cannot be the name of a revision.
+        ModelUnavailable: there is no such model, the hub does not give it, or it cannot be loaded here.
         StorageError: the disk is full or refuses.
         ConfigurationError: the hub's address, token or proxy in the environment cannot be used.
     """
@@ -73,7 +79,7 @@ def pull(name: str, revision: str = "main", *, told: ReportProgress, say: Callab
 
 
 class _Pulling:
-    """One download under way: the listing that holds now, and how far it is."""
+    """One download under way, and the listing that it follows now."""
 
     def __init__(
         self,
@@ -86,7 +92,7 @@ class _Pulling:
         self._hub, self._cached, self.listing, self._told, self._say = hub, cached, listing, told, say
 
     def if_all_is_here(self, revision: str) -> list[HubFile]:
-        """Return the files of the model if all have their names and bytes already, else none; nothing is written."""
+        """Return the files of the model if all lie here whole under their names, else an empty list; writes nothing."""
         modules, commit = self._modules(), self.listing.commit
         if not self._cached.is_linked([modules], commit) or self._cached.commit_of(revision) != commit:
             return []
@@ -99,7 +105,7 @@ class _Pulling:
         return files if whole else []
 
     def locked(self, revision: str) -> list[HubFile]:
-        """Make all files of the model lie here under their names, and return them; other processes wait."""
+        """Fetch all files of the model under the repository's lock, give them their names, and return them."""
         with self._cached.locked(self._say):
             try:
                 files = self._fetched()
@@ -117,7 +123,7 @@ class _Pulling:
         """Fetch what is missing of the listing, and return all files of the model.
 
         Raises:
-            FileChanged: the hub holds something else by now.
+            FileChanged: the hub holds another file than it listed.
         """
         modules = self._modules()
         self._drop_damaged([modules])
@@ -125,7 +131,7 @@ class _Pulling:
             self._fetch(modules, 0, modules.size, by_etag)
         files = self._files(modules)
         self._drop_damaged(files)
-        # Two names of one content are one blob.
+        # Files of equal content share one blob.
         missing = {file.digest: file for file in files if not self._cached.has(file, self.listing.commit)}
         self._check_space([*missing.values()])
         total, done = sum(file.size for file in missing.values()), 0
@@ -135,7 +141,7 @@ class _Pulling:
         return files
 
     def _drop_damaged(self, files: list[HubFile]) -> None:
-        """Remove what lies here whole and with wrong bytes: a disk that failed, or a machine that lost its power."""
+        """Remove files of the right size and the wrong digest: the disk failed, or the machine lost power."""
         for file in files:
             if self._cached.is_damaged(file, self.listing.commit):
                 self._say(f"{file.name} is damaged on this disk; it is fetched again.")
@@ -160,7 +166,7 @@ class _Pulling:
             )
 
     def _fetch(self, file: HubFile, before: int, total: int, by_etag: bool) -> None:
-        """Fetch one file until it has its digest; a second time where the first gave something else."""
+        """Fetch one file and check its digest; fetch it a second time where that is wrong."""
 
         def told(done: int) -> None:
             self._told(Progress(before + done, total, file.name, unit="bytes"))
@@ -184,7 +190,7 @@ class _Pulling:
 def _as_it_lies_here(
     cached: CachedRepository, name: str, repository: str, revision: str, error: HubUnreachable
 ) -> Pulled:
-    """Return the model as it was fetched before, with word that the hub was not asked; without one, raise the error."""
+    """Return the model as it was fetched earlier, with a notice that the hub was not asked; raise `error` if there is none."""
     commit = cached.commit_of(revision)
     folder = cached.snapshot(commit)
     if not commit or missing_files(folder):
@@ -196,7 +202,7 @@ def _as_it_lies_here(
 
 
 def readable(size: int) -> str:
-    """Return a number of bytes as people say it.
+    """Return a number of bytes as text, in MB or GB.
 
     >>> readable(1_211_486_072), readable(480_000)
     ('1.21 GB', '0.5 MB')

@@ -1,7 +1,7 @@
-"""What the hub means when it refuses, and what a person does next.
+"""What the hub means when it refuses a request, and what a person can do next.
 
-The hub's states are not what they seem: without a token it answers 401 for a repository that does not exist, and what
-it means stands in X-Error-Code (as its own client reads it: huggingface_hub, utils/_http.py).
+The status alone misleads: without a token the hub answers 401 for a repository that does not exist. What it means stands
+in the header X-Error-Code (as its own client reads it: huggingface_hub, utils/_http.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PAGES: Final = "https://huggingface.co"
 
 
 def hub_refusal(response: httpx2.Response, host: str, repository: str, revision: str, token: str) -> ModelUnavailable:
-    """Return the error for an answer that refuses. token: that was sent, "" for none; never in the message."""
+    """Return the error for a response that refuses. token: the one that was sent, "" for none; never in the message."""
     status, code = response.status_code, response.headers.get("x-error-code", "")
     words = _words(response, token)
     if code == "GatedRepo":

@@ -1,7 +1,7 @@
 """Which files of a repository a sentence-transformers model is loaded from, and whether it is one.
 
-Rules kept here: names and small contents in, names out. The other forms in which repositories keep the same weights
-(ONNX, OpenVINO, pickles, GGUF, TensorFlow) are not among them, nor are pictures and code.
+Rules kept here: file names and small contents in, file names out. Left out are the other formats in which repositories
+keep the same weights (ONNX, OpenVINO, pickles, GGUF, TensorFlow), pictures and code.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ def refuse_what_is_no_model(repository: str, names: Collection[str]) -> None:
 
 
 def wanted(repository: str, names: Collection[str], modules: bytes) -> list[str]:
-    """Return the names of the files that the model is made of, sorted.
+    """Return the names of the files that the model consists of, sorted.
 
     modules: the content of modules.json, which says in which folders the parts of the model lie.
 
     Raises:
-        ModelUnavailable: it is no list of modules, or one of them has no weights or is no code of ours.
+        ModelUnavailable: it is no list of modules, or a module has no weights or needs code of its own.
     """
     folders = _folders(repository, modules)
     refuse_own_code(repository, [*folders.values()])
@@ -84,7 +84,7 @@ def _is_wanted(name: str, names: Collection[str], folders: Collection[str]) -> b
 
 
 def _folders(repository: str, modules: bytes) -> dict[str, str]:
-    """Return the kind of the module of each folder."""
+    """Return the type of the module in each folder: folder -> type."""
     try:
         return {str(module["path"]): str(module["type"]) for module in json.loads(modules)}
     except (ValueError, RecursionError, KeyError, TypeError) as error:

@@ -9,17 +9,17 @@ from knowledge_core.errors import ConfigurationError
 
 
 def hub_token() -> str:
-    """Return the token of the environment or of `hf auth login`, "" for none.
+    """Return the token of the environment or of `hf auth login`; "" where there is none.
 
     Raises:
-        ConfigurationError: there is one that cannot be used.
+        ConfigurationError: there is a token, and it cannot be used.
     """
     from huggingface_hub import constants, errors, get_token
 
     if os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in ("1", "ON", "YES", "TRUE"):
         return ""
-    # A login that is about to expire renews itself at the hub. Every command of ours is offline but the one that
-    # downloads, so it is let out for this call alone.
+    # A login that is about to expire renews itself at the hub. Our commands set the hub's library offline; the download
+    # lifts that for this call alone.
     offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, False
     try:
         token = (get_token() or "").strip()

@@ -1,7 +1,7 @@
 """What was found wrong with models when they were loaded, so that "auto" does not choose them again.
 
-Rules kept here: a fault counts only for the files in which it was found (any of them changed, and the model is tried
-again); it is kept in memory alone, because what kept a model from loading, a full memory say, may be over in the next
+Rules kept here: a fault counts only for the files in which it was found; when one of them changes, the model is tried
+again. Faults are kept in memory alone: what kept a model from loading, such as a full memory, may be over in the next
 process.
 """
 
@@ -13,14 +13,14 @@ from knowledge_core.embedding.models.model_folder import Model, files_state
 
 
 class Faults:
-    """The faults of one process. Any number of threads may call."""
+    """The faults that this process found. Any number of threads may call."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()  # of the table; nothing is called under it
         self._known: dict[str, tuple[object, str]] = {}
 
     def remember(self, model: Model, fault: str) -> None:
-        """Keep what is wrong with a model's files as they are now."""
+        """Note what is wrong with a model, for as long as its files stay as they are now."""
         state = files_state(model.folder)
         with self._guard:
             self._known[str(model.folder)] = state, fault
@@ -31,7 +31,7 @@ class Faults:
             self._known.pop(str(model.folder), None)
 
     def of(self, model: Model) -> str:
-        """Return what is wrong with a model; "" where nothing is known, or its files are others by now."""
+        """Return what is wrong with a model; "" where nothing is known, or its files have changed since."""
         with self._guard:
             known = self._known.get(str(model.folder))
         return known[1] if known is not None and known[0] == files_state(model.folder) else ""

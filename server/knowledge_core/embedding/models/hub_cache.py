@@ -1,13 +1,13 @@
-"""The cache of the Hugging Face hub on this disk: where it is, what it holds, and how a file comes into it whole.
+"""The cache of the Hugging Face hub on this disk: where it is, what it holds, and how a whole file gets into it.
 
-The layout is the hub's own, so that other tools share what lies there:
+The layout is that of the hub's own client, so that other tools share the files:
 
     models--OWNER--NAME/blobs/DIGEST                 the bytes, named by their SHA-256 or git SHA-1
     models--OWNER--NAME/snapshots/COMMIT/FILE        a link to its blob
     models--OWNER--NAME/refs/REVISION                the commit that a branch or tag pointed to
 
-Rules kept here: a blob gets its name only when its bytes have its digest and are on the disk; until then they are a
-partial file, which the next run goes on with; links come last. Nothing here speaks to the network.
+Rules kept here: a blob gets its name only once its bytes are on the disk and have its digest; until then it is a partial
+file, which the next run continues; links come last. Nothing here uses the network.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from types import TracebackType
 from typing import Final
 
 from knowledge_core.errors import StorageError, StorageFull
+from knowledge_core.files import replacing
 
 PARTIAL: Final = ".kcore.incomplete"
-"""Ends the name of a partial file. The hub's own client calls files that end in ".incomplete" leftovers, and removes
-them when it is asked to; the rest of the name keeps it from taking ours for its own."""
+"""Suffix of a partial file. The hub's own client treats files that end in ".incomplete" as leftovers, and removes them
+when it is asked to; the rest of the suffix keeps it from continuing ours as its own."""
 
-READ_AT_ONCE: Final = 1 << 20  # bytes, when a partial file is read again for its digest
-LOCK_SECONDS: Final = 0.2  # how long another process may hold the lock before it is worth a message
+READ_AT_ONCE: Final = 1 << 20  # bytes, when a file is read for its digest
+LOCK_SECONDS: Final = 0.2  # of waiting for another process's lock before the person is told
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _REVISION: Final = re.compile(r"[\w][\w.+-]*(/[\w][\w.+-]*)*")
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: a file system, or a limit, of too small files
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # EFBIG: the file system or a limit allows no file this large
 
 
 @dataclass(frozen=True)
 class HubFile:
     """A file of a repository.
 
-    name: its path in the repository, with "/". size: bytes. digest: hex, and the name of its blob: the SHA-256 (64
-    digits) of a large file, git's SHA-1 (40 digits) of a small one.
+    name: its path in the repository, with "/". size: bytes; -1 where it is not known yet. digest: the name of its blob, in
+    hex: the SHA-256 (64 digits) of a large file, git's SHA-1 (40 digits) of a small one; "" where it is not known yet.
     """
 
     name: str
@@ -51,7 +52,7 @@ class HubFile:
 
 
 def hub_cache() -> Path:
-    """Return the hub's cache folder as the hub's own client finds it."""
+    """Return the hub's cache folder, found by the same environment variables as by the hub's own client."""
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     if named:
         return _expanded(named)
@@ -67,12 +68,12 @@ def is_commit(revision: str) -> bool:
 
 
 def is_revision(revision: str) -> bool:
-    """Say whether this can be the name of a branch, tag or commit, and so of a file below refs."""
+    """Say whether this can be the name of a branch, tag or commit, which becomes a file below refs."""
     return _REVISION.fullmatch(revision) is not None and ".." not in revision
 
 
 class CachedRepository:
-    """One repository in a cache folder, there or not."""
+    """One repository in a cache folder, whether anything of it is there or not."""
 
     def __init__(self, cache: Path, repository: str) -> None:
         folder = f"models--{repository.replace('/', '--')}"
@@ -84,7 +85,7 @@ class CachedRepository:
         return self._folder / "snapshots" / commit
 
     def snapshots(self) -> list[Path]:
-        """Return the folders of all commits, complete or not: the one that `main` points to, then the newest."""
+        """Return the folders of all commits, complete or not: the one that `main` points to, then newest first."""
         main = self.commit_of("main")
         try:
             folders = [folder for folder in (self._folder / "snapshots").iterdir() if folder.is_dir()]
@@ -93,7 +94,7 @@ class CachedRepository:
         return sorted(folders, key=lambda folder: (folder.name != main, -folder.stat().st_mtime_ns, folder.name))
 
     def commit_of(self, revision: str) -> str:
-        """Return the commit that a revision pointed to when it was last fetched, "" if it never was."""
+        """Return the commit that a revision pointed to when it was last fetched; "" if it never was."""
         if is_commit(revision):
             return revision
         try:
@@ -102,19 +103,19 @@ class CachedRepository:
             return ""
 
     def has(self, file: HubFile, commit: str) -> bool:
-        """Say whether the whole file is there, linked or not."""
+        """Say whether a file of the right size is there, linked or not."""
         return any(_has_size(path, file.size) for path in (self._blob(file), self.snapshot(commit) / file.name))
 
     def is_linked(self, files: Sequence[HubFile], commit: str) -> bool:
-        """Say whether all of these files lie whole under their names."""
+        """Say whether all of these files are there under their names, with the right size."""
         return all(_has_size(self.snapshot(commit) / file.name, file.size) for file in files)
 
     def is_damaged(self, file: HubFile, commit: str) -> bool:
-        """Say whether a file that is there whole, by its size, has other bytes than it should; reads it."""
+        """Say whether a file of the right size has the wrong digest; reads the whole file."""
         return any(_is_damaged(path, file) for path in (self._blob(file), self.snapshot(commit) / file.name))
 
     def drop(self, file: HubFile, commit: str) -> None:
-        """Remove a file, so that it is fetched anew."""
+        """Remove a file, so that it is fetched again."""
         with self._disk():
             for path in (self.snapshot(commit) / file.name, self._blob(file)):
                 path.unlink(missing_ok=True)
@@ -126,7 +127,7 @@ class CachedRepository:
             return (blob if blob.is_file() else self.snapshot(commit) / file.name).read_bytes()
 
     def bytes_of_partial(self, file: HubFile) -> int:
-        """Return how much of a file that is not there yet a former run has left."""
+        """Return how many bytes of a file an earlier run has left as a partial file."""
         try:
             return min(self._partial(file).stat().st_size, file.size)
         except OSError:
@@ -134,10 +135,10 @@ class CachedRepository:
 
     @contextmanager
     def partial(self, file: HubFile) -> Iterator[Partial]:
-        """Open the partial file of a file, with what a former run has left in it.
+        """Open the partial file of a file, with the bytes that an earlier run has left in it.
 
         Raises:
-            StorageFull, StorageError: the disk refused; what was written so far stays.
+            StorageFull, StorageError: the disk refused; the bytes that were written so far stay.
         """
         with self._disk():
             self._blob(file).parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +146,7 @@ class CachedRepository:
                 yield opened
 
     def link(self, files: Sequence[HubFile], commit: str) -> None:
-        """Give the blobs of a commit the names of its files, and drop what other runs left half fetched."""
+        """Link the blobs of a commit under the names of its files, and remove the partial files of earlier runs."""
         with self._disk():
             for file in files:
                 name = self.snapshot(commit) / file.name
@@ -161,19 +162,18 @@ class CachedRepository:
         ref = self._folder / "refs" / revision
         with self._disk():
             ref.parent.mkdir(parents=True, exist_ok=True)
-            beside = ref.with_name(f"{ref.name}.{os.getpid()}.tmp")
-            beside.write_text(commit, encoding="utf-8")
-            beside.replace(ref)
+            with replacing(ref) as file:
+                file.write(commit.encode())
 
     def free_bytes(self) -> int:
-        """Return how much the disk that holds the cache can take."""
+        """Return the free bytes of the disk that holds the cache."""
         existing = next(folder for folder in (self._folder, *self._folder.parents) if folder.exists())
         with self._disk():
             return shutil.disk_usage(existing).free
 
     @contextmanager
     def locked(self, say: Callable[[str], None]) -> Iterator[None]:
-        """Keep other processes from fetching the same repository; wait, and say so, while one does.
+        """Keep other processes of ours from fetching the same repository; wait while one does, and tell the person so.
 
         The hub's own client never writes our partial files, so it need not be kept out.
         """
@@ -183,7 +183,7 @@ class CachedRepository:
             yield
 
     def _lock(self, held: ExitStack, say: Callable[[str], None]) -> None:
-        # Exported, but not in the way that mypy asks for. It falls back to other means where a disk knows no locks.
+        # Exported, but not in the way that mypy asks for. It has a fallback for disks without file locks.
         from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
         path = self._locks / "kcore-pull.lock"
@@ -202,7 +202,7 @@ class CachedRepository:
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
-        """Turn what the operating system says into our errors, here alone."""
+        """Translate errors of the operating system to ours, here alone."""
         try:
             yield
         except OSError as error:
@@ -218,15 +218,15 @@ class CachedRepository:
 
 
 class Partial:
-    """A file that is being fetched: what is there of it, and the digest of that.
+    """A file that is being fetched: the bytes so far, and their digest.
 
-    size: bytes that are there.
+    size: the number of these bytes.
     """
 
     def __init__(self, path: Path, blob: Path, file: HubFile) -> None:
         self._path, self._blob, self._wanted = path, blob, file
         path.touch()
-        # Unbuffered: what was written is in the file, whatever ends the process.
+        # Unbuffered: what was written is in the file, however the process ends.
         self._file = path.open("r+b", buffering=0)
         self.size = 0
         self._digest = _hasher(file)
@@ -239,31 +239,31 @@ class Partial:
     def write(self, part: bytes) -> None:
         """Append a part."""
         rest = memoryview(part)
-        while rest:  # a raw file may take less than it is given, and says so only by the count
+        while rest:  # an unbuffered file may take fewer bytes than it is given, and only returns the count
             written = self._file.write(rest)
             self._digest.update(rest[:written])
             self.size += written
             rest = rest[written:]
 
     def restart(self) -> None:
-        """Throw away what is there."""
+        """Discard the bytes so far."""
         self._file.seek(0)
         self._file.truncate()
         self.size = 0
         self._digest = _hasher(self._wanted)
 
     def is_right(self) -> bool:
-        """Say whether all is there, and has the digest that it must have."""
+        """Say whether all bytes are there, with the digest of the file."""
         return self.size == self._wanted.size and self._digest.hexdigest() == self._wanted.digest
 
     def keep(self) -> None:
-        """Make it the blob."""
+        """Flush it to the disk and give it the name of its blob."""
         os.fsync(self._file.fileno())
         self._file.close()  # an open file cannot be renamed on Windows
         self._path.replace(self._blob)
 
     def drop(self) -> None:
-        """Remove it."""
+        """Close and remove it."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
@@ -298,12 +298,12 @@ def _is_damaged(path: Path, file: HubFile) -> bool:
             while part := opened.read(READ_AT_ONCE):
                 digest.update(part)
     except OSError:
-        return True  # a disk that gives no bytes back holds none
+        return True  # what cannot be read back is as good as lost
     return digest.hexdigest() != file.digest
 
 
 def _link(blob: Path, name: Path) -> None:
-    """Give a blob a name; where the system has no links for everybody (Windows), a second one, else a copy."""
+    """Link a blob under a name: by a symbolic link; where the system refuses one (Windows), by a hard link, else a copy."""
     name.parent.mkdir(parents=True, exist_ok=True)
     name.unlink(missing_ok=True)
     try:

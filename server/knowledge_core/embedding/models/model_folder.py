@@ -1,12 +1,12 @@
 """What the files of a model's folder say about it, read without torch.
 
-Rules kept here: a folder is a model only if everything needed to load it is there and whole, weights included; what
-is missing is named. Code that a folder brings is never run: a model that needs some is refused. Reads a few small files
-and the headers of large ones, never a whole weights file.
+Rules kept here: a folder is a model only if every file that is needed to load it is there and whole, weights included;
+what is missing is named. Code that comes with a folder is never run: a model that needs such code is refused. Only a few
+small files and the headers of large ones are read, never all of the weights.
 
 EmbeddingGemma 2 is published as a composite (`EmbeddingGemma2Model` of transformers: text, pictures, sound), whose text
-part is `text_config` in config.json and the tensors `language_model.*`; the text part alone (`EmbeddingGemma2TextModel`)
-is another layout of the same. Only the text part is a model here.
+part is `text_config` in config.json and the tensors `language_model.*`. The text part on its own
+(`EmbeddingGemma2TextModel`) is another layout of the same weights. Only the text part is used here.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ TEXT_ALONE: Final = "embedding_gemma2_text"
 """The `model_type` of its text part."""
 
 _TRAINED: Final[Mapping[str, int]] = {"gemma3": 2048, "gemma3_text": 2048, COMPOSITE: 8192, TEXT_ALONE: 8192}
-"""The longest input that the EmbeddingGemma family was trained for, by `model_type`. For the second generation only its
-model card says so: the configuration allows 262,144 positions, the tokenizer any number."""
+"""The longest input, in tokens, that the EmbeddingGemma family was trained for, by `model_type`. For the second generation
+only the model card says it: the configuration allows 262,144 positions, the tokenizer any number."""
 
 _PREFIXES: Final = {COMPOSITE: ("language_model.", "model.language_model."), TEXT_ALONE: ("", "model.")}
-"""What stands before the names of the text part's tensors, the published form first."""
+"""Prefixes of the names of the text part's tensors, the published layout first."""
 
-_CODE: Final = "sentence_transformers."  # where the classes come from that may be named in modules.json
+_CODE: Final = "sentence_transformers."  # the package whose classes modules.json may name
 _LENGTH_FILES: Final = tuple(
     f"sentence_{kind}_config.json"
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -47,24 +47,30 @@ _LENGTH_FILES: Final = tuple(
 """Where sentence-transformers looks for the settings of its first module, in its order."""
 
 _LENGTH_KEYS: Final = ("max_seq_length", "model_max_length")
-"""Under which names those settings have the longest input."""
+"""The keys under which those settings hold the longest input."""
 
-_AROUND: Final = 2  # tokens that stand around a text; a longest input must be longer
+_AROUND: Final = 2  # special tokens around a text; a longest input must be larger
 _TOKENIZER: Final = "tokenizer.json"
 _DECIDING: Final = (".json", ".safetensors")  # endings of the files that decide a model's vectors
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that lies complete in a folder of this machine.
+    """A model that is complete in a folder of this machine.
 
-    name: what collections remember it by: a hub id, the name below the models folder, or a folder's full path.
-    dimensions: of its full vectors. max_length: in its own tokens, special tokens and prompt included.
-    vocabulary: how many tokens its weights know; 0 where its configuration does not say.
-    architecture: the `model_type` of its configuration. is_embeddinggemma: of that architecture, and reading both ways.
-    packaged: it is the one that comes as a Python package; its files are checked before they are used.
-    notice: what a user should know about how it was chosen; "" if nothing. passed_over: what is wrong with the models that
-    would have been chosen before it.
+    Attributes:
+        name: by which collections remember it: a hub id, the name below the models folder, or a folder's full path.
+        folder: that holds its files.
+        dimensions: of its full vectors.
+        max_length: in its own tokens, special tokens and prompt included.
+        prompts: one template per task, and one for a document without a title.
+        family: decides its default prompts and whether its vectors may be cut.
+        vocabulary: the number of tokens that its weights know; 0 where its configuration does not say.
+        architecture: the `model_type` of its configuration.
+        is_embeddinggemma: it is of that architecture, and attends in both directions.
+        packaged: it comes as a Python package; its files are checked before they are used.
+        notice: what a user should know about how it was chosen; "" if nothing.
+        passed_over: what is wrong with the models that "auto" would have preferred.
     """
 
     name: str
@@ -92,7 +98,7 @@ class Model:
 
     @property
     def bytes(self) -> int:
-        """Return how much its folder takes on the disk."""
+        """Return the bytes of all files in its folder."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def contract(self, dimensions: int) -> EmbeddingContract:
@@ -100,7 +106,7 @@ class Model:
         return EmbeddingContract(self.name, dimensions, self.prompts, self.max_length, weights=self._weights())
 
     def _weights(self) -> str:
-        """Return the SHA-256 of the weights where it is known without reading them: a hub cache names files by it."""
+        """Return the SHA-256 of the weights where it is known without reading them, as in a hub cache; else ""."""
         named = (self.folder / "model.safetensors").resolve().name
         return named if len(named) == 64 and not named.strip("0123456789abcdef") else ""
 
@@ -109,7 +115,7 @@ def read_folder(folder: Path, name: str, *, packaged: bool = False, notice: str 
     """Return the model in a folder.
 
     Raises:
-        ModelUnavailable: something is missing, cut off or wrong, or it needs code of its own; the message names it.
+        ModelUnavailable: a file is missing, cut off or wrong, or the model needs code of its own; the message names it.
     """
     missing = missing_files(folder)
     if missing:
@@ -139,17 +145,17 @@ def read_folder(folder: Path, name: str, *, packaged: bool = False, notice: str 
 
 
 def files_state(folder: Path) -> list[tuple[str, int, int]]:
-    """Return the name, size and time of every file that decides a model's vectors; equal means: most likely unchanged."""
+    """Return name, size and time (ns) of every file that decides a model's vectors; where all are equal, none has changed."""
     found = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix in _DECIDING):
-        with contextlib.suppress(OSError):  # a broken link, or gone meanwhile: absent
+        with contextlib.suppress(OSError):  # a broken link, or deleted meanwhile: it counts as absent
             state = path.stat()
             found.append((path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns))
     return found
 
 
 def may_be_gemma(folder: Path) -> bool:
-    """Say whether what lies in a folder, complete or not, is an EmbeddingGemma as far as can be told."""
+    """Say whether a folder, complete or not, may hold an EmbeddingGemma: nothing in it says otherwise."""
     try:
         config = _read_json(folder / "config.json")
     except ModelUnavailable:
@@ -161,7 +167,7 @@ def refuse_own_code(name: str, kinds: list[str]) -> None:
     """Check that the modules of a model are sentence-transformers' own.
 
     Raises:
-        ModelUnavailable: one is not; what it names is never imported.
+        ModelUnavailable: one is not; it is never imported.
     """
     foreign = [kind for kind in kinds if not kind.startswith(_CODE)]
     if foreign:
@@ -172,9 +178,9 @@ def refuse_own_code(name: str, kinds: list[str]) -> None:
 
 
 def _refuse_own_activation(name: str, folder: Path) -> None:
-    """Check that the layers behind the pooling use torch's own activations.
+    """Check that the dense layers after the pooling use torch's own activations.
 
-    In place of any other, sentence-transformers takes a tangent with no more than a warning: all vectors would be wrong.
+    sentence-transformers replaces any other by tanh, with only a warning: all vectors would be wrong.
 
     Raises:
         ModelUnavailable: one is not.
@@ -189,7 +195,7 @@ def _refuse_own_activation(name: str, folder: Path) -> None:
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Name what a folder lacks to be loaded; nothing: it is complete. A broken link counts as missing."""
+    """Return what a folder lacks to be loaded; empty: it is complete. A broken link counts as missing."""
     found = [name for name in ("modules.json", "config.json", _TOKENIZER) if not (folder / name).is_file()]
     if found:
         return [f"no {name}" for name in found]
@@ -205,7 +211,7 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def _text_problems(folder: Path, config: Mapping[str, Any]) -> list[str]:
-    """Name what the second generation lacks to be read as a model of texts."""
+    """Return what an EmbeddingGemma 2 lacks to be loaded as a text model; empty for other models."""
     kind = _architecture(config)
     if kind not in _PREFIXES:
         return []
@@ -218,7 +224,7 @@ def _text_problems(folder: Path, config: Mapping[str, Any]) -> list[str]:
 
 
 def text_prefix(folder: Path, architecture: str) -> str | None:
-    """Return what stands before the names of the text part's tensors; None where the weights hold no such tensors.
+    """Return the prefix of the names of the text part's tensors; None where the weights hold no such tensors.
 
     Raises:
         OSError, ValueError: see `stored`.
@@ -228,7 +234,7 @@ def text_prefix(folder: Path, architecture: str) -> str | None:
 
 
 def ends(folder: Path) -> tuple[set[int], set[int]]:
-    """Return the ids that the tokens before and behind a text may have: the configuration's, else Gemma's own."""
+    """Return the ids of the tokens that may begin and that may end a text: the configuration's, else Gemma's own."""
     config = _read_json(folder / "config.json")
     parts = [config, config.get("text_config") or {}]
 
@@ -247,7 +253,7 @@ def _ends_like_json(path: Path) -> bool:
 
 
 def _prompts(wrapper: Mapping[str, Any]) -> tuple[dict[str, str], str]:
-    """Return the prompts of a model's own configuration by name, and the one for texts of no particular task."""
+    """Return the prompts of a model's own configuration by name, and the default prompt; "" where there is none."""
     written = wrapper.get("prompts")
     own = {
         key: value for key, value in (written if isinstance(written, dict) else {}).items() if isinstance(value, str)
@@ -256,7 +262,7 @@ def _prompts(wrapper: Mapping[str, Any]) -> tuple[dict[str, str], str]:
 
 
 def _dimensions(folder: Path, config: Mapping[str, Any]) -> int:
-    """Return the width after the last module that changes it."""
+    """Return the dimensions of the vectors: the width after the last module that changes it."""
     text = _text_config(config)
     width = text.get("embedding_dim") or text.get("hidden_size")
     for module in _modules(folder):
@@ -271,27 +277,27 @@ def _dimensions(folder: Path, config: Mapping[str, Any]) -> int:
 
 
 def _max_length(folder: Path, config: Mapping[str, Any]) -> int:
-    """Return the longest input: what the model's own settings say, and no more than its family was trained for."""
+    """Return the longest input in tokens: the model's own setting, but no more than its family was trained for."""
     kind = _architecture(config)
     trained = [_TRAINED[kind]] if _is_embeddinggemma(config) else []
     positions = _text_config(config).get("max_position_embeddings")
     tokenizer = _read_json(folder / "tokenizer_config.json").get("model_max_length")
     stated = _stated_length(folder)
     if kind in _PREFIXES:
-        tokenizer = None  # it was made for more than this one model
+        tokenizer = None  # the tokenizer was made for other models, too
     elif stated:
         positions = tokenizer = None
     return min([*trained, *_lengths([stated, positions, tokenizer])], default=512)
 
 
 def _is_embeddinggemma(config: Mapping[str, Any]) -> bool:
-    """Say whether it is one of the family itself, and not another model that was made of a Gemma 3."""
+    """Say whether it is an EmbeddingGemma, and not another model of the Gemma 3 architecture."""
     kind = _architecture(config)
     return kind in _PREFIXES or (kind in _TRAINED and _text_config(config).get("use_bidirectional_attention") is True)
 
 
 def _stated_length(folder: Path) -> int | None:
-    """Return the longest input in the settings of the first module; None where they say nothing of it."""
+    """Return the longest input that the settings of the first module give; None where they give none."""
     path = next((module["path"] for module in _modules(folder) if module["type"].endswith(".Transformer")), "")
     settings: dict[str, Any] = next(filter(None, (_read_json(folder / path / name) for name in _LENGTH_FILES)), {})
     groups = [settings, *(settings.get(name) for name in ("processor_kwargs", "tokenizer_args"))]
@@ -300,12 +306,12 @@ def _stated_length(folder: Path) -> int | None:
 
 
 def _lengths(values: Iterable[object]) -> list[int]:
-    """Return those that leave room for a text; "no limit" is written as 1e30, a float or an int."""
+    """Return the values that are usable lengths; some configurations write "no limit" as 1e30, a float or an int."""
     return [each for each in values if isinstance(each, int) and not isinstance(each, bool) and _AROUND < each < 10**9]
 
 
 def _architecture(config: Mapping[str, Any]) -> str:
-    """Return the `model_type` of a configuration; whatever else stands in its place is none that is known."""
+    """Return the `model_type` of a configuration as text; "" where there is none."""
     return str(config.get("model_type") or "")
 
 

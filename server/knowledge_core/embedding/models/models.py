@@ -1,9 +1,11 @@
 """Which model a name means, and where it lies on this machine.
 
-Rules kept here: nothing is downloaded and nothing heavy is imported; a model that was named is that model or an
-error, never another; "auto" prefers an EmbeddingGemma, then the packaged model and says so, and is an error with the
-remedies where neither is there. A model counts as here only when it is complete, and for "auto" only when nothing is known
-against it (`faults.py`): what is broken is passed over, with word of it.
+Rules kept here:
+- nothing is downloaded, and nothing heavy is imported;
+- a name gives that model or an error, never another model;
+- "auto" takes an EmbeddingGemma, else the packaged model with a notice, else it is an error with the remedies;
+- only a complete model counts, and for "auto" only one without a known fault (`faults.py`): a broken model is passed over,
+  and the notice names it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ __all__ = ["AUTO", "GEMMA_NAMES", "MINILM", "Faults", "Model", "installed", "res
 
 AUTO: Final = "auto"
 GEMMA_NAMES: Final = ("google/embeddinggemma-2", "google/embeddinggemma-300m")
-"""In the order in which "auto" takes them: the newer one reads longer texts and needs no licence accepted."""
+"""In the order in which "auto" prefers them: the newer one reads longer texts, and its licence need not be accepted first."""
 
 LICENCES: Final = {
     GEMMA_NAMES[0]: "Apache-2.0",
@@ -47,12 +49,14 @@ _MOVE_UP: Final = (
 def resolve(name: str = AUTO, *, models_folder: Path | None = None, faults: Faults | None = None) -> Model:
     """Return the model that a name means.
 
-    name: "auto", a hub id (google/embeddinggemma-300m), the name of a folder below `models_folder`,
-        all-MiniLM-L6-v2, or a folder (absolute, or starting with "." or "~").
-    faults: what "auto" passes over, besides what is incomplete; of two copies of a named model the one that has none counts.
+    Args:
+        name: "auto", a hub id (google/embeddinggemma-300m), the name of a folder below `models_folder`,
+            all-MiniLM-L6-v2, or a folder (absolute, or starting with "." or "~").
+        models_folder: where a user puts models, one folder per model; None for none.
+        faults: "auto" passes over models that have one; of two copies of a named model, one without a fault is preferred.
 
     Raises:
-        ModelUnavailable: it is not complete on this machine; the message has the remedy.
+        ModelUnavailable: the model is not complete on this machine; the message has the remedy.
     """
     if name == AUTO:
         return _auto(models_folder, faults or Faults())
@@ -71,7 +75,7 @@ def resolve(name: str = AUTO, *, models_folder: Path | None = None, faults: Faul
 
 
 def full_name(name: str) -> str:
-    """Return the name by which collections remember a model that has a short one too."""
+    """Return the name by which collections remember a model; short names are written out, others stay."""
     return _SHORT.get(name, name)
 
 
@@ -82,7 +86,7 @@ def repository_of(name: str) -> str:
     ('google/embeddinggemma-2', 'sentence-transformers/all-MiniLM-L6-v2')
 
     Raises:
-        ModelUnavailable: it means none, as "auto" and a folder do.
+        ModelUnavailable: the name means none, such as "auto" or a folder.
     """
     if name == AUTO or not _NAME.fullmatch(name):
         raise ModelUnavailable(
@@ -93,17 +97,17 @@ def repository_of(name: str) -> str:
 
 
 def installed(*, models_folder: Path | None = None, faults: Faults | None = None) -> list[Model]:
-    """Return every complete model that `resolve` would find by name and nothing is known against, sorted by name."""
+    """Return every complete model that `resolve` finds by name and that has no known fault, sorted by name."""
     return [each for _, each in _lying_here(models_folder, faults) if isinstance(each, Model)]
 
 
 def unusable(*, models_folder: Path | None = None, faults: Faults | None = None) -> dict[str, str]:
-    """Return, by name, what is wrong with the models that lie here and cannot be used."""
+    """Return what is wrong with the models on this machine that cannot be used: name -> fault."""
     return {name: each for name, each in _lying_here(models_folder, faults) if isinstance(each, str)}
 
 
 def _lying_here(models_folder: Path | None, faults: Faults | None) -> Iterator[tuple[str, Model | str]]:
-    """Yield every name of which something lies here, with the model or what is wrong with it, sorted by name."""
+    """Yield every name of which some files are here, with the model or what is wrong with it, sorted by name."""
     for name in sorted({MINILM, *GEMMA_NAMES, *_names_below(models_folder), *_cached_names()}):
         try:
             model = _find(name, models_folder, faults)
@@ -132,7 +136,7 @@ def _auto(models_folder: Path | None, faults: Faults) -> Model:
 
 
 def _another_architecture(model: Model) -> str:
-    """Say that a model under EmbeddingGemma's name is none that this program knows; "" where it is."""
+    """Return that a model under EmbeddingGemma's name has an architecture that is not known here; "" where it is known."""
     if model.family == "gemma":
         return ""
     return (
@@ -141,7 +145,7 @@ def _another_architecture(model: Model) -> str:
 
 
 def _packaged(passed_over: list[str], faults: Faults) -> Model:
-    """Return the packaged model, with word of what was passed over for it."""
+    """Return the packaged model, with a notice of what was passed over before it."""
     folder = packaged_folder()
     model = read_folder(folder, MINILM, packaged=True) if folder else None
     fault = faults.of(model) if model else ""
@@ -158,12 +162,12 @@ def _packaged(passed_over: list[str], faults: Faults) -> Model:
 
 
 def _instead(name: str, passed_over: Sequence[str]) -> str:
-    """Say that a model is used because others cannot be; "" where none was passed over."""
+    """Return that a model is used because others cannot be; "" where none was passed over."""
     return f"{' '.join(passed_over)} Until that is mended, {name} is used for what is new." if passed_over else ""
 
 
 def _with_remedy(name: str, fault: str) -> str:
-    """Return a fault with the command that mends it, for a model that comes from the hub."""
+    """Return a fault, with the command that mends it where the model comes from the hub."""
     return f"{fault} `kcore pull {name}` fetches what is missing or damaged." if name in GEMMA_NAMES else fault
 
 
@@ -178,10 +182,10 @@ def _from_path(name: str) -> Model:
 
 
 def _find(name: str, models_folder: Path | None, faults: Faults | None = None) -> Model | None:
-    """Return the first complete model of this name, None if there is no trace of it; of two copies the one without fault.
+    """Return the first complete model of this name, preferring a copy without fault; None if nothing of it is here.
 
     Raises:
-        ModelUnavailable: there is only an incomplete one.
+        ModelUnavailable: all copies are incomplete.
     """
     folders = list(_folders(name, models_folder))
     complete = [folder for folder in folders if not missing_files(folder)]
@@ -206,7 +210,7 @@ def _folders(name: str, models_folder: Path | None) -> Iterator[Path]:
 
 
 def licence(name: str) -> str:
-    """Return the licence of a model that this program knows; "" for others, whose own page has it."""
+    """Return a model's licence, as far as this program knows it; "" for other models, whose own page names it."""
     return LICENCES.get(name, "")
 
 
@@ -217,7 +221,7 @@ def _cached_names() -> list[str]:
 
 
 def _names_below(models_folder: Path | None) -> list[str]:
-    """Return the names of the models in a folder of models: one folder a model, or one more level for its owner."""
+    """Return the names of the models in a folder of models: one folder per model, with or without a level for its owner."""
     if models_folder is None:
         return []
     found = sorted({*models_folder.glob("*/modules.json"), *models_folder.glob("*/*/modules.json")})

@@ -1,7 +1,7 @@
-"""The model that comes as a Python package: where its files lie, and that they are the published ones.
+"""The model that comes as a Python package: where its files lie, and whether they are the published ones.
 
-Rules kept here: the package is found without importing it (its code is never run); nothing of it is used before its
-SHA-256 is the one below; a process checks a folder once.
+Rules kept here: the package is found without importing it, so its code is never run; no file of it is used before its
+SHA-256 was compared with the one below; a process checks each folder once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def packaged_folder() -> Path | None:
 
 @lru_cache(maxsize=8)
 def verify(folder: Path) -> None:
-    """Check every file that the model is loaded from. Success is remembered for the life of the process.
+    """Check every file that the model is loaded from. Success is remembered until the process ends.
 
     Raises:
         ModelUnavailable: a file is missing or is not the published one.
@@ -59,7 +59,7 @@ def verify(folder: Path) -> None:
 
 @lru_cache(maxsize=64)
 def verify_file(folder: Path, name: str) -> None:
-    """Check one of the files. Success is remembered.
+    """Check one of these files. Success is remembered until the process ends.
 
     Raises:
         ModelUnavailable: it is missing or is not the published one.

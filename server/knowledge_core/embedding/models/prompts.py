@@ -1,6 +1,6 @@
-"""From the prompts in a model's own configuration to our templates, one a task.
+"""From the prompts in a model's own configuration to our templates, one per task.
 
-Rules kept here: what a model says about its prompts wins; what it leaves out comes from its family. Pure.
+Rules kept here: the model's own prompts win; what its configuration leaves out comes from its family. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAMES: Final[Mapping[Task, tuple[str, ...]]] = {
     Task.FACT_CHECKING: ("factchecking", "factcheck", "factverification"),
     Task.CODE: ("coderetrieval", "codesearch", "code", "instructionretrieval"),
 }
-"""Under which names models keep the prompt of a task, letters and digits alone, lower case; the first that is there counts.
+"""The names under which models keep the prompt of a task, as `_plain` writes them; the first that is there counts.
 `InstructionRetrieval` is what EmbeddingGemma-300m calls its prompt for code."""
 
 _RETRIEVAL: Final = frozenset({Task.QUESTION_ANSWERING, Task.FACT_CHECKING, Task.CODE})
@@ -32,11 +32,11 @@ _NO_TITLE: Final = re.compile("(title: ?)none", re.IGNORECASE)
 """How the Gemma family writes a document without a title into its configuration."""
 
 _TITLE: Final = "{title}"
-_PLACES: Final = ("{text}", "{content}")  # where a prompt says itself where the text stands
+_PLACES: Final = ("{text}", "{content}")  # placeholders with which a prompt itself says where the text goes
 
 
 def templates(configured: Mapping[str, str], *, default: str = "", gemma: bool = False) -> dict[str, str]:
-    r"""Return one template for every task and for the untitled document.
+    r"""Return the templates by name: one per task, and one for a document without a title.
 
     configured: the `prompts` of the model's sentence-transformers configuration, to be put before a text.
     default: the prompt for texts of no particular task.
@@ -45,7 +45,9 @@ def templates(configured: Mapping[str, str], *, default: str = "", gemma: bool =
     'passage: {title}\n{text}'
     """
     own: dict[str, str] = {}
-    for name in sorted(configured, key=lambda name: (name != _plain(name), name)):  # of two spellings the plain one
+    for name in sorted(
+        configured, key=lambda name: (name != _plain(name), name)
+    ):  # of two spellings, the plain one wins
         own.setdefault(_plain(name), configured[name])
     found = {task: prompt for task in Task if (prompt := _first(own, _NAMES[task])) is not None}
     result = dict(GEMMA_PROMPTS if gemma else MINILM_PROMPTS)
@@ -60,7 +62,7 @@ def templates(configured: Mapping[str, str], *, default: str = "", gemma: bool =
 
 
 def _plain(name: str) -> str:
-    """Return a name without what its spellings differ in.
+    """Return a name in lower case, letters and digits alone, so that its spellings are equal.
 
     >>> _plain("Retrieval-query"), _plain("SearchQuery"), _plain("question_answering")
     ('retrievalquery', 'searchquery', 'questionanswering')
@@ -73,7 +75,7 @@ def _first(own: Mapping[str, str], names: tuple[str, ...]) -> str | None:
 
 
 def _before(prompt: str) -> str:
-    """Return the template of a prompt: the text stands behind it, unless it says itself where."""
+    """Return the template of a prompt: the text follows it, unless it has a placeholder for the text."""
     for place in _PLACES:
         if place in prompt:
             return prompt.replace(place, "{text}")
@@ -84,6 +86,6 @@ def _document(prompt: str) -> dict[str, str]:
     template = _before(prompt)
     untitled = template.replace(_TITLE, "none")
     titled = template if _TITLE in template else _NO_TITLE.sub(rf"\g<1>{_TITLE}", template, count=1)
-    if titled == untitled:  # without a place of its own: a line above the text
+    if titled == untitled:  # the prompt has no place for a title: it becomes a line above the text
         titled = template.replace("{text}", _TITLE + "\n{text}")
     return {Task.DOCUMENT.value: titled, UNTITLED: untitled}

@@ -1,7 +1,7 @@
-"""What safetensors files hold, by their headers: which tensors, of which sizes, in which files, and whether all is whole.
+"""What the headers of safetensors files say: which tensors, of which shapes, in which files, and whether all are whole.
 
-Rules kept here: only the first bytes and the length of a file are looked at, never its numbers; torch is not needed;
-whatever a file, or the index over several files, says wrongly is named, never raised.
+Rules kept here: only the header and the length of a file are read, never its numbers; torch is not needed; `problems`
+names whatever is wrong with a file, or with the index over several files, and raises nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAMED: Final = 3  # tensors that a message names; it counts the rest
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file. dtype: as the format writes it, "F32" or "BF16"."""
+    """A tensor in a file. dtype: in the format's own words, "F32" or "BF16"."""
 
     file: str
     dtype: str
@@ -28,7 +28,7 @@ class Stored:
 
 
 def stored(folder: Path) -> dict[str, Stored]:
-    """Return the tensors of a model's weights by name, whether in one file or in several under an index.
+    """Return the tensors of a model's weights by name, from one file or from several under an index.
 
     Raises:
         OSError, ValueError: a file is missing or damaged; `problems` names it.
@@ -40,10 +40,10 @@ def stored(folder: Path) -> dict[str, Stored]:
 
 
 def header(folder: Path, name: str) -> dict[str, Stored]:
-    """Return the tensors of one file.
+    """Return the tensors of one file by name.
 
     Raises:
-        OSError: it cannot be read. ValueError: it is cut off, or no safetensors file.
+        OSError: the file cannot be read. ValueError: it is cut off, or is no safetensors file.
     """
     path = folder / name
     with path.open("rb") as file:
@@ -63,7 +63,7 @@ def header(folder: Path, name: str) -> dict[str, Stored]:
 
 
 def problems(folder: Path) -> list[str]:
-    """Name what the weights of a model lack to be loaded; nothing: they are whole."""
+    """Return what is wrong with the weights of a model, a few words per problem; empty: they are whole."""
     try:
         listed = _index(folder)
     except ValueError:
@@ -73,7 +73,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def file_problem(folder: Path, name: str) -> str:
-    """Return what is wrong with one file; "" if its length is the one that its header promises."""
+    """Return what is wrong with one file; "" if it has the length that its header says."""
     try:
         header(folder, name)
     except OSError:
@@ -88,7 +88,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _index(folder: Path) -> dict[str, set[str]]:
-    """Return the files of the weights, and which tensors the index says each holds; one file needs no index."""
+    """Return the files of the weights, and the tensors that the index puts into each; without an index, one file."""
     index = folder / INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
         return {WEIGHTS: set()}
@@ -98,7 +98,7 @@ def _index(folder: Path) -> dict[str, set[str]]:
         raise ValueError("no index") from error
     found: dict[str, set[str]] = {}
     for tensor, name in listed.items():
-        # A file of this folder, and no other
+        # Only a file of this folder: the index must not lead out of it.
         if not isinstance(name, str) or name != PurePosixPath(name).name or not name.endswith(".safetensors"):
             raise ValueError("no index")
         found.setdefault(name, set()).add(tensor)
@@ -113,7 +113,7 @@ def _lacking(folder: Path, name: str, listed: set[str]) -> list[str]:
 
 
 def few(names: list[str]) -> str:
-    """Return names as a sentence has them, the first of many.
+    """Return names as part of a sentence: the first few, and how many more there are.
 
     >>> few(["a", "b"]), few(["a", "b", "c", "d", "e"])
     ('a, b', 'a, b, c and 2 more')

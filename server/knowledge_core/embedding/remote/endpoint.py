@@ -3,9 +3,9 @@
 Rules kept here:
 - only the host of the configured address is ever spoken to: redirects are not followed, certificates are verified;
 - the key comes from the environment and goes into one header; no message holds it, nor the text that was sent;
-- everything is bounded: an attempt, all attempts together, the size of the answer;
-- what may pass by itself (429, 5xx, a cut connection) is tried again with growing, jittered pauses; what cannot is an
-  error at once, with the host and the next step.
+- everything is bounded: the time of one attempt, the time of all attempts, the size of the answer;
+- what may pass by itself (429, 5xx, a cut connection) is tried again after growing, jittered pauses; what cannot pass is
+  an error at once, with the host and the next step.
 """
 
 from __future__ import annotations
@@ -20,43 +20,38 @@ from typing import Any, Final
 import httpx2
 
 from knowledge_core.embedding.http_rules import (
-    ATTEMPTS,
     CONNECT_SECONDS,
     PASSING,
     checked_address,
     is_header_safe,
     is_loopback,
-    pause,
     retry_after,
 )
+from knowledge_core.embedding.retrying import ATTEMPTS, PassingError, Pauses, with_retries
 from knowledge_core.errors import ConfigurationError, Interrupted, ModelUnavailable
 
 FIRST_PAUSE: Final = 0.5  # seconds; doubled with every attempt: the pauses of five attempts are 7.5 s at most
-LONGEST_PAUSE: Final = 8.0
+LONGEST_PAUSE: Final = 8.0  # seconds
 REPEATED: Final = 24  # first characters of a sent text by which its repetition in an error is recognised
-TOLD: Final = 200  # characters of the endpoint's own words in an error
+TOLD: Final = 200  # characters of the endpoint's own words that an error repeats
 
 
 class EndpointRefused(ModelUnavailable):
-    """The endpoint does not take a body; another form of it might do."""
-
-
-class _PassingError(Exception):
-    """An attempt failed in a way that may pass. The text says how; after: seconds that the endpoint asked to wait."""
-
-    def __init__(self, how: str, after: float | None = None) -> None:
-        super().__init__(how)
-        self.after = after
+    """The endpoint refuses this request body; it may accept another form of it."""
 
 
 class Endpoint:
     """An address that takes POST requests of JSON. Any number of threads may call.
 
-    url: the address of its API, as in http://127.0.0.1:11434/v1. key_env: the environment variable that holds the key;
-    "" for none. timeout: seconds of one attempt. setting: where the address stands, for messages.
+    Args:
+        url: the address of its API, as in http://127.0.0.1:11434/v1.
+        key_env: the environment variable that holds the key; "" for none.
+        timeout: seconds of one attempt.
+        connections: that are open at the same time, at most.
+        setting: the section of the configuration that holds the address, for messages.
 
     Raises:
-        ConfigurationError: the address is none, or the key would travel unencrypted.
+        ConfigurationError: the address cannot be used, or the key would travel unencrypted.
     """
 
     def __init__(self, url: str, *, key_env: str, timeout: float, connections: int, setting: str) -> None:
@@ -92,32 +87,35 @@ class Endpoint:
     ) -> Any:
         """Return the JSON that the endpoint answers to `body`.
 
-        most_bytes: of the answer. patient: bulk work, which waits for an endpoint that is busy or starting again;
-        else somebody waits for the answer, and all attempts together get the time of one. private: texts that no
-        message may hold.
+        Args:
+            path: below the address of the API.
+            body: sent as JSON.
+            most_bytes: of the answer.
+            patient: True for bulk work, which waits for an endpoint that is busy or restarting. False where somebody
+                waits for the answer: then all attempts together get the time of one.
+            private: texts that no message may hold.
 
         Raises:
-            ModelUnavailable: it cannot be had. EndpointRefused: the endpoint does not take this body.
+            ModelUnavailable: the endpoint gives no answer.
+            EndpointRefused: it refuses this body.
             Interrupted: the process is ending.
         """
         deadline = time.monotonic() + self._timeout * (ATTEMPTS if patient else 1)
-        attempt = 1
-        while True:
-            try:
-                return self._attempt(path, body, min(deadline, time.monotonic() + self._timeout), most_bytes, private)
-            except _PassingError as passing:
-                wait = pause(attempt, FIRST_PAUSE, LONGEST_PAUSE) if passing.after is None else passing.after
-                if attempt == ATTEMPTS or time.monotonic() + wait >= deadline:
-                    raise ModelUnavailable(self._gave_up(passing, attempt)) from passing
-                if self._stopped.wait(wait):
-                    raise Interrupted("The process is ending; what was acknowledged stays.") from passing
-            attempt += 1
+        return with_retries(
+            lambda: self._attempt(path, body, min(deadline, time.monotonic() + self._timeout), most_bytes, private),
+            pauses=Pauses(FIRST_PAUSE, LONGEST_PAUSE),
+            longest_wait=lambda: deadline - time.monotonic(),
+            wait=self._wait,
+            refusal=self._given_up,
+        )
 
-    def _gave_up(self, passing: _PassingError, attempts: int) -> str:
-        tried = f" after {attempts} attempts" if attempts > 1 else ""
-        later = f" It asks to wait {passing.after:.0f} s." if passing.after else ""
-        return (
-            f"The embedding endpoint {self.host} {passing}{tried}.{later} Check that it runs and that {self._setting}.url "
+    def _wait(self, seconds: float, passing: PassingError) -> None:
+        if self._stopped.wait(seconds):
+            raise Interrupted("The process is ending; what was acknowledged stays.") from passing
+
+    def _given_up(self, summary: str) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"The embedding endpoint {self.host} {summary} Check that it runs and that {self._setting}.url "
             'is right, then try again. Until then mode="lexical" searches without it.'
         )
 
@@ -142,22 +140,22 @@ class Endpoint:
 
     def _translated(self, error: Exception, waited: float) -> Exception:
         if isinstance(error, httpx2.TimeoutException):
-            return _PassingError(f"did not answer within {waited:.3g} s")
+            return PassingError(f"did not answer within {waited:.3g} s")
         if isinstance(error, httpx2.ProxyError):
             return ModelUnavailable(
                 f"The proxy refused to connect to the embedding endpoint {self.host}. Check HTTPS_PROXY and NO_PROXY."
             )
         if isinstance(error, httpx2.ConnectError):
             if "CERTIFICATE" not in str(error).upper():
-                return _PassingError("cannot be reached (nothing answers there)")
+                return PassingError("cannot be reached (nothing answers there)")
             return ModelUnavailable(
                 f"The certificate of the embedding endpoint {self.host} cannot be verified. If it is your own, name its "
                 "authority in SSL_CERT_FILE."
             )
         if isinstance(error, httpx2.DecodingError):
-            return _PassingError("answered with something that is not whole JSON")
+            return PassingError("answered with something that is not whole JSON")
         if isinstance(error, httpx2.TransportError):
-            return _PassingError("ended the connection in the middle of its answer")
+            return PassingError("ended the connection in the middle of its answer")
         return ModelUnavailable(f"{self._setting}.url cannot be used ({type(error).__name__}). Check it.")
 
     def _content(self, response: httpx2.Response, deadline: float, most_bytes: int) -> bytes:
@@ -170,13 +168,13 @@ class Endpoint:
                     f"vectors take. Check that {self._setting}.url is the address of an embeddings API."
                 )
             if time.monotonic() > deadline:
-                raise _PassingError(f"did not finish its answer within {self._timeout:.3g} s")
+                raise PassingError(f"did not finish its answer within {self._timeout:.3g} s")
         return bytes(parts)
 
     def _understood(self, response: httpx2.Response, content: bytes, private: Sequence[str]) -> Any:
         status = response.status_code
         if status in PASSING:
-            raise _PassingError(
+            raise PassingError(
                 f"answered {status}{self._words(content, private)}",
                 retry_after(response.headers.get("retry-after", "")),
             )
@@ -185,7 +183,7 @@ class Endpoint:
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise _PassingError("answered with something that is not whole JSON") from error
+            raise PassingError("answered with something that is not whole JSON") from error
 
     def _refusal(self, status: int, words: str) -> ModelUnavailable:
         answered = f"The embedding endpoint {self.host} answered {status}"
@@ -213,7 +211,7 @@ class Endpoint:
         )
 
     def _words(self, content: bytes, private: Sequence[str]) -> str:
-        """Return what the endpoint says of its refusal, unless it repeats what was sent to it."""
+        """Return the endpoint's own words about its refusal, in brackets; "" where they repeat what was sent to it."""
         try:
             said = json.loads(content[:65_536])
         except (ValueError, RecursionError):

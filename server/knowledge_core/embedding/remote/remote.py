@@ -1,19 +1,18 @@
 """A model behind an OpenAI-compatible `/v1/embeddings` as an `Embedder`: Ollama, text-embeddings-inference, vLLM, llama.cpp.
 
 Rules kept here:
-- the exact string that is embedded is made by the contract, on this side; a server that adds a prompt of its own gives
-  another probe, and so is another contract;
+- the contract formats the exact string that is embedded, on this side; a server that adds a prompt of its own gives
+  another probe vector, which makes it another contract;
 - whatever comes back is checked (count, order, dimensions, finite, not zero), cut to the contract's dimensions and
   scaled to norm 1: never a wrong vector;
-- a model may be exchanged behind its name at any time, so every request for stored vectors, and the first in a while
-  for any other, carries the first probe text along: its vector must still be the one that the contract knows.
+- the model behind a name may be exchanged at any time. So every request for vectors that are stored, and every first
+  request of a minute for others, carries the first probe text along: its vector must still be the contract's.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import math
 import threading
 import time
 from collections import deque
@@ -36,29 +35,33 @@ from knowledge_core.contract import (
 from knowledge_core.embedding.remote.endpoint import Endpoint, EndpointRefused
 from knowledge_core.embedding.tokens import clean
 from knowledge_core.errors import ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
+from knowledge_core.token_estimate import BYTES_PER_TOKEN, estimated_tokens
 from knowledge_core.types import Task, Vectors
 
 REMOTE: Final = "remote"
 PREFIX: Final = "remote:"
 SETTING: Final = "embedding.remote"
 
-BYTES_A_TOKEN: Final = 3
-"""UTF-8 bytes that count as a token, for an endpoint does not tell: the estimate of every budget in this program."""
-
 SPECIAL: Final = 2  # tokens that a model puts around a text
-TEXTS_A_REQUEST: Final = 16  # a window of 64 is four requests at once; text-embeddings-inference takes 32 by default
-BYTES_A_REQUEST: Final = 400_000  # of text
-BYTES_A_NUMBER: Final = 32  # of JSON, at most: -1.2345678901234567e-05 and a comma take 24
-CHECKED_FOR: Final = 60.0  # seconds that a query trusts the last look at the probe
+TEXTS_PER_REQUEST: Final = 16  # a window of 64 is four requests at once; text-embeddings-inference takes 32 by default
+BYTES_PER_REQUEST: Final = 400_000  # of text
+BYTES_PER_NUMBER: Final = 32  # of JSON, at most: -1.2345678901234567e-05 and a comma take 24
+CHECKED_FOR: Final = 60.0  # seconds for which a query trusts the last comparison of the probe
 
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """What the user says of a model behind an endpoint.
+    """What the user's configuration says of a model behind an endpoint.
 
-    name: as the endpoint knows it. prompts: whose prompts are put before the texts. dimensions: of its full vectors.
-    max_length: tokens that it reads. api_key_env: the environment variable with the key; "" for none.
-    timeout: seconds of one attempt. concurrency: requests of bulk work at the same time, and of queries as many more.
+    Attributes:
+        url: the address of the API.
+        name: as the endpoint knows the model.
+        prompts: whose prompts are put before the texts.
+        dimensions: of its full vectors.
+        max_length: tokens that it reads.
+        api_key_env: the environment variable that holds the key; "" for none.
+        timeout: seconds of one attempt.
+        concurrency: requests of bulk work at the same time; as many more are allowed for queries.
     """
 
     url: str
@@ -72,7 +75,7 @@ class RemoteModel:
 
     @property
     def gemma(self) -> bool:
-        """Say whether it gets EmbeddingGemma's prompts; "auto" goes by the name."""
+        """Say whether its texts get EmbeddingGemma's prompts; "auto" decides by the model's name."""
         if self.prompts == "auto":
             return "embeddinggemma" in self.name.lower().replace("-", "").replace("_", "")
         return self.prompts == "embeddinggemma"
@@ -84,14 +87,14 @@ class RemoteModel:
 
 
 def is_remote(name: str) -> bool:
-    """Say whether a model's name means the endpoint of the configuration: "remote", or "remote:" and a model there."""
+    """Say whether a model's name means the configured endpoint: "remote", or "remote:" and the name of a model there."""
     return name == REMOTE or name.startswith(PREFIX)
 
 
 class RemoteEmbedder:
     """Implements `Embedder` with an endpoint. Nothing is sent before the first use.
 
-    dimensions: one of `model.sizes`; None: the model's full size.
+    dimensions: one of `model.sizes`; None for the model's full size.
 
     Raises:
         InvalidInput: the model has no vectors of these dimensions.
@@ -115,14 +118,14 @@ class RemoteEmbedder:
         self.static_contract = EmbeddingContract(f"{PREFIX}{model.name}", size, prompts, model.max_length)
         self._contract: EmbeddingContract | None = None
         self._looking = threading.Lock()
-        self._looked = 0.0  # when the probe was last seen to be the same
+        self._looked = 0.0  # time.monotonic() of the last comparison that found the same probe
         self._form = "base64"  # exact, and a third of the bytes; "float" once the endpoint refused it
         self._bulk = threading.BoundedSemaphore(model.concurrency)
         self._urgent = threading.BoundedSemaphore(model.concurrency)
 
     @property
     def engine(self) -> str:
-        """See `Embedder.engine`: an endpoint does not tell."""
+        """See `Embedder.engine`; "", because an endpoint does not say."""
         return ""
 
     @property
@@ -132,15 +135,15 @@ class RemoteEmbedder:
 
     @property
     def loaded(self) -> bool:
-        """Say whether the endpoint was asked for its probe."""
+        """Say whether the endpoint has given its probe."""
         return self._contract is not None
 
     @property
     def contract(self) -> EmbeddingContract:
-        """Return the contract with the probe; asks the endpoint for it at the first use.
+        """Return the contract with the probe, which the first use asks the endpoint for.
 
         Raises:
-            ModelUnavailable: the endpoint does not give it.
+            ModelUnavailable: the endpoint does not give the probe.
         """
         with self._looking:
             if self._contract is None:
@@ -155,11 +158,11 @@ class RemoteEmbedder:
         self.endpoint.stop()
 
     def embed(self, texts: Sequence[str], task: Task, titles: Sequence[str] | None = None) -> Vectors:
-        """See `Embedder.embed`. Where a text is cut is an estimate: `BYTES_A_TOKEN`.
+        """See `Embedder.embed`. Where a long text is cut is an estimate: `BYTES_PER_TOKEN`.
 
         Raises:
-            ModelUnavailable: the endpoint cannot be reached, refuses, or gives what is no vector of this model.
-            ContractMismatch: it gives other vectors for the same text than before.
+            ModelUnavailable: the endpoint cannot be reached, refuses, or returns something else than vectors of this model.
+            ContractMismatch: it returns other vectors for the same text than before.
         """
         if not texts:
             return np.empty((0, self.static_contract.dimensions), np.float32)
@@ -174,23 +177,23 @@ class RemoteEmbedder:
         asked = [place for place, string in enumerate(strings) if string.strip()]
         if asked:
             batches = _batches([strings[place] for place in asked])
-            urgent = task is not Task.DOCUMENT and len(texts) <= TEXTS_A_REQUEST
+            urgent = task is not Task.DOCUMENT and len(texts) <= TEXTS_PER_REQUEST
             result[asked] = self._all(batches, probe[0], urgent=urgent)
         return result
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Return an estimate: the endpoint does not tell how its model reads a text. See `BYTES_A_TOKEN`."""
-        return [math.ceil(len(text.encode("utf-8", "replace")) / BYTES_A_TOKEN) for text in texts]
+        """Return an estimate per text (`estimated_tokens`): an endpoint does not say how its model reads a text."""
+        return [estimated_tokens(text) for text in texts]
 
     def _string(self, text: str, task: Task, title: str) -> str:
         """Return the exact string that is sent, cut to what the model reads."""
         (string,) = clean([self.static_contract.format(text, task, title)])
-        room = max(self.static_contract.max_length - SPECIAL, 1) * BYTES_A_TOKEN
+        room = max(self.static_contract.max_length - SPECIAL, 1) * BYTES_PER_TOKEN
         encoded = string.encode()
         return string if len(encoded) <= room else encoded[:room].decode(errors="ignore")
 
     def _all(self, batches: Sequence[list[str]], canary: npt.NDArray[np.float32], *, urgent: bool) -> Vectors:
-        """Return the vectors of all batches, in order; several requests at once, and the first error of any."""
+        """Return the vectors of all batches, in order. Several requests run at once; the first error of any is raised."""
         made: dict[int, Vectors] = {}
         errors: list[BaseException] = []
         waiting = deque(enumerate(batches))
@@ -213,7 +216,7 @@ class RemoteEmbedder:
                     made[number] = rows
                     over.notify_all()
 
-        # Threads that end with the process: the caller can leave them when it must end, and they hold nobody up.
+        # Daemon threads: where the process ends, the caller leaves them behind, and they do not delay its end.
         for _ in range(min(self.model.concurrency, len(batches))):
             threading.Thread(target=work, name="remote-embed", daemon=True).start()
         with over:
@@ -226,7 +229,7 @@ class RemoteEmbedder:
         return np.concatenate([made[number] for number in range(len(batches))])
 
     def _watched(self, strings: list[str], canary: npt.NDArray[np.float32], *, urgent: bool) -> Vectors:
-        """Return the vectors of one request; it carries the probe text along where that is due."""
+        """Return the vectors of one request, which carries the probe text along where a comparison is due."""
         due = not urgent or time.monotonic() - self._looked > CHECKED_FOR
         along = [self.static_contract.format(PROBE_TEXTS[0], Task.DOCUMENT)] if due else []
         with self._urgent if urgent else self._bulk:
@@ -236,7 +239,7 @@ class RemoteEmbedder:
         cosine = float(rows[-1] @ canary)
         if cosine < SAME:
             with self._looking:
-                self._contract = None  # whoever asks next sees what is there now, and compares contracts
+                self._contract = None  # the next use asks for the new probe, so that contracts are compared
             raise ContractMismatch(
                 f"The embedding endpoint {self.endpoint.host} gives other vectors under the name {self.model.name!r} than "
                 f"before (cosine {cosine:.3f}, {SAME} is the least): its model was exchanged. Nothing of this was stored. "
@@ -246,7 +249,7 @@ class RemoteEmbedder:
         return rows[:-1]
 
     def _requested(self, strings: list[str], *, urgent: bool) -> npt.NDArray[np.float32]:
-        """Return what the endpoint gives for one request: (n, full dimensions), checked for shape alone."""
+        """Return the endpoint's vectors for one request: (n, full dimensions), of which only the shape is checked."""
         try:
             return self._asked(strings, self._form, urgent=urgent)
         except EndpointRefused:
@@ -257,7 +260,7 @@ class RemoteEmbedder:
             return rows
 
     def _asked(self, strings: list[str], form: str, *, urgent: bool) -> npt.NDArray[np.float32]:
-        most = len(strings) * self.model.dimensions * BYTES_A_NUMBER + 1_000_000
+        most = len(strings) * self.model.dimensions * BYTES_PER_NUMBER + 1_000_000
         body = {"model": self.model.name, "input": strings, "encoding_format": form}
         answer = self.endpoint.post("/embeddings", body, most_bytes=most, patient=not urgent, private=strings)
         rows = self._rows(answer, len(strings))
@@ -303,10 +306,10 @@ class RemoteEmbedder:
 
 
 def _numbers(given: Any) -> npt.NDArray[np.float32]:
-    """Return a vector that came as numbers, or as base64 of little-endian float32."""
+    """Return a vector that was sent as numbers, or as base64 of little-endian float32."""
     if isinstance(given, str):
         return np.frombuffer(base64.b64decode(given, validate=True), "<f4")
-    with np.errstate(over="ignore"):  # beyond float32: becomes infinite, which is told
+    with np.errstate(over="ignore"):  # too large for float32: becomes infinite, which `_finished` refuses
         row = np.array(given, np.float64).astype(np.float32)
     if row.ndim != 1:
         raise ValueError("not one row of numbers")
@@ -314,14 +317,14 @@ def _numbers(given: Any) -> npt.NDArray[np.float32]:
 
 
 def _batches(strings: Sequence[str]) -> list[list[str]]:
-    """Return the strings in requests, in their order."""
+    """Return the strings split into requests, in their order."""
     batches: list[list[str]] = []
     room = 0
     for string in strings:
         size = len(string.encode())
-        if not batches or len(batches[-1]) == TEXTS_A_REQUEST or size > room:
+        if not batches or len(batches[-1]) == TEXTS_PER_REQUEST or size > room:
             batches.append([])
-            room = BYTES_A_REQUEST
+            room = BYTES_PER_REQUEST
         batches[-1].append(string)
         room -= size
     return batches

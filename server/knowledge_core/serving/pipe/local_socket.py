@@ -168,10 +168,7 @@ def same(given: object, expected: str) -> bool:
 
 
 def _write_secret(home: Path) -> None:
-    beside = home / f"{SECRET_FILE}.new"
-    with contextlib.suppress(FileNotFoundError):
-        beside.unlink()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
+    from knowledge_core.files import replacing
+
+    with replacing(home / SECRET_FILE, mode=0o600) as file:
         file.write(os.urandom(32).hex().encode())
-    os.replace(beside, home / SECRET_FILE)

@@ -10,12 +10,13 @@ text where a list is wanted. What is meant follows from the type in the schema, 
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
+
+from knowledge_core.near_names import near_names
 
 LONGEST_SHOWN = 60  # characters of a wrong value
 
@@ -104,7 +105,7 @@ def unknown_argument(tool: str, given: Mapping[str, object], known: list[str]) -
 
 def did_you_mean(wrong: str, known: list[str]) -> str:
     """Return a question with the known name that is most like the wrong one; "" if none is near."""
-    close = difflib.get_close_matches(wrong[:LONGEST_SHOWN], known, n=1)
+    close = near_names(wrong[:LONGEST_SHOWN], known, 1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

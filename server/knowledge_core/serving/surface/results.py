@@ -6,9 +6,11 @@ every model's context.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer
+
+from knowledge_core.types import JobState
 
 
 class CoverageResult(BaseModel):
@@ -49,7 +51,7 @@ class FailureResult(BaseModel):
 
 class IndexResult(BaseModel):
     collection: str
-    state: Literal["done", "running", "failed", "cancelled", "interrupted"]
+    state: JobState
     job: str
     indexed: int = 0
     unchanged: int = 0
@@ -89,7 +91,7 @@ class ClusterItem(BaseModel):
 
 
 class ClusterResult(BaseModel):
-    state: Literal["done", "running", "failed", "cancelled", "interrupted"] = "done"
+    state: JobState = "done"
     job: str | None = None
     mode: str
     clusters: list[ClusterItem] = []
@@ -209,7 +211,7 @@ class JobItem(BaseModel):
     id: str
     kind: str
     collection: str
-    state: Literal["done", "running", "failed", "cancelled", "interrupted"]
+    state: JobState
     done: int
     total: int
     message: str

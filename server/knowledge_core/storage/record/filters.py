@@ -7,7 +7,6 @@ A field that is a list matches when any of its elements does.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -218,7 +217,7 @@ def _unknown_field(name: str, fields: Sequence[str]) -> str:
 
 
 def _unknown_operator(name: str) -> str:
-    close = difflib.get_close_matches(name, OPERATORS, n=1)
+    close = near_names(name, OPERATORS, 1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"Unknown operator {name!r}.{hint} There are: {' '.join(OPERATORS)}."
 

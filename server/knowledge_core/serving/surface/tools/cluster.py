@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -31,7 +31,7 @@ from knowledge_core.serving.surface.collections import opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import ClusterItem, ClusterResult, RepresentativeResult
 from knowledge_core.types import ReportProgress
-from knowledge_core.verbs.cluster import Cluster, Clustering, Member, Mode, cluster, cluster_texts, head
+from knowledge_core.verbs.cluster import Cluster, Clustering, ClusterRequest, Member, cluster, cluster_texts, head
 from knowledge_core.verbs.search import Searched, SearchRequest, search
 
 CLUSTER = (
@@ -40,15 +40,6 @@ CLUSTER = (
     "clusters by size with label, keywords, cohesion and representatives; what fits nowhere is counted as outliers."
 )
 LONGEST_NAME = 200  # characters per title, keyword or label of a cluster
-
-
-class Options(TypedDict):
-    """How to group; see `verbs.cluster.cluster`."""
-
-    mode: Mode
-    k: int | None
-    similarity: float | None
-    limit: int
 
 
 @dataclass(frozen=True)
@@ -91,16 +82,16 @@ class ClusterTool:
             raise InvalidInput("query and filter choose from a collection; with texts give neither.")
         asked = request_digest(["cluster", collection, texts, query, filter, mode, k, similarity, limit])
         after = None if cursor is None else decode(cursor, asked)
-        options: Options = {"mode": mode, "k": k, "similarity": similarity, "limit": limit}
+        how = ClusterRequest(mode, k, similarity, limit)
 
         def work(job: Job, report: ReportProgress) -> Grouped:
             if texts is not None:
                 cleaned = [clean_text(text) for text in texts]
-                made = cluster_texts(cleaned, engine.embedders.working(), progress=report, **options)
+                made = cluster_texts(cleaned, engine.embedders.working(), how, progress=report)
                 return Grouped(made, asked, "")
             with opened(engine, [collection]) as over:
                 chosen = None if query is None else _found(over, query, filter)
-                made = cluster(over[0].view, chunks=chosen, filter=filter, progress=report, **options)
+                made = cluster(over[0].view, how, chunks=chosen, filter=filter, progress=report)
                 return Grouped(made, asked, request_digest(over[0].view.generation))
 
         job = _remembered(engine, after) or engine.jobs.start("cluster", collection, work)

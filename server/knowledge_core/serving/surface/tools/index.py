@@ -24,7 +24,7 @@ from knowledge_core.serving.surface.calls.parameters import CollectionName, Tool
 from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import FailureResult, IndexResult
-from knowledge_core.types import Document
+from knowledge_core.types import UNFINISHED, Document
 from knowledge_core.verbs.index import IndexReport
 
 SHOWN = 20  # failures of a report, or jobs, per answer; the rest is counted
@@ -165,7 +165,7 @@ def _render_failure(failure: FailureResult) -> str:
 def render_index(result: IndexResult) -> str:
     """Return the text block of an index result."""
     lines = []
-    if result.state in ("running", "interrupted"):
+    if result.state in UNFINISHED:
         lines.append(f"Still indexing into {result.collection!r}: {result.progress}. {going_on(result.job)}")
     elif result.state != "done":
         again = "index again to go on: what is unchanged costs nothing"

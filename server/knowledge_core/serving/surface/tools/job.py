@@ -25,6 +25,7 @@ from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import JobItem, JobsResult
 from knowledge_core.serving.surface.tools.cluster import Grouped, cluster_result, render_clusters
 from knowledge_core.serving.surface.tools.index import LONGEST_MESSAGE, SHOWN, index_result, render_index
+from knowledge_core.types import UNFINISHED
 from knowledge_core.verbs.index import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
@@ -86,7 +87,7 @@ async def _here(engine: Engine, id: str, until: float) -> Job | None:
     """
     while (job := engine.jobs.find(id)) is None and anyio.current_time() < until:
         found = await anyio.to_thread.run_sync(find_job, engine, id)
-        if found.state not in ("running", "interrupted"):
+        if found.state not in UNFINISHED:
             return None
         await anyio.sleep(LOOKING)
     return job
