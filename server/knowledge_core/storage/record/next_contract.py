@@ -141,18 +141,20 @@ class Reembedding:
             StorageError: the disk refused; nothing was written.
         """
         stored = {bytes.fromhex(digest): stored_form(vector) for digest, vector in vectors.items()}
-        with self._alone(), transaction(self._connection, self._name):
-            self._connection.executemany(
-                "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
-                with_pauses(stored.items()),
-            )
-            for waiting, chunks in with_pauses(made):
-                there = self._connection.execute(
-                    "SELECT 1 FROM documents WHERE number = ?", (waiting.number,)
-                ).fetchone()
-                if there:
-                    self._insert(contract, waiting, chunks)
-        self._written()
+        with self._alone():
+            with transaction(self._connection, self._name):
+                self._connection.executemany(
+                    "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
+                    with_pauses(stored.items()),
+                )
+                for waiting, chunks in with_pauses(made):
+                    there = self._connection.execute(
+                        "SELECT 1 FROM documents WHERE number = ?", (waiting.number,)
+                    ).fetchone()
+                    if there:
+                        self._insert(contract, waiting, chunks)
+            # Within: another's write that is not committed yet must not be published.
+            self._written()
 
     def switch(self) -> EmbeddingContract:
         """Put the new tables in the place of the old ones, in one transaction; return the contract that holds now.
