@@ -17,7 +17,7 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable
+from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable, StorageFull
 from knowledge_core.recorded_jobs.calibrating import CALIBRATE
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
@@ -25,6 +25,7 @@ from knowledge_core.recorded_jobs.reembed_job import accept_reembed, cancel
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.storage.collection import JobRecord
 from knowledge_core.storage.derived import Derived
+from knowledge_core.storage.lexical_index import LexicalIndex
 from knowledge_core.storage.record.job_table import JobTable
 from knowledge_core.types import Document, Task, no_progress
 from knowledge_core.verbs.reembed import reembed
@@ -351,7 +352,7 @@ def test_a_crash_right_after_the_switch_leaves_the_new_contract_whole(home, mode
         add(engine, DOCUMENTS)
         collection = engine.collection("notes")
         with monkeypatch.context() as patched:
-            patched.setattr(Derived, "__init__", crash)
+            patched.setattr(Derived, "move", crash)
             monkeypatch.setattr(threading, "excepthook", lambda _: None)
             job = accept_reembed(engine, "notes", "large", None)
             until(lambda: collection.contract.model == "large")
@@ -362,3 +363,22 @@ def test_a_crash_right_after_the_switch_leaves_the_new_contract_whole(home, mode
         assert found(engine, "marker7") == "d7"
         assert {finding.level for finding in engine.collection("notes").check()} == {"ok"}
         job.end("failed")
+
+
+def test_a_collection_whose_indexes_a_disk_refused_at_the_switch_goes_on_at_the_next_write(engine, monkeypatch):
+    collection = engine.collection("notes")
+
+    def refuses(*_, **__):
+        raise StorageFull("No space left.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LexicalIndex, "load", refuses)
+        job = accept_reembed(engine, "notes", "large", None)
+        assert job.wait(30)
+        assert (job.state, job.error) == ("failed", "No space left.")
+        assert collection.contract.model == "large"
+        assert found(engine, "marker7") == "d7"  # as before, from what was published last
+    add(engine, [Document("new", "Something new about zebras.", "Zebras")])
+    assert found(engine, "zebras") == "new"
+    assert found(engine, "marker7") == "d7"
+    assert {finding.level for finding in collection.check()} == {"ok"}

@@ -228,8 +228,7 @@ class Collection:
                 return  # another thread was first
             self._store.set_contract(contract)
             self.contract = contract
-            self._derived.close()
-            self._derived = Derived(self._store, self.contract, self._writing, self._swap)
+            self._derived.move(contract)
             self._publish()
 
     def switch_contract(self) -> EmbeddingContract:
@@ -243,8 +242,7 @@ class Collection:
         """
         with self._alone():
             self.contract = self.reembedding.switch()
-            self._derived.close()
-            self._derived = Derived(self._store, self.contract, self._writing, self._swap)
+            self._derived.move(self.contract)
             self._publish()
             self._derived.save()
             return self.contract

@@ -68,31 +68,44 @@ class GraphWork:
 
 
 class GraphBuilder:
-    """Keeps one collection's graph up to date.
+    """Keeps the graph of a collection's vectors up to date, on one thread at most.
 
-    lock: held while a graph is published. published: called with it, so that readers see the new one.
+    lock: held while a graph is published, and by whoever calls `serve` or `look`. published: called with it, so that
+    readers see the new one.
     """
 
-    def __init__(self, index: VectorIndex, lock: threading.RLock, published: Callable[[], None]) -> None:
-        self._index, self._lock, self._published = index, lock, published
+    def __init__(self, lock: threading.RLock, published: Callable[[], None]) -> None:
+        self._lock, self._published = lock, published
+        self._index: VectorIndex | None = None
+        self._building: VectorIndex | None = None  # what the present build is for
         self._thread: threading.Thread | None = None
         self._stopped, self._wake = threading.Event(), threading.Event()
         self._looked = self._not_before = 0.0
         self.work = GraphWork()
 
+    def serve(self, index: VectorIndex | None) -> None:
+        """Keep the graph of these vectors from now on; what is being built for others is given up."""
+        self._index = index
+        self._wake.set()
+
     def look(self) -> None:
-        """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
+        """Begin to build if a graph is due, or will be when nothing is written for a while."""
         self._looked = time.monotonic()
-        snapshot = self._index.snapshot()
-        if not self._is_busy() and not self._stopped.is_set() and (tuning_due(snapshot) or behind(snapshot)):
+        due = self._due()
+        if due is None:
+            return
+        if not self._is_busy():
             self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
             self._thread.start()
-        elif tuning_due(snapshot):
+        elif tuning_due(due[1]):
             self._wake.set()
 
     def wait(self) -> None:
         """Wait until no graph is due. Call it without the lock."""
-        while self._is_busy() and tuning_due(self._index.snapshot()) and self._looked >= self._not_before:
+        while self._is_busy() and self._looked >= self._not_before:
+            due = self._due()
+            if due is None or not tuning_due(due[1]):
+                break
             time.sleep(0.005)
         with self._lock:
             pass  # until readers see it, too
@@ -117,10 +130,11 @@ class GraphBuilder:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POLITE)
         while True:
             with self._lock:
-                snapshot, now = self._index.snapshot(), time.monotonic()
-                if self._stopped.is_set() or not (tuning_due(snapshot) or behind(snapshot)):
+                due, now = self._due(), time.monotonic()
+                if due is None:
                     self._thread = None
                     return
+                self._building, snapshot = due
                 pause = self._not_before - now
                 if not tuning_due(snapshot):
                     pause = max(pause, self._looked + QUIET - now)
@@ -128,16 +142,30 @@ class GraphBuilder:
             if pause > 0:
                 self._wake.wait(pause)
             else:
-                self._try(snapshot)
+                self._try(*due)
 
-    def _try(self, snapshot: VectorSnapshot) -> None:
+    def _due(self) -> tuple[VectorIndex, VectorSnapshot] | None:
+        """Return what a graph is to be built of, now or when nothing is written for a while; None where nothing is due."""
+        index = self._index
+        if index is None or self._stopped.is_set():
+            return None
+        snapshot = index.snapshot()
+        return (index, snapshot) if tuning_due(snapshot) or behind(snapshot) else None
+
+    def _is_given_up(self) -> bool:
+        """Say whether nobody wants the present build any more."""
+        return self._stopped.is_set() or self._index is not self._building
+
+    def _try(self, index: VectorIndex, snapshot: VectorSnapshot) -> None:
         try:
-            self._build(snapshot)
+            self._build(index, snapshot)
         except (StorageError, UnusableFileError, OSError, MemoryError, RuntimeError) as error:
+            if self._is_given_up():
+                return  # its file may have been swept away by those that came in its place
             log.warning("a graph was not built, searches compare more instead: %s", error)
             self._not_before = time.monotonic() + REST
 
-    def _build(self, snapshot: VectorSnapshot) -> None:
+    def _build(self, index: VectorIndex, snapshot: VectorSnapshot) -> None:
         began = time.monotonic()
         made = self._drafted(snapshot)
         expansion = made and self._tuned(made[0], snapshot)
@@ -145,14 +173,14 @@ class GraphBuilder:
             return
         draft, copies, added = made
         facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), expansion)
-        path = self._index.graphs.beside()
+        path = index.graphs.beside()
         draft.write(path)
         checksum = checksum_of(path, path.stat().st_size)
         with self._lock:
-            if self._stopped.is_set():
+            if self._is_given_up():
                 path.unlink(missing_ok=True)
                 return
-            self._index.take(self._index.graphs.publish(path, checksum, facts, draft.keys, copies))
+            index.take(index.graphs.publish(path, checksum, facts, draft.keys, copies))
             self._published()
         seconds = time.monotonic() - began
         work = self.work
@@ -171,7 +199,7 @@ class GraphBuilder:
             copies = np.array(sorted(base.copies.tolist() + new), np.int64).reshape(-1, 2)
         draft, added = Draft(snapshot.dimensions, base), 0
         for keys, rows in snapshot.blocks(ADDED_AT_ONCE):
-            if self._stopped.is_set():
+            if self._is_given_up():
                 return None
             new_ones = (keys > known) & ~among(repeats, keys)[1]
             if new_ones.any():
@@ -188,13 +216,13 @@ class GraphBuilder:
         questions = np.concatenate([asked, random_questions(snapshot, QUESTIONS - len(asked))])
         truth = []
         for question in questions:
-            if self._stopped.is_set():
+            if self._is_given_up():
                 return None
             truth.append(draft.truth(question, TUNED_FOR))
         for expansion in EXPANSIONS:
             found = 0
             for question, best in zip(questions, truth, strict=True):
-                if self._stopped.is_set():
+                if self._is_given_up():
                     return None
                 found += len(draft.found(question, AMONG, expansion) & best)
             if found >= AGREEMENT * sum(map(len, truth)):
