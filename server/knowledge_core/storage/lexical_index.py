@@ -15,7 +15,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -141,6 +141,7 @@ class LexicalIndex:
         self._folder = folder
         self._tag = f"{LAYOUT} {tag}"
         self._files: dict[str, list[int]] = {}
+        self._snapshot: LexicalSnapshot
         self.discarded: str | None = None
 
     @classmethod
@@ -203,6 +204,8 @@ class LexicalIndex:
         Raises:
             StorageError: the disk refused.
         """
+        # First: where the disk refuses half-way, whoever catches up from 0 clears it again.
+        self._snapshot = replace(self._snapshot, generation=0)
         self._begin()
 
     def close(self) -> None:
@@ -230,12 +233,18 @@ class LexicalIndex:
             writer.wait_merging_threads()  # gives the folder's lock back, too
 
     def _begin(self) -> None:
-        """Start anew in an empty folder."""
+        """Start at generation 0 in an empty folder.
+
+        The folder itself stays: for a moment after it was opened, a thread of Tantivy's may make a lock file in it.
+        """
         try:
-            if self._folder.exists():
-                remove_file(self._folder / STATE)  # first: without it the rest counts for nothing
-                shutil.rmtree(self._folder)
-            self._folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            remove_file(self._folder / STATE)  # first: without it the rest counts for nothing
+            for path in list(self._folder.iterdir()):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
             self._open(0)
         except OSError as error:
             raise storage_refusal(error, self._folder.name) from error
