@@ -347,7 +347,7 @@ def test_a_disk_that_is_full_again_and_again_loses_nothing(small_disk):
 
 def test_the_write_ahead_log_does_not_grow_without_end(shelf, monkeypatch):
     # The newest view always reads: a log that starts anew only when nobody does never would.
-    monkeypatch.setattr("knowledge_core.storage.collection.WAL_KEPT", 300_000)
+    monkeypatch.setattr("knowledge_core.storage.record.document_store.WAL_KEPT", 300_000)
     with shelf.view():
         for number in range(10):
             put(shelf, document("a", f"{number} kept by a reader"))

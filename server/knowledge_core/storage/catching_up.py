@@ -26,7 +26,7 @@ def _follow_keys(log: Log, vectors: VectorIndex, generation: int) -> None:
     since = vectors.generation
     dimensions = vectors.snapshot().dimensions
     keys = log.keys_since(since)
-    removed = log.removed_since("-k", since)
+    removed = log.removed_keys_since(since)
     for begin in range(0, len(keys), BATCH):
         batch = keys[begin : begin + BATCH]
         vectors.apply(since, batch, log.vectors(batch, dimensions), [])
@@ -43,4 +43,4 @@ def _follow_chunks(log: Log, words: LexicalIndex, generation: int) -> None:
     for begin in range(0, len(numbers), BATCH):
         # Still the old generation: after a crash here the batch is applied again.
         words.apply(since, log.lexical_texts(numbers[begin : begin + BATCH]), [])
-    words.apply(generation, [], log.removed_since("-c", since))
+    words.apply(generation, [], log.removed_chunks_since(since))

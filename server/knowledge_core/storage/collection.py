@@ -24,7 +24,7 @@ from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.gil_pauses import shorten_switch_interval
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
-from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT
+from knowledge_core.storage.record.sqlite import FILE
 from knowledge_core.storage.values import (
     Calibration,
     Change,
@@ -322,7 +322,7 @@ class Collection:
         """Show readers what the record holds now. If an index cannot follow, they keep what they see."""
         self._derived.catch_up()
         self._swap()
-        if self._store.wal_bytes() > WAL_KEPT and self._tidy():
+        if self._store.is_wal_long() and self._tidy():
             self._swap()  # this one reads without the log, so that the next write starts it anew
 
     def _swap(self) -> None:

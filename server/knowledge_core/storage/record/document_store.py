@@ -1,7 +1,7 @@
 """The record: documents, chunks, vectors, jobs and the log of what each generation changed, in one SQLite file.
 
 The writing side: one connection, used under the collection's lock. `jobs` and `log` are its tables of their own
-subject; `view.py` is the reading side; nothing above this folder speaks SQL.
+subject; `reading.py` is the reading side; nothing above this folder speaks SQL.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from knowledge_core.storage.record.job_table import JobTable
 from knowledge_core.storage.record.log import Log
 from knowledge_core.storage.record.migrations import migrate
 from knowledge_core.storage.record.next_contract import Alone, Reembedding
-from knowledge_core.storage.record.sqlite import FILE, connect, stored_form, transaction, translated, unit
+from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT, connect, stored_form, transaction, translated, unit
 from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source, text_digest
 from knowledge_core.types import Document, Task, Vectors, titled
 
@@ -71,10 +71,10 @@ class DocumentStore:
             busy, pages, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return not busy and bool(pages == moved)
 
-    def wal_bytes(self) -> int:
-        """Return how long the write-ahead log is."""
-        log = self.path.with_name(f"{FILE}-wal")
-        return log.stat().st_size if log.exists() else 0
+    def is_wal_long(self) -> bool:
+        """Say whether the write-ahead log is so long that it should be moved into the file."""
+        wal = self.path.with_name(f"{FILE}-wal")
+        return wal.exists() and wal.stat().st_size > WAL_KEPT
 
     # -- what the collection is ------------------------------------------------------------------------------------
 

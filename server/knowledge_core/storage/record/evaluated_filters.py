@@ -66,6 +66,14 @@ class EvaluatedFilters:
             self._fields = generation, types
         return {name: "|".join(sorted(types[name])) for name in sorted(types)}
 
+    def condition(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> Condition:
+        """Return what a filter asks for, as a condition over documents; nothing of it is evaluated yet.
+
+        Raises:
+            InvalidFilter: see `filters.parse`.
+        """
+        return parse(filter, list(self.fields(record)) if filter else [])
+
     def allowed(self, record: RecordSnapshot, filter: Mapping[str, Any]) -> Allowed:
         """Return what a filter allows in a generation.
 
@@ -77,7 +85,7 @@ class EvaluatedFilters:
         known, generation = self._kept.get(name), record.generation
         if known is not None and known.generation == generation:
             return known.allowed
-        condition = parse(filter, list(self.fields(record)))
+        condition = self.condition(record, filter)
         if known is None or known.generation > generation or not _reaches(record, known.generation):
             made = _evaluated(generation, _rows(record, condition))
         else:

@@ -48,8 +48,15 @@ class Log:
             generation,
         )  # fmt: skip
 
-    def removed_since(self, kind: str, generation: int) -> list[int]:
-        """Return the keys ("-k") or chunks ("-c") that went after a generation; since 0: none, for nothing was there."""
+    def removed_keys_since(self, generation: int) -> list[int]:
+        """Return the keys that went after a generation, ascending; since 0: none, for nothing was there."""
+        return self._removed_since("-k", generation)
+
+    def removed_chunks_since(self, generation: int) -> list[int]:
+        """Return the numbers of the chunks that went after a generation, ascending; since 0: none."""
+        return self._removed_since("-c", generation)
+
+    def _removed_since(self, kind: str, generation: int) -> list[int]:
         if not generation:
             return []
         numbers = self._numbers(
