@@ -16,12 +16,13 @@ from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed
+from knowledge_core.indexing.windows import Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
-from knowledge_core.storage.collection import Collection, NewDocument, PlanRow, text_digest
-from knowledge_core.types import Document, Task
+from knowledge_core.storage.collection import Collection, NewDocument, PlanRow
+from knowledge_core.types import Document
 
 NO_KIND = "binary without suffix"
 
@@ -52,7 +53,7 @@ class Window:
     touched: dict[str, tuple[int, int]] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     unread: list[NotRead] = field(default_factory=list)
-    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    texts: Texts = field(default_factory=dict)
     chunks: int = 0
 
     @property
@@ -90,7 +91,7 @@ class Preparation:
         self._roots, self._file_limit, self._named = roots, file_limit, named
         self._version = content_version(chunk_size)
         self._stopped = threading.Event()
-        self.size = min(chunk_size, embedder.static_contract.max_length)
+        self.size = chunk_tokens(embedder.static_contract, chunk_size)
 
     def stop(self) -> None:
         """End `windows` after the present document: nobody wants more."""
@@ -118,10 +119,7 @@ class Preparation:
         if isinstance(prepared, NewDocument):
             window.documents.append(prepared)
             window.chunks += len(prepared.chunks)
-            contract = self._embedder.static_contract
-            for part in prepared.chunks:
-                title = part.title(prepared.document.title)
-                window.texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+            window.texts |= texts_of(self._embedder.static_contract, prepared.document, prepared.chunks)
         elif isinstance(prepared, Failure):
             window.failed.append(prepared)
         elif isinstance(prepared, NotRead):

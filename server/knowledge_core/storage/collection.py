@@ -36,14 +36,13 @@ from knowledge_core.storage.values import (
     PlanRow,
     Source,
     Waiting,
-    text_digest,
 )
 from knowledge_core.storage.vectors.graph_building import GraphWork
 from knowledge_core.storage.view import View
 
 __all__ = [
     "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
-    "Source", "View", "Waiting", "text_digest",
+    "Source", "View", "Waiting",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -129,7 +128,7 @@ class Collection:
                     view.close()
 
     def missing(self, digests: Sequence[str]) -> set[str]:
-        """Return which of these embedded texts (`text_digest`) have no vector yet."""
+        """Return which of these embedded texts, named by their digests, have no vector yet."""
         with self._alone():
             return self._store.missing(digests)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,11 +13,6 @@ import numpy.typing as npt
 from knowledge_core.types import Chunk, Document, Lines, Metadata, Span
 
 Keys = npt.NDArray[np.int64]
-
-
-def text_digest(text: str) -> str:
-    """Return the SHA-256 (hex) of the exact string that is embedded: what "the same text" means."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import NothingToIndex
 from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
+from knowledge_core.indexing.windows import embed_lacking
 from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut, printable
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
@@ -256,8 +256,10 @@ class _Work:
         return vectors | self._embed(window, lost)
 
     def _embed(self, window: Window, lacking: Container[str]) -> dict[str, npt.NDArray[np.float32]]:
-        wanted = {digest: text for digest, text in window.texts.items() if digest in lacking}
-        return embed_packed(self._embedder, wanted, before=lambda: self._between("embedding"), after=self._count_tokens)
+        return embed_lacking(
+            self._embedder, window.texts, lacking,
+            before=lambda: self._between("embedding"), after=self._count_tokens,
+        )  # fmt: skip
 
     def _begin_write(
         self,

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
-from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import StorageFull
+from knowledge_core.indexing.windows import Texts, chunk_tokens, embed_lacking, texts_of
 from knowledge_core.ingestion.chunking import chunk
-from knowledge_core.storage.collection import Collection, Waiting, text_digest
-from knowledge_core.types import Chunk, Progress, ReportProgress, Task
+from knowledge_core.storage.collection import Collection, Waiting
+from knowledge_core.types import Chunk, Progress, ReportProgress
 
 WINDOW_CHARACTERS = 200_000  # of text, some 150 chunks: what a crash can cost; half a minute of a large model
 ROW_BYTES = 400  # of a chunk and its vector's row beside the vector itself: 24 numbers, a digest, two index entries
@@ -74,8 +74,8 @@ def reembed(
     began = time.monotonic()
     contract = embedder.contract  # with its probe: loads the model
     before = collection.contract.model
-    size = min(chunk_size, contract.max_length)
-    _refuse_without_room(collection, contract.dimensions, size / min(chunk_size, collection.contract.max_length))
+    size = chunk_tokens(contract, chunk_size)
+    _refuse_without_room(collection, contract.dimensions, size / chunk_tokens(collection.contract, chunk_size))
     collection.reembedding.begin(contract)
     work = _Work(collection, embedder, size, progress)
     work.run()
@@ -128,17 +128,14 @@ class _Work:
     def _finish(self, window: Sequence[Waiting]) -> None:
         contract = self._embedder.contract
         cut: list[tuple[Waiting, list[Chunk]]] = []
-        texts: dict[str, tuple[str, str]] = {}
+        texts: Texts = {}
         for waiting in window:
             self._tell()
             chunks = chunk(waiting.document, self._embedder.count_tokens, size=self._size)
             cut.append((waiting, chunks))
-            for part in chunks:
-                title = part.title(waiting.document.title)
-                texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+            texts |= texts_of(contract, waiting.document, chunks)
         lacking = self._made.missing(list(texts))
-        wanted = {digest: text for digest, text in texts.items() if digest in lacking}
-        vectors = embed_packed(self._embedder, wanted, before=self._tell, after=self._count)
+        vectors = embed_lacking(self._embedder, texts, lacking, before=self._tell, after=self._count)
         self._made.write(contract, cut, vectors)
         self.embedded += len(vectors)
 

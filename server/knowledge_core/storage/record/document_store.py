@@ -24,8 +24,8 @@ from knowledge_core.storage.record.log import Log
 from knowledge_core.storage.record.migrations import migrate
 from knowledge_core.storage.record.next_contract import Alone, Reembedding
 from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT, connect, stored_form, transaction, translated, unit
-from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source, text_digest
-from knowledge_core.types import Document, Task, Vectors, titled
+from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source
+from knowledge_core.types import Document, Vectors
 
 
 @dataclass(frozen=True)
@@ -264,8 +264,8 @@ class DocumentStore:
         ).lastrowid  # fmt: skip
         rows = []
         for part in with_pauses(new.chunks):
-            title = titled(document.title, part.heading)
-            key = self._key_of(text_digest_of(contract, part.text, title), document.id)
+            title = part.title(document.title)
+            key = self._key_of(contract.digest(part.text, title), document.id)
             cursor = self._connection.execute(
                 "INSERT INTO chunks (document, position, start, end, first_line, last_line, page, heading, key) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -316,11 +316,6 @@ def _refuse_twice(ids: Iterable[str]) -> None:
         if id in seen:
             raise InvalidInput(f"Document {id!r} comes twice in one write; give each document an id of its own.")
         seen.add(id)
-
-
-def text_digest_of(contract: EmbeddingContract, text: str, title: str) -> str:
-    """Return the digest of what a chunk is embedded as."""
-    return text_digest(contract.format(text, Task.DOCUMENT, title))
 
 
 def _now() -> str:

@@ -22,8 +22,8 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import ContractMismatch, InvalidInput
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import stored_form, transaction, translated
-from knowledge_core.storage.values import Waiting, text_digest
-from knowledge_core.types import Chunk, Document, Span, Task, titled
+from knowledge_core.storage.values import Waiting
+from knowledge_core.types import Chunk, Document, Span
 
 HEADROOM = 2**32  # numbers and keys that the old tables may still hand out before the switch
 
@@ -190,8 +190,7 @@ class Reembedding:
 
     def _insert(self, contract: EmbeddingContract, waiting: Waiting, chunks: Sequence[Chunk]) -> None:
         for part in chunks:
-            title = titled(waiting.document.title, part.heading)
-            digest = text_digest(contract.format(part.text, Task.DOCUMENT, title))
+            digest = contract.digest(part.text, part.title(waiting.document.title))
             row = self._connection.execute(
                 "SELECT key FROM next_vectors WHERE digest = ?", (bytes.fromhex(digest),)
             ).fetchone()
