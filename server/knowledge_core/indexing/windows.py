@@ -17,7 +17,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.types import Chunk, Document
 
 Texts = dict[str, tuple[str, str]]
-"""Text and title of chunks, by the digest of what is embedded (`EmbeddingContract.digest`)."""
+"""Text and title of chunks, by the digest of the embedded text (`EmbeddingContract.digest`)."""
 
 
 def chunk_tokens(contract: EmbeddingContract, chunk_size: int) -> int:

@@ -1,6 +1,6 @@
-"""What is derived from a collection's record: vectors, graph and words, kept in step with it and made anew when lost.
+"""What is derived from a collection's record: vectors, graph and words, kept in step with it and rebuilt when lost.
 
-One writer calls this, under the collection's lock; readers hold the snapshots.
+One writer at a time calls this, under the collection's lock; readers hold the snapshots.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from knowledge_core.storage.vectors.vector_index import VectorIndex
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: what the next opening catches up with at most
-LOG_KEPT = 200_000  # rows of the log; older ones are pruned once both indexes are past them
+SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: at most as many are read again after a crash
+LOG_KEPT = 200_000  # rows of the record's log; beyond, those that both indexes are past are pruned
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Derived:
     They are opened by the first use under a contract. Where the disk refuses that, the use raises StorageError, and the
     next one tries again.
 
-    lock: the collection's, under which a new graph is published. published: called when one was.
+    lock: the collection's, under which a new graph is published.
+    published: called, with the lock held, when one was.
     """
 
     def __init__(
@@ -97,42 +98,49 @@ class Derived:
         """Bring everything to the record's generation; begin to build a graph if one is due.
 
         Raises:
-            StorageError: the disk refused; what was there stays.
+            StorageError: the disk refused; snapshots stay, and the next call goes on.
         """
-        catch_up(self._store.log, self.vectors, self.words)
+        catch_up(self._store.record_log, self.vectors, self.words)
         self.builder.look()
 
     def take(self, written: Written) -> None:
         """Take what one change did to the record.
 
-        An index that failed before lacks more than this change: then `catch_up` catches up from the log.
+        An index that failed before lacks more than this change: then it is left to `catch_up`, from the log.
+
+        Raises:
+            StorageError: the disk refused; `catch_up` brings the rest.
         """
         if self.vectors.generation == self.words.generation == written.generation - 1:
             self.vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
             self.words.apply(written.generation, written.chunks, written.removed_chunks)
 
     def save_now_and_then(self, written: Written) -> None:
-        """Save the vectors when enough of them changed, and shorten the log that both are past."""
+        """Save the vectors when enough of them changed; then shorten the log, as both indexes are past it."""
         self._unsaved += len(written.keys) + len(written.removed_keys)
         if self._unsaved >= SAVE_EVERY and self.save():
-            self._store.log.prune(written.generation, LOG_KEPT)
+            self._store.record_log.prune(written.generation, LOG_KEPT)
             self._unsaved = 0
 
     def save(self) -> bool:
-        """Save the vectors; say whether that succeeded. They are derived: a refusal costs time at the next opening."""
+        """Save the vectors; say whether that succeeded. They are derived: a refusal only costs the next opening time."""
         if self._indexes is None:
             return False
         try:
             self._indexes.vectors.save()
         except StorageError as error:
             log.warning(
-                "collection %s: the vectors were not saved, the next opening reads them anew: %s", self._name, error
+                "collection %s: the vectors were not saved, the next opening reads them again: %s", self._name, error
             )
             return False
         return True
 
     def clear(self) -> None:
-        """Forget everything; `catch_up` makes it anew."""
+        """Forget everything; `catch_up` rebuilds it.
+
+        Raises:
+            StorageError: the disk refused; the next `catch_up` goes on with what is left.
+        """
         self.vectors.clear()
         self.words.clear()
 

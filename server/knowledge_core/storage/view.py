@@ -45,7 +45,11 @@ IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take
 class View:
     """What one generation holds. Made by `Collection`; closed by it when nobody uses it any more.
 
+    name: of the collection.
+    contract: under which its chunks were embedded.
+    generation: of the record.
     calibration: how well the model reads this collection; None before that was measured.
+    users: how many hold it; guarded by `Collection`.
     """
 
     def __init__(
@@ -120,7 +124,7 @@ class View:
         return self._words
 
     def spread(self, vector: Vectors) -> tuple[float, float]:
-        """Return mean and mean square of a query's cosines with a fixed sample of the collection; 0 where it is empty.
+        """Return mean and mean square of a query's cosines with a fixed sample of the collection; (0, 0) where it is empty.
 
         vector: (1, dim) float32, norm 1.
         """
@@ -228,7 +232,11 @@ class View:
         return self._vectors.keys
 
     def quantised(self, keys: Sequence[int] | Keys | None = None) -> tuple[Keys, npt.NDArray[np.int8]]:
-        """Return keys and their int8 rows (n, dim), whose integer products are exact; None: all, by key."""
+        """Return keys (n,) and their int8 rows (n, dim), whose integer products are exact; None: all, in their order.
+
+        Raises:
+            KeyError: a key is not there.
+        """
         wanted = self._vectors.keys if keys is None else np.asarray(keys, np.int64)
         return wanted, self._vectors.rows(wanted)
 

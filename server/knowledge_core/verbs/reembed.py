@@ -1,8 +1,8 @@
-"""The verb `reembed`: a collection's chunks made anew under another model, from the record's own text.
+"""The verb `reembed`: a collection's documents cut and embedded again, under another model, from the record's own text.
 
-Read top to bottom: see that there is room for both, then window by window cut, embed what is lacking, keep; and when
-nothing is left, switch. The old vectors answer until the switch, which is one transaction. What was made stays in the
-record: a job that was cut off, or cancelled, goes on where it was.
+Read top to bottom: see that there is room for both sets of vectors; then, window by window, cut, embed what is lacking, and
+keep it; when no document is left, switch. The old vectors answer until the switch, which is one transaction. What was made
+stays in the record: a job that was cut off goes on where it was, and so does one that follows a cancelled one.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from knowledge_core.ingestion.chunking import chunk
 from knowledge_core.storage.collection import Collection, Waiting
 from knowledge_core.types import Chunk, Progress, ReportProgress
 
-WINDOW_CHARACTERS = 200_000  # of text, some 150 chunks: what a crash can cost; half a minute of a large model
-ROW_BYTES = 400  # of a chunk and its vector's row beside the vector itself: 24 numbers, a digest, two index entries
-INT8_COPIES = 2  # of the vectors in int8, beside the record: rows and graph
-RESERVE = 64_000_000  # bytes that stay free: the write-ahead log, and other programs
+WINDOW_CHARACTERS = 200_000  # of text, some 150 chunks, half a minute of a large model: what a crash can cost
+ROW_BYTES = 400  # per chunk, beside the vector itself: 24 numbers, a digest, two index entries
+INT8_COPIES = 2  # of a vector, one byte per dimension, outside the record: in the rows and in the graph
+RESERVE = 64_000_000  # bytes that must stay free, for the write-ahead log and other programs
 
 
 @dataclass(frozen=True)
 class ReembedReport:
-    """What was done. documents, chunks: in the collection now. embedded: texts that went through the model in this job.
+    """What was done.
 
-    before, after: models. seconds: of the last process that worked on it.
+    collection: its name.
+    before, after: names of the models.
+    dimensions: of the new vectors.
+    documents, chunks: in the collection now.
+    embedded: texts that went through the model, in the last process that worked on it.
+    seconds: of the last process that worked on it.
     """
 
     collection: str
@@ -63,11 +68,12 @@ def reembed(
 ) -> ReembedReport:
     """Move a collection to the contract of `embedder`, and return what was done.
 
-    chunk_size: tokens, title included. alone: keeps other jobs of this collection away, for the last step. progress:
-    called between batches with documents made and in all; what it raises ends the work, and what was made stays.
+    chunk_size: tokens, title included, as configured.
+    alone: keeps other jobs of this collection away, for the last step.
+    progress: called between batches with documents made and in all; what it raises ends the work, and what was made stays.
 
     Raises:
-        StorageFull: there is no room for both; nothing was begun.
+        StorageFull: there is no room for both sets of vectors; nothing was begun.
         StorageError, ModelUnavailable, InvalidInput: nothing of the present window was kept, and the old vectors answer.
         Cancelled: from `progress`.
     """
@@ -93,7 +99,8 @@ def reembed(
 def _refuse_without_room(collection: Collection, dimensions: int, longer: float) -> None:
     """Refuse where the disk has no room for both sets of vectors.
 
-    longer: how many times as long a chunk may be in the new model as in the old one.
+    dimensions: of the new vectors.
+    longer: how many times as long as under the old model a chunk may be under the new one.
     """
     with collection.view() as view:
         chunks = view.counts().chunks / longer
@@ -118,7 +125,7 @@ class _Work:
         self.embedded = 0
 
     def run(self) -> None:
-        """Make all that is left, window by window."""
+        """Make the documents that are left, window by window."""
         self._left = self._made.left()
         while window := self._made.waiting(WINDOW_CHARACTERS):
             self._finish(window)

@@ -1,7 +1,6 @@
 """What is read of the record as it was at one moment: values out of a `RecordSnapshot`.
 
-This is the SQL behind `View`, one function per question. Nothing is remembered here, and nothing of vectors as they are
-searched or of words is known.
+This is the SQL behind `View`, one function per question. It remembers nothing, and knows nothing of the indexes.
 """
 
 from __future__ import annotations
