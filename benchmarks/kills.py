@@ -26,7 +26,7 @@ from benchmarks.report import machine, percentile, table, write_json
 from knowledge_core.contract import UNTITLED, EmbeddingContract
 from knowledge_core.storage import derived
 from knowledge_core.storage.catalogue import create_collection
-from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.collection import Change, Collection, NewDocument
 from knowledge_core.storage.vectors import graph_building
 from knowledge_core.storage.vectors import snapshot as vector_snapshot
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
@@ -66,9 +66,7 @@ def write_for_ever(folder: Path) -> None:
     begin = max(numbers, default=-1) + 1
     while True:
         new = range(begin, begin + WINDOW)
-        vectors = {
-            text_digest(CONTRACT.format(f"document {number}", Task.DOCUMENT, "")): vector_of(number) for number in new
-        }
+        vectors = {CONTRACT.digest(f"document {number}"): vector_of(number) for number in new}
         gone = [f"d{number}" for number in range(max(begin - KEPT, 0), max(begin + WINDOW - KEPT, 0))]
         collection.write(Change(add=[document(number) for number in new], vectors=vectors, remove=gone))
         begin += WINDOW

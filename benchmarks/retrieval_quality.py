@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.report import machine, table
-from knowledge_core.contract import EmbeddingContract
+from knowledge_core.contract import EmbeddingContract, text_digest
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
@@ -38,7 +38,7 @@ from knowledge_core.language.lexical_query import LexicalQuery, Spelling, rarity
 from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.language.wording import trigrams
 from knowledge_core.storage.catalogue import create_collection
-from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.collection import Change, Collection, NewDocument
 from knowledge_core.storage.view import View
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors, no_progress
 from knowledge_core.verbs.calibrate import calibrate
@@ -130,7 +130,7 @@ def fill(collection: Collection, judged: Judged, embedder: Embedder, cut: Cut) -
     new = [NewDocument(each, cut(each), digest=each.id) for each in judged.documents]
     pairs = [(each.text, each.title(one.document.title)) for one in new for each in one.chunks]
     rows = embedder.embed([text for text, _ in pairs], Task.DOCUMENT, [title for _, title in pairs])
-    digests = [text_digest(embedder.contract.format(text, Task.DOCUMENT, title)) for text, title in pairs]
+    digests = [embedder.contract.digest(text, title) for text, title in pairs]
     collection.write(Change(add=new, vectors=dict(zip(digests, rows, strict=True))))
     return len(pairs)
 

@@ -28,7 +28,7 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.indexing.preparing import content_digest
-from knowledge_core.storage.collection import Change, NewDocument, text_digest
+from knowledge_core.storage.collection import Change, NewDocument
 from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
 from knowledge_core.verbs.evaluate import Judged, load_beir
 
@@ -219,7 +219,7 @@ class Corpus:
             document = Document(id=f"d{number}", text=text, metadata={"slot": slot, "set": name})
             part = Chunk(0, text, Span(0, len(text)), Lines(1, 1))
             added.append(NewDocument(document, [part], content_digest(document)))
-            vectors[text_digest(self.contract.format(text, Task.DOCUMENT, ""))] = row
+            vectors[self.contract.digest(text)] = row
         return Change(add=added, vectors=vectors)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -60,6 +61,11 @@ _SLOT = re.compile(r"\{(text|title)\}")
 
 MATRYOSHKA = (768, 512, 256, 128)
 """The dimensions that vectors of the EmbeddingGemma family may be truncated to, as its model cards say."""
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 (hex) of a text as it is."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sizes_of(dimensions: int, *, matryoshka: bool) -> tuple[int, ...]:
@@ -113,6 +119,13 @@ class EmbeddingContract:
         slots = {"text": text, "title": title}
         # One pass: what is put into a slot is never read as a slot again.
         return _SLOT.sub(lambda slot: slots[slot.group(1)], template)
+
+    def digest(self, text: str, title: str = "") -> str:
+        """Return the SHA-256 (hex) of what a chunk of a document is embedded as: what "the same text" means.
+
+        title: the chunk's, as of `types.Chunk.title`.
+        """
+        return text_digest(self.format(text, Task.DOCUMENT, title))
 
     def differences(self, other: EmbeddingContract) -> list[str]:
         """Return how `other` ("there") differs from this one ("here"), one phrase per difference, the model first.

@@ -1,7 +1,8 @@
 """Files that are there whole or not at all, also after power loss.
 
-Rules kept here: a file is written beside its name, flushed, renamed over it, and its folder flushed too. What the disk
-refuses leaves the old file as it was and nothing beside it, and becomes one of our errors here. Standard library only.
+Rules kept here: a file is written beside its name, flushed, and renamed over the name; then the folder is flushed, too.
+What the disk refuses leaves the old file as it was and nothing beside it, and becomes one of our errors here. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import BinaryIO
 from knowledge_core.errors import StorageError, StorageFull
 
 TEMPORARY = ".new"
-"""Suffix of a file that is being written; whoever finds one after a crash may delete it."""
+"""Suffix of a file that is being written. One that is found after a crash may be deleted."""
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # a full disk, and a user's quota
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def _new_file(path: Path, mode: int | None) -> BinaryIO:
 
 
 def replace_file(path: Path, parts: Iterable[bytes | memoryview]) -> None:
-    """Make `path` hold the parts, one after the other, or leave it as it was.
+    """Make `path` hold the parts, one after the other, or leave it as it was. One thread at a time may replace a file.
 
     Raises:
         StorageFull: no space is left on the device.
@@ -90,7 +91,11 @@ def remove_file(path: Path) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Make what was created, renamed or removed in a folder survive power loss."""
+    """Make what was created, renamed or removed in a folder survive power loss.
+
+    Raises:
+        OSError: the system refused.
+    """
     if os.name == "nt":  # directories cannot be opened there; NTFS journals renames itself
         return
     opened = os.open(folder, os.O_RDONLY)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import namedtuple
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable
+from knowledge_core.errors import Busy, InvalidInput, ModelUnavailable, StorageFull
 from knowledge_core.recorded_jobs.calibrating import CALIBRATE
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
@@ -24,7 +25,10 @@ from knowledge_core.recorded_jobs.reembed_job import accept_reembed, cancel
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.storage.collection import JobRecord
 from knowledge_core.storage.derived import Derived
-from knowledge_core.types import Document, Task
+from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.record.job_table import JobTable
+from knowledge_core.types import Document, Task, no_progress
+from knowledge_core.verbs.reembed import reembed
 from knowledge_core.verbs.search import Searched, SearchRequest, search
 from owner_processes import until
 
@@ -158,6 +162,43 @@ def test_searches_answer_from_the_old_vectors_until_the_switch_and_writes_are_ta
     documents = {document for document, _ in stored(engine)}
     assert documents == {each.id for each in DOCUMENTS} - {"d2"} | {"new"}
     assert engine.collection("notes").contract.model == "large"
+
+
+def test_a_document_that_is_written_while_a_window_is_kept_is_found(engine, models, monkeypatch):
+    """What a write has not committed yet must not be published by another thread: then it would never be found."""
+    collection, moving = engine.collection("notes"), threading.current_thread()
+    uncommitted, published, seen = threading.Event(), threading.Event(), []
+    settle, catch_up = JobTable.settle, Derived.catch_up
+
+    def settled_late(table, change):
+        uncommitted.set()
+        assert published.wait(30)
+        settle(table, change)
+
+    def write():
+        add(engine, [Document("new", "Something new about zebras.", "Zebras")])
+        seen.append(found(engine, "zebras"))
+
+    writer = threading.Thread(target=write)
+
+    def caught_up_late(derived):
+        if threading.current_thread() is moving and not writer.ident:
+            writer.start()
+            uncommitted.wait(0.5)  # in vain where the writer has to wait for its turn
+            catch_up(derived)
+            return published.set()
+        return catch_up(derived)
+
+    @contextmanager
+    def alone():  # before the switch, after which everything is made from scratch
+        writer.join(30)
+        yield
+
+    monkeypatch.setattr(JobTable, "settle", settled_late)
+    monkeypatch.setattr(Derived, "catch_up", caught_up_late)
+    reembed(collection, models["large"], chunk_size=40, alone=alone, progress=no_progress)
+    assert seen == ["new"]
+    assert {finding.level for finding in collection.check()} == {"ok"}
 
 
 def test_a_search_all_the_while_never_fails_and_always_finds(engine, models):
@@ -311,7 +352,7 @@ def test_a_crash_right_after_the_switch_leaves_the_new_contract_whole(home, mode
         add(engine, DOCUMENTS)
         collection = engine.collection("notes")
         with monkeypatch.context() as patched:
-            patched.setattr(Derived, "__init__", crash)
+            patched.setattr(Derived, "move", crash)
             monkeypatch.setattr(threading, "excepthook", lambda _: None)
             job = accept_reembed(engine, "notes", "large", None)
             until(lambda: collection.contract.model == "large")
@@ -322,3 +363,22 @@ def test_a_crash_right_after_the_switch_leaves_the_new_contract_whole(home, mode
         assert found(engine, "marker7") == "d7"
         assert {finding.level for finding in engine.collection("notes").check()} == {"ok"}
         job.end("failed")
+
+
+def test_a_collection_whose_indexes_a_disk_refused_at_the_switch_goes_on_at_the_next_write(engine, monkeypatch):
+    collection = engine.collection("notes")
+
+    def refuses(*_, **__):
+        raise StorageFull("No space left.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LexicalIndex, "load", refuses)
+        job = accept_reembed(engine, "notes", "large", None)
+        assert job.wait(30)
+        assert (job.state, job.error) == ("failed", "No space left.")
+        assert collection.contract.model == "large"
+        assert found(engine, "marker7") == "d7"  # as before, from what was published last
+    add(engine, [Document("new", "Something new about zebras.", "Zebras")])
+    assert found(engine, "zebras") == "new"
+    assert found(engine, "marker7") == "d7"
+    assert {finding.level for finding in collection.check()} == {"ok"}

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hash_embedder import HashEmbedder
+from knowledge_core.contract import text_digest
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.storage.catalogue import create_collection
-from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.collection import Change, Collection, NewDocument
 from knowledge_core.types import Chunk, Document, Lines, Span, Task
 from knowledge_core.verbs.search import Searched, SearchRequest, SearchResponse, search
 
@@ -48,7 +49,7 @@ class Library:
         ]
         embedder = self.embedders[name]
         pairs = [(chunk.text, chunk.title(each.document.title)) for each in new for chunk in each.chunks]
-        digests = [text_digest(embedder.contract.format(text, Task.DOCUMENT, title)) for text, title in pairs]
+        digests = [embedder.contract.digest(text, title) for text, title in pairs]
         rows = embedder.embed([text for text, _ in pairs], Task.DOCUMENT, [title for _, title in pairs])
         missing = self.collections[name].missing(digests)
         vectors = {digest: row for digest, row in zip(digests, rows, strict=True) if digest in missing}

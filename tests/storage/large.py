@@ -9,10 +9,10 @@ import numpy as np
 
 from hash_embedder import HashEmbedder
 from knowledge_core.storage.catalogue import create_collection
-from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.collection import Change, Collection, NewDocument
 from knowledge_core.storage.vectors import graph_building
 from knowledge_core.storage.vectors import snapshot as vector_snapshot
-from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
+from knowledge_core.types import Chunk, Document, Lines, Span, Vectors
 
 DIM = 32
 FEW = 300
@@ -43,7 +43,7 @@ def one(id: str, **metadata: object) -> NewDocument:
 
 def placed(documents: list[NewDocument], vectors: Vectors, **more: object) -> Change:
     """What writes these documents with these vectors."""
-    digests = [text_digest(CONTRACT.format(new.document.text, Task.DOCUMENT, "")) for new in documents]
+    digests = [CONTRACT.digest(new.document.text) for new in documents]
     return Change(add=documents, vectors=dict(zip(digests, vectors, strict=True)), **more)
 
 

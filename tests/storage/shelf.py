@@ -9,7 +9,7 @@ from typing import Any
 from hash_embedder import HashEmbedder
 from knowledge_core.language.lexical_query import weighed
 from knowledge_core.storage.catalogue import create_collection
-from knowledge_core.storage.collection import Change, Collection, NewDocument, text_digest
+from knowledge_core.storage.collection import Change, Collection, NewDocument
 from knowledge_core.types import Chunk, Document, Lines, Span, Task
 
 EMBEDDER = HashEmbedder()
@@ -34,7 +34,7 @@ def change(collection: Collection, documents: Iterable[NewDocument], **more: Any
     for new in documents:
         for part in new.chunks:
             title = part.title(new.document.title)
-            texts[text_digest(EMBEDDER.contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+            texts[EMBEDDER.contract.digest(part.text, title)] = (part.text, title)
     missing = collection.missing(list(texts))
     lacking = [digest for digest in texts if digest in missing]
     made = EMBEDDER.embed([texts[each][0] for each in lacking], Task.DOCUMENT, [texts[each][1] for each in lacking])

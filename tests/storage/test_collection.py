@@ -12,6 +12,7 @@ import time
 import numpy as np
 import pytest
 
+from knowledge_core.contract import text_digest
 from knowledge_core.errors import (
     CollectionNotFound,
     DocumentNotFound,
@@ -29,7 +30,6 @@ from knowledge_core.storage.collection import (
     JobRecord,
     PlanRow,
     Source,
-    text_digest,
 )
 from knowledge_core.storage.record.migrations import STEPS, migrate
 from knowledge_core.types import Task
@@ -67,7 +67,7 @@ def test_a_changed_document_replaces_its_old_chunks(shelf):
 
 def test_a_text_that_is_there_is_not_missing_so_it_is_embedded_once(shelf):
     put(shelf, document("a", "the same text"))
-    digest = text_digest(EMBEDDER.contract.format("the same text", Task.DOCUMENT))
+    digest = EMBEDDER.contract.digest("the same text")
     assert shelf.missing([digest, text_digest("other")]) == {text_digest("other")}
     put(shelf, document("b", "the same text"))
     with shelf.view() as view:
@@ -347,7 +347,7 @@ def test_a_disk_that_is_full_again_and_again_loses_nothing(small_disk):
 
 def test_the_write_ahead_log_does_not_grow_without_end(shelf, monkeypatch):
     # The newest view always reads: a log that starts anew only when nobody does never would.
-    monkeypatch.setattr("knowledge_core.storage.collection.WAL_KEPT", 300_000)
+    monkeypatch.setattr("knowledge_core.storage.record.document_store.WAL_KEPT", 300_000)
     with shelf.view():
         for number in range(10):
             put(shelf, document("a", f"{number} kept by a reader"))

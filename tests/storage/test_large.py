@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -419,3 +420,41 @@ def test_closing_does_not_wait_for_a_whole_graph(tmp_path, monkeypatch, step):
     collection.close()
     assert len(calls) == 1
     assert graph_files(collection) == []
+
+
+def test_a_graph_that_is_built_while_a_collection_moves_is_given_up_before_the_next_one_begins(tmp_path, monkeypatch):
+    collection = create_collection(tmp_path / "shelf", "shelf", CONTRACT)
+    begun, go_on, together = threading.Event(), threading.Event(), threading.Event()
+    original = graph_building.Draft.add
+
+    def held_up(*arguments):
+        if begun.is_set() and not go_on.is_set():
+            together.set()
+        begun.set()
+        assert go_on.wait(30)
+        original(*arguments)
+
+    monkeypatch.setattr(graph_building.Draft, "add", held_up)
+    vectors = drawn(500, seed=32)
+    fill(collection, vectors[::-1])
+    assert begun.wait(30)
+    move(collection, replace(CONTRACT, model="other"), vectors)
+    together.wait(0.3)  # in vain, as there is one building thread
+    go_on.set()
+    settled(collection)
+    assert not together.is_set()
+    assert collection.graph_work().builds == 1
+    assert len(graph_files(collection)) == 2
+    assert recall(collection, named(vectors), QUERIES) >= 0.99
+    assert damaged(collection) == []
+    collection.close()
+
+
+def move(collection, contract, vectors) -> None:
+    """Put a collection of documents d0, d1, ... under another contract, with these vectors."""
+    collection.reembedding.begin(contract)
+    waiting = collection.reembedding.waiting(10**9)
+    made = [(each, one(each.document.id).chunks) for each in waiting]
+    change = placed([one(f"d{number}") for number in range(len(vectors))], vectors)
+    collection.reembedding.write(contract, made, change.vectors)
+    collection.switch_contract()

@@ -218,6 +218,41 @@ def test_what_was_applied_is_loaded(index: LexicalIndex, tmp_path: Path) -> None
     assert again.snapshot().numbers() == {8, 10, 11, 12, 13}
 
 
+def test_a_lock_file_that_tantivy_makes_meanwhile_does_not_hinder_clearing(
+    index: LexicalIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = os.rmdir
+
+    def rmdir(*path: object, **more: object) -> None:
+        (tmp_path / "lexical" / ".tantivy-meta.lock").touch()
+        original(*path, **more)
+
+    index.apply(1, [(1, "cat")], [])
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rmdir", rmdir)
+        index.clear()
+    index.apply(1, [(2, "cat")], [])
+    assert found(index, "cat") == [2]
+
+
+def test_an_index_that_could_not_be_cleared_says_so_until_it_is(
+    index: LexicalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.apply(1, [(1, "cat")], [])
+
+    def refuses(*_: object) -> None:
+        raise ValueError("the disk refuses")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tantivy.Index", refuses)
+        with pytest.raises(StorageError):
+            index.clear()
+    assert index.generation == 0
+    index.clear()
+    index.apply(1, [(2, "cat")], [])
+    assert found(index, "cat") == [2]
+
+
 def test_a_missing_folder_is_an_empty_index_without_a_reason(index: LexicalIndex, tmp_path: Path) -> None:
     assert (index.generation, index.discarded, index.snapshot().count()) == (0, None, 0)
     again = load(tmp_path)

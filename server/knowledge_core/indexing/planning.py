@@ -1,12 +1,13 @@
-"""What an `index` call has to do: paths and the record's memory of them to a plan. Reads the file system, writes nothing.
+"""What an `index` call has to do: from paths, and what the record remembers of them, to a plan. Writes nothing.
 
 The rules kept here:
-- a file's document id is `source/relative path`; a source is a folder, named by its last part, made unique;
+- a file's document id is `source/relative path`; a source is a folder, named by its last part, with a number where another
+  source has that name;
 - a folder inside a known source belongs to it; a folder above known sources absorbs them;
 - a file of unchanged size, time and reader version costs one stat;
-- a file that vanished from a folder that was walked is removed, unless the folder as a whole is gone or empty;
-- what the caller named himself, a file or a folder, is never left out without a word: what cannot be read of it is
-  refused by name.
+- the document of a file that vanished from a folder that was walked is removed, unless the folder as a whole is gone or
+  empty;
+- a file or folder that the caller named is never left out silently: where it cannot be read, it is refused by name.
 """
 
 from __future__ import annotations
@@ -25,8 +26,11 @@ from knowledge_core.storage.collection import Collection, FileState, Source
 
 @dataclass(frozen=True)
 class Survey:
-    """What lies at one path that the caller named. walk: of the folder, or of the one file's folder.
+    """What lies at one path that the caller named.
 
+    given: the path as it was given.
+    folder: the folder, or that of the one file.
+    walk: what was found there.
     file: the one file; None for a folder.
     """
 
@@ -38,7 +42,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Item:
-    """One file to read, and the document that it becomes."""
+    """One file to read. document: the id that its document will have. source: the name of its source."""
 
     document: str
     source: str
@@ -47,7 +51,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Refused:
-    """What the caller named and cannot have. name: of the document that a file would be, or of the folder as given."""
+    """A path that the caller named and that cannot be indexed.
+
+    name: id of the document that the file would be, or the folder as given.
+    reason: one stable word or two, for counting.
+    message: for the caller.
+    """
 
     name: str
     reason: str
@@ -56,9 +65,16 @@ class Refused:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, in order.
+    """What is to be done.
 
-    renames: document ids before and after, where a folder absorbs sources within it.
+    items: files to read, in order.
+    remove: ids of the documents whose files vanished.
+    unchanged: how many files are as they were.
+    refused: what the caller named and cannot be indexed.
+    left_out: what is in the folders and is not indexed.
+    sources: folders to record.
+    absorbed: names of sources that a new source above takes in.
+    renames: document ids before and after, where sources are absorbed.
     """
 
     items: tuple[Item, ...]
@@ -82,15 +98,20 @@ def survey(
 ) -> list[Survey]:
     """Walk every path, before anything is opened or written.
 
-    limit: bytes a file may have. Overlapping folders are walked once, by the outermost; a file that was named itself is
-    looked at by itself. between: as of `walk`.
+    Overlapping folders are walked once, from the outermost. A file that was named gets a survey of its own.
+
+    paths: files and folders.
+    roots: folders that may be read.
+    include, exclude: path patterns, as of `walk`.
+    limit: bytes that a file may have.
+    between: as of `walk`.
 
     Raises:
         PathNotAllowed: a path lies outside the roots.
         SourceUnavailable: a folder is missing or cannot be read.
     """
     surveys: list[Survey] = []
-    resolved = {allowed(Path(path), roots): path for path in reversed(paths)}  # one file may be given in two spellings
+    resolved = {allowed(Path(path), roots): path for path in reversed(paths)}  # two spellings may name one file
     named = frozenset(str(path) for path in resolved if not path.is_dir())
     for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
         if str(path) in named:
@@ -106,8 +127,9 @@ def survey(
 def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: str, limit: int) -> Plan:
     """Compare what was found with what the record remembers.
 
+    collection: None while it does not exist yet.
     version: what the digests of documents begin with while reader, chunker and their settings are the same.
-    limit: bytes a file may have. collection: None while it does not exist yet.
+    limit: bytes that a file may have.
 
     Raises:
         SourceUnavailable: a folder that held documents is suddenly empty.
@@ -126,7 +148,7 @@ def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: s
 
 
 class _Draft:
-    """A plan while it is being made: the record's memory, updated survey by survey."""
+    """A plan that is being made: what the record remembers, updated survey by survey."""
 
     def __init__(self, sources: dict[str, Source], states: dict[str, FileState], version: str) -> None:
         self._sources, self._states, self._version = sources, states, version
@@ -140,7 +162,7 @@ class _Draft:
         self._renames: dict[str, str] = {}
 
     def refuse(self, one: Survey, file: Path, limit: int) -> None:
-        """Add a file that was named and is not worth opening: its reader's words say why."""
+        """Refuse a file that was named and need not be opened: its reader's message says why."""
         name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
         try:
             why = refusal_by_name_and_size(file, os.path.getsize(file), document_id=name, limit=limit)
@@ -152,7 +174,11 @@ class _Draft:
             self._refused.append(Refused(name, why.reason, str(why)))
 
     def take(self, one: Survey) -> None:
-        """Add what one survey found."""
+        """Add what one survey found.
+
+        Raises:
+            SourceUnavailable: a folder that held documents is suddenly empty.
+        """
         found, whole = one.walk, one.file is None
         nothing = whole and not (found.files or found.passed)
         if nothing:
@@ -166,7 +192,7 @@ class _Draft:
             LeftOut(found.skipped, found.unread, found.skipped_examples).under(self._prefix(one.folder))
         )
         if source is None:
-            return  # nothing is known of this folder, and nothing will be
+            return  # an empty folder of which the record knows nothing: it becomes no source
         self._changed[source.name] = source
         under = self._prefix(one.folder)
         seen: set[str] = set()
@@ -203,7 +229,7 @@ class _Draft:
             self._items.append(Item(document, source, file))
 
     def _prefix(self, folder: Path) -> str:
-        """Return what the ids of a folder's documents begin with, or would."""
+        """Return what the ids of a folder's documents begin with, or would if it were a source."""
         source = self._covering(folder)
         if source is None:
             return f"{folder.name or 'root'}/"

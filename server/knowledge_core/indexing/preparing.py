@@ -1,7 +1,7 @@
 """Documents made ready to be embedded: read, compared by identity and content, cut, and gathered into windows.
 
-It runs beside the embedding of the window before, so it writes nothing, and it compares with the published view, which
-makes nobody wait for a write. What that view does not show yet are other documents: a job takes a document once.
+It runs while the window before is embedded. So it writes nothing, and compares with the published view, for which it need
+not wait until a write is done. Documents that this view does not show yet are others: a job takes each document once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,25 @@ from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed
+from knowledge_core.indexing.windows import Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
-from knowledge_core.storage.collection import Collection, NewDocument, PlanRow, text_digest
-from knowledge_core.types import Document, Task
+from knowledge_core.storage.collection import Collection, NewDocument, PlanRow
+from knowledge_core.types import Document
 
-NO_KIND = "binary without suffix"
+NO_KIND = "binary without suffix"  # the kind of a file whose name says none
 
 
 @dataclass(frozen=True)
 class Failure:
-    """One document that could not be indexed, and why. reason: one stable word or two, for counting."""
+    """One document that could not be indexed, and why.
+
+    document: its id.
+    reason: one stable word or two, for counting.
+    message: for the caller.
+    """
 
     document: str
     reason: str
@@ -37,7 +43,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class NotRead:
-    """A file that a folder holds and that is no text, as its content tells. kind: as `formats.kind`, or a phrase for none."""
+    """A file of a walked folder whose content is no text. kind: as of `formats.kind`, or `NO_KIND`."""
 
     document: str
     kind: str
@@ -45,25 +51,33 @@ class NotRead:
 
 @dataclass
 class Window:
-    """Documents that will be written together. texts: text and title of every chunk, by the digest of what is embedded."""
+    """Documents that will be written together.
+
+    documents: new or changed ones, cut.
+    unchanged: ids of those whose content is as it was.
+    touched: id -> (size, mtime_ns), for unchanged ones whose file has another time or size.
+    failed, unread: those that are not indexed.
+    texts: of all chunks, as of `texts_of`.
+    chunks: how many.
+    """
 
     documents: list[NewDocument] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     touched: dict[str, tuple[int, int]] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     unread: list[NotRead] = field(default_factory=list)
-    texts: dict[str, tuple[str, str]] = field(default_factory=dict)
+    texts: Texts = field(default_factory=dict)
     chunks: int = 0
 
     @property
     def finished(self) -> int:
-        """Return how many rows of the plan it settles."""
+        """Return how many rows of the plan this window settles."""
         return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread)
 
 
 @dataclass(frozen=True)
 class _Unchanged:
-    """A document whose content is as it was. stat: (size, mtime_ns) that its file has now."""
+    """A document whose content is as it was. stat: (size, mtime_ns) of its file now; None where no file holds it."""
 
     document: str
     stat: tuple[int, int] | None
@@ -72,7 +86,12 @@ class _Unchanged:
 class Preparation:
     """How the documents of one job are read and cut.
 
-    roots: what may be read now. file_limit: bytes. named: paths of files that the caller named himself.
+    job: its id.
+    roots: folders that may be read now.
+    chunk_size: tokens, title included, as configured.
+    file_limit: bytes that a file may have.
+    named: paths of files that the caller named.
+    size: tokens that a chunk may have, title included.
     """
 
     def __init__(
@@ -90,16 +109,16 @@ class Preparation:
         self._roots, self._file_limit, self._named = roots, file_limit, named
         self._version = content_version(chunk_size)
         self._stopped = threading.Event()
-        self.size = min(chunk_size, embedder.static_contract.max_length)
+        self.size = chunk_tokens(embedder.static_contract, chunk_size)
 
     def stop(self) -> None:
-        """End `windows` after the present document: nobody wants more."""
+        """End `windows` after the present document."""
         self._stopped.set()
 
     def windows(self, rows: Sequence[PlanRow], room: Callable[[], int]) -> Iterator[Window]:
-        """Yield the rows' documents in their order, in windows of at least `room()` chunks, the last one excepted.
+        """Yield the rows' documents in their order, in windows of at least `room()` chunks; the last one may have fewer.
 
-        room: asked again for each document, as the pace becomes known.
+        room: called again after each document, as the pace becomes known.
         """
         window = Window()
         taken: set[str] = set()
@@ -118,10 +137,7 @@ class Preparation:
         if isinstance(prepared, NewDocument):
             window.documents.append(prepared)
             window.chunks += len(prepared.chunks)
-            contract = self._embedder.static_contract
-            for part in prepared.chunks:
-                title = part.title(prepared.document.title)
-                window.texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+            window.texts |= texts_of(self._embedder.static_contract, prepared.document, prepared.chunks)
         elif isinstance(prepared, Failure):
             window.failed.append(prepared)
         elif isinstance(prepared, NotRead):
@@ -135,8 +151,9 @@ class Preparation:
         """Read, compare and cut one document."""
         if row.path is None:
             inline = self._collection.inline(self._job, row.document)
-            # None: a newer call brought this document meanwhile, and its text counts.
-            return _Unchanged(row.document, None) if inline is None else self._chunked(document_from_json(inline), None)
+            if inline is None:  # a newer call brought this document meanwhile, and its text counts
+                return _Unchanged(row.document, None)
+            return self._chunked(document_from_json(inline), None)
         try:
             path = allowed(Path(row.path), self._roots)
             about = os.stat(path)
@@ -150,7 +167,7 @@ class Preparation:
         return self._chunked(document, FoundFile(path, row.document, about.st_size, about.st_mtime_ns))
 
     def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead:
-        """Tell a file of a format that is not read from one that fails: that one was named, or was text, or should be."""
+        """Return a failure if the file was named, was indexed before, or should be text by its name; else "not read"."""
         meant = str(path) in self._named or formats.known(path) or self._collection.stored_state(id) is not None
         if error.reason != "binary" or meant:
             return Failure(id, error.reason, str(error))
@@ -159,7 +176,7 @@ class Preparation:
     def _chunked(self, document: Document, found: FoundFile | None) -> NewDocument | Failure | _Unchanged:
         digest = self._version + content_digest(document)
         stored = self._collection.stored_state(document.id)
-        # A file's document is named by its source, which has no slash in its name.
+        # The id of a file's document begins with the name of its source, in which there is no slash.
         source = document.id.partition("/")[0] if found else None
         if stored is not None and stored.source != source:
             whose = f"the folder source {stored.source!r}" if stored.source else "a document given by its text"
@@ -183,12 +200,12 @@ def _twice(id: str) -> Failure:
 
 
 def content_version(chunk_size: int) -> str:
-    """Return what a document's digest begins with: it changes when the same file would be cut differently."""
+    """Return what a document's digest begins with; it changes when the same file would be read or cut differently."""
     return f"{READER_VERSION}.{CHUNKER_VERSION}.{chunk_size}:"
 
 
 def content_digest(document: Document) -> str:
-    """Return the SHA-256 (hex) of all that a document's chunks are made from, and of what is shown of it."""
+    """Return the SHA-256 (hex) of everything that a document's chunks are made from, and of what is shown of it."""
     parts = [document.title, document.uri, document.media_type, json.dumps(document.metadata, sort_keys=True)]
     return hashlib.sha256("\0".join([*parts, document.text]).encode()).hexdigest()
 

@@ -1,7 +1,7 @@
 """Which collections a data directory holds: their names, how one comes and goes, and what each holds at a glance.
 
-A collection is a folder that appears and disappears whole, by one rename. This is the place that would choose between
-two ways of keeping collections.
+A collection is a folder that appears and disappears whole, by one rename. Where there are two ways of keeping collections,
+this is the file that chooses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from knowledge_core.storage.record.sqlite import FILE
 
 __all__ = ["Overview", "Overviews", "collection_names", "create_collection", "drop", "sweep", "valid_name"]
 
-DROPPED = ".dropped-"
+DROPPED = ".dropped-"  # before the name of a folder that is no collection: not yet, or no more
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -60,7 +60,7 @@ def drop(folder: Path, name: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Finish what a crash during `drop` or `create` left."""
+    """Remove what a crash during `drop` or `create_collection` left."""
     for path in folder.glob(f"{DROPPED}*"):
         shutil.rmtree(path, ignore_errors=True)
 
@@ -69,7 +69,8 @@ def create_collection(folder: Path, name: str, contract: EmbeddingContract) -> C
     """Make an empty collection. It is there whole or not at all.
 
     Raises:
-        InvalidInput: the name cannot be one. StorageError: the disk refused, or there is one already.
+        InvalidInput: the name cannot be a collection's.
+        StorageError: the disk refused, or there is a collection of this name already.
     """
     valid_name(name)
     beside = folder.with_name(f"{DROPPED}{uuid.uuid4().hex}")

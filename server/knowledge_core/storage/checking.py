@@ -8,34 +8,37 @@ import numpy as np
 
 from knowledge_core.quantising import quantise
 from knowledge_core.storage.lexical_index import LexicalIndex
-from knowledge_core.storage.record.log import Log
+from knowledge_core.storage.record.log import RecordLog
 from knowledge_core.storage.values import Finding
 from knowledge_core.storage.vectors.snapshot import VectorSnapshot
 from knowledge_core.storage.vectors.vector_index import VectorIndex
 from knowledge_core.storage.view import View
 
-BATCH = 8_192  # vectors compared together: 768 dimensions take 25 MB
+BATCH = 8_192  # vectors compared together: 25 MB at 768 dimensions
 NORM_TOLERANCE = 2e-3  # of a float16 vector
 
 
-def check(view: View, log: Log, vectors: VectorIndex, words: LexicalIndex) -> list[Finding]:
-    """Return what was found, in words; "damaged" where something is wrong."""
+def check(view: View, record_log: RecordLog, vectors: VectorIndex, words: LexicalIndex) -> list[Finding]:
+    """Return what was found, in words; "damaged" where something is wrong.
+
+    view: of the newest generation. Call it under the collection's lock.
+    """
     return [
-        *_record(view, log),
-        *_vectors(view, log, vectors.snapshot().without_slots()),
+        *_record(view, record_log),
+        *_vectors(view, record_log, vectors.snapshot().without_slots()),
         *_graph(vectors.snapshot()),
-        *_words(view, log, words, vectors),
+        *_words(view, record_log, words, vectors),
     ]
 
 
-def _record(view: View, log: Log) -> Iterator[Finding]:
-    problems = log.integrity()
+def _record(view: View, record_log: RecordLog) -> Iterator[Finding]:
+    problems = record_log.integrity()
     if problems:
         yield Finding(
             "damaged", f"The record fails SQLite's checks: {'; '.join(problems[:3])}. Restore it from a copy."
         )
         return
-    wrong = log.wrong_chunks()
+    wrong = record_log.wrong_chunks()
     if wrong:
         yield Finding("damaged", f"{wrong} chunks do not lie within their document.")
     counts = view.counts()
@@ -46,9 +49,9 @@ def _record(view: View, log: Log) -> Iterator[Finding]:
     )
 
 
-def _vectors(view: View, log: Log, row_file: VectorSnapshot) -> Iterator[Finding]:
-    """Compare with the record what searches read, and what a graph would be made of."""
-    keys = log.keys_since(0)
+def _vectors(view: View, record_log: RecordLog, row_file: VectorSnapshot) -> Iterator[Finding]:
+    """Compare with the record both the rows that searches read and those of the row file, which graphs are made of."""
+    keys = record_log.keys_since(0)
     held = view.all_keys()
     if not np.array_equal(keys, held):
         lacking, extra = len(np.setdiff1d(keys, held)), len(np.setdiff1d(held, keys))
@@ -56,7 +59,7 @@ def _vectors(view: View, log: Log, row_file: VectorSnapshot) -> Iterator[Finding
         return
     broken = different = 0
     for begin in range(0, len(keys), BATCH):
-        batch = log.vectors(keys[begin : begin + BATCH], view.contract.dimensions, normalised=False)
+        batch = record_log.vectors(keys[begin : begin + BATCH], view.contract.dimensions, normalised=False)
         norms = np.linalg.norm(batch, axis=1)
         good = np.isfinite(norms) & (np.abs(norms - 1) < NORM_TOLERANCE)
         broken += int((~good).sum())
@@ -91,8 +94,8 @@ def _graph(vectors: VectorSnapshot) -> Iterator[Finding]:
         )
 
 
-def _words(view: View, log: Log, words: LexicalIndex, vectors: VectorIndex) -> Iterator[Finding]:
-    there, expected = words.snapshot().numbers(), set(log.chunks_since(0).tolist())
+def _words(view: View, record_log: RecordLog, words: LexicalIndex, vectors: VectorIndex) -> Iterator[Finding]:
+    there, expected = words.snapshot().numbers(), set(record_log.chunks_since(0).tolist())
     if there != expected:
         yield Finding(
             "damaged",

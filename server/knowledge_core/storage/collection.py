@@ -5,8 +5,8 @@ The order of a write, which is the order of its promises:
 2. the derived indexes take the same change (each remembers its generation, and catches up from the log after a crash);
 3. a new view of all three is published: from here on a search finds it, and only now `write` returns.
 
-Readers hold a view, and nobody waits for the writer. This is the one place that knows how documents and vectors are
-kept; what is above sees values.
+Readers hold a view, and no reader waits for the writer. This is the one place that knows how documents and vectors are
+kept; the layers above see values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.gil_pauses import shorten_switch_interval
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
-from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT
+from knowledge_core.storage.record.sqlite import FILE
 from knowledge_core.storage.values import (
     Calibration,
     Change,
@@ -36,14 +36,13 @@ from knowledge_core.storage.values import (
     PlanRow,
     Source,
     Waiting,
-    text_digest,
 )
 from knowledge_core.storage.vectors.graph_building import GraphWork
 from knowledge_core.storage.view import View
 
 __all__ = [
     "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
-    "Source", "View", "Waiting", "text_digest",
+    "Source", "View", "Waiting",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -53,6 +52,13 @@ class Collection:
     """One open collection: one object per folder, in the process that owns the data directory.
 
     Made by `catalogue.create_collection` or `open`.
+
+    folder: where it lies.
+    name: of the collection.
+    contract: under which its chunks are embedded now; a view has that of its own generation.
+    listeners: told the collection's name and the ids of the documents that a write changed, on the writing thread.
+    cut_off: ids of the jobs that a process which died left running.
+    reembedding: the tables in which a change of contract is made ready.
     """
 
     def __init__(self, folder: Path, store: DocumentStore) -> None:
@@ -60,15 +66,17 @@ class Collection:
         self.name = store.meta("name")
         self.contract = EmbeddingContract.from_json(store.meta("contract"))
         self._store = store
-        self.listeners: list[Callable[[str, Sequence[str]], None]] = []  # told which documents a write changed
+        self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         shorten_switch_interval()  # here readers and the writer meet
-        self._writing = threading.RLock()
-        self._guard = threading.Lock()
+        self._writing = (
+            threading.RLock()
+        )  # of the writing connection and the derived indexes; held while a disk is waited for
+        self._guard = threading.Lock()  # of `_view`, its number of users, and `_closed`; nothing is waited for under it
         self._filters = EvaluatedFilters()
         self._derived = Derived(store, self.contract, self._writing, self._swap)
-        self.cut_off = store.jobs.interrupt_running()  # ids of the jobs that a dead process left running
+        self.cut_off = store.jobs.interrupt_running()
         self._derived.catch_up()
-        self._tidy()  # before the first reader: a crash may have left a long log
+        self._tidy()  # before the first reader: a crash may have left a long write-ahead log
         self._view = self._new_view()
         self.reembedding = store.reembedding(self._alone, self._publish)
 
@@ -85,7 +93,7 @@ class Collection:
         return cls(folder, DocumentStore(folder, folder.name))
 
     def close(self) -> None:
-        """Save what is derived and let go of the files. Doing it twice does nothing."""
+        """Save what is derived and let go of the files. A second call does nothing."""
         with self._writing:
             if self._closed:
                 return
@@ -102,7 +110,7 @@ class Collection:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other writers out until the end of the block; whoever speaks to the record's writing connection is in one.
+        """Keep other writers out until the end of the block. Every use of the writing connection is in such a block.
 
         Raises:
             CollectionNotFound: the collection was closed.
@@ -115,7 +123,11 @@ class Collection:
 
     @contextmanager
     def view(self) -> Iterator[View]:
-        """Yield the newest generation, to read from until the end of the block."""
+        """Yield the newest generation, to read from until the end of the block.
+
+        Raises:
+            CollectionNotFound: the collection was closed.
+        """
         with self._guard:
             self._refuse_if_closed()
             view = self._view
@@ -129,7 +141,7 @@ class Collection:
                     view.close()
 
     def missing(self, digests: Sequence[str]) -> set[str]:
-        """Return which of these embedded texts (`text_digest`) have no vector yet."""
+        """Return which of these embedded texts, named by their digests, have no vector yet."""
         with self._alone():
             return self._store.missing(digests)
 
@@ -168,7 +180,7 @@ class Collection:
         return record
 
     def plan(self, job: str) -> list[PlanRow]:
-        """Return what a job has to settle, in order; inline documents without their text."""
+        """Return what a job has to settle, in order; inline documents without their text, which `inline` has."""
         with self._alone():
             return self._store.jobs.plan(job)
 
@@ -182,12 +194,12 @@ class Collection:
     def write(self, change: Change) -> int:
         """Apply a change and return its generation, once a search on a new view finds it.
 
-        A document whose id is there is replaced; vectors that no chunk has any more go with the last one.
+        A document whose id is there is replaced. A vector goes with the last chunk that has it.
 
         Raises:
             StorageFull, StorageError: nothing of the change was stored; or, where the disk refused only after the
-                transaction, all of it, and searches find it once the next write or opening could catch up.
-            InvalidInput: a vector is broken or lacking, a document comes twice; nothing was stored.
+                transaction, all of it was, and searches find it once the next write or opening has caught up.
+            InvalidInput: a vector is broken or lacking, or a document comes twice; nothing was stored.
         """
         with self._alone():
             written = self._store.write(change, self.contract)
@@ -203,7 +215,10 @@ class Collection:
             listener(self.name, changed)
 
     def adopt_sources(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
-        """Record sources; take those that a folder above absorbed away, and rename their documents. Vectors stay.
+        """Record sources, remove those that a folder above has absorbed, and rename their documents. Vectors stay.
+
+        absorbed: names of sources.
+        renames: document ids before and after.
 
         Raises:
             InvalidInput: a new id is another document's; nothing was changed.
@@ -213,7 +228,7 @@ class Collection:
             self._publish()
 
     def set_probe(self, contract: EmbeddingContract) -> None:
-        """Complete the contract by the probe of a model that was loaded for it for the first time."""
+        """Complete the contract with the probe of the first model that was loaded for it."""
         with self._alone():
             if self.contract.probe is not None or self.contract != contract:
                 return  # another thread was first, or the collection has moved to another model meanwhile
@@ -222,29 +237,28 @@ class Collection:
             self._publish()
 
     def pin(self, contract: EmbeddingContract) -> None:
-        """Take another contract, as long as no model was ever loaded for the present one: there are no vectors yet."""
+        """Take another contract, if no model was ever loaded for the present one: then there are no vectors yet."""
         with self._alone():
             if self.contract.probe is not None:
                 return  # another thread was first
             self._store.set_contract(contract)
             self.contract = contract
-            self._derived.close()
-            self._derived = Derived(self._store, self.contract, self._writing, self._swap)
+            self._derived.move(contract)
             self._publish()
 
     def switch_contract(self) -> EmbeddingContract:
-        """Let what was made under another contract (`reembedding`) take the place of what answers; return the new one.
+        """Put what was made under another contract (`reembedding`) in the place of what answers; return that contract.
 
-        Searches go on with the old one until what is derived has been made anew.
+        Searches go on under the old contract until the indexes are rebuilt.
 
         Raises:
             ContractMismatch: not every document is made yet; nothing was changed.
-            StorageError: the disk refused; either nothing was changed, or all, and the next write or opening shows it.
+            StorageError: the disk refused. Either nothing was changed; or the record was, and searches go on under the old
+                contract until the next write or opening has rebuilt the indexes.
         """
         with self._alone():
             self.contract = self.reembedding.switch()
-            self._derived.close()
-            self._derived = Derived(self._store, self.contract, self._writing, self._swap)
+            self._derived.move(self.contract)
             self._publish()
             self._derived.save()
             return self.contract
@@ -252,7 +266,8 @@ class Collection:
     def set_calibration(self, calibration: Calibration, under: EmbeddingContract) -> None:
         """Record how well the model reads the collection; searches on a new view fuse by it.
 
-        under: the contract that it was measured under; of another one than now it says nothing, and is let go.
+        under: the contract at measuring time. If the collection has moved to another contract since, the result is
+            discarded.
         """
         with self._alone():
             if self.contract != under:
@@ -261,7 +276,7 @@ class Collection:
             self._publish()
 
     def start_job(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
-        """Record a job before it begins, with the documents that it brings: from now on they are known and kept."""
+        """Record a job before it begins, with the documents that it brings: from now on none of them is lost."""
         with self._alone():
             self._store.jobs.start(job, rows)
             self._publish()
@@ -269,24 +284,24 @@ class Collection:
     def extend_job(self, id: str, rows: Sequence[PlanRow], report: str, *, supersedes: Sequence[str] = ()) -> None:
         """Record what else a job has to settle, once that is known, and its report so far.
 
-        supersedes: beginnings of document ids; files that an older, interrupted job left waiting there are forgotten.
+        supersedes: id prefixes; waiting rows of older, interrupted jobs under them are dropped, as this plan covers them.
         """
         with self._alone():
             self._store.jobs.extend(id, rows, report, supersedes)
             self._publish()
 
     def resume_job(self, id: str) -> int:
-        """Record that an interrupted job goes on; return which attempt this is, not counting those that ended in order."""
+        """Record that an interrupted job goes on; return the number of the attempt, those that ended in order not counted."""
         with self._alone():
             return self._store.jobs.resume(id)
 
     def blame_job(self, id: str) -> int:
-        """Record that a process which worked on a job got stuck; return how many have."""
+        """Record that a process got stuck while it worked on a job; return how many have so far."""
         with self._alone():
             return self._store.jobs.blame(id)
 
     def finish_job(self, id: str, state: str, report: str | None) -> None:
-        """Record how a job ended. report: None leaves what its own writes said last."""
+        """Record how a job ended. report: JSON; None leaves the report of its latest write."""
         with self._alone():
             self._store.jobs.finish(id, state, report)
             self._publish()
@@ -294,7 +309,10 @@ class Collection:
     # -- keeping in step -------------------------------------------------------------------------------------------
 
     def check(self, *, repair: bool = False) -> list[Finding]:
-        """Verify the record and what is derived from it, key by key; `repair` rebuilds what is derived."""
+        """Verify the record and what is derived from it, key by key.
+
+        repair: rebuild the derived indexes if anything is wrong, and verify again.
+        """
         with self._alone():
             findings = self._checked()
             if not repair or all(finding.level == "ok" for finding in findings):
@@ -306,7 +324,7 @@ class Collection:
 
     def _checked(self) -> list[Finding]:
         with self.view() as view:
-            return check(view, self._store.log, self._derived.vectors, self._derived.words)
+            return check(view, self._store.record_log, self._derived.vectors, self._derived.words)
 
     def graph_work(self) -> GraphWork:
         """Return what building graphs has cost since the collection was opened."""
@@ -321,11 +339,15 @@ class Collection:
         return View(self._store.path, self.name, self.contract, vectors, words, self._filters)
 
     def _publish(self) -> None:
-        """Show readers what the record holds now. If an index cannot follow, they keep what they see."""
+        """Show readers what the record holds now. Where an index cannot follow, they keep the view they have.
+
+        Raises:
+            StorageError: the disk refused.
+        """
         self._derived.catch_up()
         self._swap()
-        if self._store.wal_bytes() > WAL_KEPT and self._tidy():
-            self._swap()  # this one reads without the log, so that the next write starts it anew
+        if self._store.is_wal_long() and self._tidy():
+            self._swap()  # this view reads without the log, so that the next write starts the log from its beginning
 
     def _swap(self) -> None:
         new = self._new_view()
@@ -335,7 +357,7 @@ class Collection:
                 old.close()
 
     def _tidy(self) -> bool:
-        """Shorten the record's log; say whether that succeeded. Only tidiness: a refusal fails nothing."""
+        """Move the write-ahead log into the record; say whether that succeeded. Only tidiness: a refusal fails nothing."""
         try:
             return self._store.checkpoint()
         except StorageError as error:

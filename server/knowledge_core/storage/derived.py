@@ -1,6 +1,6 @@
-"""What is derived from a collection's record: vectors, graph and words, kept in step with it and made anew when lost.
+"""What is derived from a collection's record: vectors, graph and words, kept in step with it and rebuilt when lost.
 
-One writer calls this, under the collection's lock; readers hold the snapshots.
+One writer at a time calls this, under the collection's lock; readers hold the snapshots.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import StorageError
@@ -23,84 +22,129 @@ from knowledge_core.storage.vectors.vector_index import VectorIndex
 
 log = logging.getLogger(__name__)
 
-SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: what the next opening catches up with at most
-LOG_KEPT = 200_000  # rows of the log; older ones are pruned once both indexes are past them
+SAVE_EVERY = 2_000  # changed keys between two saves of the vectors: at most as many are read again after a crash
+LOG_KEPT = 200_000  # rows of the record's log; beyond, those that both indexes are past are pruned
+
+
+@dataclass(frozen=True)
+class _Indexes:
+    vectors: VectorIndex
+    words: LexicalIndex
 
 
 class Derived:
-    """The derived indexes of one collection under one contract.
+    """The derived indexes of one collection: one object for as long as it is open, whatever its contract.
 
-    lock: the collection's, under which a new graph is published. published: called when one was.
+    They are opened by the first use under a contract. Where the disk refuses that, the use raises StorageError, and the
+    next one tries again.
+
+    lock: the collection's, under which a new graph is published.
+    published: called, with the lock held, when one was.
     """
 
     def __init__(
         self, store: DocumentStore, contract: EmbeddingContract, lock: threading.RLock, published: Callable[[], None]
     ) -> None:
-        """Open what is there, as far as it is of this record and contract; empty where it is not.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
-        same = replace(contract, probe=None, weights="").to_json()
-        tag = hashlib.sha256(f"{store.meta('identity')}\0{same}".encode()).hexdigest()[:32]
-        folder: Path = store.path.parent
-        self._name, self._log = folder.name, store.log
-        with ThreadPoolExecutor(1) as beside:  # both are read whole for their checksums: 0.8 s each of a million chunks
-            words = beside.submit(LexicalIndex.load, folder / "lexical", tag=tag)
-            self.vectors = VectorIndex.load(folder, dimensions=contract.dimensions, tag=tag)
-            self.words = words.result()
-        self.builder = GraphBuilder(self.vectors, lock, published)
+        self._store, self._contract = store, contract
+        self._name = store.path.parent.name
+        self.builder = GraphBuilder(lock, published)
+        self._indexes: _Indexes | None = None
         self._unsaved = 0
-        for reason in (self.vectors.discarded, self.words.discarded):
+
+    @property
+    def vectors(self) -> VectorIndex:
+        """Return the vectors under the present contract."""
+        return self._opened().vectors
+
+    @property
+    def words(self) -> LexicalIndex:
+        """Return the words, as they are titled under the present contract."""
+        return self._opened().words
+
+    def move(self, contract: EmbeddingContract) -> None:
+        """Let go of what is open; from now on everything is of another contract. Asks nothing of the disk."""
+        self._let_go()
+        self._contract = contract
+
+    def _opened(self) -> _Indexes:
+        """Return what is there, as far as it is of this record and contract; empty where it is not."""
+        if self._indexes is not None:
+            return self._indexes
+        same = replace(self._contract, probe=None, weights="").to_json()
+        tag = hashlib.sha256(f"{self._store.meta('identity')}\0{same}".encode()).hexdigest()[:32]
+        folder = self._store.path.parent
+        with ThreadPoolExecutor(1) as beside:  # both are read whole for their checksums: 0.8 s each of a million chunks
+            loading = beside.submit(LexicalIndex.load, folder / "lexical", tag=tag)
+            vectors = VectorIndex.load(folder, dimensions=self._contract.dimensions, tag=tag)
+            words = loading.result()
+        for reason in (vectors.discarded, words.discarded):
             if reason:
                 log.warning(
                     "collection %s: a derived index was discarded and is rebuilt from the record (%s)",
                     self._name,
                     reason,
                 )
+        self._indexes = _Indexes(vectors, words)
+        self.builder.serve(vectors)
+        return self._indexes
+
+    def _let_go(self) -> None:
+        self.builder.serve(None)
+        if self._indexes is not None:
+            self._indexes.words.close()
+            self._indexes = None
 
     def catch_up(self) -> None:
         """Bring everything to the record's generation; begin to build a graph if one is due.
 
         Raises:
-            StorageError: the disk refused; what was there stays.
+            StorageError: the disk refused; snapshots stay, and the next call goes on.
         """
-        catch_up(self._log, self.vectors, self.words)
+        catch_up(self._store.record_log, self.vectors, self.words)
         self.builder.look()
 
     def take(self, written: Written) -> None:
         """Take what one change did to the record.
 
-        An index that failed before lacks more than this change: then `catch_up` catches up from the log.
+        An index that failed before lacks more than this change: then it is left to `catch_up`, from the log.
+
+        Raises:
+            StorageError: the disk refused; `catch_up` brings the rest.
         """
         if self.vectors.generation == self.words.generation == written.generation - 1:
             self.vectors.apply(written.generation, written.keys, written.vectors, written.removed_keys)
             self.words.apply(written.generation, written.chunks, written.removed_chunks)
 
     def save_now_and_then(self, written: Written) -> None:
-        """Save the vectors when enough of them changed, and shorten the log that both are past."""
+        """Save the vectors when enough of them changed; then shorten the log, as both indexes are past it."""
         self._unsaved += len(written.keys) + len(written.removed_keys)
         if self._unsaved >= SAVE_EVERY and self.save():
-            self._log.prune(written.generation, LOG_KEPT)
+            self._store.record_log.prune(written.generation, LOG_KEPT)
             self._unsaved = 0
 
     def save(self) -> bool:
-        """Save the vectors; say whether that succeeded. They are derived: a refusal costs time at the next opening."""
+        """Save the vectors; say whether that succeeded. They are derived: a refusal only costs the next opening time."""
+        if self._indexes is None:
+            return False
         try:
-            self.vectors.save()
+            self._indexes.vectors.save()
         except StorageError as error:
             log.warning(
-                "collection %s: the vectors were not saved, the next opening reads them anew: %s", self._name, error
+                "collection %s: the vectors were not saved, the next opening reads them again: %s", self._name, error
             )
             return False
         return True
 
     def clear(self) -> None:
-        """Forget everything; `catch_up` makes it anew."""
+        """Forget everything; `catch_up` rebuilds it.
+
+        Raises:
+            StorageError: the disk refused; the next `catch_up` goes on with what is left.
+        """
         self.vectors.clear()
         self.words.clear()
 
     def close(self) -> None:
         """Let go of the files. A graph that is being built is not published any more."""
         self.builder.stop()
-        self.words.close()
+        self._let_go()

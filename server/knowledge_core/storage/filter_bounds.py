@@ -1,4 +1,4 @@
-"""How deep and how large a filter may be: to be checked before anything looks through it, whoever that is."""
+"""How deep and how large a filter may be: checked before any other code looks through the filter."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from typing import Any
 
 from knowledge_core.errors import InvalidFilter
 
-DEEPEST = 8
-# Objects and lists within each other; what is deeper is refused before it is looked through.
-_DEEPEST_VALUE = 4 * DEEPEST
+DEEPEST = 8  # filters within each other
+_DEEPEST_VALUE = 4 * DEEPEST  # objects and lists within each other: room for every filter that is not too deep
 LARGEST = 64_000  # characters of the filter as JSON
 
 
 def check_bounds(filter: Mapping[str, Any] | None) -> None:
-    """Refuse what is too deep or too large to be looked through, or no JSON; to be called before anything else.
+    """Refuse a filter that is too deep or too large to be looked through, or is no JSON.
 
     Raises:
         InvalidFilter: says which bound.

@@ -3,8 +3,8 @@
 Rules it keeps:
 - Derived: everything here comes from the record and can be deleted. A folder that does not check out is discarded.
 - We tokenise, for documents and queries alike; no query language is parsed, so nothing in a query can fail.
-- One writer calls `apply`, `clear` and `close`; readers hold snapshots, which stay at their generation.
-- Between two calls of `apply` nothing is at work: merges are waited for, and `state.json` lists every file there is.
+- One writer at a time calls `apply`, `clear` and `close`; readers hold snapshots, which stay at their generation.
+- Between two calls of `apply` no thread writes: merges are waited for, and `state.json` lists every file there is.
 
 It knows nothing of vectors or SQL; an entry is a chunk's number, and the words and trigrams of its text.
 """
@@ -15,7 +15,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -34,17 +34,20 @@ from knowledge_core.storage.sorted_keys import among
 Numbers = npt.NDArray[np.int64]
 Hits = list[tuple[int, float]]
 
-STATE = "state.json"
+STATE = "state.json"  # ours: generation, and size and checksum of every file
 META = "meta.json"  # Tantivy's own: the segments of the last commit, whose files never change
 MANAGED = ".managed.json"  # Tantivy's own: what it may sweep up
-LAYOUT = f"2.{WORDING_VERSION}"  # of the fields below and of the tokens in them
-ANALYSER = "spaces"
+LAYOUT = f"2.{WORDING_VERSION}"  # of the fields and of the tokens in them; an index of another layout is discarded
+ANALYSER = "spaces"  # what Tantivy does: our tokens come to it with spaces between them
 WRITER_BYTES = 64_000_000  # of postings in memory before a segment is written; 10,000 chunks of 250 words stay below
-SATURATED = 2.2  # k1 + 1: Tantivy's BM25 (k1 1.2, b 0.75) gives a term its rarity times this, and never quite that
-# A filter is asked for its chunks by number as long as their count squared is at most so many times limit and entries;
-# else more hits are asked for and the others passed over. Processor ms for 100 hits, by number and passing over:
-# 100,000 entries: 500 allowed 11 and 33, 1,000 14 and 16, 2,000 17 and 14; 1,000,000: 2,000 38 and 98, 5,000 89 and 71.
-BY_NUMBER = 0.16
+SATURATED = (
+    2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) a term scores less than its rarity times this, however frequent
+)
+# Two ways to filter: (a) add the allowed numbers to the query; (b) over-fetch and drop the rest. (a) costs about n² for n
+# allowed numbers, so it is used while n² <= NUMBERS_IN_QUERY * limit * entries. Processor ms for 100 hits:
+#   100,000 entries:   500 allowed: (a) 11, (b) 33    1,000: 14, 16    2,000: 17, 14
+#   1,000,000 entries: 2,000 allowed: (a) 38, (b) 98    5,000: 89, 71
+NUMBERS_IN_QUERY = 0.16
 BEYOND = 8  # hits asked for beyond the limit, to see where a tie at the cut ends
 
 
@@ -52,7 +55,7 @@ BEYOND = 8  # hits asked for beyond the limit, to see where a tie at the cut end
 class LexicalSnapshot:
     """One generation of the words, for as long as someone holds it. Implements `lexical_query.Counting`.
 
-    entries: with those that were removed and that Tantivy has not merged away: what its statistics count.
+    entries: how many Tantivy's statistics count: removed ones that it has not merged away yet are among them.
     """
 
     generation: int
@@ -62,8 +65,8 @@ class LexicalSnapshot:
     def search(self, query: LexicalQuery, limit: int, allowed: Numbers | None = None) -> Hits:
         """Return the chunks that hold something of the query, as (number, score 0..1), best first, ties by number.
 
-        allowed: ascending numbers to choose from, before the cut; None allows all.
-        What is at the cut is as stable as the rest: of equals the lower numbers.
+        allowed: (n,) ascending numbers to choose from, before the cut; None allows all.
+        Of those that tie at the cut the lower numbers are returned.
         Lengths and rarities count removed entries until Tantivy merges them away, so an index that was rebuilt may
         score, and rank near ties, a little differently.
         """
@@ -71,12 +74,12 @@ class LexicalSnapshot:
         anything = self._any_of(query)
         if limit < 1 or anything is None or not total or (allowed is not None and not len(allowed)):
             return []
-        if allowed is None or len(allowed) ** 2 > BY_NUMBER * limit * total:
+        if allowed is None or len(allowed) ** 2 > NUMBERS_IN_QUERY * limit * total:
             share = 1.0 if allowed is None else len(allowed) / total
             return self._best(anything, limit, int(1.2 * limit / min(share, 1.0)) + BEYOND, allowed)
-        among = tantivy.Query.term_set_query(SCHEMA, "number", allowed.tolist())
+        chosen = tantivy.Query.term_set_query(SCHEMA, "number", allowed.tolist())
         must = tantivy.Occur.Must
-        both = tantivy.Query.boolean_query([(must, anything), (must, tantivy.Query.const_score_query(among, 0.0))])
+        both = tantivy.Query.boolean_query([(must, anything), (must, tantivy.Query.const_score_query(chosen, 0.0))])
         return self._best(both, limit, limit + BEYOND, None)
 
     def _any_of(self, query: LexicalQuery) -> tantivy.Query | None:
@@ -90,21 +93,21 @@ class LexicalSnapshot:
         return tantivy.Query.boolean_query(clauses) if clauses else None
 
     def _terms(self, field: Field, weights: Mapping[str, float]) -> Iterator[tantivy.Query]:
-        """Yield a query for each term that is here; its score stays below the term's weight, whatever its rarity."""
+        """Yield a query for each term that occurs; its score stays below the term's weight, however rare the term is."""
         for (term, weight), having in zip(weights.items(), self.frequencies(field, weights), strict=True):
             if having:
                 boost = weight / (SATURATED * rarity(self.entries, having))
                 yield tantivy.Query.boost_query(tantivy.Query.term_query(SCHEMA, field, term, "freq"), boost)
 
     def _best(self, query: tantivy.Query, limit: int, ask: int, allowed: Numbers | None) -> Hits:
-        """Ask for more and more until `limit` allowed hits, and all that tie with the last of them, are there."""
+        """Ask for more and more hits until `limit` allowed ones, and all that tie with the last of them, are there."""
         total = self.count()
         while True:
-            ask = min(ask, total)  # Tantivy makes room for twice as many as asked, and aborts the process if it cannot
+            ask = min(ask, total)  # Tantivy reserves memory for twice as many, and aborts the process if there is none
             found = self._searcher.search(query, ask, count=False).hits
             numbers = np.array(self._searcher.fast_field_values("number", [at for _, at in found]), np.int64)
             scores = np.array([score for score, _ in found])
-            lowest = scores[-1] if len(found) else 0.0  # what was not given has at most that
+            lowest = scores[-1] if len(found) else 0.0  # further hits have at most this
             if allowed is not None:
                 kept = among(allowed, numbers)[1]
                 numbers, scores = numbers[kept], scores[kept]
@@ -119,13 +122,13 @@ class LexicalSnapshot:
         return int(self._searcher.num_docs)
 
     def frequencies(self, field: Field, terms: Iterable[str]) -> list[int]:
-        """Return in how many entries each term stands, removed ones included, in the order of the terms."""
+        """Return in how many entries each term occurs, removed entries included, in the order of the terms."""
         return [int(self._searcher.doc_freq(field, term)) for term in terms]
 
     def numbers(self) -> set[int]:
         """Return the numbers of all entries."""
         everything = tantivy.Query.all_query()
-        # The binding gives the value that it orders by in the score's place.
+        # The binding returns the value that it orders by in the place of the score.
         found = self._searcher.search(everything, max(1, self.count()), count=False, order_by_field="number").hits
         return {int(number) for number, _ in found}
 
@@ -133,7 +136,7 @@ class LexicalSnapshot:
 class LexicalIndex:
     """The words of one collection, in a folder of its own.
 
-    discarded: why a folder that was there is not used, in one line; None when there was none, or it was good.
+    discarded: why a folder that was there is not used, in one line; None where there was none, or it is used.
     """
 
     def __init__(self, folder: Path, *, tag: str) -> None:
@@ -141,16 +144,17 @@ class LexicalIndex:
         self._folder = folder
         self._tag = f"{LAYOUT} {tag}"
         self._files: dict[str, list[int]] = {}
+        self._snapshot: LexicalSnapshot
         self.discarded: str | None = None
 
     @classmethod
     def load(cls, folder: Path, *, tag: str) -> Self:
         """Open what lies in `folder`, or start empty at generation 0 and say in `discarded` why.
 
-        After a crash in the middle of `apply` the entries may be those of the next generation already; the number is
-        then the one before, and applying that change again gives what it should.
+        After a crash in the middle of `apply` the entries may be those of the next generation already. `generation` is then
+        the one before, and applying that change again gives the right entries.
 
-        tag: whatever must not have changed for the entries to be of use (the record's identity).
+        tag: names whatever must not have changed for the entries to be of use (the record's identity, the contract).
 
         Raises:
             StorageError: the folder cannot be written.
@@ -173,14 +177,16 @@ class LexicalIndex:
         return self._snapshot.generation
 
     def snapshot(self) -> LexicalSnapshot:
-        """Return the generation of now. Costs nothing, and holds while the index changes."""
+        """Return the present generation. Costs nothing, and stays as it is while the index changes."""
         return self._snapshot
 
     def apply(self, generation: int, added: Iterable[tuple[int, str]], removed: Iterable[int]) -> None:
-        """Take the numbers in `removed` out, put `added` (number, text) in, and be at `generation`: one commit.
+        """Remove and add entries in one commit, and be at `generation`.
 
-        What is there already is replaced, and what is not there need not be removed: a change may be applied again.
-        A number in both stays.
+        A change may be applied again: an entry that is there is replaced, and a number that is not there may be removed.
+
+        added: (number, text).
+        removed: numbers; one that is in `added`, too, stays.
 
         Raises:
             StorageFull: no space is left; snapshots stay, and the change can be applied again.
@@ -192,7 +198,7 @@ class LexicalIndex:
             self._publish(generation)
         except ValueError as error:  # all that Tantivy raises, about the disk too
             failure = _refusal(error, self._folder)
-            _sweep(self._folder)  # Tantivy would at its next commit, for which there may be no space now
+            _sweep(self._folder)  # Tantivy itself sweeps at its next commit, for which there may be no space now
             raise failure from error
         except OSError as error:
             raise storage_refusal(error, self._folder.name) from error
@@ -201,12 +207,14 @@ class LexicalIndex:
         """Forget everything, the files too, and be at generation 0.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the disk refused; the index is at generation 0, and is to be cleared again before it is used.
         """
+        # First: where the disk refuses half-way, whoever catches up from 0 clears it again.
+        self._snapshot = replace(self._snapshot, generation=0)
         self._begin()
 
     def close(self) -> None:
-        """Let go of the folder; only snapshots that are held may be used after that."""
+        """Let go of the folder. After that only snapshots that somebody holds may be used."""
         del self._index, self._snapshot
 
     def _commit(self, added: Iterable[tuple[int, str]], removed: Iterable[int]) -> None:
@@ -214,7 +222,7 @@ class LexicalIndex:
         first = next(entries, None)
         if first is None and not gone:
             return
-        writer = self._index.writer(WRITER_BYTES, num_threads=1)  # more threads would leave a segment each
+        writer = self._index.writer(WRITER_BYTES, num_threads=1)  # each thread leaves a segment of its own
         try:
             for number in with_pauses(gone):
                 writer.delete_documents_by_term("number", number)
@@ -227,15 +235,21 @@ class LexicalIndex:
                 writer.add_document(entry)
             writer.commit()
         finally:
-            writer.wait_merging_threads()  # gives the folder's lock back, too
+            writer.wait_merging_threads()  # and gives the folder's lock back
 
     def _begin(self) -> None:
-        """Start anew in an empty folder."""
+        """Start at generation 0 in an empty folder.
+
+        The folder itself stays: for a moment after it was opened, a thread of Tantivy's may make a lock file in it.
+        """
         try:
-            if self._folder.exists():
-                remove_file(self._folder / STATE)  # first: without it the rest counts for nothing
-                shutil.rmtree(self._folder)
-            self._folder.mkdir(parents=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            remove_file(self._folder / STATE)  # first: without it the rest counts for nothing
+            for path in list(self._folder.iterdir()):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
             self._open(0)
         except OSError as error:
             raise storage_refusal(error, self._folder.name) from error
@@ -246,13 +260,13 @@ class LexicalIndex:
 
     def _open(self, generation: int) -> None:
         index = tantivy.Index(SCHEMA, str(self._folder))
-        index.config_reader("manual")  # else a thread looks at the folder twice a second
+        index.config_reader("manual")  # else a thread reads the folder twice a second
         index.register_tokenizer(ANALYSER, tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build())
         self._index = index
         self._snapshot = LexicalSnapshot(generation, _entries(self._folder), index.searcher())
 
     def _publish(self, generation: int) -> None:
-        """Write down what a sound folder looks like, then let readers see it."""
+        """Write `STATE` for the folder as it is now, then let readers see it."""
         stamp, names = _committed(self._folder)
         self._files = {name: self._files.get(name) or _measure(self._folder / name) for name in names}
         self._files[META] = _measure(self._folder / META)
@@ -262,7 +276,7 @@ class LexicalIndex:
 
 
 class _UnusableFolderError(Exception):
-    """A folder is not what it should be; the text says why in a few words."""
+    """A folder that does not check out; the text says why in a few words."""
 
 
 def _schema() -> tantivy.Schema:
@@ -277,11 +291,11 @@ SCHEMA = _schema()
 
 
 def _checked(folder: Path, tag: str) -> tuple[int, dict[str, list[int]]]:
-    """Return the generation and the files of a folder in which every byte is as it was written.
+    """Return the generation of a folder in which every byte is as it was written, and its files as `STATE` has them.
 
     Raises:
-        FileNotFoundError: there is nothing.
-        _UnusableFolderError: there is something else.
+        FileNotFoundError: there is no such folder, or it is empty.
+        _UnusableFolderError: a file is missing, damaged or of another record, contract or version.
     """
     if not folder.exists() or not any(folder.iterdir()):
         raise FileNotFoundError(folder.name)
@@ -313,7 +327,7 @@ def _measure(path: Path) -> list[int]:
 def _committed(folder: Path) -> tuple[int, list[str]]:
     """Return Tantivy's count of operations at its last commit, and the names of the files that belong to it.
 
-    Others may lie there: of a change that failed, or not yet swept up. They come and go at any time.
+    Other files may lie there, of a change that failed, or not swept up yet. They come and go at any time.
     """
     meta = json.loads((folder / META).read_bytes())
     segments = {part["segment_id"].replace("-", ""): part["deletes"] for part in meta["segments"]}
@@ -323,12 +337,12 @@ def _committed(folder: Path) -> tuple[int, list[str]]:
 
 
 def _entries(folder: Path) -> int:
-    """Return how many entries the last commit holds, those included that were removed and not merged away."""
+    """Return how many entries the last commit holds, removed ones that were not merged away included."""
     return sum(int(part["max_doc"]) for part in json.loads((folder / META).read_bytes())["segments"])
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a change left that was not committed. No writer may be at work."""
+    """Remove what a change left behind that was not committed. No writer may be at work."""
     kept = {*_committed(folder)[1], META, STATE, MANAGED}
     for path in folder.iterdir():
         if path.name not in kept and path.suffix != ".lock":
@@ -336,7 +350,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _refusal(error: ValueError, folder: Path) -> StorageError:
-    """Return our error for what Tantivy said while writing; a full disk may come as the death of its thread."""
+    """Return our error for what Tantivy said while writing. A full disk may show as the death of its thread."""
     if "No space left" in str(error) or shutil.disk_usage(folder).free < WRITER_BYTES:
         return StorageFull(f"No space left on the device to write {folder.name}. Free some space and try again.")
     return StorageError(

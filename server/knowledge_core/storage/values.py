@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,14 +15,9 @@ from knowledge_core.types import Chunk, Document, JobState, Lines, Metadata, Spa
 Keys = npt.NDArray[np.int64]
 
 
-def text_digest(text: str) -> str:
-    """Return the SHA-256 (hex) of the exact string that is embedded: what "the same text" means."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 @dataclass(frozen=True)
 class Source:
-    """A folder that was indexed. name: what its documents' ids begin with."""
+    """A folder that was indexed. name: what the ids of its documents begin with, before a slash."""
 
     name: str
     path: str
@@ -31,7 +25,14 @@ class Source:
 
 @dataclass(frozen=True)
 class FileState:
-    """What the record remembers of a document, to see whether it changed. source, path: None for inline ones."""
+    """What the record remembers of a document, to see whether it changed.
+
+    digest: of its content and of the version that cut it.
+    source: name of the folder's source; None for a document that was given by its text.
+    path: of the file; None for a document that was given by its text.
+    size: bytes of the file.
+    mtime_ns: when the file was last changed, nanoseconds since 1970.
+    """
 
     digest: str
     source: str | None
@@ -42,7 +43,7 @@ class FileState:
 
 @dataclass(frozen=True)
 class NewDocument:
-    """A document to write, cut into chunks. digest: of its content and of the version that cut it."""
+    """A document to write, cut into chunks. digest, source, path, size, mtime_ns: as in `FileState`."""
 
     document: Document
     chunks: Sequence[Chunk]
@@ -57,10 +58,16 @@ class NewDocument:
 class Change:
     """One transaction: all of it, or nothing.
 
+    Plan rows that *older* jobs still have for the documents in `done` and `failed` are closed, too: the newest request wins.
+
+    add: documents to write; one whose id is there is replaced.
     vectors: digest of the embedded text -> (dim,) float32, norm 1; only for texts that the record lacks.
-    touched: document id -> (size, mtime_ns), for files whose time moved and whose content did not.
-    job, done, failed: whose plan rows are settled in the same transaction; failed: document id -> reason. The rows that
-    older jobs still had for these documents are settled, too: the newer wish counts. report: the job's report so far.
+    remove: ids of documents.
+    touched: id -> (size, mtime_ns), for files whose time moved and whose content did not.
+    job: id of the job whose plan this advances; None: no job's.
+    done: ids finished by it.
+    failed: id -> reason.
+    report: the job's report so far, JSON.
     """
 
     add: Sequence[NewDocument] = ()
@@ -75,7 +82,15 @@ class Change:
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One document that a job has to settle. inline: the document itself as JSON, where no file holds it."""
+    """One document that a job has to settle.
+
+    document: its id.
+    action: whether it is to be indexed or removed.
+    path: of the file; None for a document that was given by its text, and for a removal.
+    inline: the document itself as JSON, where no file holds it.
+    state: how far the job is with it.
+    reason: why it failed.
+    """
 
     document: str
     action: Literal["add", "remove"]
@@ -87,9 +102,12 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as the record keeps it. created, updated: seconds since 1970. request, report: JSON.
+    """A job as the record keeps it.
 
-    attempts: how often a process began with it and did not end in order; the first one counts.
+    created, updated: seconds since 1970.
+    request: what was asked for, JSON.
+    report: what was done so far, JSON.
+    attempts: how often a process began with it and did not end in order; the first process is counted.
     """
 
     id: str
@@ -104,7 +122,7 @@ class JobRecord:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A document that is still to be embedded under another contract. number: its row in the record."""
+    """A document that is still to be embedded under another contract. number: of its row in the record."""
 
     number: int
     document: Document
@@ -112,7 +130,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Counts:
-    """known: documents, and those that a running or interrupted job has still to embed."""
+    """How much a collection holds. known: documents, and those that a running or interrupted job has still to embed."""
 
     documents: int
     known: int
@@ -125,10 +143,10 @@ class Calibration:
     """How well the model reads a collection, measured by questions made of its own texts.
 
     found: mean reciprocal rank, 0..1, of a text among fifty for a snippet of itself.
-    chunks: how many there were then.
-    version: of the questions and of what is done with them.
-    farther: mean share, 0..1, of the other texts that are farther from the snippet than its own text; what counts where
-        there are fewer than fifty chunks. Records of the first version lack it, and have more.
+    chunks: how many there were at the time.
+    version: of the questions and of how they are evaluated.
+    farther: mean share, 0..1, of the other texts that are farther from the snippet than its own text. It counts where
+        there are fewer than fifty chunks. Records of the first version lack it: those collections have more chunks.
     """
 
     found: float
@@ -142,7 +160,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
-        """Return what `to_json` wrote; None for anything else: then it is measured anew."""
+        """Return what `to_json` wrote; None for anything else: then it is measured again."""
         try:
             content = json.loads(text)
             known = cls(
@@ -160,7 +178,8 @@ class Calibration:
 class Finding:
     """One thing that a check found. what: a sentence.
 
-    level: damaged is what is stored, unavailable a model that is needed; a warning is wrong, but not needed for now.
+    level: "damaged": something that is stored is wrong. "unavailable": a model that is needed is not there. "warning":
+        something is wrong that is not needed for now.
     """
 
     level: Literal["ok", "warning", "unavailable", "damaged", "repaired"]
@@ -169,7 +188,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a filter allows. chunks, keys: sorted ascending, each once. documents: how many."""
+    """What a filter allows. chunks, keys: (n,) int64, ascending, each once. documents: how many."""
 
     chunks: Keys
     keys: Keys
@@ -189,7 +208,15 @@ class Place:
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """A chunk as the record holds it. number: never reused; key: of its vector; document: the id."""
+    """A chunk as the record holds it.
+
+    number: of the chunk, never reused.
+    key: of its vector, which other chunks may share.
+    document: the id of its document; title, uri and metadata are the document's.
+    position: among the chunks of its document, from 0 on.
+    span, lines, page: where it lies in the document; page: None where the document has no pages.
+    heading: the headings that it stands under, outermost first.
+    """
 
     number: int
     key: int
@@ -207,7 +234,12 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class StoredDocument:
-    """A document as the record holds it. chunks: how many. indexed_at: ISO 8601, UTC."""
+    """A document as the record holds it.
+
+    digest, source, path, size, mtime_ns: as in `FileState`.
+    indexed_at: ISO 8601, UTC.
+    chunks: how many it has.
+    """
 
     document: Document
     digest: str

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from knowledge_core.contract import text_digest
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidInput
@@ -23,7 +24,6 @@ from knowledge_core.grouping.labels import keywords, label_of, terms_of
 from knowledge_core.grouping.neighbours import Floats, Places
 from knowledge_core.language.wording import spans
 from knowledge_core.quantising import quantise, scale
-from knowledge_core.storage.values import text_digest
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress
 from knowledge_core.unit_vectors import mean_vector

@@ -1,9 +1,9 @@
-"""The verb `index`: documents into a collection, so that a search finds them when it is acknowledged.
+"""The verb `index`: documents into a collection. Once the call is acknowledged, a search finds them.
 
-Read top to bottom: write down what is to be done, then window by window prepare (`preparing`), embed what the record
-lacks, write, report. The plan is in the record, so that a job goes on where it was. Texts are embedded outside any
-lock and in windows of several documents, so that short and long texts can be sorted together; a window is one
-transaction, and only what a transaction holds is counted as done.
+Read top to bottom: write down what is to be done; then, window by window, prepare (`preparing`), embed what the record
+lacks, write, report. The plan is in the record, so that a job goes on where it was. Texts are embedded outside of any lock,
+in windows of several documents, so that texts of like length can be embedded together. A window is one transaction, and
+only what a transaction holds is counted as done.
 
 Three windows are in memory at most: while one is embedded, on the caller's thread, the next is read and the former
 written, each on a thread of its own. Windows are written in their order, one at a time.
@@ -23,33 +23,41 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import NothingToIndex
 from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
+from knowledge_core.indexing.windows import embed_lacking
 from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut, printable
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
 
-WINDOW_SECONDS = 4.0  # a window is acknowledged about this often: what a crash can cost; shorter ones cost speed
+WINDOW_SECONDS = 4.0  # that a window takes, about: what a crash can cost; shorter windows cost speed
 FIRST_WINDOW = 64  # chunks, before the speed is known
-LARGEST_WINDOW = 2048  # chunks; bounds the memory of a fast model's window
-LISTENING = 0.2  # seconds between two looks whether to stop, while nothing is to be embedded yet
-NAMED = 5  # refusals in the error of a call that came to nothing
-MOST_FAILURES = 100  # that a report holds one by one; the rest is counted
+LARGEST_WINDOW = 2048  # chunks; bounds the memory that a window of a fast model takes
+LISTENING = 0.2  # seconds between two looks whether to stop, while there is nothing to embed yet
+NAMED = 5  # refusals that are named in the error of a call that came to nothing
+MOST_FAILURES = 100  # that a report names one by one; the others are counted
 
 
 @dataclass(frozen=True)
 class IndexReport:
     """What an index job did, over all processes that worked on it.
 
-    indexed: documents new or changed, now found by a search. embedded, reused: distinct texts that went through the
-    model, and those whose vector the record had. tokens: of the embedded texts. cut, cut_tokens:
-    how many of them were longer with their title than the model reads, and by how much. seconds: of work.
-    failed: the first of `failed_total`; failed_reasons: of all of them. skipped, unread, skipped_examples: as of `LeftOut`.
-    planned: the plan is complete, folders included.
+    indexed: documents new or changed, now found by a search.
+    unchanged, removed: documents.
+    failed: the first of `failed_total`.
+    failed_reasons: how many failed by each reason.
+    skipped, unread, skipped_examples: as of `LeftOut`.
+    chunks: of the indexed documents.
+    embedded: distinct texts that went through the model.
+    reused: distinct texts whose vector the record had.
+    tokens: of the embedded texts.
+    cut: embedded texts that were longer, with their title, than the model reads.
+    cut_tokens: by how many tokens in all.
+    seconds: of work.
+    planned: whether the plan is complete, folders included.
     """
 
     indexed: int = 0
@@ -72,17 +80,17 @@ class IndexReport:
 
     @property
     def left_out(self) -> LeftOut:
-        """Return what was left out, and is no failure."""
+        """Return what was left out without being a failure."""
         return LeftOut(self.skipped, self.unread, self.skipped_examples)
 
     def failing(self, failed: Sequence[Failure]) -> IndexReport:
-        """Return a report with these failures, too."""
+        """Return a report that has these failures, too."""
         reasons = dict(Counter(self.failed_reasons) + Counter(each.reason for each in failed))
         shown = (*self.failed, *failed)[:MOST_FAILURES]
         return replace(self, failed=shown, failed_total=self.failed_total + len(failed), failed_reasons=reasons)
 
     def leaving_out(self, more: LeftOut) -> IndexReport:
-        """Return a report with what else was left out."""
+        """Return a report that has this, too, among what was left out."""
         both = self.left_out.plus(more)
         return replace(self, skipped=both.skipped, unread=both.unread, skipped_examples=both.examples)
 
@@ -101,7 +109,7 @@ class IndexReport:
 
 
 def refuse_if_nothing(report: IndexReport) -> None:
-    """Raise if a call came to nothing and something of it was refused: an empty report would read like success.
+    """Raise if a call came to nothing and something was refused: an empty report would read like success.
 
     Raises:
         NothingToIndex: names what was refused, and why.
@@ -117,7 +125,14 @@ def refuse_if_nothing(report: IndexReport) -> None:
 def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) -> None:
     """Write a plan into the record, as rows that the job has to settle, before any of it is done.
 
-    report: what is known of the job so far. Doing it again after a crash in the middle is harmless.
+    A second call after a crash in the middle is harmless.
+
+    job: its id.
+    report: of the job so far.
+
+    Raises:
+        InvalidInput: a folder would give a document an id that another one has.
+        StorageError: the disk refused.
     """
     if plan.sources:
         collection.adopt_sources(plan.sources, plan.absorbed, plan.renames)
@@ -144,9 +159,13 @@ def index(
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
 
-    roots: what may be read now. chunk_size: tokens, title included. file_limit: bytes. named: paths of files that the
-    caller named himself. progress: called after every acknowledged window with documents done and in all, and between
-    batches; what it raises ends the work, and what was acknowledged stays.
+    job: its id.
+    roots: folders that may be read now.
+    chunk_size: tokens, title included, as configured.
+    file_limit: bytes that a file may have.
+    named: paths of files that the caller named.
+    progress: called with documents done and in all, after every acknowledged window and between batches; what it raises
+        ends the work, and what was acknowledged stays.
 
     Raises:
         Cancelled: from `progress`.
@@ -164,9 +183,12 @@ def index(
 
 @dataclass(frozen=True)
 class _Write:
-    """A window on its way into the record. future: gives the seconds that writing took.
+    """A window on its way into the record.
 
-    counted: what is true once it is there. embedding: the seconds that were spent on it before.
+    vectors: those of its texts that were embedded, by digest.
+    counted: the report that is true once the window is in the record.
+    embedding: seconds that were spent on it before.
+    future: returns the seconds that writing took.
     """
 
     window: Window
@@ -207,7 +229,7 @@ class _Work:
         windows = self._preparation.windows(
             [row for row in waiting if row.action == "add"], lambda: self._window_chunks
         )
-        # Whatever ends the work, both threads have ended when the `with` is left: no write comes after that.
+        # Whatever ends the work, both threads have ended when the `with` is left: no write comes later.
         with ThreadPoolExecutor(1, "index-read") as reading, ThreadPoolExecutor(1, "index-write") as writing:
             try:
                 following = reading.submit(next, windows, None)
@@ -237,7 +259,7 @@ class _Work:
         self._done += len(documents)
 
     def _awaited(self, following: Future[Window | None]) -> Window | None:
-        """Return the next window once it is read; acknowledges the former one if that is written first."""
+        """Return the next window once it is read; acknowledge the former one if it is written first. None: no more."""
         while not following.done():
             pending: list[Future[Any]] = [following, self._write.future] if self._write else [following]
             wait(pending, timeout=LISTENING, return_when=FIRST_COMPLETED)
@@ -245,19 +267,21 @@ class _Work:
         return following.result()
 
     def _embedded(self, window: Window) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the vectors that the record lacks of a window. The former one is acknowledged then."""
+        """Return the vectors that the record lacks of a window, by digest. The former window is acknowledged by then."""
         coming = self._write.vectors if self._write else {}
         with self._collection.view() as view:
             lacking = view.missing([digest for digest in window.texts if digest not in coming])
         vectors = self._embed(window, lacking)
         self._acknowledge()
-        # A document that the former window replaced may have been the last that had a text of this one.
+        # A document that the former window replaced may have been the last one with a text that this window has, too.
         lost = self._collection.missing(list(window.texts)) - vectors.keys()
         return vectors | self._embed(window, lost)
 
     def _embed(self, window: Window, lacking: Container[str]) -> dict[str, npt.NDArray[np.float32]]:
-        wanted = {digest: text for digest, text in window.texts.items() if digest in lacking}
-        return embed_packed(self._embedder, wanted, before=lambda: self._between("embedding"), after=self._count_tokens)
+        return embed_lacking(
+            self._embedder, window.texts, lacking,
+            before=lambda: self._between("embedding"), after=self._count_tokens,
+        )  # fmt: skip
 
     def _begin_write(
         self,
@@ -298,7 +322,7 @@ class _Work:
         return time.monotonic() - began
 
     def _acknowledge(self) -> None:
-        """Wait until the window that is being written is in the record, and only then count it."""
+        """Wait until the window that is being written is in the record; only then count it."""
         if self._write is None:
             return
         write, self._write = self._write, None
@@ -310,7 +334,10 @@ class _Work:
         self._tell("indexing")
 
     def _unread(self, texts: Sequence[tuple[str, str]]) -> dict[str, int]:
-        """Count what the model did not read of embedded texts: the chunker leaves a quarter of the room to a title."""
+        """Count how much of the embedded texts the model did not read.
+
+        Only texts with a long title are looked at: the chunker leaves a quarter of the room to the title.
+        """
         room = self._preparation.size // 4
         long = [(text, title) for text, title in texts if len(title.encode("utf-8", "replace")) > room]
         unread = truncation_of(self._embedder, [text for text, _ in long], Task.DOCUMENT, [title for _, title in long])
@@ -321,7 +348,7 @@ class _Work:
         self._tokens_run += tokens
 
     def _between(self, doing: str) -> None:
-        """Acknowledge what was written meanwhile, and tell how far the work is; raises what ends it."""
+        """Acknowledge what was written meanwhile, and report how far the work is; raises what `progress` raises."""
         if self._write is not None and self._write.future.done():
             self._acknowledge()
         self._tell(doing)

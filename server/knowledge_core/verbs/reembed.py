@@ -1,8 +1,8 @@
-"""The verb `reembed`: a collection's chunks made anew under another model, from the record's own text.
+"""The verb `reembed`: a collection's documents cut and embedded again, under another model, from the record's own text.
 
-Read top to bottom: see that there is room for both, then window by window cut, embed what is lacking, keep; and when
-nothing is left, switch. The old vectors answer until the switch, which is one transaction. What was made stays in the
-record: a job that was cut off, or cancelled, goes on where it was.
+Read top to bottom: see that there is room for both sets of vectors; then, window by window, cut, embed what is lacking, and
+keep it; when no document is left, switch. The old vectors answer until the switch, which is one transaction. What was made
+stays in the record: a job that was cut off goes on where it was, and so does one that follows a cancelled one.
 """
 
 from __future__ import annotations
@@ -14,24 +14,29 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
-from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import StorageFull
+from knowledge_core.indexing.windows import Texts, chunk_tokens, embed_lacking, texts_of
 from knowledge_core.ingestion.chunking import chunk
-from knowledge_core.storage.collection import Collection, Waiting, text_digest
-from knowledge_core.types import Chunk, Progress, ReportProgress, Task
+from knowledge_core.storage.collection import Collection, Waiting
+from knowledge_core.types import Chunk, Progress, ReportProgress
 
-WINDOW_CHARACTERS = 200_000  # of text, some 150 chunks: what a crash can cost; half a minute of a large model
-ROW_BYTES = 400  # of a chunk and its vector's row beside the vector itself: 24 numbers, a digest, two index entries
-INT8_COPIES = 2  # of the vectors in int8, beside the record: rows and graph
-RESERVE = 64_000_000  # bytes that stay free: the write-ahead log, and other programs
+WINDOW_CHARACTERS = 200_000  # of text, some 150 chunks, half a minute of a large model: what a crash can cost
+ROW_BYTES = 400  # per chunk, beside the vector itself: 24 numbers, a digest, two index entries
+INT8_COPIES = 2  # of a vector, one byte per dimension, outside the record: in the rows and in the graph
+RESERVE = 64_000_000  # bytes that must stay free, for the write-ahead log and other programs
 
 
 @dataclass(frozen=True)
 class ReembedReport:
-    """What was done. documents, chunks: in the collection now. embedded: texts that went through the model in this job.
+    """What was done.
 
-    before, after: models. seconds: of the last process that worked on it.
+    collection: its name.
+    before, after: names of the models.
+    dimensions: of the new vectors.
+    documents, chunks: in the collection now.
+    embedded: texts that went through the model, in the last process that worked on it.
+    seconds: of the last process that worked on it.
     """
 
     collection: str
@@ -63,19 +68,20 @@ def reembed(
 ) -> ReembedReport:
     """Move a collection to the contract of `embedder`, and return what was done.
 
-    chunk_size: tokens, title included. alone: keeps other jobs of this collection away, for the last step. progress:
-    called between batches with documents made and in all; what it raises ends the work, and what was made stays.
+    chunk_size: tokens, title included, as configured.
+    alone: keeps other jobs of this collection away, for the last step.
+    progress: called between batches with documents made and in all; what it raises ends the work, and what was made stays.
 
     Raises:
-        StorageFull: there is no room for both; nothing was begun.
+        StorageFull: there is no room for both sets of vectors; nothing was begun.
         StorageError, ModelUnavailable, InvalidInput: nothing of the present window was kept, and the old vectors answer.
         Cancelled: from `progress`.
     """
     began = time.monotonic()
     contract = embedder.contract  # with its probe: loads the model
     before = collection.contract.model
-    size = min(chunk_size, contract.max_length)
-    _refuse_without_room(collection, contract.dimensions, size / min(chunk_size, collection.contract.max_length))
+    size = chunk_tokens(contract, chunk_size)
+    _refuse_without_room(collection, contract.dimensions, size / chunk_tokens(collection.contract, chunk_size))
     collection.reembedding.begin(contract)
     work = _Work(collection, embedder, size, progress)
     work.run()
@@ -93,7 +99,8 @@ def reembed(
 def _refuse_without_room(collection: Collection, dimensions: int, longer: float) -> None:
     """Refuse where the disk has no room for both sets of vectors.
 
-    longer: how many times as long a chunk may be in the new model as in the old one.
+    dimensions: of the new vectors.
+    longer: how many times as long as under the old model a chunk may be under the new one.
     """
     with collection.view() as view:
         chunks = view.counts().chunks / longer
@@ -118,7 +125,7 @@ class _Work:
         self.embedded = 0
 
     def run(self) -> None:
-        """Make all that is left, window by window."""
+        """Make the documents that are left, window by window."""
         self._left = self._made.left()
         while window := self._made.waiting(WINDOW_CHARACTERS):
             self._finish(window)
@@ -128,17 +135,14 @@ class _Work:
     def _finish(self, window: Sequence[Waiting]) -> None:
         contract = self._embedder.contract
         cut: list[tuple[Waiting, list[Chunk]]] = []
-        texts: dict[str, tuple[str, str]] = {}
+        texts: Texts = {}
         for waiting in window:
             self._tell()
             chunks = chunk(waiting.document, self._embedder.count_tokens, size=self._size)
             cut.append((waiting, chunks))
-            for part in chunks:
-                title = part.title(waiting.document.title)
-                texts[text_digest(contract.format(part.text, Task.DOCUMENT, title))] = (part.text, title)
+            texts |= texts_of(contract, waiting.document, chunks)
         lacking = self._made.missing(list(texts))
-        wanted = {digest: text for digest, text in texts.items() if digest in lacking}
-        vectors = embed_packed(self._embedder, wanted, before=self._tell, after=self._count)
+        vectors = embed_lacking(self._embedder, texts, lacking, before=self._tell, after=self._count)
         self._made.write(contract, cut, vectors)
         self.embedded += len(vectors)
 

@@ -1,7 +1,7 @@
 """The record: documents, chunks, vectors, jobs and the log of what each generation changed, in one SQLite file.
 
-The writing side: one connection, used under the collection's lock. `jobs` and `log` are its tables of their own
-subject; `view.py` is the reading side; nothing above this folder speaks SQL.
+The writing side: one connection, used under the collection's lock. `jobs` and `record_log` are its tables of their own
+subject; `reading.py` is the reading side; nothing above this folder speaks SQL.
 """
 
 from __future__ import annotations
@@ -20,17 +20,24 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput, StorageDamaged
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.job_table import JobTable
-from knowledge_core.storage.record.log import Log
+from knowledge_core.storage.record.log import RecordLog
 from knowledge_core.storage.record.migrations import migrate
 from knowledge_core.storage.record.next_contract import Alone, Reembedding
-from knowledge_core.storage.record.sqlite import FILE, connect, stored_form, transaction, translated, unit
-from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source, text_digest
-from knowledge_core.types import Document, Task, Vectors, titled
+from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT, connect, stored_form, transaction, translated, unit
+from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source
+from knowledge_core.types import Document, Vectors
 
 
 @dataclass(frozen=True)
 class Written:
-    """What one change did to the record: what the derived indexes have to follow."""
+    """What one change did to the record: what the derived indexes have to follow.
+
+    keys: (n,) int64 of the vectors that came, ascending.
+    vectors: (n, dim) float32, norm 1, theirs, as they are stored.
+    removed_keys: of the vectors that went, ascending.
+    chunks: number and lexical text of those that came.
+    removed_chunks: numbers of those that went, ascending.
+    """
 
     generation: int
     keys: Keys
@@ -41,7 +48,7 @@ class Written:
 
 
 class DocumentStore:
-    """The writing side of the record. Call it under the collection's lock."""
+    """The writing side of the record. Every call is made under the collection's lock."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._name = name
@@ -50,31 +57,32 @@ class DocumentStore:
             self._connection = connect(self.path, read_only=False)
             migrate(self._connection, self.path)
         self.jobs = JobTable(self._connection, name)
-        self.log = Log(self._connection, name)
+        self.record_log = RecordLog(self._connection, name)
 
     def reembedding(self, alone: Alone, written: Callable[[], None]) -> Reembedding:
-        """Return the tables of a change of contract; see there."""
+        """Return the tables of a change of contract; the arguments are those of `Reembedding`."""
         return Reembedding(self._connection, self._name, alone, written)
 
     def close(self) -> None:
-        """Let go of the file. SQLite moves the write-ahead log into it, unless someone still reads there."""
+        """Let go of the file. SQLite moves the write-ahead log into it, unless a reader still has it open."""
         with translated(self._name):
             self._connection.close()
 
     def checkpoint(self) -> bool:
-        """Move what the write-ahead log holds into the file; say whether all of it is there now. Waits for nobody.
+        """Move what the write-ahead log holds into the file; say whether all of it is there now. Waits for no reader.
 
-        A log that is wholly moved starts anew at the next write, if by then all read without it: a reader does that
-        began after the move. Whoever keeps a reader open renews it after a True, else the log grows for ever.
+        Once all of it is moved, the next write starts the log from its beginning, if no reader needs the log by then:
+        readers that began after the move do not. Whoever keeps a reader open must replace it after a True, else the log
+        grows for ever.
         """
         with translated(self._name):
             busy, pages, moved = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         return not busy and bool(pages == moved)
 
-    def wal_bytes(self) -> int:
-        """Return how long the write-ahead log is."""
-        log = self.path.with_name(f"{FILE}-wal")
-        return log.stat().st_size if log.exists() else 0
+    def is_wal_long(self) -> bool:
+        """Say whether the write-ahead log is so long that it should be moved into the file."""
+        wal = self.path.with_name(f"{FILE}-wal")
+        return wal.exists() and wal.stat().st_size > WAL_KEPT
 
     # -- what the collection is ------------------------------------------------------------------------------------
 
@@ -139,10 +147,10 @@ class DocumentStore:
             self._touch(change)
             self.jobs.settle(change)
             added = [key for key in inserted if key not in gone]
-            self._log(generation, "+k", added)
-            self._log(generation, "-k", gone - set(inserted))
-            self._log(generation, "+c", (number for number, _ in chunks))
-            self._log(generation, "-c", removed)
+            self._note(generation, "+k", added)
+            self._note(generation, "-k", gone - set(inserted))
+            self._note(generation, "+c", (number for number, _ in chunks))
+            self._note(generation, "-c", removed)
         # As they were stored, not as they came: an index that is rebuilt must be the same to the bit.
         vectors = unit([inserted[key] for key in added], contract.dimensions)
         return Written(generation, np.array(added, np.int64), vectors, sorted(gone), chunks, removed)
@@ -174,14 +182,14 @@ class DocumentStore:
         return [Source(name, path) for name, path in rows]
 
     def adopt(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
-        """Record sources, take absorbed ones away, and rename their documents, in one transaction.
+        """Record sources, remove absorbed ones, and rename their documents, in one transaction.
 
         Raises:
             InvalidInput: a new id is another document's.
         """
         with transaction(self._connection, self._name):
             generation = self._next_generation()
-            if renames:  # the log speaks of chunks, which stay: a filter on ids must be evaluated anew
+            if renames:  # the log names chunks, which stay: a filter on ids must be evaluated again
                 self._connection.execute(
                     "INSERT INTO meta VALUES ('renamed', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                     (str(generation),),
@@ -209,7 +217,7 @@ class DocumentStore:
             row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (old,)).fetchone()
             if row is not None:
                 moved.append((row[0], old, new))
-        # First out of the way: a new id may be the old one of another that moves too ("docs/x" and "docs/docs/x").
+        # First out of the way: a new id may be the old id of another document that moves, too ("docs/x", "docs/docs/x").
         self._connection.executemany(
             "UPDATE documents SET id = char(0) || number WHERE number = ?", ((number,) for number, _, _ in moved)
         )
@@ -225,7 +233,10 @@ class DocumentStore:
                 ) from None
 
     def _remove(self, ids: Iterable[str], orphans: set[int]) -> list[int]:
-        """Delete documents with their chunks; note the keys that may be orphaned. Returns the chunks' numbers."""
+        """Delete documents with their chunks, and return the chunks' numbers, ascending.
+
+        orphans: takes the keys that may have lost their last chunk.
+        """
         removed: list[int] = []
         for id in with_pauses(dict.fromkeys(ids)):
             row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (id,)).fetchone()
@@ -239,7 +250,7 @@ class DocumentStore:
         return sorted(removed)
 
     def _insert_vectors(self, stored: Mapping[str, bytes]) -> dict[int, bytes]:
-        """Insert those that are not there; return them by key, ascending. The first vector of a text stays its vector."""
+        """Insert the vectors whose texts have none yet; return these by key, ascending. A text keeps its first vector."""
         inserted = {}
         for digest, blob in with_pauses(stored.items()):
             cursor = self._connection.execute(
@@ -264,8 +275,8 @@ class DocumentStore:
         ).lastrowid  # fmt: skip
         rows = []
         for part in with_pauses(new.chunks):
-            title = titled(document.title, part.heading)
-            key = self._key_of(text_digest_of(contract, part.text, title), document.id)
+            title = part.title(document.title)
+            key = self._key_of(contract.digest(part.text, title), document.id)
             cursor = self._connection.execute(
                 "INSERT INTO chunks (document, position, start, end, first_line, last_line, page, heading, key) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -296,7 +307,7 @@ class DocumentStore:
         for id, (size, mtime_ns) in change.touched.items():
             self._connection.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, id))
 
-    def _log(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
+    def _note(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
         self._connection.executemany(
             "INSERT INTO log VALUES (?, ?, ?)", ((generation, kind, each) for each in with_pauses(numbers))
         )
@@ -306,7 +317,7 @@ def _metadata(document: Document) -> str:
     try:
         return json.dumps(dict(document.metadata), allow_nan=False)
     except (TypeError, ValueError) as error:
-        # SQLite reads JSON strictly: one such value would break every filter of the collection.
+        # SQLite reads JSON strictly: one NaN would break every filter of the collection.
         raise InvalidInput(f"The metadata of document {document.id!r} is not plain JSON: {error}.") from None
 
 
@@ -316,11 +327,6 @@ def _refuse_twice(ids: Iterable[str]) -> None:
         if id in seen:
             raise InvalidInput(f"Document {id!r} comes twice in one write; give each document an id of its own.")
         seen.add(id)
-
-
-def text_digest_of(contract: EmbeddingContract, text: str, title: str) -> str:
-    """Return the digest of what a chunk is embedded as."""
-    return text_digest(contract.format(text, Task.DOCUMENT, title))
 
 
 def _now() -> str:

@@ -1,7 +1,7 @@
-"""Which chunks a filter allows, evaluated once and then carried from generation to generation.
+"""Which chunks a filter allows: evaluated once, then carried from generation to generation.
 
-To ask all metadata of a million documents takes seconds, and every write makes a new generation: what is known of an
-older one is brought up to date with what the record's log says came and went since.
+Evaluating a filter over the metadata of a million documents takes seconds, and every write makes a new generation. So the
+result of an older generation is brought up to date with the chunks that came and went since, as the record's log has them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Allowed
 
-KEPT_BYTES = 128 * 2**20  # of evaluated filters, the latest made; one that allows a million chunks takes 40 MB
-SMALL = 20_000  # chunks; among so few, the fields that there are are asked anew after a removal: 0.1 s
+KEPT_BYTES = 128 * 2**20  # of evaluated filters, the latest ones; one that allows a million chunks takes 40 MB
+SMALL = 20_000  # chunks; in a collection of so few, the metadata fields are read again after a removal: 0.1 s
 
 _SINCE = "SELECT number FROM log WHERE generation > ? AND kind = '+c'"
 _FIELDS = "SELECT DISTINCT j.key, j.type FROM documents d, json_each(d.metadata) AS j"
@@ -30,7 +30,7 @@ _FIELDS = "SELECT DISTINCT j.key, j.type FROM documents d, json_each(d.metadata)
 
 @dataclass(frozen=True)
 class _Evaluated:
-    """table: (n, 3) a row each chunk that is allowed, ascending by number: number, key, document."""
+    """table: (n, 3) int64, one row per allowed chunk, ascending: chunk number, key, document number."""
 
     generation: int
     table: npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ class EvaluatedFilters:
     """What is known of one collection's filters and metadata fields. Several threads may ask."""
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # of `_kept`; nothing is evaluated under it
         self._kept: dict[str, _Evaluated] = {}
         self._fields: tuple[int, dict[str, set[str]]] | None = None
 
@@ -66,6 +66,14 @@ class EvaluatedFilters:
             self._fields = generation, types
         return {name: "|".join(sorted(types[name])) for name in sorted(types)}
 
+    def condition(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> Condition:
+        """Return what a filter asks for, as a condition over documents; nothing of it is evaluated yet.
+
+        Raises:
+            InvalidFilter: see `filters.parse`.
+        """
+        return parse(filter, list(self.fields(record)) if filter else [])
+
     def allowed(self, record: RecordSnapshot, filter: Mapping[str, Any]) -> Allowed:
         """Return what a filter allows in a generation.
 
@@ -77,7 +85,7 @@ class EvaluatedFilters:
         known, generation = self._kept.get(name), record.generation
         if known is not None and known.generation == generation:
             return known.allowed
-        condition = parse(filter, list(self.fields(record)))
+        condition = self.condition(record, filter)
         if known is None or known.generation > generation or not _reaches(record, known.generation):
             made = _evaluated(generation, _rows(record, condition))
         else:
@@ -91,7 +99,9 @@ class EvaluatedFilters:
             self._kept[name] = made if known is None or known.generation < made.generation else known
             room = KEPT_BYTES
             for each in reversed(list(self._kept)):
-                room -= self._kept[each].table.nbytes * 5 // 3  # with the arrays made of it
+                room -= (
+                    self._kept[each].table.nbytes * 5 // 3
+                )  # three columns, and the two arrays that are made of them
                 if room < 0 and each != name:
                     del self._kept[each]
 
@@ -104,13 +114,16 @@ def _carried(record: RecordSnapshot, known: _Evaluated, condition: Condition) ->
         return _Evaluated(record.generation, known.table, known.allowed)
     lost = np.unique(gone)
     kept = known.table[~among(lost, known.table[:, 0])[1]]
-    # A row that was carried already is asked for again where the log says it came since: it counts once.
+    # A row that is in the table already may be among the new ones, where the log says that it came since: it counts once.
     kept = kept[~among(np.sort(new[:, 0]), kept[:, 0])[1]]
     return _evaluated(record.generation, np.concatenate([kept, new]))
 
 
 def _rows(record: RecordSnapshot, condition: Condition, since: int | None = None) -> npt.NDArray[np.int64]:
-    """Return number, key and document of the chunks that a condition allows; since: only of those that came later."""
+    """Return (n, 3) number, key and document of the chunks that a condition allows, in any order.
+
+    since: a generation; only of the chunks that came later.
+    """
     if since is None:
         allowed = f"SELECT d.number FROM documents d WHERE {condition.sql}"
         source, parameters = f"chunks c WHERE c.document IN ({allowed})", condition.parameters
@@ -137,12 +150,12 @@ def _types(rows: Sequence[tuple[Any, ...]]) -> dict[str, set[str]]:
 
 
 def _reaches(record: RecordSnapshot, generation: int) -> bool:
-    """Say whether the log tells all that changed since a generation: chunks that came and went, and no id since."""
+    """Say whether the log has all that changed since a generation: it reaches back so far, and no id has changed since."""
     rows = record.rows("SELECT max(CAST(value AS INTEGER)) FROM meta WHERE name IN ('log_from', 'renamed')")
     return rows[0][0] is None or int(rows[0][0]) <= generation
 
 
 def _shrunk(record: RecordSnapshot, generation: int) -> bool:
-    """Say whether a small collection lost chunks since."""
+    """Say whether the collection is small and has lost chunks since a generation."""
     ((lost,),) = record.rows("SELECT EXISTS (SELECT 1 FROM log WHERE generation > ? AND kind = '-c')", (generation,))
     return bool(lost) and len(record.rows(f"SELECT 1 FROM chunks LIMIT {SMALL + 1}")) <= SMALL

@@ -1,6 +1,6 @@
-"""A filter of a caller to one SQL condition over documents. Pure: values in, text and parameters out.
+"""From a caller's filter to one SQL condition over documents. Pure: values in, text and parameters out.
 
-The operators are those that models know from other stores. Everything a caller wrote becomes a parameter, never SQL.
+The operators are those that language models know from other stores. Everything a caller wrote becomes a parameter, never SQL.
 A field is built in (id, title, uri, source) or the name of a metadata field; `metadata.NAME` always means the latter.
 A field that is a list matches when any of its elements does.
 """
@@ -19,8 +19,8 @@ from knowledge_core.storage.filter_bounds import DEEPEST, check_bounds
 BUILT_IN = ("id", "title", "uri", "source")
 COMPARISONS = {"$eq": "=", "$ne": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 OPERATORS = (*COMPARISONS, "$in", "$nin", "$exists", "$glob", "$and", "$or", "$not")
-LONGEST_LIST = 1_000
-MOST = 256  # conditions; SQLite refuses expressions nested 1,000 deep, and joins n of them n deep
+LONGEST_LIST = 1_000  # values of $in and $nin
+MOST = 256  # conditions; n conditions joined by AND nest n deep, and SQLite refuses 1,000
 LONGEST_GLOB = 1_000  # characters; SQLite refuses 50,000
 
 
@@ -36,9 +36,9 @@ EVERYTHING = Condition("1")
 
 
 def parse(filter: Mapping[str, Any] | None, fields: Sequence[str]) -> Condition:
-    """Return what a filter asks for; None and {} ask for everything.
+    """Return the condition of a filter; None and {} allow everything.
 
-    fields: the names of metadata fields that there are.
+    fields: names of the metadata fields that there are.
 
     Raises:
         InvalidFilter: says which part is wrong, and which fields or operators there are.
@@ -52,7 +52,7 @@ def parse(filter: Mapping[str, Any] | None, fields: Sequence[str]) -> Condition:
 
 
 def _conditions(filter: Any) -> int:
-    """Return how many comparisons a filter asks for, well-formed or not."""
+    """Return how many comparisons a filter has, well-formed or not."""
     if isinstance(filter, Mapping):
         return sum(max(1, _conditions(value)) for value in filter.values())
     return sum(map(_conditions, filter)) if isinstance(filter, list) else 0
@@ -100,7 +100,7 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
             )
         if _open_bracket(operand):
             raise InvalidFilter(f"$glob {_shown(operand)} has a [ without its ]; [[] stands for the character itself.")
-        # SQLite tries no star anew once a later one has failed: its time grows with pattern times value.
+        # SQLite does not try a star again once a later one has failed: its time grows with pattern times value.
         return field.any("e.type = 'text' AND e.value GLOB ?", operand)
     if operator == "$not":
         if not isinstance(operand, Mapping) or not operand:
@@ -113,7 +113,7 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
 
 
 def _open_bracket(pattern: str) -> bool:
-    """Say whether a set of characters does not end: a bracket right after its beginning belongs to it."""
+    """Say whether a set of characters is left open. A closing bracket right after the opening one belongs to the set."""
     at = pattern.find("[")
     while at >= 0:
         end = pattern.find("]", at + 2 + (pattern[at + 1 : at + 2] == "^"))
@@ -123,8 +123,8 @@ def _open_bracket(pattern: str) -> bool:
     return False
 
 
-# By the decoded key, not by a path: SQLite compares a path with the key as it is escaped in the JSON, so that names with
-# quotes, backslashes or, as Python writes them, other letters than ASCII would silently match nothing.
+# Found by the decoded key, not by a JSON path: SQLite compares a path with the key as it is escaped in the JSON. Names with
+# quotes, backslashes or (as Python escapes them) letters beyond ASCII would silently match nothing.
 _ELEMENTS = (
     "(SELECT o.type, o.value FROM json_each(d.metadata) AS o WHERE o.key = ? AND o.type <> 'array' UNION ALL "
     "SELECT j.type, j.value FROM json_each(d.metadata) AS o, "
@@ -134,7 +134,7 @@ _ELEMENTS = (
 
 @dataclass(frozen=True)
 class _Field:
-    """One field of a document. elements: an SQL table `e (type, value)` of its elements, a scalar being one."""
+    """One field of a document. elements: an SQL table `e (type, value)` of its elements; a scalar is one element."""
 
     name: str
     elements: str
@@ -175,7 +175,7 @@ class _Field:
             if operand is not None:
                 types, value = _operand(self.name, "$eq", operand)
                 by_type.setdefault(types, []).append(value)
-        # One list a type, not one comparison a value: each comparison reads the document's metadata again.
+        # One list per type, not one comparison per value: each comparison reads the document's metadata again.
         parts = [
             self.any(f"e.type IN ({types}) AND e.value IN (SELECT value FROM json_each(?))", json.dumps(values))
             for types, values in by_type.items()
@@ -187,7 +187,7 @@ class _Field:
 
 
 def _operand(name: str, operator: str, operand: Any) -> tuple[str, Any]:
-    """Return the JSON types that an operand compares with, and it as an SQL value."""
+    """Return the JSON types that an operand compares with, as SQL, and the operand as an SQL value."""
     if isinstance(operand, bool):
         if operator not in ("$eq", "$ne"):
             raise InvalidFilter(f"{operator} cannot compare {name!r} with {_shown(operand)}; use $eq.")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from knowledge_core.storage.record.sqlite import transaction, translated
 from knowledge_core.storage.values import Change, JobRecord, PlanRow
 
-KEPT = 50  # ended jobs that a collection remembers with their reports; each is a few kB at most
-_STUCK = "stuck:"  # before a job's id, in the table of single values: how many processes got stuck over it
+KEPT = 50  # ended jobs that a collection remembers with their reports, of a few kB each at most
+_STUCK = "stuck:"  # before a job's id, a name in the table `meta`: how many processes got stuck over that job
 _JOB = "SELECT id, kind, state, created, updated, request, report, attempts FROM jobs"
 
 
@@ -21,7 +21,7 @@ class JobTable:
         self._connection, self._name = connection, name
 
     def start(self, job: JobRecord, rows: Sequence[PlanRow]) -> None:
-        """Record a job and what it is already known to settle; see `Collection.start_job`."""
+        """Record a job and what it is known to settle so far; see `Collection.start_job`."""
         with transaction(self._connection, self._name):
             self._connection.execute(
                 "INSERT INTO jobs (id, kind, state, created, updated, request, report, attempts) "
@@ -31,7 +31,10 @@ class JobTable:
             self._insert(job.id, rows)
 
     def extend(self, id: str, rows: Sequence[PlanRow], report: str, supersedes: Sequence[str]) -> None:
-        """Add to a job's plan, and note its report so far; see `Collection.extend_job`."""
+        """Add to a job's plan, and record its report so far; see `Collection.extend_job`.
+
+        supersedes: id prefixes; waiting rows of older, interrupted jobs under them are dropped, as this plan covers them.
+        """
         with transaction(self._connection, self._name):
             self._connection.executemany(
                 "DELETE FROM plan WHERE path IS NOT NULL AND substr(document, 1, length(?1)) = ?1 AND job IN ("
@@ -51,9 +54,9 @@ class JobTable:
         return int(row[0])
 
     def finish(self, id: str, state: str, report: str | None) -> None:
-        """Record a job's end. Its plan goes with it, unless it was interrupted in order and can go on.
+        """Record a job's end. Its plan is dropped, unless the job was interrupted in order and can go on.
 
-        report: None leaves what the work itself wrote last.
+        report: JSON; None leaves the report that the work itself wrote last.
         """
         with transaction(self._connection, self._name):
             self._connection.execute(
@@ -72,7 +75,7 @@ class JobTable:
             )
 
     def interrupt_running(self) -> frozenset[str]:
-        """Mark what a dead process left running; return the jobs' ids."""
+        """Mark the jobs that a process which died left running as interrupted; return their ids."""
         with transaction(self._connection, self._name):
             rows = self._connection.execute(
                 "UPDATE jobs SET state = 'interrupted' WHERE state = 'running' RETURNING id"
@@ -80,7 +83,7 @@ class JobTable:
         return frozenset(id for (id,) in rows)
 
     def blame(self, id: str) -> int:
-        """Note that a process which worked on a job got stuck; return how many have."""
+        """Record that a process got stuck while it worked on a job; return how many have so far."""
         with transaction(self._connection, self._name):
             row = self._connection.execute(
                 "INSERT INTO meta VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
@@ -117,7 +120,7 @@ class JobTable:
         return None if row is None else str(row[0])
 
     def settle(self, change: Change) -> None:
-        """Settle the plan rows of a change, within its transaction, and those that older jobs had for them."""
+        """Settle the plan rows of a change, within its transaction, and those of older jobs for the same documents."""
         if change.job is None:
             return
         settle = (

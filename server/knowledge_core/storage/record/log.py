@@ -1,4 +1,7 @@
-"""What the derived indexes and `kcore doctor` read of the record: what each generation changed, and whether it is sound."""
+"""What the derived indexes and `kcore doctor` read of the record: what each generation changed, and whether it is sound.
+
+The log names chunks and keys that came and went, by generation; their rows are read where they lie now.
+"""
 
 from __future__ import annotations
 
@@ -12,26 +15,26 @@ from knowledge_core.storage.values import Keys
 from knowledge_core.types import Vectors, titled
 
 
-class Log:
-    """The log of generations, and what it speaks of, on the record's writing connection."""
+class RecordLog:
+    """The log of what each generation changed, and the rows that it names, on the record's writing connection."""
 
     def __init__(self, connection: sqlite3.Connection, name: str) -> None:
         self._connection, self._name = connection, name
 
     def generation(self) -> int:
-        """Return the number of the last change."""
+        """Return the number of the latest change; 0 before the first."""
         with translated(self._name):
             (value,) = self._connection.execute("SELECT value FROM meta WHERE name = 'generation'").fetchone()
         return int(value)
 
     def complete_since(self) -> int:
-        """Return the generation since which the log is complete."""
+        """Return the generation since which the log is complete: of later changes it names every row."""
         with translated(self._name):
             row = self._connection.execute("SELECT value FROM meta WHERE name = 'log_from'").fetchone()
         return int(row[0]) if row else 0
 
     def keys_since(self, generation: int) -> Keys:
-        """Return the keys that came after a generation and are still there, ascending; since 0: all."""
+        """Return the keys that came after a generation and are still there, (n,), ascending; since 0: all keys."""
         return self._numbers(
             "SELECT key FROM vectors ORDER BY key" if not generation else
             "SELECT DISTINCT v.key FROM log l JOIN vectors v ON v.key = l.number WHERE l.kind = '+k' AND l.generation > ? "
@@ -40,7 +43,7 @@ class Log:
         )  # fmt: skip
 
     def chunks_since(self, generation: int) -> Keys:
-        """Return the numbers of the chunks that came after a generation and are still there; since 0: all."""
+        """Return the chunks that came after a generation and are still there, by number, (n,), ascending; since 0: all."""
         return self._numbers(
             "SELECT number FROM chunks ORDER BY number" if not generation else
             "SELECT DISTINCT c.number FROM log l JOIN chunks c ON c.number = l.number WHERE l.kind = '+c' AND "
@@ -48,8 +51,15 @@ class Log:
             generation,
         )  # fmt: skip
 
-    def removed_since(self, kind: str, generation: int) -> list[int]:
-        """Return the keys ("-k") or chunks ("-c") that went after a generation; since 0: none, for nothing was there."""
+    def removed_keys_since(self, generation: int) -> list[int]:
+        """Return the keys that went after a generation, ascending; since 0: none, for nothing was there."""
+        return self._removed_since("-k", generation)
+
+    def removed_chunks_since(self, generation: int) -> list[int]:
+        """Return the numbers of the chunks that went after a generation, ascending; since 0: none."""
+        return self._removed_since("-c", generation)
+
+    def _removed_since(self, kind: str, generation: int) -> list[int]:
         if not generation:
             return []
         numbers = self._numbers(
@@ -58,7 +68,10 @@ class Log:
         return [int(number) for number in numbers]
 
     def vectors(self, keys: Keys, dimensions: int, *, normalised: bool = True) -> Vectors:
-        """Return (n, dimensions) float32 in the order of `keys`, which ascend and are all there."""
+        """Return (n, dimensions) float32 in the order of `keys`, which ascend and are all there.
+
+        normalised: scaled to norm 1; else as they are stored, whatever a damaged record has there.
+        """
         with translated(self._name):
             rows = self._connection.execute(
                 "SELECT vector FROM vectors WHERE key IN (SELECT value FROM json_each(?)) ORDER BY key",
@@ -70,14 +83,14 @@ class Log:
         return unit(blobs, dimensions)
 
     def lexical_texts(self, numbers: Keys) -> list[tuple[int, str]]:
-        """Return number and lexical text of chunks: the title that it was embedded under, and the text."""
+        """Return number and lexical text of chunks, ascending: the title that a chunk is embedded under, and its text."""
         with translated(self._name):
             rows = self._connection.execute(
                 "SELECT number, document, start, end, heading FROM chunks "
                 "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
                 (json.dumps(numbers.tolist()),),
             ).fetchall()
-            # Each text once, and cut here: SQLite's substr would read a document anew for each of its chunks.
+            # Each text once, and cut here: SQLite's substr would read the whole document for each of its chunks.
             found = self._connection.execute(
                 "SELECT number, title, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
                 (json.dumps(list({row[1] for row in rows})),),
@@ -100,7 +113,7 @@ class Log:
         """Return how many chunks lie outside their document, or are not numbered through from 0."""
         with translated(self._name):
             (outside,) = self._connection.execute(
-                # Each text is measured once, not once a chunk.
+                # Each text is measured once, not once per chunk.
                 "WITH sizes AS MATERIALIZED (SELECT number, length(text) AS size FROM documents) "
                 "SELECT count(*) FROM chunks c JOIN sizes s ON s.number = c.document "
                 "WHERE c.start < 0 OR c.end <= c.start OR c.end > s.size"
@@ -117,7 +130,7 @@ class Log:
         return np.array([row[0] for row in rows], np.int64)
 
     def prune(self, generation: int, keep: int) -> None:
-        """Forget what all derived indexes are past, once the log is longer than `keep` rows."""
+        """Forget the changes up to a generation that all derived indexes have reached, once there are more than `keep` rows."""
         with transaction(self._connection, self._name):
             (length,) = self._connection.execute("SELECT count(*) FROM log").fetchone()
             if length > keep:

@@ -1,7 +1,7 @@
 """The record's schema, version by version. Forward only, inside a transaction, with the file copied aside first.
 
-`PRAGMA user_version` is the version; a step is a function that makes version n + 1 out of n. Steps are never changed
-once released: a new wish is a new step. Nothing newer than SQLite 3.40.
+`PRAGMA user_version` is the version; a step is a function that makes version n + 1 out of n. A step that was released is
+never changed: what is to be different is a new step. No step needs anything newer than SQLite 3.40.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = 
 
     Raises:
         StorageTooNew: it was written by a newer version of the program.
+        StorageFull, StorageError: it could not be copied aside; nothing was changed.
+        sqlite3.Error: SQLite refused; nothing was changed. The caller translates it.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > len(steps):
@@ -87,7 +89,7 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = 
 
 
 def _copy_aside(connection: sqlite3.Connection, aside: Path) -> None:
-    # By SQLite itself: opening and closing its file beside it would drop the locks that this process holds on it.
+    # By SQLite itself: if this process opened and closed the file in another way, it would lose its locks on it.
     new = aside.with_name(aside.name + TEMPORARY)
     try:
         new.unlink(missing_ok=True)

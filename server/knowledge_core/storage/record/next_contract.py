@@ -1,11 +1,11 @@
 """A collection's chunks and vectors under another contract, made beside those that answer, then put in their place.
 
-The tables `next_chunks` and `next_vectors` stand in the record's own file, so that the switch is one transaction: before
-it every reader sees the old contract whole, after it the new one. Rules kept here:
-- `next_done` names the documents that are made; a document that changes or goes meanwhile takes its rows along
-  (a changed one is a new row of `documents`), so that what is missing there is what is left to do;
-- numbers and keys begin far above the old ones: none is ever used for two things;
-- what was made stays through crashes and cancelled jobs, and counts only for the same contract.
+The tables `next_chunks` and `next_vectors` lie in the record's own file, so that the switch is one transaction: before it
+every reader sees the old contract whole, after it the new one. Rules kept here:
+- `next_done` names the documents that are made. A document that changes or goes meanwhile takes its rows along (a changed
+  one is a new row of `documents`): so the documents that are missing in `next_done` are those that are left to do;
+- numbers and keys begin far above the old ones: no number is ever used for two things;
+- what was made stays through crashes and cancelled jobs, and is used for the same contract only.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import ContractMismatch, InvalidInput
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import stored_form, transaction, translated
-from knowledge_core.storage.values import Waiting, text_digest
-from knowledge_core.types import Chunk, Document, Span, Task, titled
+from knowledge_core.storage.values import Waiting
+from knowledge_core.types import Chunk, Document, Span
 
-HEADROOM = 2**32  # numbers and keys that the old tables may still hand out before the switch
+HEADROOM = 2**32  # numbers and keys that the old tables can still hand out before the switch
 
 _TABLES = (
     "CREATE TABLE next_contract (contract TEXT NOT NULL)",
@@ -38,8 +38,7 @@ _TABLES = (
         key INTEGER NOT NULL REFERENCES next_vectors (key), UNIQUE (document, position))""",
     "CREATE TABLE next_done (document INTEGER PRIMARY KEY REFERENCES documents (number) ON DELETE CASCADE)",
 )
-_NAMES = ("next_done", "next_chunks", "next_vectors", "next_contract")
-
+_NAMES = ("next_done", "next_chunks", "next_vectors", "next_contract")  # in an order in which they can be dropped
 
 Alone = Callable[[], AbstractContextManager[None]]
 
@@ -47,8 +46,10 @@ Alone = Callable[[], AbstractContextManager[None]]
 class Reembedding:
     """The tables of a change of contract, on the record's writing connection.
 
-    alone: keeps the collection's other writers out, or raises CollectionNotFound where it was closed; every call is in one.
-    written: called after each write, in there: readers are renewed, so that the write-ahead log stays short.
+    Every call raises CollectionNotFound where the collection was closed, and StorageError where the disk refuses.
+
+    alone: keeps the collection's other writers out; each method is in such a block.
+    written: called after each write, in the same block: readers are replaced, so that the write-ahead log stays short.
     """
 
     def __init__(self, connection: sqlite3.Connection, name: str, alone: Alone, written: Callable[[], None]) -> None:
@@ -62,7 +63,7 @@ class Reembedding:
         return None if row is None else EmbeddingContract.from_json(row[0])
 
     def begin(self, contract: EmbeddingContract) -> None:
-        """Make the tables, unless they are there for the same contract; what was made for another one is dropped.
+        """Make the tables, unless they are there for the same contract; those of another contract are dropped.
 
         contract: with its probe.
         """
@@ -99,7 +100,7 @@ class Reembedding:
         return int(count)
 
     def waiting(self, characters: int) -> list[Waiting]:
-        """Return the next documents that are left, in order, about as many as `characters` of text, and one at least."""
+        """Return the next documents that are left, in order: about `characters` of text in all, and one document at least."""
         found: list[Waiting] = []
         size = 0
         with self._alone(), translated(self._name):
@@ -117,7 +118,7 @@ class Reembedding:
         return found
 
     def missing(self, digests: Sequence[str]) -> set[str]:
-        """Return which of these embedded texts have no vector yet."""
+        """Return which of these embedded texts, named by their digests, have no vector under the other contract yet."""
         with self._alone(), translated(self._name):
             there = {
                 digest
@@ -134,30 +135,36 @@ class Reembedding:
         made: Sequence[tuple[Waiting, Sequence[Chunk]]],
         vectors: Mapping[str, npt.NDArray[np.float32]],
     ) -> None:
-        """Keep what was made of documents, in one transaction. A document that went meanwhile is passed over.
+        """Keep what was made of documents, in one transaction. A document that went meanwhile is left out.
+
+        contract: the one that is being moved to.
+        made: documents with their chunks.
+        vectors: digest of the embedded text -> (dim,) float32, norm 1; for texts that `missing` named.
 
         Raises:
-            InvalidInput: a vector is broken, or one is lacking; nothing was written.
+            InvalidInput: a vector is broken or lacking; nothing was written.
             StorageError: the disk refused; nothing was written.
         """
         stored = {bytes.fromhex(digest): stored_form(vector) for digest, vector in vectors.items()}
-        with self._alone(), transaction(self._connection, self._name):
-            self._connection.executemany(
-                "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
-                with_pauses(stored.items()),
-            )
-            for waiting, chunks in with_pauses(made):
-                there = self._connection.execute(
-                    "SELECT 1 FROM documents WHERE number = ?", (waiting.number,)
-                ).fetchone()
-                if there:
-                    self._insert(contract, waiting, chunks)
-        self._written()
+        with self._alone():
+            with transaction(self._connection, self._name):
+                self._connection.executemany(
+                    "INSERT INTO next_vectors (digest, vector) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
+                    with_pauses(stored.items()),
+                )
+                for waiting, chunks in with_pauses(made):
+                    there = self._connection.execute(
+                        "SELECT 1 FROM documents WHERE number = ?", (waiting.number,)
+                    ).fetchone()
+                    if there:
+                        self._insert(contract, waiting, chunks)
+            # In the same block: outside of it, another thread's write may be open, which must not be published.
+            self._written()
 
     def switch(self) -> EmbeddingContract:
         """Put the new tables in the place of the old ones, in one transaction; return the contract that holds now.
 
-        The log begins anew: what is derived has to be made from scratch.
+        The log is emptied: everything derived has to be rebuilt from scratch.
 
         Raises:
             ContractMismatch: not every document is made yet; nothing was changed.
@@ -175,7 +182,9 @@ class Reembedding:
             for name in ("next_done", "next_contract"):
                 self._connection.execute(f"DROP TABLE {name}")
             self._connection.execute("DELETE FROM log")
-            self._connection.execute("DELETE FROM meta WHERE name = 'calibration'")  # it spoke of the other model
+            self._connection.execute(
+                "DELETE FROM meta WHERE name = 'calibration'"
+            )  # it was measured with the other model
             (generation,) = self._connection.execute(
                 "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value"
             ).fetchone()
@@ -188,8 +197,7 @@ class Reembedding:
 
     def _insert(self, contract: EmbeddingContract, waiting: Waiting, chunks: Sequence[Chunk]) -> None:
         for part in chunks:
-            title = titled(waiting.document.title, part.heading)
-            digest = text_digest(contract.format(part.text, Task.DOCUMENT, title))
+            digest = contract.digest(part.text, part.title(waiting.document.title))
             row = self._connection.execute(
                 "SELECT key FROM next_vectors WHERE digest = ?", (bytes.fromhex(digest),)
             ).fetchone()

@@ -1,7 +1,7 @@
 """What a collection holds at a glance: read from the record alone, without opening the collection.
 
-So it is quick whatever the collection's derived indexes need, and however many collections there are: no text and no
-vector is read, and what takes a look at every document is remembered until the collection changes.
+So it is quick whatever state the collection's derived indexes are in, and however many collections there are: no text and
+no vector is read, and what needs a look at every document is remembered until the collection changes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path, PurePath
 from knowledge_core.errors import CollectionNotFound
 from knowledge_core.storage.record.sqlite import FILE, connect, translated
 
-MOST_KINDS = 50
+MOST_KINDS = 50  # the most frequent ones
 MOST_COUNTED = 200_000  # documents whose kinds are counted; 100,000 take 0.1 s
 NEWEST = "SELECT indexed_at FROM documents ORDER BY number DESC LIMIT 1"
 """SQL: when a document was last indexed. Numbers only grow, so nothing else has to be read."""
@@ -25,10 +25,13 @@ NEWEST = "SELECT indexed_at FROM documents ORDER BY number DESC LIMIT 1"
 
 @dataclass(frozen=True)
 class Overview:
-    """sources: names of the folders it was indexed from. newest: when a document was last indexed, ISO 8601, UTC.
+    """What a collection holds at a glance.
 
-    kinds: number of documents by the suffix of their ids (".md"), the 50 most frequent; empty where there are too many to
-    count. Any end of an id is one here: which of them tell a kind is for others to say.
+    documents: how many.
+    sources: names of the folders that it was indexed from.
+    kinds: number of documents by the suffix of their ids (".md"), the 50 most frequent; empty where there are too many
+        documents to count. Any suffix of an id is one here: which of them name a kind is for the caller to say.
+    newest: when a document was last indexed, ISO 8601, UTC; None while there is none.
     """
 
     documents: int
@@ -38,7 +41,7 @@ class Overview:
 
 
 class Overviews:
-    """The overviews taken so far, by collection. Several threads may ask."""
+    """The overviews taken so far, by collection. Several threads may call it."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()  # of the table; nothing is read under it
@@ -48,7 +51,8 @@ class Overviews:
         """Return what the collection in a folder holds now.
 
         Raises:
-            CollectionNotFound: there is none. StorageDamaged, StorageError: its record cannot be read.
+            CollectionNotFound: there is none.
+            StorageDamaged, StorageError: its record cannot be read.
         """
         if not (folder / FILE).is_file():  # SQLite would make one
             raise CollectionNotFound(f"No collection {folder.name!r}.")
@@ -63,7 +67,7 @@ class Overviews:
             (documents,) = connection.execute("SELECT count(*) FROM documents").fetchone()
             sources = connection.execute("SELECT name FROM sources ORDER BY name").fetchall()
             newest = connection.execute(NEWEST).fetchone()
-            # From the index on the ids: their rows, which hold the texts, are not touched.
+            # Read from the index on the ids: the rows, which hold the texts, are not touched.
             ids = "[]"
             if documents <= MOST_COUNTED:
                 (ids,) = connection.execute("SELECT json_group_array(id) FROM documents").fetchone()

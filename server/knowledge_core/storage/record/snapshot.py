@@ -1,8 +1,8 @@
 """The record as it was at one moment, to be read by several threads at once.
 
-Python's sqlite3 lets go of the interpreter's lock at every row and waits to get it back. Threads that read hundreds of
-rows hindered each other so much that two answered fewer searches than one (docs/decisions/readers.md). So whatever a
-search reads many rows of comes in one row, packed by SQLite as JSON, while other threads work.
+Python's sqlite3 lets go of the interpreter's lock at every row, and then waits for it. Threads that read hundreds of rows
+hindered each other so much that two answered fewer searches than one (docs/decisions/readers.md). So where a search reads
+many rows, SQLite packs them as JSON into one row, while other threads work.
 """
 
 from __future__ import annotations
@@ -23,38 +23,49 @@ from knowledge_core.storage.values import Keys
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS = 4  # a filter that takes a second to evaluate, or three, must not keep other searches waiting
-VECTORS_AT_ONCE = 1_000  # in one value of SQLite, which holds 1 GB at most
+CONNECTIONS = 4  # so that three filters that take a second each to evaluate keep no other search waiting
+VECTORS_AT_ONCE = 1_000  # packed in one value of SQLite, which holds 1 GB at most
 
 GIVEN = "(SELECT value FROM json_each(?))"
-"""SQL: what was given as a JSON list in a parameter, to compare with by IN."""
+"""SQL: the values of a parameter that is a JSON list, to compare with by IN."""
 
 
 class RecordSnapshot:
     """Documents, chunks and vectors as they were when it was made. Several threads may read.
 
-    Connections that are opened later are to the same generation, which writes of these end. Jobs are recorded without one:
-    what is read of them may be newer.
+    Connections that are opened later show the same generation, or are not used. Jobs are recorded without a new generation,
+    so what is read of jobs may be newer.
+
+    generation: of the record.
     """
 
     def __init__(self, path: Path, name: str) -> None:
-        """Pin what is committed now. name: of the collection, for messages."""
+        """Pin what is committed now. name: of the collection, for messages.
+
+        Raises:
+            StorageDamaged, StorageError: the record cannot be read.
+        """
         self._path, self._name = path, name
-        self._turn = threading.Condition()
+        self._turn = threading.Condition()  # of `_free` and `_more`; no statement runs under it
         with translated(name):
             connection, self.generation = _pinned(path)
         self._free = [connection]
         self._more = CONNECTIONS - 1
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a statement."""
+        """Return the rows of a statement.
+
+        Raises:
+            StorageDamaged, StorageError: SQLite refused.
+        """
         with self._connection() as connection, translated(self._name):
             return connection.execute(sql, parameters).fetchall()
 
     def packed(self, columns: str, source: str, numbers: Iterable[int]) -> list[list[Any]]:
         """Return rows of texts and numbers, in any order.
 
-        source: what stands after FROM, `GIVEN` in it, once.
+        source: what stands after FROM, with `GIVEN` in it once.
+        numbers: what `GIVEN` stands for.
         """
         sql = f"SELECT json_group_array(json_array({columns})) FROM {source}"
         ((found,),) = self.rows(sql, (json_list(numbers),))
@@ -62,7 +73,7 @@ class RecordSnapshot:
         return rows
 
     def table(self, columns: Sequence[str], source: str, parameters: Sequence[Any]) -> Keys:
-        """Return columns of whole numbers as (n, len(columns)), in any order. source: what stands after FROM."""
+        """Return columns of whole numbers, (n, len(columns)) int64, in any order. source: what stands after FROM."""
         packed = ", ".join(f"json_group_array({column})" for column in columns)
         (found,) = self.rows(f"SELECT {packed} FROM {source}", parameters)
         return np.array([json.loads(each) for each in found], np.int64).T
@@ -85,14 +96,14 @@ class RecordSnapshot:
         return [found[int(key)] for key in keys]
 
     def close(self) -> None:
-        """Let go, so that SQLite can reuse what only this needed. Nobody reads any more."""
+        """Let go, so that SQLite can reuse what only this snapshot needed. Nobody may read it after that."""
         with self._turn:
             for connection in self._free:
                 connection.close()
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Yield a connection to this moment that nobody else uses; wait for one if there are no more."""
+        """Yield a connection to this moment that no other thread uses; wait where all are in use."""
         with self._turn:
             while not self._free:
                 if self._more:
@@ -119,7 +130,7 @@ class RecordSnapshot:
             self._more -= 1
             self._free.append(connection)
         else:
-            self._more = 0  # it never will be again
+            self._more = 0  # the record has moved on: no later connection will show this generation
             connection.close()
 
 

@@ -1,4 +1,4 @@
-"""SQLite as the record uses it: how it is opened, how a transaction is kept, how its refusals become ours.
+"""SQLite as the record uses it: how a file is opened, a transaction kept, an error translated, a vector stored.
 
 `synchronous=FULL` and WAL: what a commit acknowledged survives power loss.
 """
@@ -17,10 +17,10 @@ from knowledge_core.errors import InvalidInput, StorageDamaged, StorageError, St
 from knowledge_core.types import Vectors
 
 FILE = "documents.db"
-WAL_KEPT = 16 * 2**20  # bytes of the write-ahead log; beyond, it is checkpointed, and cut to this when it starts anew
+WAL_KEPT = 16 * 2**20  # bytes of the write-ahead log; beyond, it is checkpointed, and cut to this when it starts again
 PAGE_SIZE = 8192  # bytes; a float16 vector of 768 takes 1.5 KB, and pages of 4 KB would hold two
-NORM_TOLERANCE = 1e-3
-VECTOR_TYPE = "<f2"
+NORM_TOLERANCE = 1e-3  # of a new vector, as float32
+VECTOR_TYPE = "<f2"  # float16, little-endian on every machine
 
 # Result codes of https://www.sqlite.org/rescode.html
 _FULL, _CORRUPT, _NOT_A_DATABASE = 13, 11, 26
@@ -28,7 +28,14 @@ _FULL, _CORRUPT, _NOT_A_DATABASE = 13, 11, 26
 
 @contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Raise SQLite's refusals as ours. name: of the collection, for the message."""
+    """Raise SQLite's errors as ours. name: of the collection, for the message.
+
+    Raises:
+        StorageFull: no space is left.
+        StorageDamaged: the file is no sound database.
+        StorageError: SQLite refused for another reason.
+        InvalidInput: a text is no Unicode.
+    """
     try:
         yield
     except UnicodeEncodeError as error:
@@ -51,7 +58,7 @@ def translated(name: str) -> Iterator[None]:
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Open the record. Transactions are begun by hand; the caller sees to it that one thread uses it at a time."""
+    """Open the record. Transactions are begun explicitly, and one thread at a time may use the connection."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
     connection.execute("PRAGMA foreign_keys = ON")
     if read_only:
@@ -60,7 +67,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        # Checkpoints are `DocumentStore.checkpoint`, at a moment when they can succeed.
+        # `DocumentStore.checkpoint` does it instead, at a moment when it can succeed.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
     return connection
@@ -68,7 +75,11 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, name: str) -> Iterator[None]:
-    """Commit at the end of the block, or roll everything back. name: of the collection, for messages."""
+    """Commit at the end of the block; where the block raises, roll everything back. name: of the collection, for messages.
+
+    Raises:
+        StorageFull, StorageDamaged, StorageError, InvalidInput: as of `translated`.
+    """
     with translated(name):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -84,8 +95,10 @@ def transaction(connection: sqlite3.Connection, name: str) -> Iterator[None]:
 def stored_form(vector: npt.NDArray[np.float32]) -> bytes:
     """Return a vector as the record keeps it: float16, little-endian.
 
+    vector: (dim,).
+
     Raises:
-        InvalidInput: it is not finite, or not of norm 1: never let a broken engine into the record.
+        InvalidInput: it is not finite, or not of norm 1. No vector of a broken engine comes into the record.
     """
     norm = float(np.linalg.norm(vector))
     if not np.isfinite(norm) or abs(norm - 1) > NORM_TOLERANCE:
@@ -96,7 +109,7 @@ def stored_form(vector: npt.NDArray[np.float32]) -> bytes:
 
 
 def unit(blobs: Sequence[bytes], dimensions: int) -> Vectors:
-    """Return stored vectors as (n, dim) float32 of norm 1."""
+    """Return stored vectors as (n, dimensions) float32 of norm 1; a stored zero vector stays zero."""
     rows = np.frombuffer(b"".join(blobs), dtype=VECTOR_TYPE).astype(np.float32).reshape(len(blobs), dimensions)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(norms > 0, norms, 1), np.float32)

@@ -1,1 +1,1 @@
-"""The vectors: everything that speaks to USearch or NumKong."""
+"""The vectors: rows, graph and their snapshots. Everything that speaks to USearch or NumKong lies here."""

@@ -1,6 +1,6 @@
 """Small files that say what a larger one holds: facts and arrays of integers under a checksum, there whole or not at all.
 
-What cannot be read as it was written raises `UnusableFileError`; what is derived from the record is then made anew.
+A file that cannot be read as it was written raises `UnusableFileError`; what is derived from the record is then rebuilt.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ import numpy as np
 from knowledge_core.files import replace_file
 from knowledge_core.storage.values import Keys
 
-MAGIC = b"KCSEAL\x01\n"
+MAGIC = b"KCSEAL\x01\n"  # what such a file begins with; the number is the version of the layout
 HEADER = struct.Struct("<8sII")  # magic, CRC-32 of all after it, bytes of JSON
-READ_AT_ONCE = 4 * 2**20  # bytes of a large file, to checksum them
+READ_AT_ONCE = 4 * 2**20  # bytes of a large file that are in memory while it is checksummed
 
 
 class UnusableFileError(Exception):
-    """A derived file is not what it should be; the text says why in a few words."""
+    """A derived file that does not check out; the text says why in a few words."""
 
 
 def write_header(path: Path, facts: Mapping[str, Any], arrays: Sequence[Keys]) -> None:
-    """Make `path` hold these facts (JSON) and arrays (int64), or leave it as it was.
+    """Make `path` hold these facts and arrays, or leave it as it was.
+
+    facts: what JSON can hold, without "lengths".
+    arrays: each (n,) int64.
 
     Raises:
         StorageFull, StorageError: the disk refused.
@@ -43,8 +46,8 @@ def read_header(path: Path) -> tuple[dict[str, Any], list[Keys]]:
     """Return what `write_header` wrote.
 
     Raises:
-        FileNotFoundError: there is none.
-        UnusableFileError: it is damaged, or something else.
+        FileNotFoundError: there is no such file.
+        UnusableFileError: it is damaged, or was not written by `write_header`.
     """
     try:
         content = path.read_bytes()
@@ -69,7 +72,7 @@ def checksum_of(path: Path, size: int) -> int:
     """Return the CRC-32 of a file's first `size` bytes.
 
     Raises:
-        UnusableFileError: it is shorter, or cannot be read.
+        UnusableFileError: the file is shorter, or cannot be read.
     """
     buffer, checksum, left = memoryview(bytearray(min(READ_AT_ONCE, max(size, 1)))), 0, size
     try:
@@ -86,5 +89,5 @@ def checksum_of(path: Path, size: int) -> int:
 
 
 def tag_digest(tag: str) -> str:
-    """Return what a file keeps of the record and contract that it was made for."""
+    """Return the SHA-256 (hex) that a file keeps of the record and contract that it was made for."""
     return hashlib.sha256(tag.encode()).hexdigest()

@@ -2,14 +2,15 @@
 
 Rules it keeps:
 - rows are int8 of `quantising`, the metric is their inner product, and only products leave: higher is better;
-- a published graph is never changed; its file is opened only after its checksum, for USearch follows a damaged one off
-  the memory (a flipped bit ended the process in 18 of 40 trials);
-- USearch serves one call at a time, so each searching thread has a view of its own, all of one mapping of the file;
-- equal rows hollow a graph out (5 % copies of one row: recall 0.585): it holds one of them, and knows the others;
-- its file begins with the rows themselves, in the order in which they were added: they are read from there, so that a
+- a published graph is never changed. Its file is opened only after its checksum was compared: in a damaged one USearch reads
+  beyond its memory (a flipped bit ended the process in 18 of 40 trials);
+- an index of USearch serves one call at a time, so each searching thread has a view of its own, all of one mapping of the
+  file;
+- equal rows ruin a graph (5 % copies of one row: recall 0.585): of equal rows it holds one, and remembers the others' keys;
+- its file begins with the rows themselves, in the order in which they were added. They are read from there, so that a
   search need not touch a second copy of them. Where a file does not look like that, it is only searched.
 
-It knows nothing of what is alive or allowed, and nothing of threads that build.
+It knows nothing of which keys are alive or allowed, and nothing of threads that build.
 """
 
 from __future__ import annotations
@@ -39,22 +40,27 @@ from knowledge_core.storage.vectors.versioned_file import VersionedFile
 
 Slots = npt.NDArray[np.int32]
 
-LAYOUT = 2  # of the head; another one is made anew
+LAYOUT = 2  # of the head; a graph of another layout is rebuilt
 
 REMEDY = "Run `kcore doctor --repair`: graphs are made from the record."
-CONNECTIVITY = 16
-EXPANSION_ADD = 128
-ONE_THREAD = 1  # of a search: others wait for none of them
-VIEWS = max(2, os.cpu_count() or 1)  # of one graph; each takes about 17 bytes a vector, and more could not run at once
-BEFORE_ROWS = 8  # bytes in a graph's file: two u32, how many rows, and bytes a row (USearch 2)
-ROWS_TRIED = 64  # whether they lie where they are expected
+CONNECTIVITY = 16  # edges per row and level (HNSW's M)
+EXPANSION_ADD = 128  # candidates that are looked at when a row is added (HNSW's ef of construction)
+ONE_THREAD = 1  # per call of USearch: callers bring threads of their own
+VIEWS = max(
+    2, os.cpu_count() or 1
+)  # of one graph; each takes about 17 bytes per vector, and more could not run at once
+BEFORE_ROWS = 8  # bytes of a graph's file: two u32, the number of rows and the bytes per row (USearch 2)
+ROWS_TRIED = 64  # rows that are looked up to see whether they lie where they are expected
 
 
 @dataclass(frozen=True)
 class GraphFacts:
-    """What is known of a graph. last: it covers every key up to this. entries: how many distinct rows it holds.
+    """What is known of a graph.
 
-    generation: of the record, when it was built. expansion: of a search, as it was tuned then.
+    generation: of the record, when it was built.
+    last: it covers every key up to this one.
+    entries: how many distinct rows it holds.
+    expansion: how many candidates a search looks at (HNSW's ef), as tuned when it was built.
     """
 
     generation: int
@@ -66,25 +72,28 @@ class GraphFacts:
 class Graph:
     """A published graph, open to be searched by several threads at once.
 
-    matrix: (n, d) int8, its rows as they lie in its file, mapped; None where the file looks otherwise than expected.
-    Whoever holds a part of it keeps the mapping alive, after the graph was replaced and its file deleted, too.
+    path: of its file.
+    facts: what is known of it.
+    copies: (m, 2) int64, ascending: a key that it holds, and a key with the same row that it does not hold.
+    matrix: (n, d) int8, its rows as they lie in its file, mapped; None where the file looks otherwise than expected. Whoever
+        holds a part of it keeps the mapping alive, even after the graph was replaced and its file deleted.
     """
 
     def __init__(
         self, path: Path, facts: GraphFacts, held: tuple[Keys, Keys], copies: Keys, *, size: int, checksum: int
     ) -> None:
-        """Use `GraphFile`. held: runs of the keys in it. copies: (m, 2), one of these and one with the same row, ascending."""
+        """Use `GraphFile`. held: runs of the keys in it, as of `sorted_keys.runs`."""
         self.path, self.facts, self.copies = path, facts, copies
         self._held, self._bytes, self._checksum = held, size, checksum
         self._mapped = _mapped(path)
         self._free = [self._view()]
         self._opened = 1
-        self._turn = threading.Condition()
+        self._turn = threading.Condition()  # of `_free` and `_opened`; nothing is searched under it
         self.matrix = self._rows_in_file()
 
     @property
     def covered(self) -> int:
-        """Return how many keys it finds, those included that were removed since it was built."""
+        """Return how many keys it finds, those that were removed since it was built included."""
         return self.facts.entries + len(self.copies)
 
     @property
@@ -93,7 +102,7 @@ class Graph:
         return spread(*self._held)
 
     def slots(self, keys: Keys) -> Slots:
-        """Return in which row of `matrix` each key's lies: (n,); -1 where in none."""
+        """Return in which row of `matrix` each key's row lies: (n,) int32; -1 where it is not there."""
         slots, there = among(self.held, self._standing_for(keys))
         there &= self.matrix is not None
         return np.where(there, slots, -1).astype(np.int32)
@@ -101,16 +110,19 @@ class Graph:
     def nearest(self, query: Rows, count: int, *, least: int = 0) -> tuple[Keys, Products]:
         """Return keys and inner products of nearly the best `count` rows, best first, keys of equal rows included.
 
-        query: (1, d). least: of the expansion. Keys may have been removed since.
+        Keys may have been removed since the graph was built.
+
+        query: (1, d) int8.
+        least: bound of the expansion from below, where a search needs more than the graph is tuned for.
         """
         with self._one_view() as view:
             view.expansion_search = max(self.facts.expansion, count, least)  # type: ignore[misc]  # its stubs lack the setter
             found = view.search(query, count, threads=ONE_THREAD)
-        products = (1 - found.distances.reshape(-1)).astype(np.int32)  # as float32 they were exact: far below 2**24
+        products = (1 - found.distances.reshape(-1)).astype(np.int32)  # exact as float32, being far below 2**24
         return self._with_copies(found.keys.reshape(-1).astype(np.int64), products)
 
     def lacking(self, blocks: Iterable[tuple[Keys, Rows]]) -> int:
-        """Return how many of these keys the graph does not hold, or with another row; those of equal rows are known."""
+        """Return how many of these keys the graph does not find, or has another row for. blocks: keys (n,), rows (n, d)."""
         view, lacking = self._view(lookups=True), 0
         for keys, rows in blocks:
             held = self._standing_for(keys)
@@ -129,7 +141,7 @@ class Graph:
             return False
 
     def _standing_for(self, keys: Keys) -> Keys:
-        """Return for each key the one that is in the graph, if any is: of keys with equal rows only one."""
+        """Return for each key the one that stands for it in the graph: of keys with equal rows only one is there."""
         if not len(self.copies):
             return keys
         pairs = self.copies[np.argsort(self.copies[:, 1])]
@@ -137,7 +149,7 @@ class Graph:
         return np.where(is_copy, pairs[np.minimum(places, len(pairs) - 1), 0], keys)
 
     def _rows_in_file(self) -> Rows | None:
-        """Return the rows in the mapped file, after a look whether they are there: another USearch may write otherwise."""
+        """Return the rows in the mapped file; None where a trial finds others: another USearch may write otherwise."""
         held, view = self.held, self._view(lookups=True)
         count, dimensions = len(held), view.ndim
         end = BEFORE_ROWS + count * dimensions
@@ -204,39 +216,43 @@ class Draft:
             self._index.expansion_add = EXPANSION_ADD  # type: ignore[misc]  # its stubs lack the setter; is not restored
 
     def add(self, keys: Keys, rows: Rows) -> None:
-        """Add rows that are not there yet. keys: (n,), from 1 on, ascending, above all that are there. rows: (n, d)."""
+        """Add rows that are not there yet.
+
+        keys: (n,), from 1 on, ascending, above all that are there.
+        rows: (n, d) int8.
+        """
         assert rows.dtype == np.int8, "USearch would convert anything else, and silently"
         self._index.add(keys, rows, copy=True, threads=ONE_THREAD)
         self._held.append(keys)
 
     @property
     def keys(self) -> Keys:
-        """Return what was added, ascending: the order in which the file has the rows."""
+        """Return the keys that it holds, (n,), ascending: the order in which the file has the rows."""
         return np.concatenate([NO_KEYS, *self._held])
 
     def __len__(self) -> int:
         return len(self._index)
 
     def found(self, question: Rows, count: int, expansion: int) -> set[int]:
-        """Return the keys of nearly the best `count` rows. question: (d,)."""
+        """Return the keys of nearly the best `count` rows. question: (d,) int8."""
         self._index.expansion_search = max(expansion, count)  # type: ignore[misc]  # its stubs lack the setter
         return set(self._index.search(question[np.newaxis], count, threads=ONE_THREAD).keys.reshape(-1).tolist())
 
     def truth(self, question: Rows, of: int) -> set[int]:
-        """Return the keys of the best `of` rows, by comparing all. question: (d,)."""
+        """Return the keys of the best `of` rows, by comparing all. question: (d,) int8."""
         found = self._index.search(question[np.newaxis], of, exact=True, threads=ONE_THREAD)
         return set(found.keys.reshape(-1).tolist())
 
     def write(self, path: Path) -> None:
-        """Write the graph to a file, through to the disk.
+        """Write the graph to a file, and flush it to the disk.
 
         Raises:
-            StorageFull, StorageError: the disk refused; nothing is left.
+            StorageFull, StorageError: the disk refused; no file is left.
         """
         try:
             try:
                 self._index.save(os.fspath(path))
-            except RuntimeError as error:  # all that USearch says of a refusing disk
+            except RuntimeError as error:  # whatever the disk said, USearch raises this
                 raise OSError(errno.ENOSPC if _full(path) else errno.EIO, str(error)) from error
             if path.stat().st_size < self._index.serialized_length:
                 raise OSError(errno.ENOSPC, "the file is too short")
@@ -260,7 +276,7 @@ class GraphFile:
         """Open what is published, every byte checked; None where there is nothing.
 
         Raises:
-            UnusableFileError: something is missing, damaged, or made for another record or contract.
+            UnusableFileError: a file is missing, damaged, or made for another record or contract.
         """
         head = self._files.read_head()
         if head is None:
@@ -284,15 +300,20 @@ class GraphFile:
         return graph
 
     def beside(self) -> Path:
-        """Return where the next graph is written before it is published."""
+        """Return the path at which the next graph is written before it is published."""
         path = self._files.path(self._files.next_number())
         return path.with_name(path.name + TEMPORARY)
 
     def publish(self, written: Path, checksum: int, facts: GraphFacts, held: Keys, copies: Keys) -> Graph:
-        """Let a written graph be the one that counts, and return it open; older ones go. held, copies: as in `Graph`.
+        """Make a written graph the one that counts, and return it open; older ones are deleted.
+
+        written: its path, as of `beside`.
+        checksum: CRC-32 of the file.
+        held: (n,) its keys, ascending.
+        copies: as in `Graph`.
 
         Raises:
-            StorageFull, StorageError: the one before counts still.
+            StorageFull, StorageError: the disk refused; the graph before still counts.
         """
         path = written.with_name(written.name.removesuffix(TEMPORARY))
         number, size = int(path.stem.rpartition("-")[2]), written.stat().st_size
@@ -317,7 +338,7 @@ class GraphFile:
 
 
 def _mapped(path: Path) -> npt.NDArray[np.uint8]:
-    """Map a graph's file into memory. It stays as it is for as long as someone holds that, deleted or not.
+    """Map a graph's file into memory. The mapping lives as long as someone holds it, even if the file is deleted.
 
     Raises:
         StorageError: it cannot be read.
@@ -329,7 +350,10 @@ def _mapped(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def _opened(path: Path, source: Any, *, view: bool, lookups: bool) -> Index:
-    """Open a graph that was checked, from its file or from a mapping of it. lookups: by keys, at 34 bytes a vector.
+    """Open a graph whose checksum was compared, from its file or from a mapping of it.
+
+    view: the file is read in place; else it is copied into memory, and can be added to.
+    lookups: rows can be looked up by their keys, which takes 34 bytes per vector.
 
     Raises:
         StorageError: it is not a graph of ours.

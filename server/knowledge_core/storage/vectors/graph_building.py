@@ -1,13 +1,14 @@
-"""When a graph is due, and how it is built: beside the one that serves, on one thread of its own, then published at once.
+"""When a graph is due, and how it is built: beside the one that serves, on a thread of its own, then published at once.
 
-The rule, whose work is linear in what was ever added:
-- below `EXACT_UP_TO` rows there is none: comparing all is as fast;
-- what came since is compared one by one; when that is an eighth of the graph (or less, and nothing is written for a
-  while), a copy of the graph takes it in: each row is added once, whatever the collection grows to;
-- what went stays in the graph as a way to others; when that is a third, the graph is built from nothing, since USearch
-  re-uses removed places at a loss (0.97 of 0.985 after a whole turnover).
+The rule, whose work is linear in the number of rows that were ever added:
+- up to `EXACT_UP_TO` rows there is no graph: comparing all rows is as fast;
+- rows that came since the graph was built are compared one by one. When they are an eighth of the graph (or fewer, and
+  nothing is written for a while), they are added to a copy of the graph: each row is added once, whatever the collection
+  grows to;
+- rows that went stay in the graph as ways to others. When they are a third of it, the graph is built from nothing, since
+  USearch reuses removed places at a loss (recall 0.97 instead of 0.985 after a whole turnover).
 
-After each build the expansion of a search is tuned: the smallest at which questions find what comparing all finds.
+After each build the expansion of a search is tuned: the smallest at which questions find what comparing all rows finds.
 """
 
 from __future__ import annotations
@@ -38,29 +39,31 @@ from knowledge_core.types import Vectors
 log = logging.getLogger(__name__)
 
 GROWN = 1 / 8  # of the graph: 125,000 of a million rows are compared one by one in 5 to 25 ms of one core
-LEAST_GROWN = 5_000  # rows; 0.2 to 1 ms
-BEHIND = 1 / 64  # of the graph, when nothing is written for a while
-QUIET = 10.0  # seconds
-GONE = 1 / 3
-BLOCK = 16_384  # rows that are read together: 768 dimensions take 12 MB
+LEAST_GROWN = 5_000  # rows, which are compared in 0.2 to 1 ms; fewer are no reason to build
+BEHIND = 1 / 64  # of the graph: a reason to build when nothing is written for a while
+QUIET = 10.0  # seconds without a write
+GONE = 1 / 3  # of the graph's keys: it is then built from nothing
+BLOCK = 16_384  # rows that are read together: 12 MB at 768 dimensions
 ADDED_AT_ONCE = 1_000  # rows between two looks whether to stop: 0.1 to 0.3 s
 REST = 60.0  # seconds after a failure; the disk may be full
-POLITE = 10  # by how much the building thread gives way to others on Linux
+POLITE = 10  # nice value of the building thread, where threads have one (Linux)
 
-QUESTIONS = 128
-# Cosine to the stored row that a pseudo-question is drawn around; real questions have 0.60 to their nearest (median, 60
-# questions to MiniLM, 100,000 vectors). Expansion for 0.99 there: 64 for the real ones, 64 for stored rows, 128 at a
-# cosine of 0.7, 512 at 0.6, 1,024 between two stored rows. On other vectors real ones needed 384 (and stored ones 64).
+QUESTIONS = 128  # that an expansion is tuned with
+# Cosine between a random question and the stored row that it is drawn around. Real questions have 0.60 to their nearest row
+# (median of 60 questions to MiniLM, 100,000 vectors). Expansion for a recall of 0.99 there: 64 for the real questions, 64
+# for stored rows, 128 at a cosine of 0.7, 512 at 0.6, 1,024 between two stored rows. On other vectors real questions
+# needed 384, and stored rows 64.
 NEARNESS = 0.6
-TUNED_FOR = 10  # the best ten ...
-AMONG = 40  # ... must be among these, which are rescored from the record
-AGREEMENT = 0.99
+TUNED_FOR = 10  # the best ten by comparing all rows ...
+AMONG = 40  # ... must be among so many that the graph finds, which are rescored from the record
+AGREEMENT = 0.99  # share of the best ten that must be found, over all questions
+# What is tried, ascending; where none suffices, the last one is taken.
 EXPANSIONS = (64, 96, 128, 192, 256, 384, 512, 768, 1_024, 1_536, 2_048, 3_072)
 
 
 @dataclass(frozen=True)
 class GraphWork:
-    """What building has cost so far: graphs published, seconds of the building thread, rows added."""
+    """What building has cost so far. builds: graphs published. seconds: of the building thread. added: rows."""
 
     builds: int = 0
     seconds: float = 0.0
@@ -68,31 +71,45 @@ class GraphWork:
 
 
 class GraphBuilder:
-    """Keeps one collection's graph up to date.
+    """Keeps the graph of a collection's vectors up to date, on one thread at most.
 
-    lock: held while a graph is published. published: called with it, so that readers see the new one.
+    lock: held while a graph is published, and by whoever calls `serve` or `look`.
+    published: called with the lock held, so that readers see the new graph.
+    work: what building has cost so far.
     """
 
-    def __init__(self, index: VectorIndex, lock: threading.RLock, published: Callable[[], None]) -> None:
-        self._index, self._lock, self._published = index, lock, published
+    def __init__(self, lock: threading.RLock, published: Callable[[], None]) -> None:
+        self._lock, self._published = lock, published
+        self._index: VectorIndex | None = None
+        self._building: VectorIndex | None = None  # what the present build is for
         self._thread: threading.Thread | None = None
         self._stopped, self._wake = threading.Event(), threading.Event()
         self._looked = self._not_before = 0.0
         self.work = GraphWork()
 
+    def serve(self, index: VectorIndex | None) -> None:
+        """Keep the graph of these vectors from now on; what is being built for others is given up."""
+        self._index = index
+        self._wake.set()
+
     def look(self) -> None:
-        """Begin to build if a graph is due, or will be when nothing is written for a while. Call it with the lock held."""
+        """Begin to build if a graph is due, or will be when nothing is written for a while."""
         self._looked = time.monotonic()
-        snapshot = self._index.snapshot()
-        if not self._is_busy() and not self._stopped.is_set() and (tuning_due(snapshot) or behind(snapshot)):
+        due = self._due()
+        if due is None:
+            return
+        if not self._is_busy():
             self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
             self._thread.start()
-        elif tuning_due(snapshot):
+        elif tuning_due(due[1]):
             self._wake.set()
 
     def wait(self) -> None:
         """Wait until no graph is due. Call it without the lock."""
-        while self._is_busy() and tuning_due(self._index.snapshot()) and self._looked >= self._not_before:
+        while self._is_busy() and self._looked >= self._not_before:
+            due = self._due()
+            if due is None or not tuning_due(due[1]):
+                break
             time.sleep(0.005)
         with self._lock:
             pass  # until readers see it, too
@@ -102,7 +119,7 @@ class GraphBuilder:
         return thread is not None and thread.is_alive()
 
     def stop(self) -> None:
-        """Publish nothing any more, and end what is being built; it is begun again at the next opening."""
+        """Publish nothing any more, and give up what is being built; the next opening begins it again."""
         self._stopped.set()
         self._wake.set()
 
@@ -117,10 +134,11 @@ class GraphBuilder:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POLITE)
         while True:
             with self._lock:
-                snapshot, now = self._index.snapshot(), time.monotonic()
-                if self._stopped.is_set() or not (tuning_due(snapshot) or behind(snapshot)):
+                due, now = self._due(), time.monotonic()
+                if due is None:
                     self._thread = None
                     return
+                self._building, snapshot = due
                 pause = self._not_before - now
                 if not tuning_due(snapshot):
                     pause = max(pause, self._looked + QUIET - now)
@@ -128,16 +146,30 @@ class GraphBuilder:
             if pause > 0:
                 self._wake.wait(pause)
             else:
-                self._try(snapshot)
+                self._try(*due)
 
-    def _try(self, snapshot: VectorSnapshot) -> None:
+    def _due(self) -> tuple[VectorIndex, VectorSnapshot] | None:
+        """Return what a graph is to be built of, now or when nothing is written for a while; None where nothing is due."""
+        index = self._index
+        if index is None or self._stopped.is_set():
+            return None
+        snapshot = index.snapshot()
+        return (index, snapshot) if tuning_due(snapshot) or behind(snapshot) else None
+
+    def _is_given_up(self) -> bool:
+        """Say whether nobody wants the present build any more."""
+        return self._stopped.is_set() or self._index is not self._building
+
+    def _try(self, index: VectorIndex, snapshot: VectorSnapshot) -> None:
         try:
-            self._build(snapshot)
+            self._build(index, snapshot)
         except (StorageError, UnusableFileError, OSError, MemoryError, RuntimeError) as error:
+            if self._is_given_up():
+                return  # its file may have been swept away by those that came in its place
             log.warning("a graph was not built, searches compare more instead: %s", error)
             self._not_before = time.monotonic() + REST
 
-    def _build(self, snapshot: VectorSnapshot) -> None:
+    def _build(self, index: VectorIndex, snapshot: VectorSnapshot) -> None:
         began = time.monotonic()
         made = self._drafted(snapshot)
         expansion = made and self._tuned(made[0], snapshot)
@@ -145,14 +177,14 @@ class GraphBuilder:
             return
         draft, copies, added = made
         facts = GraphFacts(snapshot.generation, int(snapshot.all_keys[-1]), len(draft), expansion)
-        path = self._index.graphs.beside()
+        path = index.graphs.beside()
         draft.write(path)
         checksum = checksum_of(path, path.stat().st_size)
         with self._lock:
-            if self._stopped.is_set():
+            if self._is_given_up():
                 path.unlink(missing_ok=True)
                 return
-            self._index.take(self._index.graphs.publish(path, checksum, facts, draft.keys, copies))
+            index.take(index.graphs.publish(path, checksum, facts, draft.keys, copies))
             self._published()
         seconds = time.monotonic() - began
         work = self.work
@@ -160,18 +192,18 @@ class GraphBuilder:
         log.info("built a graph of %d vectors in %.1f s, expansion %d", facts.entries, seconds, facts.expansion)
 
     def _drafted(self, snapshot: VectorSnapshot) -> tuple[Draft, Keys, int] | None:
-        """Return the graph of a snapshot, the copies that it leaves out, and how many rows were added; None: stopped."""
+        """Return the graph of a snapshot, its copies (as in `Graph`), and how many rows were added; None if it is given up."""
         base = None if worn(snapshot) else snapshot.graph
         known = 0 if base is None else base.facts.last
         repeats, copies = _copies(snapshot)
         if base is not None:
-            # What stands for an equal row may itself be a copy, whose first was removed and is a way in the graph only.
+            # The first of the equal rows that are alive may itself be a copy of a row that only the graph still holds.
             stands_for = dict(base.copies[:, ::-1].tolist())
             new = [[stands_for.get(first, first), copy] for first, copy in copies.tolist() if copy > known]
             copies = np.array(sorted(base.copies.tolist() + new), np.int64).reshape(-1, 2)
         draft, added = Draft(snapshot.dimensions, base), 0
         for keys, rows in snapshot.blocks(ADDED_AT_ONCE):
-            if self._stopped.is_set():
+            if self._is_given_up():
                 return None
             new_ones = (keys > known) & ~among(repeats, keys)[1]
             if new_ones.any():
@@ -180,21 +212,21 @@ class GraphBuilder:
         return draft, copies, added
 
     def _tuned(self, draft: Draft, snapshot: VectorSnapshot) -> int | None:
-        """Return the smallest expansion at which questions find the best ten that comparing all finds; None: stopped.
+        """Return the smallest expansion at which questions find the best ten that comparing all rows finds.
 
-        The questions are what was asked lately, and pseudo-questions where that is too little.
+        The questions are the latest that were asked, and random ones where these are too few. None if it is given up.
         """
         asked = snapshot.asked.rows()
         questions = np.concatenate([asked, random_questions(snapshot, QUESTIONS - len(asked))])
         truth = []
         for question in questions:
-            if self._stopped.is_set():
+            if self._is_given_up():
                 return None
             truth.append(draft.truth(question, TUNED_FOR))
         for expansion in EXPANSIONS:
             found = 0
             for question, best in zip(questions, truth, strict=True):
-                if self._stopped.is_set():
+                if self._is_given_up():
                     return None
                 found += len(draft.found(question, AMONG, expansion) & best)
             if found >= AGREEMENT * sum(map(len, truth)):
@@ -203,7 +235,7 @@ class GraphBuilder:
 
 
 def tuning_due(snapshot: VectorSnapshot) -> bool:
-    """Say whether a graph is lacking, or the one that there is lacks too much or holds too much that is gone."""
+    """Say whether there should be a graph and is none, or the graph lacks too many rows, or too many of its rows are gone."""
     if snapshot.size <= EXACT_UP_TO:
         return False
     if snapshot.graph is None:
@@ -212,7 +244,7 @@ def tuning_due(snapshot: VectorSnapshot) -> bool:
 
 
 def behind(snapshot: VectorSnapshot) -> bool:
-    """Say whether a graph lacks enough that it is built when nothing is written for a while."""
+    """Say whether the graph lacks so many rows that it is built again when nothing is written for a while."""
     graph = snapshot.graph
     if snapshot.size <= EXACT_UP_TO or graph is None:
         return False
@@ -226,9 +258,9 @@ def worn(snapshot: VectorSnapshot) -> bool:
 
 
 def _copies(snapshot: VectorSnapshot) -> tuple[Keys, Keys]:
-    """Return the keys whose row an earlier key has, and (m, 2) pairs: that first key, and the later one; ascending.
+    """Return the keys whose row an earlier key has, (m,) ascending, and (m, 2) ascending pairs: that key, and the later one.
 
-    Rows are told apart by a 64-bit sum; those with equal sums are compared.
+    Rows are told apart by a 64-bit sum; rows with equal sums are compared.
     """
     blocks = [(keys, _sums(rows)) for keys, rows in snapshot.blocks(BLOCK)]
     keys, sums = np.concatenate([each for each, _ in blocks]), np.concatenate([each for _, each in blocks])
@@ -250,17 +282,17 @@ def _copies(snapshot: VectorSnapshot) -> tuple[Keys, Keys]:
 
 
 def _sums(rows: Rows) -> npt.NDArray[np.uint64]:
-    """Return a number for each row that differs, nearly always, where rows differ: (n, d) int8 to (n,)."""
+    """Return a number per row; where rows differ, their numbers nearly always do: (n, d) int8 to (n,) uint64."""
     width = -(-rows.shape[1] // 8) * 8
     odd = np.random.default_rng(20_261_128).integers(1, 2**63, width // 8, dtype=np.uint64) * 2 + 1
     words = np.zeros((len(rows), width), np.int8)
     words[:, : rows.shape[1]] = rows
-    mixed = words.view(np.uint64) * odd  # wraps around
+    mixed = words.view(np.uint64) * odd  # overflow wraps around, as it should
     return np.asarray((mixed ^ (mixed >> np.uint64(32))).sum(axis=1, dtype=np.uint64))
 
 
 def random_questions(snapshot: VectorSnapshot, count: int) -> Rows:
-    """Return questions that nobody asked, (count, d): each as far from a stored row as real ones are. Deterministic."""
+    """Return questions that nobody asked, (count, d) int8: each as far from a stored row as real ones are. Deterministic."""
     draw = np.random.default_rng(7)
     near = _units(snapshot.rows(draw.choice(snapshot.keys, count)))
     away = _units(draw.standard_normal(near.shape))

@@ -2,9 +2,9 @@
 
 Rules it keeps:
 - rows are only ever appended; a byte that was published never changes, so a mapping of it stays true;
-- `vectors.head` says how many rows count, their keys, which of them are dead, and a checksum. It is replaced last, so
-  after a crash the rows behind the published ones count for nothing and are written over;
-- rows are written anew, in a file of another number, when most of them are dead.
+- `vectors.head` says how many rows count, their keys, which of them are dead, and a checksum. It is replaced last: after a
+  crash the rows behind the published ones do not count, and are overwritten;
+- when most of the rows are dead, the others are written to a file of another number.
 """
 
 from __future__ import annotations
@@ -23,12 +23,18 @@ from knowledge_core.storage.values import Keys
 from knowledge_core.storage.vectors.checksummed_header import UnusableFileError, checksum_of
 from knowledge_core.storage.vectors.versioned_file import VersionedFile
 
-LAYOUT = 1  # of the head and of the rows; another one is made anew
+LAYOUT = 1  # of the head and of the rows; a file of another layout is rebuilt
 
 
 @dataclass(frozen=True)
 class SavedRows:
-    """What is published. keys: (n,) ascending. dead: positions among them, ascending. matrix: (n, d) int8, mapped."""
+    """What is published.
+
+    generation: of the record, up to which it holds everything.
+    keys: (n,) int64, ascending.
+    dead: (m,) int64, places among the keys that do not count, ascending.
+    matrix: (n, d) int8, mapped from the file.
+    """
 
     generation: int
     keys: Keys
@@ -37,7 +43,7 @@ class SavedRows:
 
 
 class RowFile:
-    """The published rows of one collection. One thread calls it."""
+    """The published rows of one collection. One thread at a time calls it."""
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
         self._files = VersionedFile(folder, "vectors", "int8", layout=LAYOUT, dimensions=dimensions, tag=tag)
@@ -49,7 +55,8 @@ class RowFile:
         """Return what is published, every byte checked; None where there is nothing.
 
         Raises:
-            UnusableFileError: something is missing, damaged, or made for another record or contract.
+            UnusableFileError: a file is missing, damaged, or made for another record or contract.
+            StorageError: the file cannot be mapped.
         """
         head = self._files.read_head()
         if head is None:
@@ -68,7 +75,11 @@ class RowFile:
         return SavedRows(facts["generation"], spread(starts, lengths), dead, self._map(path, size))
 
     def append(self, generation: int, keys: Keys, dead: Keys, more: Rows) -> Rows:
-        """Publish `more` behind what there is, and that all of it now has these keys and dead; return all, mapped.
+        """Publish `more` behind the rows that there are; return all rows, mapped.
+
+        keys: (n,) of all rows, ascending.
+        dead: places among them that do not count, ascending.
+        more: (m, d).
 
         Raises:
             StorageFull, StorageError: what was published before stays.
@@ -88,7 +99,7 @@ class RowFile:
         return self._map(path, size)
 
     def rewrite(self, generation: int, keys: Keys, rows: Rows) -> Rows:
-        """Publish these rows alone, in a new file; return them, mapped.
+        """Publish these rows alone, in a new file; return them, mapped. keys: (n,), ascending. rows: (n, d).
 
         Raises:
             StorageFull, StorageError: what was published before stays.
@@ -114,7 +125,7 @@ class RowFile:
         """Write rows behind those that count, through to the disk; return the checksum of all."""
         content = np.ascontiguousarray(more).data.cast("B") if more.size else b""
         try:
-            # Not truncated: an older mapping of the rows before must stay whole, and Windows refuses it.
+            # Not truncated: an older mapping of the published rows must stay whole, and Windows refuses to truncate it.
             with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600), "r+b") as file:
                 file.seek(self._size * self._dimensions)
                 file.write(content)

@@ -1,10 +1,10 @@
-"""One generation of the vectors, to search in: every row compared where they are few, a graph and what came since else.
+"""One generation of the vectors, to search in: few rows are all compared; of many, a graph finds the nearest.
 
 Rules it keeps:
 - nothing in a snapshot ever changes, and searching one never waits for the writer;
-- a key's vector never changes, and keys only grow; so a graph that is behind is not wrong: it covers the keys up to
-  its last, those that went since are passed over, and those that came since are compared one by one;
-- a row that the graph holds is read from the graph's own file, whose pages a search touches anyway: those of the row
+- a key's vector never changes, and new keys are above all older ones. So a graph that is behind is not wrong: it covers the
+  keys up to its last one, those that went since are left out, and those that came since are compared one by one;
+- a row that the graph holds is read from the graph's own file, whose pages a search touches anyway: the pages of the row
   file would come on top.
 """
 
@@ -25,44 +25,53 @@ from knowledge_core.storage.vectors.int8_scan import Products, largest
 from knowledge_core.types import Vectors
 
 EXACT_UP_TO = 20_000  # rows; beyond, the graph is faster at the same recall
-# So many rows of a filter are compared too if they are so small a share of all: the graph would be asked for so much that
-# it takes hardly less (a tenth of a million: 6.6 instead of 9.3 ms), and what is found is exact (recall .9935 then).
-COMPARED_UP_TO, COMPARED_SHARE = 100_000, 1 / 8
+# More rows are all compared where a filter allows no more than a small share of the collection. The graph would have to
+# return so many candidates that it is hardly faster (a tenth of a million: 6.6 instead of 9.3 ms, at a recall of 0.9935),
+# and comparing is exact.
+COMPARED_UP_TO = 100_000  # rows that a filter allows
+COMPARED_SHARE = 1 / 8  # of all rows
 GATHERED_AT_ONCE = 16_384  # rows of a filter that are copied together to be compared
-# A filter that allows a share of the graph is asked for 1.5 times what that needs, with an expansion of four times what
-# the first forty need: what is allowed lies far down the list, where a graph is less sure. Too few mean that it lies away
-# from the query: then all that it allows is compared. docs/decisions/graph.md has the measurements.
-ASKED_LEAST, ASKED_BEYOND, ASKED_MOST, CARE, FRONT = 100, 1.5, 6_400, 4, 40
-ASKED_KEPT = 128  # questions that are remembered, to tune a graph by
-NO_SLOTS: Slots = np.array([-1], np.int32)
-NOT_STORED = 0.95  # cosine of the best; nearer than that, a stored text was asked, which would flatter the graph
+# Filtered graph search over-fetches: if the filter keeps 1/s of the graph, it is asked for OVERFETCH * s * limit candidates.
+# Fewer than `limit` survivors mean that the allowed rows lie far from the query; then all of them are compared.
+# docs/decisions/graph.md has the measurements.
+OVERFETCH = 1.5
+FEWEST_CANDIDATES = 100
+MOST_CANDIDATES = 6_400  # beyond, comparing all allowed rows is faster
+# Candidates far down the list are less reliable: the expansion is this factor times the candidates for the first FRONT hits.
+EXPANSION_FACTOR = 4
+FRONT = 40
+QUESTIONS_KEPT = 128  # latest questions that are remembered, to tune a graph with
+NO_SLOTS: Slots = np.array([-1], np.int32)  # of a snapshot none of whose rows is read from a graph's file
+STORED_TEXT_COSINE = (
+    0.95  # a query this close to a row is probably a stored text; tuning with it would overstate recall
+)
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """What is nearest to one query: keys and approximate cosines, best first, ties by key. exact: all were compared."""
+    """What is nearest to one query. found: keys and approximate cosines, best first, ties by key. exact: all were compared."""
 
     found: list[tuple[int, float]]
     exact: bool
 
 
 class Asked:
-    """The latest questions, as int8 rows: in memory only, and only those that are not stored texts."""
+    """The latest questions, as int8 rows, in memory only. Several threads may call it."""
 
     def __init__(self, dimensions: int) -> None:
         self._rows: dict[bytes, Rows] = {}
         self._dimensions = dimensions
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # of `_rows`
 
     def note(self, row: Rows) -> None:
-        """Remember a question (d,), once."""
+        """Remember a question, (d,) int8, unless it is remembered already."""
         with self._guard:
             self._rows.setdefault(row.tobytes(), row)
-            if len(self._rows) > ASKED_KEPT:
+            if len(self._rows) > QUESTIONS_KEPT:
                 del self._rows[next(iter(self._rows))]
 
     def rows(self) -> Rows:
-        """Return what is remembered, oldest first: (n, d)."""
+        """Return the remembered questions, oldest first: (n, d) int8."""
         with self._guard:
             return np.array(list(self._rows.values()), np.int8).reshape(len(self._rows), self._dimensions)
 
@@ -71,9 +80,15 @@ class Asked:
 class VectorSnapshot:
     """One generation of the vectors, for as long as someone holds it. Nothing in it is ever written to again.
 
-    all_keys: (n,) ascending, a row each. dead: places among them that count for nothing, ascending.
-    saved, tail: the rows, (m, d) int8 mapped from the disk and (n - m, d) in memory.
-    slots: (c + 1,), where the rows of the first c places lie in the graph's matrix; -1 of those that do not, and last.
+    generation: of the record, up to which it holds everything.
+    all_keys: (n,) ascending, one row per key.
+    dead: places among them that do not count, ascending.
+    saved: (m, d) int8, the rows of the first places, mapped from the disk.
+    tail: (n - m, d) int8, the rows of the others, in memory.
+    graph: that finds the nearest; None where there is none.
+    slots: (c + 1,) int32, where the rows of the first c places lie in the graph's matrix; -1 for those that do not lie there,
+        and as the last item.
+    asked: the latest questions; shared by all snapshots of an index.
     """
 
     generation: int
@@ -92,23 +107,23 @@ class VectorSnapshot:
 
     @property
     def size(self) -> int:
-        """Return how many keys there are."""
+        """Return how many keys there are, dead ones not counted."""
         return len(self.all_keys) - len(self.dead)
 
     @property
     def keys(self) -> Keys:
-        """Return the keys there are, ascending."""
+        """Return the keys there are, ascending, without dead ones."""
         return np.delete(self.all_keys, self.dead) if len(self.dead) else self.all_keys
 
     def with_graph(self, graph: Graph | None) -> VectorSnapshot:
-        """Return the same, searched by this graph, with the rows read from its file as far as it holds them."""
+        """Return the same generation, searched by this graph, and with the rows that it holds read from its file."""
         now = replace(self, graph=graph, slots=NO_SLOTS)
         if graph is None or graph.matrix is None:
             return now
         return replace(now, slots=np.append(graph.slots(self.all_keys[: now.first_since_graph]), NO_SLOTS))
 
     def without_slots(self) -> VectorSnapshot:
-        """Return the same, with all rows read from the row file, which the graph is compared with."""
+        """Return the same generation, with all rows read from the row file: what a graph is compared with."""
         return replace(self, slots=NO_SLOTS)
 
     @property
@@ -118,7 +133,7 @@ class VectorSnapshot:
 
     @property
     def since_graph(self) -> int:
-        """Return how many keys came since the graph was built; without one, all."""
+        """Return how many keys that are alive came since the graph was built; without a graph, all."""
         first = self.first_since_graph
         gone = len(self.dead) - int(np.searchsorted(self.dead, first))
         return len(self.all_keys) - first - gone
@@ -126,8 +141,11 @@ class VectorSnapshot:
     def nearest(self, queries: Vectors, limit: int, allowed: Keys | None = None) -> list[Nearest]:
         """Return for each query the keys of the largest int8 inner products, as approximate cosines.
 
-        queries: (q, d) float32, rows of norm 1. allowed: ascending keys to choose from; those unknown are passed over.
-        Best first, ties by key; where all were compared, the cut included. Fewer than `limit` where there are no more.
+        Best first, ties by key; where all rows were compared, ties at the cut, too. Fewer than `limit` where there are no
+        more.
+
+        queries: (q, d) float32, rows of norm 1.
+        allowed: (n,) ascending keys to choose from; unknown ones are passed over. None allows all.
         """
         if limit < 1 or not self.size or (allowed is not None and not len(allowed)):
             return [Nearest([], exact=True) for _ in queries]
@@ -138,7 +156,7 @@ class VectorSnapshot:
             by_graph = self._by_graph(query, limit, allowed)
             keys, products = by_graph or self._compared(query, limit, 0, allowed)
             found = [(int(key), float(product) * cosine) for key, product in zip(keys, products, strict=True)]
-            if by_graph and found and found[0][1] < NOT_STORED:
+            if by_graph and found and found[0][1] < STORED_TEXT_COSINE:
                 self.asked.note(row)
             answers.append(Nearest(found, exact=by_graph is None))
         return answers
@@ -156,7 +174,7 @@ class VectorSnapshot:
         return self._gathered(places)
 
     def blocks(self, size: int) -> Iterator[tuple[Keys, Rows]]:
-        """Yield keys and rows in the order of the keys, up to `size` together; what is dead is left out."""
+        """Yield keys (n,) and rows (n, d) in the order of the keys, up to `size` together, without dead ones."""
         for begin in range(0, len(self.all_keys), size):
             end = min(begin + size, len(self.all_keys))
             here = self.dead[np.searchsorted(self.dead, begin) : np.searchsorted(self.dead, end)]
@@ -166,7 +184,7 @@ class VectorSnapshot:
     # -- within ----------------------------------------------------------------------------------------------------
 
     def _by_graph(self, query: Rows, limit: int, allowed: Keys | None) -> tuple[Keys, Products] | None:
-        """Return nearly the best `limit`, by the graph and what came since; None where all are to be compared."""
+        """Return nearly the best `limit`, by the graph and the rows that came since; None where all are to be compared."""
         graph = self.graph
         if graph is None or self._few(self.size if allowed is None else len(allowed)):
             return None
@@ -175,9 +193,10 @@ class VectorSnapshot:
             inside = int(np.searchsorted(allowed, graph.facts.last, "right"))
         count, least = limit, 0
         if inside < graph.covered:
-            beyond = ASKED_BEYOND * graph.covered / max(inside, 1)
-            count, least = max(ASKED_LEAST, int(limit * beyond)), CARE * int(min(limit, FRONT) * beyond)
-        if count > ASKED_MOST:
+            per_hit = OVERFETCH * graph.covered / max(inside, 1)
+            count = max(FEWEST_CANDIDATES, int(limit * per_hit))
+            least = EXPANSION_FACTOR * int(min(limit, FRONT) * per_hit)
+        if count > MOST_CANDIDATES:
             return None
         keys, products = graph.nearest(query, count, least=least)
         kept = self._places(keys)[1]
@@ -189,11 +208,11 @@ class VectorSnapshot:
         return _best([(keys[kept], products[kept]), since], limit)
 
     def _few(self, count: int) -> bool:
-        """Say whether so many of the rows are compared about as fast as a graph is asked for them."""
+        """Say whether comparing so many of the rows is about as fast as searching the graph."""
         return count <= EXACT_UP_TO or count <= min(COMPARED_UP_TO, COMPARED_SHARE * self.size)
 
     def _compared(self, query: Rows, limit: int, first: int, allowed: Keys | None) -> tuple[Keys, Products]:
-        """Return the best `limit` of the rows from a place on, by comparing all of them."""
+        """Return the best `limit` of the rows from the place `first` on, by comparing all of them."""
         if allowed is None:
             found = []
             for begin, matrix in self._slices(first):
@@ -212,7 +231,7 @@ class VectorSnapshot:
         return _best(found, limit)
 
     def _slices(self, first: int) -> Iterator[tuple[int, Rows]]:
-        """Yield the rows from a place on, as far as they lie together, with the place of the first of each."""
+        """Yield the rows from the place `first` on, in matrices, each with the place of its first row."""
         covered = len(self.slots) - 1
         for begin in range(first, covered, GATHERED_AT_ONCE):
             yield begin, self._gathered(np.arange(begin, min(begin + GATHERED_AT_ONCE, covered)))
@@ -222,7 +241,7 @@ class VectorSnapshot:
                 yield begin, matrix[begin - start :]
 
     def _places(self, keys: Keys) -> tuple[Keys, npt.NDArray[np.bool_]]:
-        """Return where keys lie, and which of them are there."""
+        """Return the places of keys, and which of the keys are there and alive."""
         places, there = among(self.all_keys, keys)
         if len(self.dead):
             there &= ~among(self.dead, places)[1]
@@ -245,7 +264,7 @@ class VectorSnapshot:
 
 
 def _picked(matrix: Rows, at: Keys) -> Rows:
-    """Return these rows of a matrix; without a copy where they follow one another."""
+    """Return these rows of a matrix, in this order; without a copy where they follow one another."""
     if len(at) and (np.diff(at) == 1).all():
         return matrix[at[0] : at[-1] + 1]
     return matrix.take(at, axis=0)  # 10,000 of 100,000 x 384: 0.37 ms; by matrix[at] 0.85

@@ -2,8 +2,8 @@
 
 Rules it keeps:
 - Derived: everything here comes from the record and can be deleted. A file that does not check out is discarded.
-- One writer calls `apply`, `save`, `take` and `clear`; readers hold snapshots.
-- A distance never leaves: scores are cosines, higher is better.
+- One writer at a time calls `apply`, `save`, `take` and `clear`; readers hold snapshots.
+- No distance leaves this index: scores are cosines, higher is better.
 
 It knows nothing of texts, chunks or SQL. Its cosines are approximate (int8): callers rescore with the record's vectors.
 """
@@ -27,8 +27,8 @@ from knowledge_core.storage.vectors.row_file import RowFile
 from knowledge_core.storage.vectors.snapshot import NO_SLOTS, Asked, VectorSnapshot
 from knowledge_core.types import Vectors
 
-SMALLEST_CAPACITY = 256  # rows; below it doubling is only churn
-MOSTLY_DEAD = 2  # rows are written anew when every second is dead
+SMALLEST_CAPACITY = 256  # rows; fewer would only be doubled again at once
+MOSTLY_DEAD = 2  # the rows that are alive are written to a new file when more than one in so many is dead
 
 Number = TypeVar("Number", np.int8, np.int64)
 
@@ -36,7 +36,8 @@ Number = TypeVar("Number", np.int8, np.int64)
 class VectorIndex:
     """The vectors of one collection: what is published in a folder, and what came since, in memory.
 
-    discarded: why a file that was there is not used, in one line; None when there was none, or it was good.
+    graphs: the files of the published graph.
+    discarded: why a file that was there is not used, in one line; None where there was none, or it is used.
     """
 
     def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
@@ -53,7 +54,10 @@ class VectorIndex:
     def load(cls, folder: Path, *, dimensions: int, tag: str) -> Self:
         """Open what is published, or start empty at generation 0 and say in `discarded` why.
 
-        tag: whatever must not have changed for the rows to be of use (the contract, the record's identity).
+        tag: names whatever must not have changed for the rows to be of use (the contract, the record's identity).
+
+        Raises:
+            StorageError: a sound file cannot be mapped.
         """
         index = cls(folder, dimensions=dimensions, tag=tag)
         reasons = []
@@ -84,20 +88,25 @@ class VectorIndex:
 
     @property
     def newest(self) -> int:
-        """Return the latest generation that anything here was made at."""
+        """Return the latest generation at which anything here was made, the graph included."""
         graph = self._current.graph
         return max(self.generation, 0 if graph is None else graph.facts.generation)
 
     def snapshot(self) -> VectorSnapshot:
-        """Return the generation of now. Costs nothing, and holds while the index changes."""
+        """Return the present generation. Costs nothing, and stays as it is while the index changes."""
         return self._current
 
     def apply(self, generation: int, keys: Keys, vectors: Vectors, removed: Sequence[int]) -> None:
-        """Take `removed` out, put `keys` with their vectors in, and be at `generation`.
+        """Remove and add vectors, in memory, and be at `generation`.
 
-        keys: distinct, in any order. vectors: (n, d) float32, norm 1, finite (the record checks that).
-        What is there already stays, and what is not there need not be removed: a change may be applied again.
-        A key in both lists stays.
+        A change may be applied again: a vector that is there stays, and a key that is not there may be removed.
+
+        keys: (n,), each once, in any order.
+        vectors: (n, d) float32, norm 1, finite (the record checks that).
+        removed: keys; one that is in `keys`, too, stays.
+
+        Raises:
+            ValueError: keys and vectors do not fit together.
         """
         now = self._current
         if vectors.shape != (len(keys), now.dimensions):
@@ -123,8 +132,8 @@ class VectorIndex:
         now = self._current
         if self._published == now.generation:
             return
-        anew = not len(now.saved) or len(now.dead) * MOSTLY_DEAD > len(now.all_keys)
-        if anew:
+        in_new_file = not len(now.saved) or len(now.dead) * MOSTLY_DEAD > len(now.all_keys)
+        if in_new_file:
             keys = now.keys
             matrix = self._file.rewrite(now.generation, keys, now.rows(keys))
             self._keys = keys
@@ -133,19 +142,20 @@ class VectorIndex:
             matrix = self._file.append(now.generation, now.all_keys, now.dead, now.tail)
         self._tail = np.empty((0, now.dimensions), np.int8)
         now = replace(now, saved=matrix, tail=self._tail)
-        # Where places are others, or rows that the graph holds came back since it was taken.
-        self._current = now.with_graph(now.graph) if anew or len(now.slots) <= now.first_since_graph else now
+        # The rows' places in the graph are looked up again where places changed, or where rows came back that it holds.
+        moved = in_new_file or len(now.slots) <= now.first_since_graph
+        self._current = now.with_graph(now.graph) if moved else now
         self._published = now.generation
 
     def take(self, graph: Graph) -> None:
-        """Search by this graph from now on."""
+        """Search with this graph from now on."""
         self._current = self._current.with_graph(graph)
 
     def clear(self, *, keep_graph: bool = False) -> None:
         """Forget everything, the files too, and be at generation 0. keep_graph: but for the graph.
 
         Raises:
-            StorageError: the disk refused.
+            StorageError: the disk refused; what is in memory stays.
         """
         self._file.remove()
         if not keep_graph:
@@ -156,7 +166,7 @@ class VectorIndex:
         self._current = VectorSnapshot(0, NO_KEYS, NO_KEYS, nothing, nothing, graph, NO_SLOTS, self._current.asked)
 
     def _append(self, generation: int, added: Keys, rows: Rows, dead: Keys) -> None:
-        """Write behind the last row, where no snapshot looks; copy to twice the room when there is none."""
+        """Write behind the last row, where no snapshot reads; where there is no room, copy to an array of twice the size."""
         now = self._current
         size, end = len(now.all_keys), len(now.all_keys) + len(added)
         if len(added):
@@ -171,7 +181,7 @@ class VectorIndex:
         )
 
     def _insert(self, generation: int, added: Keys, rows: Rows, dead: Keys) -> None:
-        """Put keys below the last, which the record never does: all rows to memory, and no graph."""
+        """Add keys below the last one, which the record never does: all rows come to memory, and there is no graph."""
         now = replace(self._current, dead=dead).with_graph(None)
         keys = np.concatenate([now.keys, added])
         order = np.argsort(keys, kind="stable")
@@ -183,7 +193,7 @@ class VectorIndex:
 
 
 def _with_room(array: npt.NDArray[Number], size: int, end: int) -> npt.NDArray[Number]:
-    """Return the array, or a larger copy of its first `size` items, that has room up to `end`."""
+    """Return the array if it has room for `end` items, else a larger copy of its first `size` items."""
     if end <= len(array):
         return array
     larger = np.empty((max(2 * size, end, SMALLEST_CAPACITY), *array.shape[1:]), array.dtype)

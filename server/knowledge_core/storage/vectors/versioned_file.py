@@ -1,6 +1,6 @@
-"""A large derived file of which at most one counts, numbered, and the small head that says which, and what it holds.
+"""A large derived file in numbered versions, of which at most one counts, and a small head that says which and what it holds.
 
-The head is replaced last and removed first: without it, or with one that does not check out, the rest counts for nothing.
+The head is replaced last and removed first: without it, or with one that does not check out, no version counts.
 """
 
 from __future__ import annotations
@@ -19,25 +19,29 @@ class VersionedFile:
     """The files `NAME-1.SUFFIX`, `NAME-2.SUFFIX` ... and `NAME.head` of one folder, for one record and contract."""
 
     def __init__(self, folder: Path, name: str, suffix: str, *, layout: int, dimensions: int, tag: str) -> None:
-        """Tag: whatever must not have changed for the content to be of use. layout: of what head and file hold."""
+        """Name the files; nothing is read yet.
+
+        layout: version of what head and file hold.
+        tag: names whatever must not have changed for the content to be of use.
+        """
         self._folder, self._name, self._suffix = folder, name, suffix
         self.head = folder / f"{name}.head"
         self._owner = {"layout": layout, "seal": tag_digest(tag), "dimensions": dimensions}
 
     def path(self, number: int) -> Path:
-        """Return where the file of this number lies."""
+        """Return the path of the file of this number."""
         return self._folder / f"{self._name}-{number}.{self._suffix}"
 
     def next_number(self) -> int:
-        """Return a number above those of all files there are, half-written ones included."""
+        """Return a number above those of all files that lie there, half-written ones included."""
         taken = [path.name.removeprefix(f"{self._name}-").partition(".")[0] for path in self._files()]
         return 1 + max((int(number) for number in taken if number.isdecimal()), default=0)
 
     def read_head(self) -> tuple[dict[str, Any], list[Keys]] | None:
-        """Return what the head says; None where there is nothing.
+        """Return what the head says; None where there is neither head nor file.
 
         Raises:
-            UnusableFileError: it is missing beside files, damaged, or made for another record or contract.
+            UnusableFileError: the head is missing beside files, damaged, or made for another record or contract.
         """
         try:
             facts, arrays = read_header(self.head)
@@ -54,10 +58,10 @@ class VersionedFile:
         return facts, arrays
 
     def write_head(self, facts: Mapping[str, Any], arrays: Sequence[Keys]) -> None:
-        """Say what counts from now on.
+        """Replace the head: from now on the file that it names counts.
 
         Raises:
-            StorageFull, StorageError: what counted before does still.
+            StorageFull, StorageError: the disk refused; the file that counted before still does.
         """
         write_header(self.head, {**self._owner, **facts}, arrays)
 
@@ -71,7 +75,7 @@ class VersionedFile:
         self.sweep(None)
 
     def sweep(self, but: Path | None) -> None:
-        """Remove every other file. What the system holds fast (a mapped file on Windows) goes the next time."""
+        """Remove every other file. A file that the system does not release (a mapped one on Windows) goes the next time."""
         for path in [*self._files(), self.head.with_name(self.head.name + TEMPORARY)]:
             if path != but:
                 with suppress(OSError):

@@ -1,0 +1,232 @@
+"""What is read of the record as it was at one moment: values out of a `RecordSnapshot`.
+
+This is the SQL behind `View`, one function per question. It remembers nothing, and knows nothing of the indexes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from knowledge_core.storage.gil_pauses import with_pauses
+from knowledge_core.storage.record.filters import Condition
+from knowledge_core.storage.record.overview import NEWEST
+from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
+from knowledge_core.storage.record.sqlite import unit
+from knowledge_core.storage.sorted_keys import among
+from knowledge_core.storage.values import (
+    Allowed,
+    Calibration,
+    Counts,
+    FileState,
+    Keys,
+    Place,
+    StoredChunk,
+    StoredDocument,
+)
+from knowledge_core.types import Document, Lines, Span, Vectors
+
+_CHUNK = (
+    "c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
+    "c.heading, c.page, c.document"
+)
+_PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
+_JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
+_DOCUMENT = (
+    "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.digest, d.source, d.path, d.size, d.mtime_ns, "
+    "d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
+)
+_WAITING = (
+    "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
+    "p.action = 'add' AND j.state IN ('running', 'interrupted') AND p.document NOT IN (SELECT id FROM documents)"
+)
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def calibration(record: RecordSnapshot) -> Calibration | None:
+    """Return how well the model reads the collection; None before that was measured."""
+    stored = record.rows("SELECT value FROM meta WHERE name = 'calibration'")
+    return Calibration.from_json(stored[0][0]) if stored else None
+
+
+def counts(record: RecordSnapshot) -> Counts:
+    """Return how much there is."""
+    there = [_number(record, f"SELECT count(*) FROM {table}") for table in ("documents", "chunks", "vectors")]
+    return Counts(there[0], there[0] + _number(record, _WAITING), there[1], there[2])
+
+
+def last_indexed(record: RecordSnapshot) -> str | None:
+    """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
+    found = record.rows(NEWEST)
+    return str(found[0][0]) if found else None
+
+
+# -- chunks ------------------------------------------------------------------------------------------------------------
+
+
+def chunks(record: RecordSnapshot, numbers: Iterable[int]) -> dict[int, StoredChunk]:
+    """Return chunks by their numbers; those that are not there are left out."""
+    rows = record.packed(_CHUNK, f"{_JOINED} c.number IN {GIVEN}", numbers)
+    return {chunk.number: chunk for chunk in _chunks(record, rows)}
+
+
+def chunks_of_document(record: RecordSnapshot, id: str) -> list[StoredChunk]:
+    """Return a document's chunks in text order; none if there is no such document."""
+    return _chunks(record, record.rows(f"SELECT {_CHUNK} FROM {_JOINED} d.id = ? ORDER BY c.position", (id,)))
+
+
+def places_of_document(record: RecordSnapshot, id: str) -> list[Place]:
+    """Return where a document's chunks lie, in text order; none if there is no such document."""
+    return [_place(row) for row in record.rows(f"SELECT {_PLACE} FROM {_JOINED} d.id = ? ORDER BY c.position", (id,))]
+
+
+def places_of_keys(record: RecordSnapshot, keys: Iterable[int], allowed: Allowed | None) -> dict[int, list[Place]]:
+    """Return where the chunks lie that have each of these keys, ascending by number."""
+    rows = sorted(record.packed(_PLACE, f"{_JOINED} c.key IN {GIVEN}", keys))
+    if allowed is not None and rows:
+        inside = among(allowed.chunks, np.array([row[0] for row in rows], np.int64))[1]
+        rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
+    found: dict[int, list[Place]] = {}
+    for row in rows:
+        found.setdefault(row[1], []).append(_place(row))
+    return found
+
+
+def keys_of_chunks(record: RecordSnapshot, numbers: Iterable[int]) -> dict[int, int]:
+    """Return the key of each of these chunks, by their numbers."""
+    return dict(record.packed("number, key", f"chunks WHERE number IN {GIVEN}", numbers))
+
+
+def all_chunk_numbers(record: RecordSnapshot) -> Keys:
+    """Return the numbers of all chunks, ascending: (n,)."""
+    return np.array([row[0] for row in record.rows("SELECT number FROM chunks ORDER BY number")], np.int64)
+
+
+# -- documents ---------------------------------------------------------------------------------------------------------
+
+
+def document(record: RecordSnapshot, id: str) -> StoredDocument | None:
+    """Return one document with its text; None if it is not there."""
+    rows = record.rows(f"SELECT {_DOCUMENT.format(text='d.text')} FROM documents d WHERE d.id = ?", (id,))
+    return _document(rows[0]) if rows else None
+
+
+def documents(record: RecordSnapshot, condition: Condition, limit: int, after: str | None) -> list[StoredDocument]:
+    """Return documents without their text, in the order of their ids, from the first id above `after`."""
+    fields = _DOCUMENT.format(text="''")
+    rows = record.rows(
+        f"SELECT {fields} FROM documents d WHERE d.id > ? AND ({condition.sql}) ORDER BY d.id LIMIT ?",
+        (after or "", *condition.parameters, limit),
+    )
+    return [_document(row) for row in rows]
+
+
+def document_ids(record: RecordSnapshot, condition: Condition) -> list[str]:
+    """Return the ids of all documents that a condition allows, in order."""
+    rows = record.rows(f"SELECT d.id FROM documents d WHERE {condition.sql} ORDER BY d.id", condition.parameters)
+    return [row[0] for row in rows]
+
+
+def first_document_ids(record: RecordSnapshot, limit: int) -> list[str]:
+    """Return the first `limit` ids, in order."""
+    return [row[0] for row in record.rows("SELECT id FROM documents ORDER BY id LIMIT ?", (limit,))]
+
+
+def document_keys(record: RecordSnapshot, condition: Condition) -> dict[str, list[int]]:
+    """Return for each document that a condition allows, in the order of the ids, the keys of its chunks."""
+    rows = record.rows(
+        f"SELECT d.id, c.key FROM documents d JOIN chunks c ON c.document = d.number WHERE {condition.sql} "
+        "ORDER BY d.id, c.position",
+        condition.parameters,
+    )
+    found: dict[str, list[int]] = {}
+    for id, key in rows:
+        found.setdefault(id, []).append(key)
+    return found
+
+
+def files(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
+    """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
+    rows = record.rows(
+        f"SELECT id, path, size, mtime_ns FROM documents WHERE path IS NOT NULL AND id IN {GIVEN}",
+        (json.dumps(list(ids)),),
+    )
+    return {id: (path, size, mtime_ns) for id, path, size, mtime_ns in rows}
+
+
+def state(record: RecordSnapshot, id: str) -> FileState | None:
+    """Return what is remembered of one document, to see whether it changed; None if it is not there."""
+    rows = record.rows("SELECT digest, source, path, size, mtime_ns FROM documents WHERE id = ?", (id,))
+    return FileState(*rows[0]) if rows else None
+
+
+# -- vectors -----------------------------------------------------------------------------------------------------------
+
+
+def vectors(record: RecordSnapshot, keys: Sequence[int] | Keys, dimensions: int) -> Vectors:
+    """Return (n, dimensions) float32, norm 1, in the order of the keys.
+
+    Raises:
+        KeyError: a key is not there.
+    """
+    return unit(record.vectors(keys), dimensions)
+
+
+def missing(record: RecordSnapshot, digests: Iterable[str]) -> set[str]:
+    """Return which of these embedded texts have no vector."""
+    known = "SELECT 1 FROM vectors WHERE digest = ?"
+    return {digest for digest in with_pauses(digests) if not record.rows(known, (bytes.fromhex(digest),))}
+
+
+def keys_by_digest(record: RecordSnapshot, limit: int) -> Keys:
+    """Return up to `limit` keys, those of the smallest digests, in their order: (n,)."""
+    rows = record.rows("SELECT key FROM vectors ORDER BY digest LIMIT ?", (limit,))
+    return np.array([row[0] for row in rows], np.int64)
+
+
+def key_digests(record: RecordSnapshot, keys: Sequence[int] | Keys) -> dict[int, str]:
+    """Return the digest (hex) of the embedded text of each key; those that are not there are left out."""
+    rows = record.packed("key, hex(digest)", f"vectors WHERE key IN {GIVEN}", keys)
+    return {key: digest.lower() for key, digest in rows}
+
+
+# -- rows to values ----------------------------------------------------------------------------------------------------
+
+
+def _number(record: RecordSnapshot, sql: str) -> int:
+    return int(record.rows(sql)[0][0])
+
+
+def _chunks(record: RecordSnapshot, rows: Sequence[Sequence[Any]]) -> list[StoredChunk]:
+    # Each document's text once, and cut here: SQLite's substr would read the whole document for each of its chunks.
+    texts = dict(
+        record.rows(
+            f"SELECT number, text FROM documents WHERE number IN {GIVEN}", (json_list({row[-1] for row in rows}),)
+        )
+    )
+    return [_chunk(row, texts[row[-1]]) for row in rows]
+
+
+def _place(row: Sequence[Any]) -> Place:
+    number, key, document, position, first, last = row
+    return Place(number, key, document, position, Lines(first, last))
+
+
+def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
+    (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, _) = row
+    return StoredChunk(
+        number, key, document, title, uri, json.loads(metadata), position, Span(start, end), Lines(first, last),
+        tuple(json.loads(heading)), page, text[start:end],
+    )  # fmt: skip
+
+
+def _document(row: tuple[Any, ...]) -> StoredDocument:
+    (id, text, title, uri, metadata, media_type, pages, *state, chunks) = row
+    spans = tuple(Span(start, end) for start, end in json.loads(pages))
+    document = Document(id, text, title, uri, json.loads(metadata), media_type, spans)
+    digest, source, path, size, mtime_ns, indexed_at = state
+    return StoredDocument(document, digest, source, path, size, mtime_ns, indexed_at, chunks)
