@@ -57,8 +57,6 @@ def read(
     A single line that is longer than the budget is cut. Only one of lines, chunk, page and cursor may be given.
 
     Args:
-        view: that holds the document.
-        id: of the document.
         lines: "120-180", "120-" or "120", counted from 1.
         chunk: the `chunk` of a hit.
         around: how many neighbours of the chunk to return on each side, 0..50.
@@ -77,10 +75,15 @@ def read(
     if not 50 <= budget <= MOST_TOKENS:
         raise InvalidInput(f"max_tokens is {budget}; it must be from 50 to {MOST_TOKENS}.")
     stored = view.document(id)
+    starts = _line_starts(stored.document.text)
+    span, shown_page = _wanted(view, stored, starts, lines=lines, chunk=chunk, around=around, page=page, cursor=cursor)
+    return _excerpt(stored, starts, span, budget, shown_page)
+
+
+def _excerpt(stored: StoredDocument, starts: list[int], span: Span, budget: int, page: int | None) -> Excerpt:
+    """Return as much of a span as the budget, in tokens, and an answer hold. starts: where each line begins."""
     text = stored.document.text
-    starts = _line_starts(text)
-    span, page_shown = _wanted(view, stored, starts, lines=lines, chunk=chunk, around=around, page=page, cursor=cursor)
-    named = len(f"{stored.document.title}{id}".encode("utf-8", "replace"))
+    named = len(f"{stored.document.title}{stored.document.id}".encode("utf-8", "replace"))
     end = _cut(text, span, min(budget * BYTES_PER_TOKEN, max(MOST_BYTES - named, LEAST_BYTES)))
     shown = text[span.start : end].removesuffix("\n")
     return Excerpt(
@@ -88,7 +91,7 @@ def read(
         text=shown,
         lines=Lines(_line_of(starts, span.start), _line_of(starts, max(span.start, span.start + len(shown) - 1))),
         total_lines=len(starts),
-        page=page_shown,
+        page=page,
         truncated=end < span.end,
         cursor=pack([_version(stored), end, span.end]) if end < span.end else None,
     )
