@@ -68,9 +68,8 @@ class Collection:
         self._store = store
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         shorten_switch_interval()  # here readers and the writer meet
-        self._writing = (
-            threading.RLock()
-        )  # of the writing connection and the derived indexes; held while a disk is waited for
+        # Of the writing connection and the derived indexes. It is held while a disk is waited for, never while a model runs.
+        self._writing = threading.RLock()
         self._guard = threading.Lock()  # of `_view`, its number of users, and `_closed`; nothing is waited for under it
         self._filters = EvaluatedFilters()
         self._derived = Derived(store, self.contract, self._writing, self._swap)

@@ -40,9 +40,7 @@ MANAGED = ".managed.json"  # Tantivy's own: what it may sweep up
 LAYOUT = f"2.{WORDING_VERSION}"  # of the fields and of the tokens in them; an index of another layout is discarded
 ANALYSER = "spaces"  # what Tantivy does: our tokens come to it with spaces between them
 WRITER_BYTES = 64_000_000  # of postings in memory before a segment is written; 10,000 chunks of 250 words stay below
-SATURATED = (
-    2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) a term scores less than its rarity times this, however frequent
-)
+SATURATED = 2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) the score of a term stays below its rarity times this
 # Two ways to filter: (a) add the allowed numbers to the query; (b) over-fetch and drop the rest. (a) costs about n² for n
 # allowed numbers, so it is used while n² <= NUMBERS_IN_QUERY * limit * entries. Processor ms for 100 hits:
 #   100,000 entries:   500 allowed: (a) 11, (b) 33    1,000: 14, 16    2,000: 17, 14

@@ -42,9 +42,7 @@ EXPANSION_FACTOR = 4
 FRONT = 40
 QUESTIONS_KEPT = 128  # latest questions that are remembered, to tune a graph with
 NO_SLOTS: Slots = np.array([-1], np.int32)  # of a snapshot none of whose rows is read from a graph's file
-STORED_TEXT_COSINE = (
-    0.95  # a query this close to a row is probably a stored text; tuning with it would overstate recall
-)
+STORED_TEXT_COSINE = 0.95  # a query this close to a row is probably a stored text: tuning with it overstates recall
 
 
 @dataclass(frozen=True)
