@@ -26,6 +26,7 @@ def run():
     press()
     return code
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may have put them into the background
 when = sys.argv.pop(1)
 if when == "last callbacks":
     atexit.register(press)
