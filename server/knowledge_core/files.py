@@ -45,7 +45,7 @@ def replacing(path: Path, *, mode: int | None = None, suffix: str = TEMPORARY) -
         beside.replace(path)
         flush_folder(path.parent)
     except BaseException:
-        with contextlib.suppress(OSError):  # the first failure is the one to be told
+        with contextlib.suppress(OSError):  # the caller gets the first failure
             beside.unlink(missing_ok=True)
         raise
 

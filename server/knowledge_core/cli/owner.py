@@ -147,16 +147,18 @@ def _ago(moment: float) -> str:
 def _stop(arguments: argparse.Namespace) -> int:
     home = data_directory(arguments.home)
     try:
-        told = _ask_to_stop(home, arguments.config)
+        stopped = _ask_to_stop(home, arguments.config)
     except (DataDirectoryHeld, OwnerUnavailable) as error:
         if not arguments.force:
             raise
-        told = _kill(home, str(error))
-    if told is None:
+        stopped = _kill(home, str(error))
+    if stopped is None:
         show_as(arguments, {"stopped": False}, f"No owner runs on {home}.")
         return 0
-    others = f"; {told['clients']} other clients will start a new one when they need it" if told.get("clients") else ""
-    show_as(arguments, {"stopped": True, **told}, f"Stopped the owner (process {told['pid']}){others}.")
+    others = (
+        f"; {stopped['clients']} other clients will start a new one when they need it" if stopped.get("clients") else ""
+    )
+    show_as(arguments, {"stopped": True, **stopped}, f"Stopped the owner (process {stopped['pid']}){others}.")
     return 0
 
 
@@ -173,16 +175,16 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
             raise DataDirectoryHeld(f"{home} is held by {holder(home)}, which is no owner: close its client instead.")
         return None
 
-    told: dict[str, Any] = {}
+    stopped: dict[str, Any] = {}
 
     async def ask() -> int:
         async with to_owner(link) as connection:
-            told.update(await connection.ask("stop"))
+            stopped.update(await connection.ask("stop"))
         return 0
 
     unwrapped(anyio.run, ask)
-    _wait_until_gone(home, told["pid"])
-    return told
+    _wait_until_gone(home, stopped["pid"])
+    return stopped
 
 
 def _wait_until_gone(home: Path, pid: int) -> None:

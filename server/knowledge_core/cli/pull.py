@@ -44,11 +44,11 @@ def _pull(arguments: argparse.Namespace) -> int:
 
     config = load_config(
         data_directory(arguments.home), arguments.config
-    )  # what is wrong there is told before the wait
+    )  # a wrong configuration is an error before the download
     try:
         with ProgressLine() as line:
             meter = _Meter(line)
-            pulled = pull(arguments.model, arguments.revision, told=meter, say=meter.say)
+            pulled = pull(arguments.model, arguments.revision, progress=meter, say=meter.say)
     except InvalidInput as error:
         raise Usage(str(error)) from error
     except KeyboardInterrupt:

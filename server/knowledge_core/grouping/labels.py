@@ -20,10 +20,11 @@ KEYWORDS = 8  # terms per cluster, at most
 IN_LABEL = 3  # of these, in the cluster's label
 LEAST_SHARE = 0.08  # of a cluster's texts must have a term; a rarer one does not characterise the cluster
 
-# Beside the function words: what is often in English texts of any subject. A query keeps these, for it may ask about them.
+# Beside the function words: words that are frequent in English texts of any subject. A query keeps them, since it may ask
+# about them.
 _FREQUENT = "get just like may one only out us use used using"
-# Articles and prepositions of the languages that are most common in users' files; what is missing here, a cluster's terms
-# leave out by its frequency.
+# Articles and prepositions of the languages that are most common in users' files. Others need no list: they are in most
+# texts, so that their weight is low.
 _OTHER_LANGUAGES = "de la le les des und der die das ist el los las que en un una il do da"
 STOP_WORDS = ENGLISH_FUNCTION_WORDS.union(_FREQUENT.split(), _OTHER_LANGUAGES.split())
 

@@ -172,12 +172,12 @@ def _plan(
 
 def _looking(report: ReportProgress) -> Callable[[int], None]:
     """Return a callback for before each folder of a walk: it reports the files found so far, every `LOOKING` seconds."""
-    told = 0.0
+    reported = 0.0
 
     def looked(found: int) -> None:
-        nonlocal told
-        if time.monotonic() - told > LOOKING:
-            told = time.monotonic()
+        nonlocal reported
+        if time.monotonic() - reported > LOOKING:
+            reported = time.monotonic()
             report(Progress(0, 0, f"looking for files: {found} so far"))
 
     return looked

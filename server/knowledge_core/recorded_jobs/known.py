@@ -119,8 +119,8 @@ def _recorded_view(name: str, record: JobRecord) -> JobView:
     content: Mapping[str, object] = json.loads(record.report)
     done = report.indexed + report.unchanged + report.removed + report.failed_total
     progress = Progress(done, 0, "as recorded", chunks=report.chunks)
-    told = record.state == "done" or record.kind == "index"
-    outcome = KINDS[record.kind].outcome(record.report) if told and record.kind in KINDS else None
+    has_outcome = record.state == "done" or record.kind == "index"
+    outcome = KINDS[record.kind].outcome(record.report) if has_outcome and record.kind in KINDS else None
     return JobView(
         record.id, record.kind, name, record.state, record.created,
         progress.ended() if record.kind == "index" else progress, str(content.get("error", "")), outcome,

@@ -33,5 +33,5 @@ def seems_relevant(best: float | None, query: str, passages: Iterable[str]) -> b
     """
     if best is None or best >= NEAR:
         return True
-    telling = content_words(query)
-    return any(len(telling & set(words(passage))) >= HALF * len(telling) for passage in passages)
+    wanted = content_words(query)
+    return any(len(wanted & set(words(passage))) >= HALF * len(wanted) for passage in passages)

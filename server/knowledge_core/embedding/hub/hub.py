@@ -141,11 +141,11 @@ class Hub:
         return self._patiently(attempt)
 
     def download(
-        self, listing: Listing, file: HubFile, partial: Partial, told: Callable[[int], None], *, by_etag: bool = True
+        self, listing: Listing, file: HubFile, partial: Partial, report: Callable[[int], None], *, by_etag: bool = True
     ) -> None:
         """Append to a partial file until it has the size of the file. Its digest is checked by the caller.
 
-        told: called with the bytes that the partial file holds, after every part that arrived. by_etag: whether the
+        report: called with the bytes that the partial file holds, after every part that arrived. by_etag: whether the
         hub's ETag must be the digest that it listed; a mirror's may be of another kind.
 
         Raises:
@@ -167,7 +167,7 @@ class Hub:
                         partial.restart()
                         raise PassingError(f"sent more of {file.name} than there is")
                     partial.write(part)
-                    told(partial.size)
+                    report(partial.size)
             if partial.size < file.size:
                 raise PassingError("ended the connection in the middle of its answer")
 

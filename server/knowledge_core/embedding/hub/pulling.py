@@ -47,10 +47,10 @@ class Pulled:
     notice: str = ""
 
 
-def pull(name: str, revision: str = "main", *, told: ReportProgress, say: Callable[[str], None]) -> Pulled:
+def pull(name: str, revision: str = "main", *, progress: ReportProgress, say: Callable[[str], None]) -> Pulled:
     """Make a model of the hub complete on this machine. What a run that was cut off has fetched is not fetched again.
 
-    told: called often, with the bytes fetched so far of all missing files, and the present file's name. say: called with
+    progress: called often, with the bytes fetched so far of all missing files, and the present file's name. say: called with
     a sentence for the person who waits.
 
     Raises:
@@ -69,7 +69,7 @@ def pull(name: str, revision: str = "main", *, told: ReportProgress, say: Callab
         except HubUnreachable as error:
             return _as_it_lies_here(cached, name, repository, revision, error)
         refuse_what_is_no_model(repository, listing.files)
-        pulling = _Pulling(hub, cached, listing, told, say)
+        pulling = _Pulling(hub, cached, listing, progress, say)
         files = pulling.if_all_is_here(revision) or pulling.locked(revision)
     commit = pulling.listing.commit
     model = read_folder(cached.snapshot(commit), full_name(name))
@@ -86,10 +86,10 @@ class _Pulling:
         hub: Hub,
         cached: CachedRepository,
         listing: Listing,
-        told: ReportProgress,
+        progress: ReportProgress,
         say: Callable[[str], None],
     ) -> None:
-        self._hub, self._cached, self.listing, self._told, self._say = hub, cached, listing, told, say
+        self._hub, self._cached, self.listing, self._progress, self._say = hub, cached, listing, progress, say
 
     def if_all_is_here(self, revision: str) -> list[HubFile]:
         """Return the files of the model if all lie here whole under their names, else an empty list; writes nothing."""
@@ -168,13 +168,13 @@ class _Pulling:
     def _fetch(self, file: HubFile, before: int, total: int, by_etag: bool) -> None:
         """Fetch one file and check its digest; fetch it a second time where that is wrong."""
 
-        def told(done: int) -> None:
-            self._told(Progress(before + done, total, file.name, unit="bytes"))
+        def report(done: int) -> None:
+            self._progress(Progress(before + done, total, file.name, unit="bytes"))
 
         for last in (False, True):
             with self._cached.partial(file) as partial:
-                told(partial.size)
-                self._hub.download(self.listing, file, partial, told, by_etag=by_etag)
+                report(partial.size)
+                self._hub.download(self.listing, file, partial, report, by_etag=by_etag)
                 if partial.is_right():
                     partial.keep()
                     return

@@ -150,10 +150,10 @@ def _packaged(passed_over: list[str], faults: Faults) -> Model:
     model = read_folder(folder, MINILM, packaged=True) if folder else None
     fault = faults.of(model) if model else ""
     if model is None or fault:
-        told = "".join(f" {each}" for each in [*passed_over, fault] if each)
-        none = "No embedding model on this machine can be used." if told else "No embedding model is on this machine."
+        faulty = "".join(f" {each}" for each in [*passed_over, fault] if each)
+        none = "No embedding model on this machine can be used." if faulty else "No embedding model is on this machine."
         install = "" if fault else f" Either install the packaged {MINILM}: {_OFFLINE}. Or: {_MOVE_UP}."
-        raise ModelUnavailable(f"{none}{told}{install}")
+        raise ModelUnavailable(f"{none}{faulty}{install}")
     about = f"made for English, {model.dimensions} dimensions, reads {model.max_length} tokens of a text"
     why = _instead(f"{MINILM} ({about})", passed_over) or (
         f"No EmbeddingGemma was found on this machine, so the packaged {MINILM} is used: {about}. {_MOVE_UP}."
