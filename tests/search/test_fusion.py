@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_core import token_estimate
-from knowledge_core.language import lexical_query, stop_words, wording
+from knowledge_core.language import lexical_query, stop_words, token_estimate, wording
 from knowledge_core.retrieval import fusion, relevance, snippet_questions, snippets
 from knowledge_core.retrieval.fusion import Sides, calibrated, fuse
 from knowledge_core.verbs import evaluate as evaluation

@@ -8,8 +8,8 @@ from itertools import accumulate
 
 from knowledge_core.cursors import pack, request_digest, unpack
 from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.language.token_estimate import BYTES_PER_TOKEN
 from knowledge_core.storage.view import StoredDocument, View
-from knowledge_core.token_estimate import BYTES_PER_TOKEN
 from knowledge_core.types import Lines, Span
 
 DEFAULT_TOKENS = 2_500  # of an excerpt, where the caller gives no budget

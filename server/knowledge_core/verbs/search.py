@@ -20,6 +20,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.language.lexical_query import weighed
 from knowledge_core.language.stop_words import content_words
+from knowledge_core.language.token_estimate import estimated_tokens
 from knowledge_core.language.wording import spans_among
 from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
@@ -30,7 +31,6 @@ from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, vali
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from knowledge_core.storage.values import StoredChunk
 from knowledge_core.storage.view import View
-from knowledge_core.token_estimate import estimated_tokens
 from knowledge_core.types import Lines
 
 __all__ = ["Coverage", "Examples", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]

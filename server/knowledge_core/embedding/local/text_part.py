@@ -22,7 +22,7 @@ import transformers
 from safetensors import safe_open
 from sentence_transformers.util import import_from_string
 
-from knowledge_core.embedding.local.sentence_transformers_engine import refuse_misfits
+from knowledge_core.embedding.local.misfits import refuse_misfits
 from knowledge_core.embedding.models.model_folder import COMPOSITE, Model, text_prefix
 from knowledge_core.embedding.models.safetensors_headers import few, stored
 from knowledge_core.errors import ModelUnavailable

@@ -35,7 +35,7 @@ from knowledge_core.contract import (
 from knowledge_core.embedding.remote.endpoint import Endpoint, EndpointRefused
 from knowledge_core.embedding.tokens import clean
 from knowledge_core.errors import ContractMismatch, Interrupted, InvalidInput, ModelUnavailable
-from knowledge_core.token_estimate import BYTES_PER_TOKEN, estimated_tokens
+from knowledge_core.language.token_estimate import BYTES_PER_TOKEN, estimated_tokens
 from knowledge_core.types import Task, Vectors
 
 REMOTE: Final = "remote"
