@@ -12,6 +12,7 @@ from knowledge_core.errors import Interrupted, KnowledgeCoreError
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import Collection, JobRecord
+from knowledge_core.types import ReportProgress
 
 log = logging.getLogger(__name__)
 
@@ -70,19 +71,25 @@ def _resume_suspects(engine: Engine, suspects: Sequence[tuple[Collection, JobRec
 
 
 def _resume(engine: Engine, collection: Collection, record: JobRecord) -> Job | None:
-    """Start a job again and return it; None where it is given up."""
-    attempt = collection.resume_job(record.id)
-    if record.kind not in KINDS or attempt > MOST_ATTEMPTS:
-        why = f"{attempt - 1} processes ended while they worked on it" if record.kind in KINDS else "it cannot go on"
+    """Start a job again and return it; None where it is given up.
+
+    Raises:
+        Interrupted: this process is ending.
+    """
+    if record.kind not in KINDS or record.attempts >= MOST_ATTEMPTS:
+        why = (
+            f"{record.attempts} processes ended while they worked on it" if record.kind in KINDS else "it cannot go on"
+        )
         _give_up(collection, record, f"{why}. Index the sources again, a part at a time if it fails again")
         return None
-    log.info("%s goes on (attempt %d)", record.id, attempt)
     work = KINDS[record.kind].work(engine, collection.name)
-    try:
-        return engine.jobs.start(record.kind, collection.name, work, id=record.id, created=record.created)
-    except Interrupted:
-        collection.finish_job(record.id, "interrupted", None)  # it did not begin, so this does not count as an attempt
-        raise
+
+    def go_on(job: Job, report: ReportProgress) -> object:
+        # Counted by the job itself, which a process that ends in order waits for: a job that never began counts nothing.
+        log.info("%s goes on (attempt %d)", record.id, collection.resume_job(record.id))
+        return work(job, report)
+
+    return engine.jobs.start(record.kind, collection.name, go_on, id=record.id, created=record.created)
 
 
 def _give_up(collection: Collection, record: JobRecord, why: str) -> None:

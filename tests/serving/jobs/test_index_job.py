@@ -21,7 +21,7 @@ from mcp.client import Client
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
-from knowledge_core.errors import Interrupted, ModelUnavailable
+from knowledge_core.errors import CollectionNotFound, Interrupted, ModelUnavailable
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import find_job, known_jobs
 from knowledge_core.recorded_jobs.resuming import MOST_ATTEMPTS, resume_jobs
@@ -356,3 +356,23 @@ def test_an_ending_process_neither_loses_a_call_nor_counts_an_attempt(home):
     with engine_at(home, HashEmbedder()) as engine:
         resume_jobs(engine)
         until(lambda: engine.collection("c").stored_state("b") is not None)
+
+
+def test_a_process_that_ends_while_it_looks_for_jobs_counts_no_attempt_of_them(home, monkeypatch):
+    with engine_at(home, HashEmbedder()) as engine:
+        accept_index(engine, IndexRequest("c"), [Document("a", "some words")], ()).wait(20)
+        engine.jobs.stop()
+        with pytest.raises(Interrupted):
+            accept_index(engine, IndexRequest("c"), [Document("b", "other words")], ())
+    with engine_at(home, HashEmbedder()) as engine:
+        collection = engine.collection("c")
+        (attempts,) = [each.attempts for each in collection.jobs() if each.state == "interrupted"]
+
+        def closed(*_: object) -> None:
+            raise CollectionNotFound("it was closed")
+
+        monkeypatch.setattr(collection, "finish_job", closed)
+        engine.jobs.stop()
+        resume_jobs(engine)
+        until(lambda: not any(thread.name == "resume" for thread in threading.enumerate()))
+        assert [each.attempts for each in collection.jobs() if each.state != "done"] == [attempts]
