@@ -14,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from knowledge_core.errors import ConfigurationError
-from knowledge_core.near_names import near_names
+from knowledge_core.near_names import did_you_mean
 from knowledge_core.paths import config_path
 
 
@@ -121,6 +121,4 @@ def _first_problem(error: ValidationError) -> str:
     for parent in parents:
         model = type(getattr(model(), parent))
     known = sorted(model.model_fields)
-    close = near_names(wrong, known, 1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"unknown key {key!r}.{hint} There are: {', '.join(known)}."
+    return f"unknown key {key!r}.{did_you_mean(wrong, known)} There are: {', '.join(known)}."

@@ -25,3 +25,13 @@ def near_names(wrong: str, known: Iterable[str], most: int) -> list[str]:
             bounds.append((bound, name))
     best = [name for _, name in heapq.nlargest(_COMPARED, bounds)]
     return difflib.get_close_matches(wrong, best, n=most, cutoff=LIKE_ENOUGH)
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """Return a question with the known name that is most like a wrong one, to stand behind a sentence; "" if none is near.
+
+    >>> did_you_mean("serach", ["search", "index"]), did_you_mean("x", ["search"])
+    (" Did you mean 'search'?", '')
+    """
+    close = near_names(wrong, known, 1)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from knowledge_core.near_names import near_names
+from knowledge_core.near_names import did_you_mean
 
 LONGEST_SHOWN = 60  # characters of a wrong value
 
@@ -97,16 +97,10 @@ def unknown_argument(tool: str, given: Mapping[str, object], known: list[str]) -
     for name in given:
         if name not in known:
             meant = SYNONYMS.get(name, "")
-            hint = f" Did you mean {meant!r}?" if meant in known else did_you_mean(name, known)
+            hint = f" Did you mean {meant!r}?" if meant in known else did_you_mean(name[:LONGEST_SHOWN], known)
             there_are = ", ".join(known) or "none"
             return f"{tool} has no argument {name[:LONGEST_SHOWN]!r}.{hint} Its arguments: {there_are}."
     return ""
-
-
-def did_you_mean(wrong: str, known: list[str]) -> str:
-    """Return a question with the known name that is most like the wrong one; "" if none is near."""
-    close = near_names(wrong[:LONGEST_SHOWN], known, 1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def wrong_arguments(tool: str, error: ValidationError) -> str:

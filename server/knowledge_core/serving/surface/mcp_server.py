@@ -27,11 +27,11 @@ from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, Icon, Inp
 from pydantic import ValidationError
 
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.near_names import did_you_mean
 from knowledge_core.serving.logs import current_request
 from knowledge_core.serving.surface.arguments import (
     LONGEST_SHOWN,
     as_meant,
-    did_you_mean,
     unknown_argument,
     wrong_arguments,
 )
@@ -92,9 +92,10 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             known = [each.name for each in self._tool_manager.list_tools()]
+            shown = name[:LONGEST_SHOWN]
             raise MCPError(
                 INVALID_PARAMS,
-                f"Unknown tool {name[:LONGEST_SHOWN]!r}.{did_you_mean(name, known)} There are: {', '.join(known)}.",
+                f"Unknown tool {shown!r}.{did_you_mean(shown, known)} There are: {', '.join(known)}.",
             )
         if unknown := unknown_argument(name, arguments, list(tool.parameters.get("properties", {}))):
             raise ToolError(unknown)
@@ -125,9 +126,10 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         prompt = next((each for each in await self.list_prompts() if each.name == name), None)
         if prompt is None:
             known = [each.name for each in await self.list_prompts()]
+            shown = name[:LONGEST_SHOWN]
             raise MCPError(
                 INVALID_PARAMS,
-                f"Unknown prompt {name[:LONGEST_SHOWN]!r}.{did_you_mean(name, known)} There are: {', '.join(known)}.",
+                f"Unknown prompt {shown!r}.{did_you_mean(shown, known)} There are: {', '.join(known)}.",
             )
         given, declared = arguments or {}, prompt.arguments or []
         for argument in declared:
@@ -136,7 +138,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         names = [argument.name for argument in declared]
         for wrong in given:
             if wrong not in names:
-                hint = f"{did_you_mean(wrong, names)} Its arguments: {', '.join(names)}."
+                hint = f"{did_you_mean(wrong[:LONGEST_SHOWN], names)} Its arguments: {', '.join(names)}."
                 raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {wrong[:LONGEST_SHOWN]!r}.{hint}")
         return await super().get_prompt(name, arguments, context)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_core.errors import InvalidFilter
-from knowledge_core.near_names import near_names
+from knowledge_core.near_names import did_you_mean
 from knowledge_core.storage.filter_bounds import DEEPEST, check_bounds
 
 BUILT_IN = ("id", "title", "uri", "source")
@@ -210,16 +210,12 @@ def _joined(word: str, conditions: Sequence[Condition]) -> Condition:
 
 def _unknown_field(name: str, fields: Sequence[str]) -> str:
     known = [*BUILT_IN, *fields]
-    close = near_names(name, known, 1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
     more = f" and {len(known) - 40} more" if len(known) > 40 else ""
-    return f"No document has a field {name!r}.{hint} There are: {', '.join(known[:40])}{more}."
+    return f"No document has a field {name!r}.{did_you_mean(name, known)} There are: {', '.join(known[:40])}{more}."
 
 
 def _unknown_operator(name: str) -> str:
-    close = near_names(name, OPERATORS, 1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"Unknown operator {name!r}.{hint} There are: {' '.join(OPERATORS)}."
+    return f"Unknown operator {name!r}.{did_you_mean(name, OPERATORS)} There are: {' '.join(OPERATORS)}."
 
 
 def _shown(value: object) -> str:

@@ -6,7 +6,7 @@ import base64
 from typing import Annotated, Literal
 
 from mcp_types import CallToolResult
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
@@ -42,6 +42,9 @@ def add(server: KnowledgeServer, engine: Engine, longest: float) -> None:
     )
 
 
+OneTask = Annotated[Task, WithJsonSchema({"enum": [each.value for each in Task], "type": "string"})]
+
+
 class EmbedTool:
     """The tool `embed`."""
 
@@ -51,16 +54,7 @@ class EmbedTool:
     def call(
         self,
         texts: list[str],
-        task: Literal[
-            "query",
-            "document",
-            "clustering",
-            "classification",
-            "similarity",
-            "question_answering",
-            "fact_checking",
-            "code",
-        ] = "similarity",
+        task: OneTask = Task.SIMILARITY,
         output: Literal["similarity", "vectors"] = "similarity",
         dimensions: Annotated[int | None, Field(description="Shorter: 768, 512, 256, 128.")] = None,
         encoding: Literal["float", "base64"] = "float",
@@ -71,12 +65,12 @@ class EmbedTool:
         embedder = embedder_for_texts(self._engine, collection)
         size = dimensions or embedder.static_contract.dimensions
         _refuse_too_much(len(texts), size, output, encoding)
-        made = embed(texts, embedder, Task(task), dimensions=dimensions)
+        made = embed(texts, embedder, task, dimensions=dimensions)
         vectors = made.vectors
         result = EmbedResult(
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
-            task=task,
+            task=task.value,
             notices=[
                 *filter(None, [str(made.unread), "" if collection else self._engine.embedders.passed_over_notice()])
             ],
