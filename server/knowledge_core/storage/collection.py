@@ -12,9 +12,10 @@ kept; the layers above see values.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
@@ -117,6 +118,18 @@ class Collection:
         with self._writing:
             self._refuse_if_closed()
             yield
+
+    def bytes_used(self) -> int:
+        """Return how many bytes the collection takes where it is stored, the derived indexes included."""
+        sizes = 0
+        for file in self.folder.rglob("*"):
+            with suppress(OSError):  # it was replaced meanwhile
+                sizes += file.stat().st_size if file.is_file() else 0
+        return sizes
+
+    def bytes_free(self) -> int:
+        """Return how many bytes the place where the collection is stored has left."""
+        return shutil.disk_usage(self.folder).free
 
     # -- reading ---------------------------------------------------------------------------------------------------
 

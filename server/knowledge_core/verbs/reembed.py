@@ -8,7 +8,6 @@ stays in the record: a job that was cut off goes on where it was, and so does on
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -105,7 +104,7 @@ def _refuse_without_room(collection: Collection, dimensions: int, longer: float)
     with collection.view() as view:
         chunks = view.counts().chunks / longer
     needed = int(chunks * (2 * dimensions + INT8_COPIES * dimensions + ROW_BYTES)) + RESERVE
-    free = shutil.disk_usage(collection.folder).free
+    free = collection.bytes_free()
     if free < needed:
         raise StorageFull(
             f"Re-embedding {collection.name!r} needs about {needed / 1e6:,.0f} MB beside what it has, until the switch; "

@@ -66,9 +66,7 @@ class PrivateRequests(Extension):
         engine = self._engine
         collections = []
         for name in collection_names(engine):
-            size = sum(
-                file.stat().st_size for file in (engine.home / "collections" / name).rglob("*") if file.is_file()
-            )
+            size = collection_named(engine, name).bytes_used()
             collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
         jobs = [
             {
