@@ -157,7 +157,7 @@ class Preparation:
         try:
             path = allowed(Path(row.path), self._roots)
             about = os.stat(path)
-            document = read_file(path, document_id=row.document, limit=self._file_limit)
+            document = read_file(path, document_id=row.document, limit=self._file_limit, roots=self._roots)
         except PathNotAllowed as error:
             return Failure(row.document, "not allowed", str(error))
         except OSError:

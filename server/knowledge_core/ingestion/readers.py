@@ -3,7 +3,7 @@
 Rules kept here:
 - the size is checked before anything is read;
 - the content decides what a file is, its name only helps;
-- whatever is wrong with a file is an `Unreadable` with a reason, never another exception;
+- whatever is wrong with a file is an `Unreadable` with a reason, never another exception, save that it lies elsewhere;
 - the same bytes under the same name give the same document;
 - messages call a file by its document's id;
 - nothing is fetched, nothing is executed.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from knowledge_core.errors import InvalidInput
@@ -23,6 +23,7 @@ from knowledge_core.ingestion.decoding import decode
 from knowledge_core.ingestion.front_matter import front_matter
 from knowledge_core.ingestion.markdown_blocks import first_heading
 from knowledge_core.ingestion.metadata import from_caller, from_file
+from knowledge_core.ingestion.opening import opened_inside
 from knowledge_core.ingestion.unreadable import Reason, Unreadable
 from knowledge_core.types import Document, MetadataValue, Span
 
@@ -67,17 +68,19 @@ def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: 
     return None
 
 
-def read_file(path: Path, *, document_id: str, limit: int) -> Document:
+def read_file(path: Path, *, document_id: str, limit: int, roots: Sequence[Path] | None = None) -> Document:
     """Read one file as a document.
 
     limit: bytes that the file may have at most.
+    roots: in one of which the file must lie when it is opened; None: wherever it lies.
 
     Raises:
-        Unreadable: the only exception; its `reason` is for counting, its message for the report.
+        PathNotAllowed: the path leads outside of the roots by now.
+        Unreadable: for every other reason; its `reason` is for counting, its message for the report.
     """
     if refused := refusal_by_name_and_size(path, 0, document_id=document_id, limit=limit):
         raise refused
-    data = _bytes(path, document_id, limit)
+    data = _bytes(path, document_id, limit, roots)
     try:
         document = _document(path, document_id, data)
     except Unreadable:
@@ -125,12 +128,10 @@ def inline_document(
     return Document(id, cleaned, title.strip(), uri, fields, media_type="text/markdown")
 
 
-def _bytes(path: Path, name: str, limit: int) -> bytes:
+def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None) -> bytes:
     try:
-        # O_NONBLOCK: a pipe may have taken the file's place since the walk, and opening it must not wait for a writer.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-        with open(handle, "rb") as file:
-            about = os.fstat(handle)
+        with opened_inside(path, roots) as file:
+            about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
                 raise Unreadable("unreadable", f"{name} is no regular file.")
             data = file.read(limit + 1) if about.st_size <= limit else b""
