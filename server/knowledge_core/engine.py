@@ -155,12 +155,17 @@ class Engine:
     def drop(self, name: str) -> None:
         """Delete a whole collection. Searches that still use a view of it fail with errors of their own.
 
+        It is not opened for that, so that one whose record is damaged can go, too.
+
         Raises:
-            CollectionNotFound, StorageError: see `collection`.
+            CollectionNotFound: there is none of this name. StorageError: the system refused; nothing was deleted.
         """
         with self._guard:
-            self.collection(name).close()
-            del self._collections[name]
+            held = self._collections.pop(name, None)
+            if held is not None:
+                held.close()
+            elif name not in self.names():
+                self.collection(name)  # says which there are
             drop(self._folder, name)
 
     # -- models --------------------------------------------------------------------------------------------------

@@ -33,9 +33,12 @@ async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:
 
 def _verdict(result: dict[str, Any]) -> str:
     """Return the last line: how everything is, and what to do next."""
-    levels = {each["level"] for report in result["collections"] for each in report["findings"]}
-    if "damaged" in levels:
+    found = [each for report in result["collections"] for each in report["findings"]]
+    levels = {each["level"] for each in found}
+    if any(each["repairable"] for each in found if each["level"] == "damaged"):
         return "Something is damaged. Try: kcore doctor --repair"
+    if "damaged" in levels:
+        return "A record is damaged, which no repair can rebuild: do what is said of it above."
     if not result["model"]["works"]:
         return "No model works, so nothing can be embedded. Do what is said of the model above, then: kcore doctor"
     if "unavailable" in levels:

@@ -116,7 +116,8 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
             f"{each['name']}: {each['documents']} documents{waiting}, {each['chunks']} chunks, "
             f"{each['bytes'] / 1e6:.1f} MB, {each['model']} ({each['dimensions']} dimensions)"
         )
-    if not result["collections"]:
+    lines += [f"{name} cannot be read: {why}" for name, why in result["unreadable"].items()]
+    if not (result["collections"] or result["unreadable"]):
         lines.append("no collection yet; make one with: kcore index PATH")
     lines += [f"job {each['id']}: {each['state']}, {each['error'] or each['message']}" for each in result["jobs"]]
     show_as(arguments, result, "\n".join([*lines, *result["notices"]]))

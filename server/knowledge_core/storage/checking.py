@@ -55,7 +55,7 @@ def _vectors(view: View, record_log: RecordLog, row_file: VectorSnapshot) -> Ite
     held = view.all_keys()
     if not np.array_equal(keys, held):
         lacking, extra = len(np.setdiff1d(keys, held)), len(np.setdiff1d(held, keys))
-        yield Finding("damaged", f"VectorIndex: {lacking} keys are lacking, {extra} are too many.")
+        yield Finding("damaged", f"VectorIndex: {lacking} keys are lacking, {extra} are too many.", repairable=True)
         return
     broken = different = 0
     for begin in range(0, len(keys), BATCH):
@@ -72,7 +72,7 @@ def _vectors(view: View, record_log: RecordLog, row_file: VectorSnapshot) -> Ite
             "damaged", f"Record: {broken} vectors are not finite or not of norm 1; index their documents again."
         )
     if different:
-        yield Finding("damaged", f"VectorIndex: {different} vectors differ from the record's.")
+        yield Finding("damaged", f"VectorIndex: {different} vectors differ from the record's.", repairable=True)
     if not (broken or different):
         yield Finding("ok", f"VectorIndex: all {len(keys)} keys are there and equal to the record's.")
 
@@ -84,9 +84,11 @@ def _graph(vectors: VectorSnapshot) -> Iterator[Finding]:
     last, blocks = graph.facts.last, vectors.without_slots().blocks(BATCH)
     lacking = graph.lacking((keys[keys <= last], rows[keys <= last]) for keys, rows in blocks)
     if not graph.is_sound():
-        yield Finding("damaged", "VectorIndex: the graph's file differs from its checksum.")
+        yield Finding("damaged", "VectorIndex: the graph's file differs from its checksum.", repairable=True)
     elif lacking:
-        yield Finding("damaged", f"VectorIndex: the graph lacks {lacking} keys, or holds other vectors for them.")
+        yield Finding(
+            "damaged", f"VectorIndex: the graph lacks {lacking} keys, or holds other vectors for them.", repairable=True
+        )
     else:
         since = vectors.since_graph
         yield Finding(
@@ -100,8 +102,9 @@ def _words(view: View, record_log: RecordLog, words: LexicalIndex, vectors: Vect
         yield Finding(
             "damaged",
             f"LexicalIndex: {len(expected - there)} chunks are lacking, {len(there - expected)} are too many.",
+            repairable=True,
         )
     else:
         yield Finding("ok", f"LexicalIndex: all {len(expected)} chunks are there.")
     if not vectors.generation == words.generation == view.generation:
-        yield Finding("damaged", "The derived indexes are of another generation than the record.")
+        yield Finding("damaged", "The derived indexes are of another generation than the record.", repairable=True)

@@ -180,10 +180,12 @@ class Finding:
 
     level: "damaged": something that is stored is wrong. "unavailable": a model that is needed is not there. "warning":
         something is wrong that is not needed for now.
+    repairable: what is damaged is derived from the record, so that a repair rebuilds it.
     """
 
     level: Literal["ok", "warning", "unavailable", "damaged", "repaired"]
     what: str
+    repairable: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,19 @@ Calls its argument again and again while it waits; what that raises ends the wai
 
 @dataclass(frozen=True)
 class Deletion:
-    """What is to go. documents: their ids. whole: the collection itself goes, too."""
+    """What is to go.
+
+    documents: their ids. whole: the collection itself goes, too.
+    unreadable: the collection is damaged, so that nobody can say which documents go with it.
+    """
 
     documents: Sequence[str]
     whole: bool
+    unreadable: bool = False
+
+
+UNREADABLE = Deletion((), whole=True, unreadable=True)
+"""A whole collection whose record is damaged: it can be deleted, not read."""
 
 
 def deletion(view: View, *, ids: Sequence[str] | None, filter: Mapping[str, Any] | None, whole: bool) -> Deletion:
@@ -70,6 +79,17 @@ def delete(collection: Collection, deletion: Deletion, *, jobs: Jobs, turn: Turn
             drop()
         elif deletion.documents:
             collection.write(Change(remove=deletion.documents))
+
+
+def delete_unreadable(name: str, *, jobs: Jobs, turn: Turn, drop: Callable[[], None]) -> None:
+    """Delete a whole collection that cannot be opened. name: the collection's; the rest: see `delete`.
+
+    Raises:
+        InvalidInput: somebody else was still writing after `PATIENCE` seconds; nothing was deleted.
+        CollectionNotFound: the collection was deleted meanwhile. StorageError: the system refused.
+    """
+    with turn(_impatient(name, jobs)):
+        drop()
 
 
 def _impatient(collection: str, jobs: Jobs) -> ReportProgress:

@@ -8,12 +8,12 @@ the names of collections that serving hands on, to be indexed or re-embedded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
-from knowledge_core.errors import CollectionNotFound
+from knowledge_core.errors import CollectionNotFound, KnowledgeCoreError
 from knowledge_core.storage.catalogue import Overview
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.view import View
@@ -21,11 +21,16 @@ from knowledge_core.verbs.search import Searched
 
 
 @contextmanager
-def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searched]]:
+def opened(
+    engine: Engine, names: Sequence[str] | None, left_out: Callable[[str, KnowledgeCoreError], None] | None = None
+) -> Iterator[list[Searched]]:
     """Yield the named collections (None: all), each with one view that stays the same until the end.
 
+    left_out: told of a collection that nobody named and that cannot be opened, with its error: then the others are
+    yielded. Without it, and for a collection that was named, the error is raised; so is the first one where none is left.
+
     Raises:
-        CollectionNotFound: one is not there, or there is none at all.
+        CollectionNotFound: one is not there, or there is none at all. StorageError: one cannot be read.
     """
     chosen = list(dict.fromkeys(names)) if names else engine.names()
     if not chosen:
@@ -33,11 +38,20 @@ def opened(engine: Engine, names: Sequence[str] | None) -> Iterator[list[Searche
             "There is no collection yet. Index a folder or documents first, with the `index` tool."
         )
     with ExitStack() as stack:
-        searched = []
+        searched: list[Searched] = []
+        errors: list[KnowledgeCoreError] = []
         for name in chosen:
-            collection = engine.collection(name)
-            view = stack.enter_context(collection.view())
-            searched.append(Searched(name, view, engine.embedder_of(collection, view.contract)))
+            try:
+                collection = engine.collection(name)
+                view = stack.enter_context(collection.view())
+                searched.append(Searched(name, view, engine.embedder_of(collection, view.contract)))
+            except KnowledgeCoreError as error:
+                if names or left_out is None:
+                    raise
+                errors.append(error)
+                left_out(name, error)
+        if not searched:
+            raise errors[0]
         yield searched
 
 

@@ -65,9 +65,13 @@ class PrivateRequests(Extension):
     def _status(self) -> dict[str, Any]:
         engine = self._engine
         collections = []
+        unreadable: dict[str, str] = {}
         for name in collection_names(engine):
-            size = collection_named(engine, name).bytes_used()
-            collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
+            try:
+                size = collection_named(engine, name).bytes_used()
+                collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
+            except KnowledgeCoreError as error:
+                unreadable[name] = str(error)
         jobs = [
             {
                 "id": job.id,
@@ -88,6 +92,7 @@ class PrivateRequests(Extension):
             "notices": list(engine.notices),
             "roots": [str(root) for root in engine.roots.all()],
             "collections": collections,
+            "unreadable": unreadable,
             "jobs": jobs,
         }
 

@@ -18,7 +18,7 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, StorageDamaged
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import ending
@@ -26,7 +26,7 @@ from knowledge_core.serving.surface.calls.parameters import CollectionName, Filt
 from knowledge_core.serving.surface.collections import collection_named, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DeleteResult
-from knowledge_core.verbs.delete import Deletion, delete, deletion
+from knowledge_core.verbs.delete import UNREADABLE, Deletion, delete, delete_unreadable, deletion
 
 SHOWN = 20  # ids listed in an answer; the rest is counted
 ROOM_OF_IDS = 5_000  # bytes of the listed ids
@@ -116,12 +116,20 @@ class DeleteTool:
         return answer(result, _rendered(result))
 
     def _deletion(self, collection: str, ids: list[str] | None, filter: dict[str, Any] | None, all: bool) -> Deletion:
-        with view_of_collection(self._engine, collection) as view:
-            return deletion(view, ids=ids, filter=filter, whole=all)
+        try:
+            with view_of_collection(self._engine, collection) as view:
+                return deletion(view, ids=ids, filter=filter, whole=all)
+        except StorageDamaged:
+            if ids or filter or not all:
+                raise
+            return UNREADABLE
 
     def _delete(self, name: str, decided: Deletion) -> None:
         engine = self._engine
         turn, drop = partial(engine.one_writer, name), partial(engine.drop, name)
+        if decided.unreadable:
+            delete_unreadable(name, jobs=engine.jobs, turn=turn, drop=drop)
+            return
         delete(collection_named(engine, name), decided, jobs=engine.jobs, turn=turn, drop=drop)
 
 
@@ -131,6 +139,8 @@ def _can_ask(context: Context[Any, Any]) -> bool:
 
 
 def _counted(decided: Deletion, *, of: str) -> str:
+    if decided.unreadable:
+        return f"all of {of}, whose record is damaged, with all its documents"
     return f"{len(decided.documents)} documents of {of}{' and the collection itself' if decided.whole else ''}"
 
 
@@ -145,6 +155,8 @@ def _structured(collection: str, decided: Deletion, *, dry_run: bool) -> DeleteR
     sizes = accumulate(len(id.encode("utf-8", "replace")) for id in doomed[:SHOWN])
     shown = [id for id, size in zip(doomed, sizes, strict=False) if size <= ROOM_OF_IDS]
     notices = []
+    if decided.unreadable:
+        notices.append("How many documents there were cannot be said: the record is damaged.")
     if len(shown) < len(doomed):
         more = " `list_documents` with the same filter lists them in pages." if dry_run else ""
         notices.append(f"{len(doomed) - len(shown)} more ids are not listed here.{more}")

@@ -11,6 +11,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
+from knowledge_core.errors import KnowledgeCoreError, StorageError
 from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
@@ -19,7 +20,7 @@ from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_
 from knowledge_core.serving.surface.collections import opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
-from knowledge_core.verbs.search import Examples, Hit, Searched, SearchRequest, SearchResponse, search
+from knowledge_core.verbs.search import Examples, Fits, Hit, Searched, SearchRequest, SearchResponse, search
 
 DESCRIPTION = (
     "Find passages by meaning and by words in the indexed collections. Returns hits, best first: document id, title, "
@@ -78,23 +79,53 @@ class SearchTool:
         cursor: Cursor = None,
         explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
     ) -> Annotated[CallToolResult, SearchResult]:
-        engine, patience = self._engine, self._patience
         request = SearchRequest(
             query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
             max_tokens=max_tokens, cursor=cursor, explain=explain,
         )  # fmt: skip
-        with opened(engine, collections) as over:
-            several, room = len(over) > 1, Room()
+        lost: dict[str, KnowledgeCoreError] = {}
+        with opened(self._engine, collections, lost.__setitem__) as over:
+            response = self._found(over, request, None if collections else lost)
+        left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
+        response = replace(response, notices=(*left_out, *response.notices))
+        return answer(structured(response), rendered(response, several=len(over) > 1))
 
-            def fits(hit: Hit) -> bool:
-                return room.takes(_paragraph(LARGEST_LIMIT, hit, several), _hit(hit))
+    def _found(
+        self, over: Sequence[Searched], request: SearchRequest, lost: dict[str, KnowledgeCoreError] | None
+    ) -> SearchResponse:
+        """Search the collections by the mode that can be had within the patience.
 
-            if _needs_no_wait(request) or all_ready(engine, over, patience):
-                response = search(over, request, fits)
-            else:
-                found = search(over, replace(request, mode="lexical"), fits)
-                response = replace(found, cursor=None, notices=(BY_WORDS, *found.notices))
-        return answer(structured(response), rendered(response, several=several))
+        lost: takes the error of each collection that turns out to be damaged while it is read; the others answer. None:
+        such an error is raised.
+        """
+        waits = _needs_no_wait(request) or all_ready(self._engine, over, self._patience)
+        searched = request if waits else replace(request, mode="lexical")
+        try:
+            response = search(over, searched, _room_for(over))
+        except StorageError:
+            readable = over if lost is None else [each for each in over if _answers(each, searched, lost)]
+            if not readable or len(readable) == len(over):
+                raise
+            response = search(readable, searched, _room_for(over))
+        return response if waits else replace(response, cursor=None, notices=(BY_WORDS, *response.notices))
+
+
+def _room_for(over: Sequence[Searched]) -> Fits:
+    """Return what says of each hit whether the answer still has room for it."""
+    several, room = len(over) > 1, Room()
+    return lambda hit: room.takes(_paragraph(LARGEST_LIMIT, hit, several), _hit(hit))
+
+
+def _answers(one: Searched, request: SearchRequest, lost: dict[str, KnowledgeCoreError]) -> bool:
+    """Return whether a collection can be searched by itself; if not, keep the error."""
+    try:
+        search([one], replace(request, cursor=None))
+    except StorageError as error:
+        lost[one.name] = error
+        return False
+    except KnowledgeCoreError:  # an example, or a field of the filter, that only another collection has
+        return True
+    return True
 
 
 def _needs_no_wait(request: SearchRequest) -> bool:
