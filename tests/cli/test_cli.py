@@ -226,3 +226,29 @@ def test_an_empty_name_of_a_file_is_an_error_and_never_as_if_it_was_not_given(ca
         main(argv)
     assert ended.value.code == 2
     assert "the file's name is empty" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets no such name be")
+def test_nothing_of_a_file_steers_the_terminal(capsys, tmp_path):
+    folder = tmp_path / "files \x1b[32m"
+    folder.mkdir()
+    (folder / "ansi \x1b[31m.md").write_text("A heron sensor \x1b]0;new title\x1b\\ failed \u202ein the night.\n" * 3)
+    (folder / "broken \x1b[5m.pdf").write_bytes(b"no PDF")
+    printed = [
+        run(capsys, "index", str(folder), "--collection", "c"),
+        run(capsys, "search", "heron", "--collection", "c"),
+    ]
+    printed += [
+        run(capsys, "list"),
+        run(capsys, "list", "--collection", "c"),
+        run(capsys, "status"),
+        run(capsys, "roots"),
+    ]
+    printed += [run(capsys, "cluster", "--collection", "c"), run(capsys, "doctor"), run(capsys, "logs")]
+    id = json.loads(run(capsys, "list", "--collection", "c", "--json")[1])["documents"][0]["id"]
+    printed += [run(capsys, "get", id, "--collection", "c"), run(capsys, "get", "no\x1b[31m", "--collection", "c")]
+    printed += [run(capsys, "index", str(folder / "not \x1b[31m there"))]
+    printed += [run(capsys, "delete", "--id", id, "--collection", "c", "--dry-run")]
+    for _, out, err in printed:
+        assert not {"\x1b", "\u202e"} & {*out, *err}, out + err
+    assert "heron" in printed[1][1]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_core.language import lexical_query, stop_words, token_estimate, wording
+from knowledge_core.language import lexical_query, printable, stop_words, token_estimate, wording
 from knowledge_core.retrieval import fusion, relevance, snippet_questions, snippets
 from knowledge_core.retrieval.fusion import Sides, calibrated, fuse
 from knowledge_core.verbs import evaluate as evaluation
@@ -20,7 +20,18 @@ SHARES = st.dictionaries(st.integers(0, 30), st.floats(0, 1, allow_nan=False), m
 
 @pytest.mark.parametrize(
     "module",
-    [fusion, snippet_questions, snippets, relevance, stop_words, evaluation, lexical_query, token_estimate, wording],
+    [
+        fusion,
+        snippet_questions,
+        snippets,
+        relevance,
+        stop_words,
+        evaluation,
+        lexical_query,
+        printable,
+        token_estimate,
+        wording,
+    ],
 )
 def test_the_examples_in_the_documentation_hold(module: object) -> None:
     result = doctest.testmod(module)  # type: ignore[arg-type]

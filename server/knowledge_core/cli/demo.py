@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.output import ProgressLine, command, connected
 from knowledge_core.cli.waiting import code_of, finished
+from knowledge_core.language.printable import printable
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -81,7 +82,7 @@ class _Out:
 
     def __call__(self, text: str) -> None:
         if not self._quiet:
-            print(text, flush=True)
+            print(printable(text), flush=True)
 
 
 async def _measure(connection: Connection, judged: Judged) -> dict[str, float]:

@@ -29,6 +29,7 @@ from knowledge_core.cli.clients import setup
 from knowledge_core.cli.output import Usage
 from knowledge_core.cli.waiting import INTERRUPTED
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.language.printable import printable
 
 DESCRIPTION = "The local, private semantic engine for AI agents: index, search, cluster and classify your documents."
 EXAMPLES = """\
@@ -83,10 +84,10 @@ def _code_of(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.run(arguments)
     except Usage as error:
-        print(f"kcore {arguments.command}: {error}", file=sys.stderr)
+        print(f"kcore {arguments.command}: {printable(str(error))}", file=sys.stderr)
         return 2
     except KnowledgeCoreError as error:
-        print(f"kcore: {error}", file=sys.stderr)
+        print(f"kcore: {printable(str(error))}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe. Without another stdout, Python complains while it exits.

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from knowledge_core.language.printable import one_line, printable
 from knowledge_core.paths import data_directory
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _without_cursor(text: str) -> str:
 
 def show_as(arguments: argparse.Namespace, structure: Any, text: str) -> None:
     """Print `structure` as JSON where --json was given, else `text`."""
-    print(json.dumps(structure, ensure_ascii=False, indent=2) if arguments.json else text)
+    print(json.dumps(structure, ensure_ascii=False, indent=2) if arguments.json else printable(text))
 
 
 class ProgressLine:
@@ -185,7 +186,7 @@ class ProgressLine:
         self._last = now
         share = f"{100 * done / total:3.0f} % " if total else ""
         # \x1b[K clears what a longer line before it has left.
-        print(f"\r{share}{message}"[:110] + "\x1b[K", end="", file=sys.stderr, flush=True)
+        print(f"\r{share}{one_line(message)}"[:110] + "\x1b[K", end="", file=sys.stderr, flush=True)
         self._shown = True
 
     def __enter__(self) -> ProgressLine:

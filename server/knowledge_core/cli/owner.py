@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from knowledge_core.cli.clients.setup import undo_everywhere
 from knowledge_core.cli.output import Usage, command, connected, full_path, show_as, unwrapped
 from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
+from knowledge_core.language.printable import one_line, printable
 from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def _follow(file: Path) -> None:
         if size > position:
             with open(file, encoding="utf-8", errors="replace") as opened:
                 opened.seek(position)
-                print(opened.read(), end="", flush=True)
+                print(printable(opened.read()), end="", flush=True)
                 position = opened.tell()
         time.sleep(0.3)
 
@@ -270,7 +271,7 @@ def _uninstall(arguments: argparse.Namespace) -> int:
 def _ask(lines: list[str]) -> None:
     if not sys.stdin.isatty():
         raise Usage("say --yes to remove, or --dry-run to see what would go.")
-    print("\n".join(["This will be removed; your own files are not touched:", *lines]))
+    print("\n".join(["This will be removed; your own files are not touched:", *map(one_line, lines)]))
     if input("Type yes to go on: ").strip().lower() != "yes":
         raise Usage("nothing was removed.")
 

@@ -29,7 +29,8 @@ from knowledge_core.errors import NothingToIndex
 from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
 from knowledge_core.indexing.windows import embed_lacking
-from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut, printable
+from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut
+from knowledge_core.language.printable import one_line
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
 
@@ -119,7 +120,7 @@ def refuse_if_nothing(report: IndexReport) -> None:
     said = [each.message for each in report.failed[:NAMED]]
     if report.failed_total > len(said):
         said.append(f"So it is with {report.failed_total - len(said)} more.")
-    raise NothingToIndex(" ".join(["Nothing to index:", *map(printable, said), *report.left_out.sentences()]))
+    raise NothingToIndex(" ".join(["Nothing to index:", *map(one_line, said), *report.left_out.sentences()]))
 
 
 def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) -> None:

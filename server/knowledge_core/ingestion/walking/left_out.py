@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from knowledge_core.language.printable import one_line
+
 NOT_READ = ("binary", "unsupported")  # the reasons that mean a format that is not read; the files' kinds say more
 EXAMPLES = 2  # per reason and per kind: one to recognise it by, one to see that it is no exception
 KINDS_SHOWN = 12  # per answer; a real folder of mixed documents has about ten
@@ -95,17 +97,8 @@ def _sums(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {each: some.get(each, 0) + more.get(each, 0) for each in sorted({*some, *more})}
 
 
-def printable(text: str) -> str:
-    r"""Return a text as one line: each character that is not printable as an escape.
-
-    >>> printable("two\nlines")
-    'two\\nlines'
-    """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
-
-
 def shown(name: str) -> str:
     """Return a file's name as one short line. A long name loses its middle, because its end tells the kind of file."""
-    plain = printable(name)
+    plain = one_line(name)
     half = LONGEST_SHOWN // 2
     return plain if len(plain) <= LONGEST_SHOWN else f"{plain[: half - 1]}…{plain[-half:]}"

@@ -27,6 +27,7 @@ from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, Icon, Inp
 from pydantic import ValidationError
 
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.language.printable import printable
 from knowledge_core.near_names import did_you_mean
 from knowledge_core.serving.logs import current_request
 from knowledge_core.serving.surface.arguments import (
@@ -154,6 +155,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
 
 def _bounded(message: str) -> str:
     """Return an error's text, without its middle if it is too long for a model's context."""
+    message = printable(message)
     if len(message) <= LONGEST_ERROR:
         return message
     return f"{message[: LONGEST_ERROR // 2]} … {message[-LONGEST_ERROR // 2 :]}"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from mcp_types import CallToolResult, TextContent
 from pydantic import BaseModel
 
+from knowledge_core.language.printable import printable
 from knowledge_core.serving.surface.calls.pages import TEXT_CAP
 
 
 def answer(model: BaseModel, text: str) -> CallToolResult:
     """Return a tool's result: compact text for the model, and the structure without nulls, both of the same items."""
-    data = text.encode("utf-8", "replace")
+    text = printable(text)
+    data = text.encode()
     if len(data) > TEXT_CAP:
         # The fields of every item are bounded, so no text is this long. If one were: the cursor, at its end, must stay.
         head, tail = data[: TEXT_CAP // 2], data[-TEXT_CAP // 4 :]

@@ -15,6 +15,7 @@ from knowledge_core.cursors import decode, encode, moved, request_digest
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
+from knowledge_core.language.printable import one_line
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import (
@@ -167,6 +168,6 @@ def _rendered_counts(counts: Mapping[str, int]) -> str:
 
 
 def _rendered_item(each: Classified) -> str:
-    labels = [f"{one.label} {one.score:.2f}" for one in each.labels or ()]
+    labels = [f"{one_line(one.label)} {one.score:.2f}" for one in each.labels or ()]
     several = f" ({listed(labels, ROOM_OF_LABELS)})" if labels else ""
-    return f"{each.item}: {each.label or 'none of these'} {each.score:.2f}{several}"
+    return f"{one_line(str(each.item))}: {one_line(each.label or 'none of these')} {each.score:.2f}{several}"

@@ -14,6 +14,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
+from knowledge_core.language.printable import one_line
 from knowledge_core.recorded_jobs.known import JobView, view_of
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import going_on
@@ -175,10 +176,10 @@ def render_clusters(result: ClusterResult) -> str:
 
 def _render_cluster(each: ClusterItem) -> str:
     lines = [
-        f"{each.place}. {each.label} ({each.size} passages, {each.documents} documents, cohesion {each.cohesion:.2f})",
+        f"{each.place}. {one_line(each.label)} ({each.size} passages, {each.documents} documents, cohesion {each.cohesion:.2f})",
         f"   keywords: {', '.join(each.keywords)}; id {each.id}",
         *(
-            f"   - {shown.title or shown.document} ({shown.document}, {line_word(shown.lines)} {shown.lines})"
+            f"   - {one_line(shown.title or shown.document)} ({one_line(shown.document)}, {line_word(shown.lines)} {shown.lines})"
             for shown in each.representatives[:2]
         ),
     ]

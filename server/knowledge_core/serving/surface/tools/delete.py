@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, StorageDamaged
+from knowledge_core.language.printable import one_line
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import ending
@@ -168,7 +169,7 @@ def _structured(collection: str, decided: Deletion, *, dry_run: bool) -> DeleteR
 
 def _rendered(result: DeleteResult) -> str:
     verb = "Would delete" if result.dry_run else "Deleted"
-    listed = ", ".join(result.documents) + (" ..." if result.truncated else "")
+    listed = ", ".join(map(one_line, result.documents)) + (" ..." if result.truncated else "")
     whole = " The collection is gone." if result.collection_deleted else ""
     said = f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
     return "\n".join([said, *ending(result.notices, None)])

@@ -13,8 +13,9 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.indexing.preparing import Failure
 from knowledge_core.ingestion.readers import inline_document
-from knowledge_core.ingestion.walking.left_out import LeftOut, printable, shown
+from knowledge_core.ingestion.walking.left_out import LeftOut, shown
 from knowledge_core.jobs import Job
+from knowledge_core.language.printable import one_line
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import JobView, find_job
 from knowledge_core.serving.surface.calls.answering import answer
@@ -159,7 +160,7 @@ def _failure(failure: Failure) -> FailureResult:
 
 
 def _render_failure(failure: FailureResult) -> str:
-    return f"Failed: {shown(failure.document)}: {failure.reason}: {printable(failure.message)}"
+    return f"Failed: {shown(failure.document)}: {failure.reason}: {one_line(failure.message)}"
 
 
 def render_index(result: IndexResult) -> str:

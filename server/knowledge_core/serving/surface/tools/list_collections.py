@@ -9,6 +9,7 @@ from mcp_types import CallToolResult
 from knowledge_core.cursors import decode_after, encode_after
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.language.printable import one_line
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor
@@ -112,7 +113,9 @@ def collection_item(engine: Engine, name: str) -> CollectionItem:
 
 def _rendered_item(item: CollectionItem) -> str:
     waiting = f" ({item.known - item.documents} more not embedded yet)" if item.known > item.documents else ""
-    sources = f"; from {', '.join(item.sources)}{_and_more(item.sources_left_out)}" if item.sources else ""
+    sources = (
+        f"; from {', '.join(map(one_line, item.sources))}{_and_more(item.sources_left_out)}" if item.sources else ""
+    )
     names = listed(list(item.fields), ROOM_OF_SOURCES)
     fields = f"; metadata: {names}{_and_more(item.fields_left_out)}" if item.fields else ""
     when = f"; last indexed {item.indexed_at}" if item.indexed_at else ""

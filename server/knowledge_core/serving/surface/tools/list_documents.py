@@ -8,6 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.engine import Engine
+from knowledge_core.language.printable import one_line
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import Room, brief, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, Filter
@@ -66,9 +67,11 @@ def _item(stored: StoredDocument) -> DocumentItem:
 
 
 def _rendered_item(item: DocumentItem) -> str:
-    metadata = "".join(f"; {name}={brief(str(value), 60)}" for name, value in list(item.metadata.items())[:8])
-    title = f" — {item.title}" if item.title and item.title != item.id else ""
-    return f"{item.id}{title} ({item.chunks} chunks{metadata})"
+    metadata = "".join(
+        f"; {one_line(name)}={one_line(brief(str(value), 60))}" for name, value in list(item.metadata.items())[:8]
+    )
+    title = f" — {one_line(item.title)}" if item.title and item.title != item.id else ""
+    return f"{one_line(item.id)}{title} ({item.chunks} chunks{metadata})"
 
 
 def _rendered(result: DocumentsResult) -> str:

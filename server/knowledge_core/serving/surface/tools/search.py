@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, StorageError
+from knowledge_core.language.printable import one_line
 from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
@@ -181,16 +182,17 @@ def rendered(response: SearchResponse, *, several: bool) -> str:
     if response.truncated:
         facts += " No more of those asked for have room in one answer."
     if response.stale:
-        facts += f" Changed on disk since indexing: {listed(response.stale, ROOM_OF_STALE)}."
+        facts += f" Changed on disk since indexing: {listed([*map(one_line, response.stale)], ROOM_OF_STALE)}."
     return "\n\n".join([*parts, "\n".join([facts, *ending(bounded_notices(response.notices), response.cursor)])])
 
 
 def _paragraph(number: int, hit: Hit, several: bool) -> str:
-    where = f"{hit.collection}: {hit.document}" if several else hit.document
+    document = one_line(hit.document)
+    where = f"{hit.collection}: {document}" if several else document
     page = f", page {hit.page}" if hit.page else ""
-    also = f" (the same text: {', '.join(hit.also)})" if hit.also else ""
+    also = f" (the same text: {', '.join(map(one_line, hit.also))})" if hit.also else ""
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
-    head = f"{number}. {hit.title or hit.document} ({hit.score:.3f}){scores}"
+    head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
     return (
         f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{page}{also}\n   {hit.snippet}"
     )
