@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from knowledge_core.language.printable import printable
+
 TEXT_CAP = 20_000  # bytes of a tool's text block: the lowest limit that a client is known to have
 STRUCTURE_CAP = 48_000  # characters of JSON; Claude Code moves a result of more than 50,000 out of the model's sight
 END = 4_000  # bytes of the text, and characters of the structure, kept for the counts, the notices and the cursor
@@ -33,7 +35,7 @@ class Room:
 
     def takes(self, text: str, structure: BaseModel) -> bool:
         """Return whether an item still fits, as text and as structure, and subtract what it takes."""
-        self._text -= len(text.encode("utf-8", "replace")) + len("\n\n")
+        self._text -= len(printable(text).encode()) + len("\n\n")
         self._structure -= len(structure.model_dump_json()) + len(",")
         fits = not self._any or (self._text >= 0 and self._structure >= 0)
         self._any = True

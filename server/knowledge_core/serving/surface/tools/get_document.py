@@ -8,9 +8,9 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.language.printable import one_line
+from knowledge_core.language.printable import one_line, printable
 from knowledge_core.serving.surface.calls.answering import answer
-from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, ending
+from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, TEXT_CAP, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, MaxTokens
 from knowledge_core.serving.surface.collections import view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -53,11 +53,15 @@ class GetDocumentTool:
 
         with view_of_collection(self._engine, collection) as view:
             result = _structured(collection, excerpt(max_tokens))
-            while len(result.model_dump_json()) > STRUCTURE_CAP and len(result.text.encode()) > 3 * LEAST_TOKENS:
-                # The budget counts bytes of text; escaped in JSON, with the metadata, they can be too long. Half of the text
+            while _too_long(result) and len(result.text.encode()) > 3 * LEAST_TOKENS:
+                # The budget counts bytes of text; with their escapes and the metadata they can be too long. Half of the text
                 # is shown then, with a cursor for the rest (`// 6`: three bytes per token).
                 result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)))
         return answer(result, _rendered(result))
+
+
+def _too_long(result: DocumentResult) -> bool:
+    return len(result.model_dump_json()) > STRUCTURE_CAP or len(printable(_rendered(result)).encode()) > TEXT_CAP
 
 
 def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
