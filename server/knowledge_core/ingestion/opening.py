@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -86,12 +87,18 @@ def _beneath(path: Path, roots: Sequence[Path]) -> int | None:
 
 def _openat2(folder: int, relative: Path) -> int:
     how = _How(_FLAGS, 0, _RESOLVE_BENEATH | _RESOLVE_NO_MAGICLINKS)
-    call = ctypes.CDLL(None, use_errno=True).syscall
-    found = int(call(_OPENAT2, folder, os.fsencode(relative), ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how))))
+    found = int(
+        _system_call()(_OPENAT2, folder, os.fsencode(relative), ctypes.byref(how), ctypes.c_size_t(ctypes.sizeof(how)))
+    )
     if found < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(relative))
     return found
+
+
+@functools.cache
+def _system_call() -> Any:
+    return ctypes.CDLL(None, use_errno=True).syscall
 
 
 def _is_inside(descriptor: int, path: Path, roots: Sequence[Path]) -> bool:

@@ -61,8 +61,13 @@ async def test_a_search_over_all_collections_answers_from_the_others_and_says_so
 
 
 async def test_what_names_the_damaged_collection_says_what_to_do(damaged):
-    found = await called(damaged, "search", query="sunlight", collections=["broken", "sound"])
-    assert not found.is_error or "Restore documents.db from a copy" in text_of(found)
+    for tool, arguments in (
+        ("search", {"query": "number 150 sunlight", "collections": ["broken", "sound"], "limit": 100}),
+        ("get_document", {"id": "d150", "collection": "broken"}),
+    ):
+        found = await called(damaged, tool, **arguments)
+        assert found.is_error, tool
+        assert "Restore documents.db from a copy" in text_of(found)
 
 
 async def test_status_lists_and_grouping_go_on(damaged):

@@ -110,7 +110,7 @@ class DeleteTool:
         decided = self._deletion(collection, ids, filter, all)
         sure = ids or confirm or (isinstance(asked, AcceptedElicitation) and asked.data.delete)
         if not dry_run and not sure:
-            raise InvalidInput(_not_sure(asked, _counted(decided, of=repr(collection))))
+            raise InvalidInput(_not_sure(asked, decided, _counted(decided, of=repr(collection))))
         if not dry_run:
             self._delete(collection, decided)
         result = _structured(collection, decided, dry_run=dry_run)
@@ -145,10 +145,11 @@ def _counted(decided: Deletion, *, of: str) -> str:
     return f"{len(decided.documents)} documents of {of}{' and the collection itself' if decided.whole else ''}"
 
 
-def _not_sure(asked: ElicitationResult[Confirmation], what: str) -> str:
+def _not_sure(asked: ElicitationResult[Confirmation], decided: Deletion, what: str) -> str:
     if not (isinstance(asked, AcceptedElicitation) and isinstance(asked.data, _Unasked)):
         return f"Nothing was deleted: the user was asked about {what} and did not agree."
-    return f"This would delete {what}. Call again with confirm=true, or dry_run=true to list them."
+    listing = "" if decided.unreadable else ", or dry_run=true to list them"
+    return f"This would delete {what}. Call again with confirm=true{listing}."
 
 
 def _structured(collection: str, decided: Deletion, *, dry_run: bool) -> DeleteResult:

@@ -99,21 +99,22 @@ class SearchTool:
         lost: takes the error of each collection that turns out to be damaged while it is read; the others answer. None:
         such an error is raised.
         """
+        several = len(over) > 1  # as the answer is rendered, also where one of them is lost
         waits = _needs_no_wait(request) or all_ready(self._engine, over, self._patience)
         searched = request if waits else replace(request, mode="lexical")
         try:
-            response = search(over, searched, _room_for(over))
+            response = search(over, searched, _room_for(several=several))
         except StorageError:
             readable = over if lost is None else [each for each in over if _answers(each, searched, lost)]
             if not readable or len(readable) == len(over):
                 raise
-            response = search(readable, searched, _room_for(over))
+            response = search(readable, searched, _room_for(several=several))
         return response if waits else replace(response, cursor=None, notices=(BY_WORDS, *response.notices))
 
 
-def _room_for(over: Sequence[Searched]) -> Fits:
-    """Return what says of each hit whether the answer still has room for it."""
-    several, room = len(over) > 1, Room()
+def _room_for(*, several: bool) -> Fits:
+    """Return what says of each hit whether the answer still has room for it. several: hits name their collection."""
+    room = Room()
     return lambda hit: room.takes(_paragraph(LARGEST_LIMIT, hit, several), _hit(hit))
 
 
