@@ -55,7 +55,7 @@ class Roots:
                 f"The path {str(path)!r} is empty or relative. Give the full path of the folder to allow."
             )
         resolved = Path(os.path.realpath(expanded))
-        if not resolved.exists():
+        if not os.path.exists(resolved):  # Path.exists raises for a name that is too long
             raise InvalidInput(f"{path} does not exist, so it cannot be allowed.")
         if resolved == Path(resolved.anchor):
             raise InvalidInput(f"{path} is the whole file system. Allow the folders that hold your documents instead.")

@@ -66,3 +66,8 @@ def test_a_damaged_file_is_an_error_that_says_what_to_do(roots, tmp_path):
     (tmp_path / "roots.json").write_text("{")
     with pytest.raises(StorageDamaged, match="add the roots again"):
         roots.all()
+
+
+def test_a_name_that_no_file_system_takes_is_an_error_and_not_a_fault_of_the_program(roots, tmp_path):
+    with pytest.raises(InvalidInput, match="does not exist"):
+        roots.add(tmp_path / ("n" * 5_000))

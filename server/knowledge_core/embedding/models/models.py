@@ -10,6 +10,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -176,7 +177,7 @@ def _from_path(name: str) -> Model:
         folder = Path(name).expanduser().resolve()
     except RuntimeError as error:  # no home directory for "~"
         raise ModelUnavailable(f"The model folder {name!r} cannot be found: {error}.") from error
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # Path.is_dir raises for a name that is too long
         raise ModelUnavailable(f"There is no model folder {name!r}. Check embedding.model in the configuration.")
     return read_folder(folder, str(folder))
 

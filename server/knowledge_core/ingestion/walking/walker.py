@@ -13,6 +13,7 @@ Files whose format is not read (binary, unsupported) are also counted by their k
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import stat
@@ -27,6 +28,7 @@ from knowledge_core.ingestion.walking.left_out import NOT_READ
 from knowledge_core.ingestion.walking.path_patterns import PathPatterns
 
 _EXAMPLES = 5  # per reason and per kind
+_SHOWN_OF_TOO_LONG = 100  # characters
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
 
 
@@ -71,7 +73,8 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
 
     Raises:
         PathNotAllowed: it lies outside the roots (the message says which command allows it), or is a special file.
-        InvalidInput: it is no path, or a relative one: callers and the owner work in different folders.
+        InvalidInput: it is no path, or a relative one (callers and the owner work in different folders), or too long for
+            the file system.
     """
     try:
         expanded = path.expanduser()
@@ -89,7 +92,10 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
         )
     try:
         mode = os.stat(resolved).st_mode
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = str(path)[:_SHOWN_OF_TOO_LONG]
+            raise InvalidInput(f"The path {shown!r}... is too long: the file system takes no such name.") from error
         return resolved  # it does not exist, or may not be looked at: reading it will fail with the reason
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
         raise PathNotAllowed(f"{path} is a device, a socket or a pipe; only files and folders are read.")
