@@ -291,18 +291,18 @@ def _parts(path: str) -> tuple[str, str, str, str]:
 
 @contextmanager
 def model_hub(certificate: ssl.SSLContext | None = None) -> Iterator[ModelHub]:
-    """Yield an empty hub on two free ports. certificate: with which the hub itself speaks TLS."""
+    """Yield an empty hub on two free ports. certificate: with which hub and store speak TLS."""
     hub = ModelHub()
     servers = []
     for handler in (_Hub, _Store):
         server = _Server(("127.0.0.1", 0), handler)
         server.hub = hub
-        if certificate and handler is _Hub:
+        if certificate:
             server.socket = certificate.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         servers.append(server)
     scheme = "https" if certificate else "http"
-    hub.url, hub.store = f"{scheme}://127.0.0.1:{servers[0].server_port}", f"http://127.0.0.1:{servers[1].server_port}"
+    hub.url, hub.store = (f"{scheme}://127.0.0.1:{server.server_port}" for server in servers)
     try:
         yield hub
     finally:

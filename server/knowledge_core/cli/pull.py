@@ -31,7 +31,8 @@ def add(commands: Any) -> None:
         f"\n\nWithout a name it takes {DEFAULT} (Apache-2.0, 1.5 GB, of which the text part is used).\n"
         "google/embeddinggemma-300m asks you to accept its licence on its page and to log in first\n"
         "(`hf auth login`, or HF_TOKEN). A download that was cut off goes on where it was, and what was damaged on the\n"
-        "disk since is fetched again. HF_HUB_CACHE, HF_HOME, HF_ENDPOINT, HTTPS_PROXY and SSL_CERT_FILE are honoured."
+        "disk since is fetched again. HF_HUB_CACHE, HF_HOME, HF_ENDPOINT and HTTPS_PROXY are honoured. Certificates are\n"
+        "checked against the system's store, or against SSL_CERT_FILE (also REQUESTS_CA_BUNDLE) where that is set."
     )
     pull.add_argument("model", nargs="?", default=DEFAULT, metavar="MODEL", help=f"hub id (default: {DEFAULT})")
     pull.add_argument("--revision", default="main", metavar="REV", help="branch, tag or commit (default: main)")
@@ -95,6 +96,7 @@ def _structure(pulled: Pulled, notices: list[str], following: list[str]) -> dict
         "commit": pulled.commit,
         "folder": str(pulled.model.folder),
         "bytes": pulled.size,
+        "used_bytes": pulled.used,
         "received_bytes": pulled.received,
         "already_complete": not pulled.received,
         "dimensions": pulled.model.dimensions,
@@ -114,9 +116,14 @@ def _text(pulled: Pulled, notices: list[str], following: list[str]) -> str:
         if pulled.received
         else f"{pulled.model.name} was complete already: {where}. Nothing was fetched."
     )
+    part = (
+        [f"Of that, {readable(pulled.used)} are used: the parts for pictures and sound lie in the same file."]
+        if pulled.used < pulled.size
+        else []
+    )
     licence = [f"Licence: {pulled.licence}"] if pulled.licence else []
     reads = f"{pulled.model.dimensions} dimensions, reads {pulled.model.max_length} tokens of a text."
-    return "\n".join([first, reads, *licence, *notices, *following])
+    return "\n".join([first, *part, reads, *licence, *notices, *following])
 
 
 class _Meter:

@@ -25,6 +25,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx2
 
 from knowledge_core import __version__
+from knowledge_core.embedding.certificates import trusted
 from knowledge_core.embedding.http_rules import (
     CONNECT_SECONDS,
     PASSING,
@@ -95,11 +96,13 @@ class Hub:
         timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
         try:
             # No proxy can reach this machine's own loopback; elsewhere the environment's proxies are honoured.
-            self._client = httpx2.Client(follow_redirects=False, trust_env=not on_this_machine, timeout=timeout)
+            self._client = httpx2.Client(
+                follow_redirects=False, trust_env=not on_this_machine, timeout=timeout, verify=trusted()
+            )
         except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
             raise ConfigurationError(
-                f"The proxy or the certificates that the environment names cannot be used ({type(error).__name__}). "
-                "Check HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE."
+                f"The proxy that the environment names cannot be used ({type(error).__name__}). Check HTTPS_PROXY and "
+                "ALL_PROXY."
             ) from error
 
     def listing(self, repository: str, revision: str) -> Listing:
@@ -281,7 +284,8 @@ class Hub:
             if "certificate" in said:
                 return HubUnreachable(
                     f"The certificate of the model hub {self._host}, or of where it sends us, cannot be verified. If a "
-                    "proxy of your own stands between, name its authority's file in SSL_CERT_FILE."
+                    "proxy of your own stands between, install its authority's certificate in the system's store, or name "
+                    "its file (PEM) in SSL_CERT_FILE."
                 )
             unknown = any(each in said for each in ("getaddrinfo", "name resolution", "not known", "nodename"))
             return PassingError(f"{where}cannot be {'looked up: no network, or no DNS' if unknown else 'reached'}")

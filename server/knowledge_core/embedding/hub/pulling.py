@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from knowledge_core.embedding.hub.hub import FileChanged, Hub, HubUnreachable, Listing
 from knowledge_core.embedding.hub.selection import MODULES, refuse_what_is_no_model, wanted
-from knowledge_core.embedding.models.hub_cache import CachedRepository, HubFile, hub_cache, is_revision
-from knowledge_core.embedding.models.model_folder import Model, missing_files, read_folder
+from knowledge_core.embedding.models.hub_cache import CachedRepository, HubFile, Partial, hub_cache, is_revision
+from knowledge_core.embedding.models.model_folder import CONFIG, Model, missing_files, read_folder, text_bytes
 from knowledge_core.embedding.models.models import full_name, licence, repository_of
+from knowledge_core.embedding.models.safetensors_headers import LARGEST_HEADER, WEIGHTS, beginning, stored
 from knowledge_core.errors import InvalidInput, ModelUnavailable, StorageFull
 from knowledge_core.types import Progress, ReportProgress
 
@@ -32,6 +34,7 @@ class Pulled:
         revision: the branch, tag or commit that was asked for.
         commit: the commit that the revision points to.
         size: bytes of its files.
+        used: bytes of its files less those of weights that are in them and are not used, pictures' and sounds'.
         received: bytes of files that came over the network; 0 where all were here already.
         licence: as this program or else the hub names it; "" where neither does.
         notice: what the person should know besides; "" if nothing.
@@ -42,6 +45,7 @@ class Pulled:
     revision: str
     commit: str
     size: int
+    used: int
     received: int
     licence: str
     notice: str = ""
@@ -75,7 +79,7 @@ def pull(name: str, revision: str = "main", *, progress: ReportProgress, say: Ca
     model = read_folder(cached.snapshot(commit), full_name(name))
     size = sum(file.size for file in files)
     known = licence(model.name) or pulling.listing.licence
-    return Pulled(model, repository, revision, commit, size, hub.received, known)
+    return Pulled(model, repository, revision, commit, size, size - _unused(model.folder), hub.received, known)
 
 
 class _Pulling:
@@ -135,10 +139,38 @@ class _Pulling:
         missing = {file.digest: file for file in files if not self._cached.has(file, self.listing.commit)}
         self._check_space([*missing.values()])
         total, done = sum(file.size for file in missing.values()), 0
+        self._tell(files, total)
         for file in sorted(missing.values(), key=lambda file: (file.size, file.name)):
             self._fetch(file, done, total, by_etag)
             done += file.size
         return files
+
+    def _tell(self, files: list[HubFile], total: int) -> None:
+        """Say what is about to be fetched; nothing where nothing is."""
+        if not total:
+            return
+        whole = sum(file.size for file in files)
+        rest = f", of which {readable(total)} are fetched now" if readable(total) != readable(whole) else ""
+        self._say(
+            f"{self.listing.repository} at commit {self.listing.commit[:8]}: {len(files)} of its {len(self.listing.files)} "
+            f"files, {readable(whole)}{rest}, into {hub_cache()}."
+        )
+
+    def _tell_use(self, file: HubFile, partial: Partial) -> bool:
+        """Say how much of the weights is used, once their file's header has arrived; return whether there is no more to say."""
+        with partial.reader() as opened:
+            try:
+                tensors, whole = beginning(opened, file.name)
+            except ValueError:
+                return partial.size > LARGEST_HEADER  # the rest of the header is under way
+        config = self._hub.described(self.listing, self.listing.files[CONFIG])
+        text = text_bytes(self._cached.read(config, self.listing.commit), tensors)
+        if text is not None:
+            self._say(
+                f"Of {file.name} {readable(text)} of {readable(whole)} are used, the text part. The rest, for pictures and "
+                "sound, is fetched because the hub's checksum is that of the whole file."
+            )
+        return True
 
     def _drop_damaged(self, files: list[HubFile]) -> None:
         """Remove files of the right size and the wrong digest: the disk failed, or the machine lost power."""
@@ -167,8 +199,11 @@ class _Pulling:
 
     def _fetch(self, file: HubFile, before: int, total: int, by_etag: bool) -> None:
         """Fetch one file and check its digest; fetch it a second time where that is wrong."""
+        told = file.name != WEIGHTS
 
         def report(done: int) -> None:
+            nonlocal told
+            told = told or (done > 0 and self._tell_use(file, partial))
             self._progress(Progress(before + done, total, file.name, unit="bytes"))
 
         for last in (False, True):
@@ -198,7 +233,14 @@ def _as_it_lies_here(
     notice = f"It was not compared with the hub: {error}"
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     model = read_folder(folder, full_name(name))
-    return Pulled(model, repository, revision, commit, size, 0, licence(model.name), notice)
+    return Pulled(model, repository, revision, commit, size, size - _unused(folder), 0, licence(model.name), notice)
+
+
+def _unused(folder: Path) -> int:
+    """Return the bytes of the weights in a model's folder that are not used."""
+    tensors = stored(folder)
+    text = text_bytes((folder / CONFIG).read_bytes(), tensors)
+    return 0 if text is None else sum(each.bytes for each in tensors.values()) - text
 
 
 def readable(size: int) -> str:

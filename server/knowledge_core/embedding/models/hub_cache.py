@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import BinaryIO, Final
 
 from knowledge_core.errors import StorageError, StorageFull
 from knowledge_core.files import replacing
@@ -244,6 +244,10 @@ class Partial:
             self._digest.update(rest[:written])
             self.size += written
             rest = rest[written:]
+
+    def reader(self) -> BinaryIO:
+        """Return the bytes so far as a file to read, which the caller closes."""
+        return self._path.open("rb")
 
     def restart(self) -> None:
         """Discard the bytes so far."""

@@ -14,18 +14,26 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from knowledge_core.contract import EmbeddingContract, sizes_of
 from knowledge_core.embedding.models.prompts import templates
-from knowledge_core.embedding.models.safetensors_headers import WEIGHTS, few, file_problem, problems, stored
+from knowledge_core.embedding.models.safetensors_headers import (
+    WEIGHTS,
+    Stored,
+    few,
+    file_problem,
+    problems,
+    stored,
+)
 from knowledge_core.errors import ModelUnavailable
 
 Family = Literal["gemma", "other"]
 
+CONFIG: Final = "config.json"
 COMPOSITE: Final = "embedding_gemma2"
 """The `model_type` of EmbeddingGemma 2 as published."""
 
@@ -124,7 +132,7 @@ def read_folder(folder: Path, name: str, *, packaged: bool = False, notice: str 
         )
     refuse_own_code(name, [module["type"] for module in _modules(folder)])
     _refuse_own_activation(name, folder)
-    config = _read_json(folder / "config.json")
+    config = _read_json(folder / CONFIG)
     wrapper = _read_json(folder / "config_sentence_transformers.json")
     architecture = _architecture(config)
     gemma = architecture in _TRAINED
@@ -157,7 +165,7 @@ def files_state(folder: Path) -> list[tuple[str, int, int]]:
 def may_be_gemma(folder: Path) -> bool:
     """Say whether a folder, complete or not, may hold an EmbeddingGemma: nothing in it says otherwise."""
     try:
-        config = _read_json(folder / "config.json")
+        config = _read_json(folder / CONFIG)
     except ModelUnavailable:
         return True
     return not config or _architecture(config) in _TRAINED
@@ -186,7 +194,7 @@ def _refuse_own_activation(name: str, folder: Path) -> None:
         ModelUnavailable: one is not.
     """
     for path in (module["path"] for module in _modules(folder) if module["type"].endswith(".Dense")):
-        activation = _read_json(folder / path / "config.json").get("activation_function")
+        activation = _read_json(folder / path / CONFIG).get("activation_function")
         if activation is not None and not str(activation).startswith("torch."):
             raise ModelUnavailable(
                 f"The model {name!r} cannot be loaded here: it needs code that is no part of torch ({activation}, in "
@@ -196,14 +204,14 @@ def _refuse_own_activation(name: str, folder: Path) -> None:
 
 def missing_files(folder: Path) -> list[str]:
     """Return what a folder lacks to be loaded; empty: it is complete. A broken link counts as missing."""
-    found = [name for name in ("modules.json", "config.json", _TOKENIZER) if not (folder / name).is_file()]
+    found = [name for name in ("modules.json", CONFIG, _TOKENIZER) if not (folder / name).is_file()]
     if found:
         return [f"no {name}" for name in found]
     if not _ends_like_json(folder / _TOKENIZER):
         return [f"{_TOKENIZER} is cut off"]
     try:
         dense = [module["path"] for module in _modules(folder) if module["type"].endswith(".Dense")]
-        config = _read_json(folder / "config.json")
+        config = _read_json(folder / CONFIG)
     except ModelUnavailable as error:
         return [str(error).rstrip(".")]
     found = problems(folder) + [each for path in dense if (each := file_problem(folder, f"{path}/{WEIGHTS}"))]
@@ -229,13 +237,31 @@ def text_prefix(folder: Path, architecture: str) -> str | None:
     Raises:
         OSError, ValueError: see `stored`.
     """
-    names = stored(folder).keys()
+    return _prefix_among(stored(folder), architecture)
+
+
+def text_bytes(config: bytes, tensors: Mapping[str, Stored]) -> int | None:
+    """Return the bytes of the tensors that a published EmbeddingGemma 2 is used for here, its text part.
+
+    config: the content of config.json. tensors: of its weights, by name.
+
+    Returns None for every other model, which is used whole.
+    """
+    try:
+        kind = _architecture(json.loads(config))
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    prefix = _prefix_among(tensors, COMPOSITE) if kind == COMPOSITE else None
+    return None if prefix is None else sum(each.bytes for name, each in tensors.items() if name.startswith(prefix))
+
+
+def _prefix_among(names: Collection[str], architecture: str) -> str | None:
     return next((each for each in _PREFIXES[architecture] if f"{each}embed_tokens.weight" in names), None)
 
 
 def ends(folder: Path) -> tuple[set[int], set[int]]:
     """Return the ids of the tokens that may begin and that may end a text: the configuration's, else Gemma's own."""
-    config = _read_json(folder / "config.json")
+    config = _read_json(folder / CONFIG)
     parts = [config, config.get("text_config") or {}]
 
     def ids(name: str, usual: int) -> set[int]:
@@ -266,7 +292,7 @@ def _dimensions(folder: Path, config: Mapping[str, Any]) -> int:
     text = _text_config(config)
     width = text.get("embedding_dim") or text.get("hidden_size")
     for module in _modules(folder):
-        settings = _read_json(folder / module["path"] / "config.json") if module["path"] else {}
+        settings = _read_json(folder / module["path"] / CONFIG) if module["path"] else {}
         if module["type"].endswith(".Dense"):
             width = settings.get("out_features")
         elif module["type"].endswith(".Pooling"):

@@ -10,21 +10,22 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
-_LARGEST_HEADER: Final = 100_000_000  # the format's own limit; a text file (a page, a pointer) reads as a huge number
+LARGEST_HEADER: Final = 100_000_000  # the format's own limit; a text file (a page, a pointer) reads as a huge number
 _NAMED: Final = 3  # tensors that a message names; it counts the rest
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file. dtype: in the format's own words, "F32" or "BF16"."""
+    """A tensor in a file. dtype: in the format's own words, "F32" or "BF16". bytes: that it takes in the file."""
 
     file: str
     dtype: str
     shape: tuple[int, ...]
+    bytes: int = 0
 
 
 def stored(folder: Path) -> dict[str, Stored]:
@@ -47,19 +48,36 @@ def header(folder: Path, name: str) -> dict[str, Stored]:
     """
     path = folder / name
     with path.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        if size > _LARGEST_HEADER:
-            raise ValueError("no header")
-        content = file.read(size)
+        found, whole = beginning(file, name)
+    if path.stat().st_size != whole:
+        raise ValueError("cut off")
+    return found
+
+
+def beginning(file: BinaryIO, name: str) -> tuple[dict[str, Stored], int]:
+    """Return the tensors that the beginning of a file tells, by name, and the bytes that the whole file has.
+
+    file: at its start; it may end anywhere behind its header. name: of the file that they are in.
+
+    Raises:
+        OSError: the file cannot be read. ValueError: it ends within its header, or is no safetensors file.
+    """
+    size = int.from_bytes(file.read(8), "little")
+    if size > LARGEST_HEADER:
+        raise ValueError("no header")
+    content = file.read(size)
     try:
         entries = {key: value for key, value in json.loads(content).items() if key != "__metadata__"}
-        found = {key: Stored(name, entry["dtype"], tuple(entry["shape"])) for key, entry in entries.items()}
+        found = {
+            key: Stored(
+                name, entry["dtype"], tuple(entry["shape"]), entry["data_offsets"][1] - entry["data_offsets"][0]
+            )
+            for key, entry in entries.items()
+        }
         end = max(entry["data_offsets"][1] for entry in entries.values())
     except (TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
         raise ValueError("no header") from error
-    if path.stat().st_size != 8 + size + end:
-        raise ValueError("cut off")
-    return found
+    return found, 8 + size + end
 
 
 def problems(folder: Path) -> list[str]:
