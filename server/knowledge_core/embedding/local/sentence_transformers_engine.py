@@ -35,6 +35,11 @@ MEMORY_PER_TOKEN: Final = 256_000
 token needs more, the batch is halved."""
 
 
+STEP: Final = 16
+"""On a processor, texts are padded to a multiple of this many tokens. Every shape of a batch costs its own preparation and
+memory: MiniLM in bfloat16 took 7 % less time so (2 cores with AMX)."""
+
+
 class SentenceTransformersRunner:
     """Implements `Runner` with sentence-transformers.
 
@@ -82,10 +87,25 @@ class SentenceTransformersRunner:
                 features: dict[str, Any] = transformer.preprocess([{"text": each.text} for each in texts])
             moved = {
                 name: value.to(transformer.device) if isinstance(value, torch.Tensor) else value
-                for name, value in features.items()
+                for name, value in self._rounded(features).items()
             }
             vectors: Vectors = transformer(moved)["sentence_embedding"].float().cpu().numpy()
             return vectors
+
+    def _rounded(self, features: dict[str, Any]) -> dict[str, Any]:
+        """Return the features with their length rounded up to a multiple of `STEP`, so that batches have few shapes.
+
+        Nothing changes on an accelerator, for a model that pads on the left, and beyond the longest input.
+        """
+        from torch.nn.functional import pad
+
+        mask = features["attention_mask"]
+        longest, side = self._transformer.max_seq_length, getattr(self._transformer.tokenizer, "padding_side", "")
+        more = -mask.shape[1] % STEP
+        if not self.on_processor or side != "right" or not more or mask.shape[1] + more > (longest or 0):
+            return features
+        same = [name for name, value in features.items() if getattr(value, "shape", None) == mask.shape]
+        return features | {name: pad(features[name], (0, more)) for name in same}  # what the mask covers is not read
 
 
 def reference_embedder(

@@ -38,7 +38,7 @@ class TextPart(torch.nn.Module):
 
     def __init__(self, model: Model, dtype: torch.dtype, device: str) -> None:
         super().__init__()
-        self.longest = model.max_length
+        self.max_seq_length = model.max_length
         self.text_model = _text_model(model, dtype)
         self.following = torch.nn.ModuleList(_following(model.folder)).float()  # exact: these modules are small
         # A chat template in the folder is not applied: texts are read as they are.
@@ -59,7 +59,7 @@ class TextPart(torch.nn.Module):
         inputs: {"text": string} per text. Both tensors: (texts, tokens of the longest text) int64.
         """
         texts = [each["text"] for each in inputs]
-        rows = self.tokenizer(texts, truncation=True, max_length=self.longest)["input_ids"]
+        rows = self.tokenizer(texts, truncation=True, max_length=self.max_seq_length)["input_ids"]
         width = max(map(len, rows))
         padding = self.text_model.config.pad_token_id or 0
         return {
