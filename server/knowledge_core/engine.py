@@ -21,7 +21,7 @@ from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.errors import CollectionNotFound, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.jobs import Jobs
-from knowledge_core.paths import OwnerLock
+from knowledge_core.paths import COLLECTIONS, OwnerLock
 from knowledge_core.roots import Roots
 from knowledge_core.storage.catalogue import (
     Overview,
@@ -80,7 +80,7 @@ class Engine:
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)
         self.jobs = Jobs()
-        self._folder = home / "collections"
+        self._folder = home / COLLECTIONS
         self._folder.mkdir(exist_ok=True, mode=0o700)
         self._overviews = Overviews()
         sweep(self._folder)

@@ -24,6 +24,7 @@ HOME_VARIABLE = "KNOWLEDGE_CORE_HOME"
 CONFIG_VARIABLE = "KNOWLEDGE_CORE_CONFIG"
 LOCK_FILE = "owner.lock"
 LOGS = "logs"  # folder of the owner's log, in the data directory
+COLLECTIONS = "collections"  # folder of the collections, in the data directory
 
 if sys.platform == "win32":
     import msvcrt
@@ -43,6 +44,16 @@ def data_directory(home: str | None = None) -> Path:
     """Return the data directory: `home`, else $KNOWLEDGE_CORE_HOME, else ~/.knowledge-core. Not created here."""
     chosen = home or os.environ.get(HOME_VARIABLE) or "~/.knowledge-core"
     return Path(os.path.abspath(os.path.expanduser(chosen)))
+
+
+def is_data_directory(folder: Path) -> bool:
+    """Say whether a folder is a data directory, this process's or another's, by whatever name it is reached."""
+    return os.path.isfile(folder / LOCK_FILE) and os.path.isdir(folder / COLLECTIONS)
+
+
+def data_directory_around(path: Path) -> Path | None:
+    """Return the data directory that a path is or lies in; None where it lies in none. path: absolute, links resolved."""
+    return next((folder for folder in (path, *path.parents) if is_data_directory(folder)), None)
 
 
 def config_path(home: Path, explicit: str | None = None) -> tuple[Path, bool]:

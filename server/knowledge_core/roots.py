@@ -13,6 +13,7 @@ from pathlib import Path
 
 from knowledge_core.errors import InvalidInput, StorageDamaged
 from knowledge_core.files import replace_file
+from knowledge_core.paths import data_directory_around
 
 
 class Roots:
@@ -47,7 +48,8 @@ class Roots:
         """Allow a folder (or one file), and return it resolved. Nothing changes if a recorded root contains it.
 
         Raises:
-            InvalidInput: the path does not exist, is the file system's own root, or is empty or relative.
+            InvalidInput: the path does not exist, is the file system's own root or in a data directory, or is empty or
+                relative.
         """
         expanded = path.expanduser()
         if not expanded.is_absolute():
@@ -59,6 +61,10 @@ class Roots:
             raise InvalidInput(f"{path} does not exist, so it cannot be allowed.")
         if resolved == Path(resolved.anchor):
             raise InvalidInput(f"{path} is the whole file system. Allow the folders that hold your documents instead.")
+        if around := data_directory_around(resolved):
+            raise InvalidInput(
+                f"{path} lies in the data directory {around}, which is never indexed. Keep documents elsewhere."
+            )
         with self._guard:
             present = self.recorded()
             if any(resolved.is_relative_to(root) for root in present):

@@ -94,7 +94,8 @@ async def test_every_other_reason_has_its_count_and_examples(client, folder, tmp
     (tmp_path / "elsewhere").mkdir()
     _, text = await indexed(client, folder, exclude=["*.txt"])
     assert (
-        "Skipped: 1 excluded (papers/b.txt), 2 hidden (papers/.env, papers/.git/), 1 ignored (papers/node_modules/)."
+        "Skipped: 1 excluded (papers/b.txt), 1 hidden (papers/.git/), 1 ignored (papers/node_modules/), "
+        "1 secret (papers/.env)."
         in text
     )
 

@@ -11,8 +11,8 @@ import pytest
 
 from knowledge_core.errors import PathNotAllowed
 from knowledge_core.indexing import preparing
-from knowledge_core.ingestion import opening
-from knowledge_core.ingestion.opening import opened_inside
+from knowledge_core.ingestion.access import opening
+from knowledge_core.ingestion.access.opening import opened_inside
 from knowledge_core.ingestion.readers import read_file
 from knowledge_core.ingestion.unreadable import Unreadable
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index

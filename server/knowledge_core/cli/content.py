@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, full_path, show
-from knowledge_core.cli.waiting import code_of, finished
+from knowledge_core.cli.waiting import Interrupts, code_of, end_of, finished
+from knowledge_core.language.printable import one_line
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -43,7 +46,8 @@ def _add_index(commands: Any) -> None:
     made = command(
         commands, "index", "make files, folders or JSON lines searchable",
         "kcore index ~/notes ~/papers\nkcore index ~/src --include '*.py' --collection code\n"
-        "kcore index --jsonl corpus.jsonl --collection corpus", connected(_index),
+        "kcore index --jsonl corpus.jsonl --collection corpus\nkcore index ~/notes/.env --include-secrets",
+        connected(_index),
     )  # fmt: skip
     made.description = (made.description or "") + (
         "\n\nCtrl-C cancels the job and says what was kept; pressed again, it quits at once. A terminal that closes leaves "
@@ -56,6 +60,10 @@ def _add_index(commands: Any) -> None:
     made.add_argument("--include", action="append", metavar="PATTERN", help="only files that match, like '*.md'")
     made.add_argument("--exclude", action="append", metavar="PATTERN", help="no files that match")
     made.add_argument(
+        "--include-secrets", action="store_true",
+        help="index files named here that look like keys or credentials, without asking; in folders they stay left out",
+    )  # fmt: skip
+    made.add_argument(
         "--jsonl", type=file_name, metavar="FILE", help="documents, one a line: id (or _id), text, title, uri, metadata"
     )
 
@@ -63,22 +71,58 @@ def _add_index(commands: Any) -> None:
 async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.jsonl:
         raise Usage("give at least one PATH, or --jsonl FILE.")
-    if arguments.paths:
+    paths, secrets = await _agreed(connection, arguments)
+    if paths:
         # A person typed these paths into their own shell: that allows them, for agents too.
-        await connection.ask("roots", add=arguments.paths)
-    answer = await finished(
-        connection,
-        "index",
-        {
-            "paths": arguments.paths or None,
-            "documents": _documents(arguments.jsonl) if arguments.jsonl else None,
-            "collection": arguments.collection,
-            "include": arguments.include,
-            "exclude": arguments.exclude,
-        },
-    )
+        await connection.ask("roots", add=paths)
+    given = {"collection": arguments.collection, "include": arguments.include, "exclude": arguments.exclude}
+    if secrets:
+        with Interrupts() as interrupts:
+            started = await connection.ask("index", paths=paths, secrets=secrets, **given)
+            answer = await end_of(connection, started["job"], interrupts)
+    else:
+        documents = _documents(arguments.jsonl) if arguments.jsonl else None
+        answer = await finished(connection, "index", {"paths": paths or None, "documents": documents, **given})
     show(arguments, answer)
     return code_of(answer)
+
+
+async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return the paths to index, and those of them that the person allows though they look like secrets.
+
+    In a terminal, the person is asked about each. Elsewhere they go to the server, whose refusal names the option.
+
+    Raises:
+        Usage: the person wants none of what was named.
+    """
+    paths = list(arguments.paths)
+    found = (await connection.ask("secrets", paths=paths))["secrets"] if paths else []
+    secrets = []
+    for each in found if arguments.include_secrets or _in_a_terminal() else []:
+        what = f"{one_line(each['path'])} looks like {each['what']}"
+        if arguments.include_secrets or _yes(f"{what}. Index it all the same, for agents to find? [y/N] "):
+            secrets.append(each["path"])
+        else:
+            paths.remove(each["path"])
+    if not paths and not arguments.jsonl:
+        raise Usage("nothing was indexed.")
+    if secrets and arguments.jsonl:
+        raise Usage("index files with secrets and --jsonl in two commands.")
+    return paths, secrets
+
+
+def _in_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _yes(question: str) -> bool:
+    """Ask a person. While they think, Ctrl-C ends the command at once: nothing runs yet that could be kept."""
+    print(question, end="", file=sys.stderr, flush=True)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _documents(file: str) -> list[dict[str, Any]]:

@@ -7,17 +7,19 @@ The rules kept here:
 - a file of unchanged size, time and reader version costs one stat;
 - the document of a file that vanished from a folder that was walked is removed, unless the folder as a whole is gone or
   empty;
-- a file or folder that the caller named is never left out silently: where it cannot be read, it is refused by name.
+- a file or folder that the caller named is never left out silently: where it cannot be read, it is refused by name;
+- a secret is not read unless a person named it and allowed it; one that an earlier call indexed is removed.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_core.errors import SourceUnavailable
+from knowledge_core.ingestion.access.secret_files import refusal, secret_file
 from knowledge_core.ingestion.readers import refusal_by_name_and_size
 from knowledge_core.ingestion.walking.left_out import LeftOut
 from knowledge_core.ingestion.walking.walker import FoundFile, Walk, allowed, found_file, walk
@@ -32,12 +34,14 @@ class Survey:
     folder: the folder, or that of the one file.
     walk: what was found there.
     file: the one file; None for a folder.
+    secret: what the one file looks like, where it is not to be read; else None.
     """
 
     given: str
     folder: Path
     walk: Walk
     file: Path | None
+    secret: str | None = None
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,10 @@ def survey(
     include: Sequence[str],
     exclude: Sequence[str],
     limit: int,
+    secrets: Container[str] = (),
     between: Callable[[int], None] = lambda found: None,
 ) -> list[Survey]:
-    """Walk every path, before anything is opened or written.
+    """Walk every path, before anything is written or read, save that named files are opened to see whether they are keys.
 
     Overlapping folders are walked once, from the outermost. A file that was named gets a survey of its own.
 
@@ -104,6 +109,7 @@ def survey(
     roots: folders that may be read.
     include, exclude: path patterns, as of `walk`.
     limit: bytes that a file may have.
+    secrets: resolved paths of files that a person allowed to index though they are secrets.
     between: as of `walk`.
 
     Raises:
@@ -115,7 +121,8 @@ def survey(
     named = frozenset(str(path) for path in resolved if not path.is_dir())
     for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
         if str(path) in named:
-            surveys.append(Survey(given, path.parent, found_file(path, limit=limit), path))
+            secret = None if str(path) in secrets else secret_file(Path(given).expanduser())
+            surveys.append(Survey(given, path.parent, found_file(path, limit=limit, secret=secret), path, secret))
         elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
             found = walk(
                 path, roots, include=include, exclude=exclude, limit=limit, named=named, between=between
@@ -164,6 +171,11 @@ class _Draft:
     def refuse(self, one: Survey, file: Path, limit: int) -> None:
         """Refuse a file that was named and need not be opened: its reader's message says why."""
         name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
+        if one.secret is not None:
+            self._refused.append(Refused(name, "secret", refusal(one.given, one.secret)))
+            # A link may have a secret's name, and lead to a document that stays.
+            self._remove += [name] if name in self._states and secret_file(file) else []
+            return
         try:
             why = refusal_by_name_and_size(file, os.path.getsize(file), document_id=name, limit=limit)
         except OSError:
@@ -265,7 +277,10 @@ class _Draft:
             source.name + "/" for source in self._sources.values() if Path(source.path).is_relative_to(one.folder)
         ]
         under = tuple(inside) if self._covering(one.folder) is None else self._prefix(one.folder)
-        if not one.walk.excluded and any(id.startswith(under) for id in self._states):
+        # Where there are secrets, the disk is there.
+        if not (one.walk.excluded or one.walk.skipped.get("secret")) and any(
+            id.startswith(under) for id in self._states
+        ):
             raise SourceUnavailable(
                 f"{one.given} held documents when it was last indexed and holds none now; an unmounted disk looks "
                 "like that. Nothing was deleted. If it is right, delete its documents with the `delete` tool."

@@ -19,7 +19,7 @@ from knowledge_core.errors import PathNotAllowed
 from knowledge_core.indexing.windows import Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
-from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
+from knowledge_core.ingestion.readers import READER_VERSION, SAME_DOCUMENTS, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow
 from knowledge_core.types import Document
@@ -49,6 +49,14 @@ class NotRead:
     kind: str
 
 
+@dataclass(frozen=True)
+class Secret:
+    """A file that is a secret by its content. message: for the caller who named it; None where it was found in a folder."""
+
+    document: str
+    message: str | None
+
+
 @dataclass
 class Window:
     """Documents that will be written together.
@@ -56,7 +64,9 @@ class Window:
     documents: new or changed ones, cut.
     unchanged: ids of those whose content is as it was.
     touched: id -> (size, mtime_ns), for unchanged ones whose file has another time or size.
-    failed, unread: those that are not indexed.
+    digests: id -> digest, for unchanged ones that another version of the reader had read.
+    failed, unread, secrets: those that are not indexed.
+    removed: ids of secrets that an earlier call indexed.
     texts: of all chunks, as of `texts_of`.
     chunks: how many.
     """
@@ -64,23 +74,33 @@ class Window:
     documents: list[NewDocument] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     touched: dict[str, tuple[int, int]] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     unread: list[NotRead] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     texts: Texts = field(default_factory=dict)
     chunks: int = 0
 
     @property
     def finished(self) -> int:
         """Return how many rows of the plan this window settles."""
-        return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread)
+        return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread) + len(self.secrets)
 
 
 @dataclass(frozen=True)
 class _Unchanged:
-    """A document whose content is as it was. stat: (size, mtime_ns) of its file now; None where no file holds it."""
+    """A document whose content is as it was.
+
+    stat: (size, mtime_ns) of its file now; None where no file holds it. digest: the one to record; None where it is there.
+    """
 
     document: str
     stat: tuple[int, int] | None
+    digest: str | None = None
+
+
+_Prepared = NewDocument | Failure | NotRead | Secret | _Unchanged
 
 
 class Preparation:
@@ -91,6 +111,7 @@ class Preparation:
     chunk_size: tokens, title included, as configured.
     file_limit: bytes that a file may have.
     named: paths of files that the caller named.
+    secrets: paths of files that a person allowed to index though they are secrets.
     size: tokens that a chunk may have, title included.
     """
 
@@ -104,10 +125,11 @@ class Preparation:
         chunk_size: int,
         file_limit: int,
         named: Container[str] = (),
+        secrets: Container[str] = (),
     ) -> None:
         self._collection, self._embedder, self._job = collection, embedder, job
-        self._roots, self._file_limit, self._named = roots, file_limit, named
-        self._version = content_version(chunk_size)
+        self._roots, self._file_limit, self._named, self._secrets = roots, file_limit, named, secrets
+        self._version, self._former = content_version(chunk_size), content_version(chunk_size, SAME_DOCUMENTS)
         self._stopped = threading.Event()
         self.size = chunk_tokens(embedder.static_contract, chunk_size)
 
@@ -133,7 +155,7 @@ class Preparation:
         if window.finished:
             yield window
 
-    def _take(self, window: Window, prepared: NewDocument | Failure | NotRead | _Unchanged) -> None:
+    def _take(self, window: Window, prepared: _Prepared) -> None:
         if isinstance(prepared, NewDocument):
             window.documents.append(prepared)
             window.chunks += len(prepared.chunks)
@@ -142,12 +164,21 @@ class Preparation:
             window.failed.append(prepared)
         elif isinstance(prepared, NotRead):
             window.unread.append(prepared)
+        elif isinstance(prepared, Secret):
+            if prepared.message is None:
+                window.secrets.append(prepared.document)
+            else:
+                window.failed.append(Failure(prepared.document, "secret", prepared.message))
+            if self._collection.stored_state(prepared.document) is not None:
+                window.removed.append(prepared.document)
         else:
             window.unchanged.append(prepared.document)
             if prepared.stat is not None:
                 window.touched[prepared.document] = prepared.stat
+            if prepared.digest is not None:
+                window.digests[prepared.document] = prepared.digest
 
-    def _prepared(self, row: PlanRow) -> NewDocument | Failure | NotRead | _Unchanged:
+    def _prepared(self, row: PlanRow) -> _Prepared:
         """Read, compare and cut one document."""
         if row.path is None:
             inline = self._collection.inline(self._job, row.document)
@@ -157,7 +188,10 @@ class Preparation:
         try:
             path = allowed(Path(row.path), self._roots)
             about = os.stat(path)
-            document = read_file(path, document_id=row.document, limit=self._file_limit, roots=self._roots)
+            document = read_file(
+                path, document_id=row.document, limit=self._file_limit, roots=self._roots,
+                secrets=str(path) in self._secrets,
+            )  # fmt: skip
         except PathNotAllowed as error:
             return Failure(row.document, "not allowed", str(error))
         except OSError:
@@ -166,15 +200,18 @@ class Preparation:
             return self._refused(row.document, path, error)
         return self._chunked(document, FoundFile(path, row.document, about.st_size, about.st_mtime_ns))
 
-    def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead:
+    def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead | Secret:
         """Return a failure if the file was named, was indexed before, or should be text by its name; else "not read"."""
+        if error.reason == "secret":
+            return Secret(id, str(error) if str(path) in self._named else None)
         meant = str(path) in self._named or formats.known(path) or self._collection.stored_state(id) is not None
         if error.reason != "binary" or meant:
             return Failure(id, error.reason, str(error))
         return NotRead(id, formats.kind(path) or NO_KIND)
 
     def _chunked(self, document: Document, found: FoundFile | None) -> NewDocument | Failure | _Unchanged:
-        digest = self._version + content_digest(document)
+        content = content_digest(document)
+        digest = self._version + content
         stored = self._collection.stored_state(document.id)
         # The id of a file's document begins with the name of its source, in which there is no slash.
         source = document.id.partition("/")[0] if found else None
@@ -183,8 +220,9 @@ class Preparation:
             return Failure(
                 document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it."
             )
-        if stored is not None and stored.digest == digest:
-            return _Unchanged(document.id, (found.size, found.mtime_ns) if found else None)
+        if stored is not None and stored.digest in (digest, self._former + content):
+            stat = (found.size, found.mtime_ns) if found else None
+            return _Unchanged(document.id, stat, None if stored.digest == digest else digest)
         chunks = chunk(document, self._embedder.count_tokens, size=self.size)
         if not chunks:
             return Failure(document.id, "empty", "It holds no text.")
@@ -199,9 +237,9 @@ def _twice(id: str) -> Failure:
     )
 
 
-def content_version(chunk_size: int) -> str:
+def content_version(chunk_size: int, reader: int = READER_VERSION) -> str:
     """Return what a document's digest begins with; it changes when the same file would be read or cut differently."""
-    return f"{READER_VERSION}.{CHUNKER_VERSION}.{chunk_size}:"
+    return f"{reader}.{CHUNKER_VERSION}.{chunk_size}:"
 
 
 def content_digest(document: Document) -> str:

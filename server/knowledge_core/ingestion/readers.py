@@ -4,6 +4,7 @@ Rules kept here:
 - the size is checked before anything is read;
 - the content decides what a file is, its name only helps;
 - whatever is wrong with a file is an `Unreadable` with a reason, never another exception, save that it lies elsewhere;
+- a secret is not read, and neither is the data directory, by whatever name they are reached;
 - the same bytes under the same name give the same document;
 - messages call a file by its document's id;
 - nothing is fetched, nothing is executed.
@@ -17,20 +18,23 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, PathNotAllowed
 from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.access.opening import final_path, opened_inside
+from knowledge_core.ingestion.access.secret_files import refusal, secret_by_content, secret_by_name
 from knowledge_core.ingestion.decoding import decode
 from knowledge_core.ingestion.front_matter import front_matter
 from knowledge_core.ingestion.markdown_blocks import first_heading
 from knowledge_core.ingestion.metadata import from_caller, from_file
-from knowledge_core.ingestion.opening import opened_inside
 from knowledge_core.ingestion.unreadable import Reason, Unreadable
+from knowledge_core.paths import data_directory_around
 from knowledge_core.types import Document, MetadataValue, Span
 
 __all__ = ["INLINE_LIMIT", "READER_VERSION", "Reason", "Unreadable", "clean_text", "inline_document", "read_file",
            "refusal_by_name_and_size", "supported"]  # fmt: skip
 
-READER_VERSION = 1
+READER_VERSION = 2
+SAME_DOCUMENTS = 1  # the reader version whose documents are those of this one: version 2 only refuses secrets
 INLINE_LIMIT = 10_000_000  # bytes of UTF-8
 LONGEST_ID = 500  # characters
 LONGEST_TITLE = 500  # characters
@@ -68,21 +72,24 @@ def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: 
     return None
 
 
-def read_file(path: Path, *, document_id: str, limit: int, roots: Sequence[Path] | None = None) -> Document:
+def read_file(
+    path: Path, *, document_id: str, limit: int, roots: Sequence[Path] | None = None, secrets: bool = False
+) -> Document:
     """Read one file as a document.
 
     limit: bytes that the file may have at most.
     roots: in one of which the file must lie when it is opened; None: wherever it lies.
+    secrets: a person allowed to read this file even if it is a secret.
 
     Raises:
-        PathNotAllowed: the path leads outside of the roots by now.
+        PathNotAllowed: the path leads outside of the roots, or into a data directory, by now.
         Unreadable: for every other reason; its `reason` is for counting, its message for the report.
     """
     if refused := refusal_by_name_and_size(path, 0, document_id=document_id, limit=limit):
         raise refused
-    data = _bytes(path, document_id, limit, roots)
+    data = _bytes(path, document_id, limit, roots, secrets)
     try:
-        document = _document(path, document_id, data)
+        document = _document(path, document_id, data, secrets)
     except Unreadable:
         raise
     except Exception as error:  # other people's parsers raise whatever they like
@@ -128,10 +135,11 @@ def inline_document(
     return Document(id, cleaned, title.strip(), uri, fields, media_type="text/markdown")
 
 
-def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None) -> bytes:
+def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None, secrets: bool) -> bytes:
     try:
         with opened_inside(path, roots) as file:
             about = os.fstat(file.fileno())
+            _refuse_place(final_path(file, path), name, secrets)
             if not stat.S_ISREG(about.st_mode):
                 raise Unreadable("unreadable", f"{name} is no regular file.")
             data = file.read(limit + 1) if about.st_size <= limit else b""
@@ -145,7 +153,15 @@ def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None) -> b
     return data
 
 
-def _document(path: Path, name: str, data: bytes) -> Document:
+def _refuse_place(path: Path, name: str, secrets: bool) -> None:
+    """Refuse an opened file for where it lies. path: as the system says it, which no link in the way can change."""
+    if data_directory_around(path) is not None:
+        raise PathNotAllowed(f"{name} leads into a data directory of Knowledge Core by now; nothing of it was read.")
+    if not secrets and (what := secret_by_name(path.parts)):
+        raise Unreadable("secret", refusal(name, what))
+
+
+def _document(path: Path, name: str, data: bytes, secrets: bool) -> Document:
     if b"%PDF-" in data[:1024]:
         return _pdf(path, name, data)
     if path.suffix.lower() == ".pdf":
@@ -154,6 +170,8 @@ def _document(path: Path, name: str, data: bytes) -> Document:
     if text is None:
         raise Unreadable("binary", f"{name} is no text.")
     text = clean_text(text)
+    if not secrets and (what := secret_by_content(text)):
+        raise Unreadable("secret", refusal(name, what))
     suffix = path.suffix.lower()
     if suffix in formats.MARKDOWN:
         return _markdown(path, name, text)

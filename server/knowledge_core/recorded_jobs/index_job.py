@@ -42,6 +42,7 @@ class IndexRequest:
         paths: full paths of files and folders.
         include: patterns of the files to read; empty for all.
         exclude: patterns of the files not to read.
+        secrets: full paths of files that a person allowed to index though they are secrets; no agent can give any.
         created: the collection did not exist before this call.
     """
 
@@ -49,6 +50,7 @@ class IndexRequest:
     paths: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
     created: bool = False
 
     @classmethod
@@ -60,6 +62,7 @@ class IndexRequest:
             paths=tuple(content.get("paths", ())),
             include=tuple(content.get("include", ())),
             exclude=tuple(content.get("exclude", ())),
+            secrets=tuple(content.get("secrets", ())),
             created=content.get("created", False),
         )
 
@@ -150,7 +153,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         embedder = engine.embedder_to_fill(collection)
         done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
-            file_limit=file_limit, named=_resolved(request.paths), progress=report,
+            file_limit=file_limit, named=_resolved(request.paths), secrets=_resolved(request.secrets), progress=report,
         )  # fmt: skip
         refuse_if_nothing(done)
         return done
@@ -164,7 +167,7 @@ def _plan(
         return
     surveys = survey(
         request.paths, engine.roots.all(), include=request.include, exclude=request.exclude, limit=file_limit,
-        between=_looking(report),
+        secrets=_resolved(request.secrets), between=_looking(report),
     )  # fmt: skip
     version = content_version(engine.config.indexing.chunk_size)
     schedule(collection, job, plan(collection, surveys, version=version, limit=file_limit), so_far)

@@ -64,6 +64,7 @@ class Change:
     vectors: digest of the embedded text -> (dim,) float32, norm 1; only for texts that the record lacks.
     remove: ids of documents.
     touched: id -> (size, mtime_ns), for files whose time moved and whose content did not.
+    digests: id -> digest, for documents that another version of the reader would read the same.
     job: id of the job whose plan this advances; None: no job's.
     done: ids finished by it.
     failed: id -> reason.
@@ -74,6 +75,7 @@ class Change:
     vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     remove: Sequence[str] = ()
     touched: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
     job: str | None = None
     done: Sequence[str] = ()
     failed: Mapping[str, str] = field(default_factory=dict)

@@ -115,7 +115,8 @@ def refuse_if_nothing(report: IndexReport) -> None:
     Raises:
         NothingToIndex: names what was refused, and why.
     """
-    if report.indexed or report.unchanged or report.removed or not (report.failed_total or report.unread):
+    refused = report.failed_total or report.unread or report.skipped.get("secret")
+    if report.indexed or report.unchanged or report.removed or not refused:
         return
     said = [each.message for each in report.failed[:NAMED]]
     if report.failed_total > len(said):
@@ -156,6 +157,7 @@ def index(
     chunk_size: int,
     file_limit: int,
     named: Container[str] = (),
+    secrets: Container[str] = (),
     progress: ReportProgress,
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
@@ -165,6 +167,7 @@ def index(
     chunk_size: tokens, title included, as configured.
     file_limit: bytes that a file may have.
     named: paths of files that the caller named.
+    secrets: paths of files that a person allowed to index though they are secrets.
     progress: called with documents done and in all, after every acknowledged window and between batches; what it raises
         ends the work, and what was acknowledged stays.
 
@@ -175,8 +178,9 @@ def index(
     so_far = IndexReport.from_json(collection.job(job).report)
     rows = collection.plan(job)
     preparation = Preparation(
-        collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named
-    )
+        collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named,
+        secrets=secrets,
+    )  # fmt: skip
     work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
     return work.report()
@@ -291,11 +295,13 @@ class _Work:
         vectors: Mapping[str, npt.NDArray[np.float32]],
         seconds: float,
     ) -> None:
-        done = [new.document.id for new in window.documents] + window.unchanged
+        done = [new.document.id for new in window.documents] + window.unchanged + window.secrets
         counted = _plus(
             self._counted,
             failed=window.failed,
             unread=window.unread,
+            secrets=window.secrets,
+            removed=len(window.removed),
             indexed=len(window.documents),
             unchanged=len(window.unchanged),
             chunks=window.chunks,
@@ -307,7 +313,9 @@ class _Work:
         change = Change(
             add=window.documents,
             vectors=vectors,
+            remove=window.removed,
             touched=window.touched,
+            digests=window.digests,
             job=self._job,
             done=done,
             failed={each.document: f"{each.reason}: {each.message}" for each in window.failed}
@@ -370,11 +378,15 @@ class _Work:
 
 
 def _plus(
-    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (), **more: int
-) -> IndexReport:
+    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (), secrets: Sequence[str] = (),
+    **more: int,
+) -> IndexReport:  # fmt: skip
     """Return a report with these numbers added to its own."""
     sums = {name: getattr(report, name) + number for name, number in more.items()}
     kinds = Counter(each.kind for each in unread)
-    examples = {kind: [each.document for each in unread if each.kind == kind][:EXAMPLES] for kind in kinds}
-    left_out = LeftOut({"binary": len(unread)} if unread else {}, kinds, examples).under("")
+    examples: dict[str, Sequence[str]] = {
+        kind: [each.document for each in unread if each.kind == kind][:EXAMPLES] for kind in kinds
+    }
+    skipped = {name: len(some) for name, some in (("binary", unread), ("secret", secrets)) if some}
+    left_out = LeftOut(skipped, kinds, examples | {"secret": secrets[:EXAMPLES]} if secrets else examples).under("")
     return replace(report, **sums).failing(failed).leaving_out(left_out)

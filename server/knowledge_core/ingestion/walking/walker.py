@@ -1,13 +1,15 @@
-"""A folder to the files in it that may be indexed, and what was left out and why. Opens no document.
+"""A folder to the files in it that may be indexed, and what was left out and why. Opens no document, save small files
+whose name fits a presentation and a private key alike.
 
 Rules kept here:
-- a path is resolved before it is judged, and nothing outside the roots is ever looked into;
+- a path is resolved before it is judged, and nothing outside the roots, or in a data directory, is ever looked into;
+- what looks like a secret is left out, before anything else is asked; a link is judged by both its names;
 - every entry that is left out counts under one of the reasons below;
 - the result does not depend on the order in which the disk lists names;
 - a file that can be reached twice is found once, by its own path rather than by a link.
 
-Reasons: hidden, ignored, excluded, not included, binary, unsupported, too large, unreadable, outside the roots,
-special file, linked twice. A folder that is hidden, ignored, unreadable or outside counts as one, with all it holds.
+Reasons: secret, data directory, hidden, ignored, excluded, not included, binary, unsupported, too large, unreadable,
+outside the roots, special file, linked twice. A folder that is left out as such counts as one, with all it holds.
 Files whose format is not read (binary, unsupported) are also counted by their kind.
 """
 
@@ -23,9 +25,11 @@ from pathlib import Path, PurePath
 
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
 from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.access.secret_files import KEY_SUFFIXES, LARGEST_KEY, secret_by_name, secret_text
 from knowledge_core.ingestion.walking.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
 from knowledge_core.ingestion.walking.left_out import NOT_READ
 from knowledge_core.ingestion.walking.path_patterns import PathPatterns
+from knowledge_core.paths import data_directory_around, is_data_directory
 
 _EXAMPLES = 5  # per reason and per kind
 _SHOWN_OF_TOO_LONG = 100  # characters
@@ -72,7 +76,8 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
     """Return the path resolved, if it lies in a root and is a folder, a regular file, or does not exist.
 
     Raises:
-        PathNotAllowed: it lies outside the roots (the message says which command allows it), or is a special file.
+        PathNotAllowed: it lies outside the roots (the message says which command allows it) or in a data directory, or
+            is a special file.
         InvalidInput: it is no path, or a relative one (callers and the owner work in different folders), or too long for
             the file system.
     """
@@ -90,6 +95,11 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
             f"{path} is outside the allowed roots ({there_are}). "
             f"A person can allow it with: kcore roots add {shlex.quote(str(path))}"
         )
+    if around := data_directory_around(resolved):
+        raise PathNotAllowed(
+            f"{path} lies in the data directory {around}, which is never indexed. Keep documents elsewhere; a data directory "
+            "is moved with --home or KNOWLEDGE_CORE_HOME."
+        )
     try:
         mode = os.stat(resolved).st_mode
     except OSError as error:
@@ -102,10 +112,11 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
     return resolved
 
 
-def found_file(path: Path, *, limit: int) -> Walk:
+def found_file(path: Path, *, limit: int, secret: str | None = None) -> Walk:
     """Return the walk of one file that the caller named, as if its folder held nothing else.
 
     path: as `allowed` returned it. A file that was named is found even if it is hidden or ignored.
+    secret: what it looks like, where it is to be left out for that.
 
     Raises:
         SourceUnavailable: there is no such file.
@@ -115,7 +126,10 @@ def found_file(path: Path, *, limit: int) -> Walk:
     except OSError as error:
         raise SourceUnavailable(f"{path} cannot be read: {error.strerror}. Check the path.") from error
     tally = _Tally(limit)
-    tally.take(path, _shown(path.name), about)
+    if secret:
+        tally.skip("secret", _shown(path.name))
+    else:
+        tally.take(path, _shown(path.name), about)
     return tally.walk()
 
 
@@ -151,7 +165,10 @@ def walk(
     except OSError as error:
         raise SourceUnavailable(f"{folder} cannot be read: {error.strerror}. Nothing was changed.") from error
     del names  # this only checked that the top folder can be listed; the walk counts folders that cannot as unreadable
-    walker.run()
+    if secret_by_name(resolved.parts):
+        tally.skip("secret", "")
+    else:
+        walker.run()
     return tally.walk()
 
 
@@ -189,6 +206,8 @@ class _Tally:
         refused = formats.refusal_by_name(Path(relative))
         if not stat.S_ISREG(about.st_mode):
             self.skip("special file", relative)
+        elif refused == "unsupported" and self._is_key(path, about.st_size):
+            self.skip("secret", relative)
         elif refused:
             self.skip(refused, relative)
         elif about.st_size > self._limit:
@@ -203,6 +222,9 @@ class _Tally:
             self.skip("unreadable", relative)
         else:
             self._files[relative] = FoundFile(path, relative, about.st_size, about.st_mtime_ns)
+
+    def _is_key(self, path: Path, size: int) -> bool:
+        return path.suffix.lower() in KEY_SUFFIXES and size <= LARGEST_KEY and secret_text(path) is not None
 
     def walk(self) -> Walk:
         reasons = sorted(self._skipped)
@@ -254,11 +276,14 @@ class _Walker:
             self._tally.skip("linked twice", relative)
             return
         self._seen.add(_identity(about))
+        if is_data_directory(folder):
+            self._tally.skip("data directory", relative)
+            return
         stack = (*patterns_in(folder, relative), *stack)
         for entry in entries:
-            self._take(entry, relative + _shown(entry.name), stack)
+            self._take(folder, entry, relative + _shown(entry.name), stack)
 
-    def _take(self, entry: os.DirEntry[str], relative: str, stack: tuple[Patterns, ...]) -> None:
+    def _take(self, folder: Path, entry: os.DirEntry[str], relative: str, stack: tuple[Patterns, ...]) -> None:
         try:
             about = entry.stat(follow_symlinks=False)
             link = entry.is_symlink() or getattr(about, "st_reparse_tag", 0) == _JUNCTION
@@ -270,6 +295,8 @@ class _Walker:
         if entry.path in self._named:
             self._seen.add(_identity(about))
             self._tally.pass_over(relative)
+        elif secret_by_name((*folder.parts[-1:], entry.name)):
+            self._tally.skip("secret", named)
         elif entry.name.startswith(".") or _hidden_on_windows(about):
             self._tally.skip("hidden", named)
         elif is_ignored(named, stack):
@@ -299,6 +326,10 @@ class _Walker:
         target = Path(os.path.realpath(path))
         if not _inside(target, self._roots):
             self._tally.skip("outside the roots", relative)
+        elif data_directory_around(target):
+            self._tally.skip("data directory", relative)
+        elif secret_by_name(target.parts):
+            self._tally.skip("secret", relative)
         elif not os.path.isdir(target):
             self._take_file(target, relative, by_link=True)
         elif is_ignored(relative + "/", stack):

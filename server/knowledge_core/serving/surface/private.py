@@ -1,7 +1,7 @@
 """The private requests: what only `kcore` itself asks of the owner, over the same protocol as the tools.
 
 They are an MCP extension (methods named `knowledge-core/<name>`). They are not listed as tools, and are registered only
-for connections of the command line, because an agent must not widen the roots or repair the data directory.
+for connections of the command line, because an agent must not widen the roots, repair the data directory or read secrets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from knowledge_core.config import RemoteConfig
 from knowledge_core.embedding.models.models import installed, licence, unusable
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError
+from knowledge_core.ingestion.access.secret_files import secret_file
 from knowledge_core.recorded_jobs import reembed_job
+from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.serving.surface.collections import collection_named, collection_names, embedder_for_texts
 from knowledge_core.serving.surface.doctor import examine
@@ -39,7 +41,7 @@ REFUSED = -32010  # JSON-RPC code of a refusal that the user can correct; the SD
 
 
 class PrivateRequests(Extension):
-    """The requests of `kcore`: status, roots, models, doctor, vectors, reembed, and those of the owner process.
+    """The requests of `kcore`: status, roots, secrets, index, models, doctor, vectors, reembed, and the owner process's.
 
     owner: the further requests, by name; empty where no owner process serves.
     """
@@ -54,6 +56,8 @@ class PrivateRequests(Extension):
         handlers: dict[str, Callable[..., dict[str, Any]]] = {
             "status": self._status,
             "roots": self._roots,
+            "secrets": self._secrets,
+            "index": self._index,
             "models": self._models,
             "doctor": self._doctor,
             "vectors": self._vectors,
@@ -101,6 +105,23 @@ class PrivateRequests(Extension):
         added = [str(roots.add(Path(path))) for path in add or ()]
         removed = [str(roots.remove(Path(path))) for path in remove or ()]
         return {"roots": [str(root) for root in roots.all()], "added": added, "removed": removed}
+
+    def _secrets(self, paths: list[str]) -> dict[str, Any]:
+        """Say which of these files look like secrets, so that a person can be asked before they are indexed."""
+        judged = ((path, secret_file(Path(path))) for path in paths)
+        return {"secrets": [{"path": path, "what": what} for path, what in judged if what]}
+
+    def _index(
+        self,
+        paths: list[str],
+        secrets: list[str],
+        collection: str = "default",
+        include: list[str] | None = None,
+        exclude: list[str] | None = None,
+    ) -> dict[str, Any]:
+        """Index files and folders as the tool does. secrets: those of `paths` that a person allowed as secrets."""
+        request = IndexRequest(collection, tuple(paths), tuple(include or ()), tuple(exclude or ()), tuple(secrets))
+        return {"job": accept_index(self._engine, request, (), ()).id}
 
     def _models(self) -> dict[str, Any]:
         engine = self._engine

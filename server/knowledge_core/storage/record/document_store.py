@@ -306,6 +306,8 @@ class DocumentStore:
     def _touch(self, change: Change) -> None:
         for id, (size, mtime_ns) in change.touched.items():
             self._connection.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, id))
+        for id, digest in change.digests.items():
+            self._connection.execute("UPDATE documents SET digest = ? WHERE id = ?", (digest, id))
 
     def _note(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
         self._connection.executemany(

@@ -70,6 +70,14 @@ def opened_inside(path: Path, roots: Sequence[Path] | None) -> Iterator[BinaryIO
         yield file
 
 
+def final_path(file: BinaryIO, path: Path) -> Path:
+    """Return where an opened file lies, whatever its path means by now; the path itself where the system does not say.
+
+    path: by which it was opened.
+    """
+    return _final_path(file.fileno(), path) or path
+
+
 def _beneath(path: Path, roots: Sequence[Path]) -> int | None:
     """Return the file opened beneath the root that its path names; None where the kernel cannot or will not."""
     if sys.platform != "linux":

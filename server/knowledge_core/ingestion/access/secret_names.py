@@ -1,0 +1,157 @@
+"""Which files hold secrets by their name and place: tables, and the function that reads them. Opens no file.
+
+Names are compared without case, in Unicode's compatibility form, and as the strangest file system would open them:
+Windows drops dots and spaces at a name's end and takes what follows a colon for the name of a stream, HFS+ passes over
+invisible characters, and editors leave copies whose names have an end of their own.
+
+The tables are our own. What belongs in them was compared with the names in gitrob's signatures, in the collection
+Plazmaz/leaky-repo and in GitHub's templates of .gitignore, with gitleaks' rules on files, and with the manuals of the
+programs named.
+
+Left in on purpose, because most files of these names hold no secret: `*.tfvars`, `database.yml`, `wp-config.php`,
+`settings.py`, `hosts.yml` outside of `gh/`, `gradle.properties` outside of `.gradle/`, `*.pub`, certificates. `secrets.*`
+and `credentials.*` are left out in formats of settings alone: `secrets.md` is a document, while a table of translations
+that is called `secrets.json` is rare enough for a person to name it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from functools import lru_cache
+
+from knowledge_core.ingestion.formats import word_set
+
+_VARIABLES = "a file of environment variables"
+_KEY = "a private key"
+_CREDENTIALS = "a file of credentials"
+_PASSWORDS = "a store of passwords"
+_KEY_STORE = "a key store"
+_HISTORY = "the history of a shell"
+_STATE = "a state of Terraform, which holds secrets in plain text"
+
+# Folders all of whose files are secret. Of two names, the first is the folder above.
+_FOLDERS = {
+    ".ssh": "part of a folder of SSH keys",
+    ".gnupg": "part of a folder of GnuPG keys",
+    "private-keys-v1.d": "part of a folder of GnuPG keys",
+    ".aws": "part of a folder of AWS credentials",
+    ".azure": "part of a folder of Azure credentials",
+    ".config/gcloud": "part of a folder of Google Cloud credentials",
+    "roaming/gcloud": "part of a folder of Google Cloud credentials",
+    ".config/op": "part of a folder of 1Password",
+    ".password-store": "part of a store of passwords",
+    "library/keychains": "part of a folder of key chains",
+    "share/keyrings": "part of a folder of key rings",
+}
+_FOLDER_ENDS = {".agilekeychain": "part of a store of passwords", ".opvault": "part of a store of passwords"}
+
+# Names of files; where a name says too little by itself, with the folder above.
+_FILES = {
+    _VARIABLES: ".env .envrc .flaskenv",
+    _KEY: "id_rsa id_dsa id_ecdsa id_ed25519 id_ecdsa_sk id_ed25519_sk id_xmss ssh_host_rsa_key ssh_host_dsa_key "
+    "ssh_host_ecdsa_key ssh_host_ed25519_key secring.gpg master.key otr.private_key wallet.dat",
+    _PASSWORDS: "etc/shadow etc/shadow- etc/gshadow etc/gshadow- .htpasswd htpasswd proftpdpasswd .authinfo .authinfo.gpg "
+    "logins.json key3.db key4.db signons.sqlite cookies.sqlite",
+    _CREDENTIALS: "credentials .credentials rootkey.csv "
+    # logins of network and database clients
+    ".netrc _netrc .pgpass pgpass.conf .my.cnf .mylogin.cnf .msmtprc .fetchmailrc .esmtprc .smbcredentials .ftpconfig "
+    "sftp-config.json .remote-sync.json .vscode/sftp.json filezilla/recentservers.xml filezilla/sitemanager.xml "
+    ".filezilla/recentservers.xml .filezilla/sitemanager.xml .git-credentials .gitcookies gh/hosts.yml .config/hub "
+    # package managers
+    ".npmrc .pypirc .cargo/credentials.toml .gem/credentials .m2/settings.xml .m2/settings-security.xml "
+    ".gradle/gradle.properties auth.json .dockercfg .docker/config.json huggingface/token .huggingface/token kaggle.json "
+    # clouds and their tools
+    ".kube/config kubeconfig .terraformrc terraform.rc credentials.tfrc.json .vault-token .vault_pass .vault_pass.txt "
+    "rclone.conf .s3cfg .boto .passwd-s3fs application_default_credentials.json credentials.db access_tokens.db "
+    ".databrickscfg .snowsql/config .dbt/profiles.yml .aliyun/config.json .oci/config .fly/config.yml doctl/config.yaml "
+    ".tugboat .erlang.cookie .xauthority .iceauthority",
+    _HISTORY: "consolehost_history.txt fish_history",
+}
+_BY_NAME = {name: what for what, names in _FILES.items() for name in names.split()}
+_BY_NAME |= dict.fromkeys(("login data", "login data for account", "web data"), _PASSWORDS)  # of Chromium's browsers
+_BY_END = {
+    ".ppk": _KEY, ".p12": _KEY_STORE, ".pfx": _KEY_STORE, ".pkcs12": _KEY_STORE, ".jks": _KEY_STORE, ".jceks": _KEY_STORE,
+    ".keystore": _KEY_STORE, ".bks": _KEY_STORE, ".keytab": _KEY_STORE, ".kdbx": _PASSWORDS, ".kdb": _PASSWORDS,
+    ".psafe3": _PASSWORDS, ".1pux": _PASSWORDS, ".1pif": _PASSWORDS, ".keychain": _PASSWORDS, ".keychain-db": _PASSWORDS,
+    ".kwallet": _PASSWORDS, ".kwl": _PASSWORDS, ".tfstate": _STATE, ".env": _VARIABLES,
+}  # fmt: skip
+_BY_PATTERN = (
+    (re.compile(r"\.env[._-].+"), _VARIABLES),
+    (re.compile(r"\.[\w-]*history"), _HISTORY),
+    (re.compile(r"\.?secrets?\.(?:ya?ml|json|toml|ini)"), _CREDENTIALS),
+    (re.compile(r"\.?credentials\.(?:ya?ml|json|toml|ini|cfg|xml|csv)"), _CREDENTIALS),
+    (re.compile(r"client_secret[\w.-]*\.json"), _CREDENTIALS),
+    (re.compile(r"[\w-]+\.tfstate\.\d+"), _STATE),
+)
+_ANY_PATTERN = re.compile("|".join(pattern.pattern for pattern, _ in _BY_PATTERN))
+_TEMPLATES = word_set("example sample template tmpl dist default defaults schema")  # they show names, not values
+_COPIES = ("~", ".bak", ".backup", ".old", ".orig", ".save", ".copy")
+_WORDS = re.compile(r"[._-]+")
+
+
+def secret_by_name(parts: Sequence[str]) -> str | None:
+    """Return what a file or folder of this path looks like, as the end of "it looks like ..."; None where it may be read.
+
+    parts: the names in the path, outermost first. Of the folders that were judged already, the nearest is enough.
+
+    >>> secret_by_name(["notes", ".ENV.local"])
+    'a file of environment variables'
+    >>> secret_by_name([".env.example"]), secret_by_name(["id_mapping.md"])
+    (None, None)
+    """
+    names = [_plain(part) for part in parts]
+    if not names or names[-1].endswith(".pub"):  # a public key may be shown, wherever it lies
+        return None
+    above = ""
+    for name in names:
+        bare = _before_stream(name)
+        if what := _FOLDERS.get(bare) or _FOLDERS.get(f"{above}/{bare}") or _FOLDER_ENDS.get(_end(bare)):
+            return what
+        above = bare
+    return _file(names[-1], _before_stream(names[-2]) if len(names) > 1 else "")
+
+
+def _file(name: str, above: str) -> str | None:
+    forms = {name, _original(name)} | (
+        {_before_stream(name), _original(_before_stream(name))} if ":" in name else set()
+    )
+    return next(
+        (what for bare in forms if (what := _BY_NAME.get(bare) or _BY_NAME.get(f"{above}/{bare}") or _by_form(bare))),
+        None,
+    )
+
+
+def _by_form(name: str) -> str | None:
+    what = _BY_END.get(_end(name))
+    if what is None and _ANY_PATTERN.fullmatch(name):
+        what = next((what for pattern, what in _BY_PATTERN if pattern.fullmatch(name)), None)
+    if what is _VARIABLES and _WORDS.split(name.removesuffix(".env"))[-1] in _TEMPLATES:
+        return None
+    return what
+
+
+def _end(name: str) -> str:
+    return name[name.rfind(".") :] if "." in name else ""
+
+
+def _before_stream(name: str) -> str:
+    """Return the name of the file that NTFS opens: `.env` for `.env::$DATA`."""
+    return (name.partition(":")[0].rstrip(" .") or name) if ":" in name else name
+
+
+def _original(name: str) -> str:
+    """Return the name of the file that this one is a copy of: `id_rsa` for `id_rsa.bak`, `id_rsa~` and `#id_rsa#`."""
+    while name.endswith(_COPIES):
+        name = name[: -max(len(end) for end in _COPIES if name.endswith(end))]
+    return name[1:-1] if len(name) > 2 and name[0] == name[-1] == "#" else name
+
+
+@lru_cache(maxsize=4096)
+def _plain(name: str) -> str:
+    """Return a name as it is compared: composed, without case, invisible characters, and dots and spaces at its end."""
+    if not name.isascii():
+        composed = unicodedata.normalize("NFKC", name)
+        name = "".join(each for each in composed if unicodedata.category(each) != "Cf")
+    return name.casefold().rstrip(" .")
