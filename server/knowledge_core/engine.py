@@ -33,6 +33,8 @@ from knowledge_core.storage.catalogue import (
     valid_name,
 )
 from knowledge_core.storage.collection import Collection
+from knowledge_core.storage.data_directory.closing import close_data_directory
+from knowledge_core.storage.data_directory.file_system import network_notice
 from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Engine:
 
     Attributes:
         creating: a lock, held while a job is recorded, or while the collection that it made is dropped.
+        home_notices: what is wrong with the data directory as a folder.
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
         listeners: called on the writing thread with a collection's name and the ids of the documents that a write changed.
@@ -75,7 +78,10 @@ class Engine:
         self._writers: dict[str, threading.Lock] = {}
         self.creating = threading.RLock()
         self.embedders = Embedders(config.embedding, home, make_embedder)
-        self.notices: list[str] = []
+        self.home_notices = [*close_data_directory(home), *filter(None, [network_notice(home)])]
+        for notice in self.home_notices:
+            log.warning("%s", notice)
+        self.notices = list(self.home_notices)
         self.former_was_stuck = False
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)

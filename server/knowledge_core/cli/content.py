@@ -117,9 +117,9 @@ def _in_a_terminal() -> bool:
 
 def _yes(question: str) -> bool:
     """Ask a person. While they think, Ctrl-C ends the command at once: nothing runs yet that could be kept."""
-    print(question, end="", file=sys.stderr, flush=True)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        print(question, end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     finally:
         signal.signal(signal.SIGINT, before)

@@ -24,7 +24,11 @@ def add(commands: Any) -> None:
 async def _doctor(connection: Connection, arguments: argparse.Namespace) -> int:
     result = await connection.ask("doctor", collection=arguments.collection, repair=arguments.repair or None)
     model = result["model"]
-    reports = [("model", model), *((each["collection"], each) for each in result["collections"])]
+    reports = [
+        ("data directory", result["home"]),
+        ("model", model),
+        *((each["collection"], each) for each in result["collections"]),
+    ]
     lines = [f"{name}: {each['level']}: {each['what']}" for name, report in reports for each in report["findings"]]
     lines.append(_verdict(result))
     show_as(arguments, result, "\n".join(lines))
@@ -45,6 +49,6 @@ def _verdict(result: dict[str, Any]) -> str:
         return "What is stored is sound, but a collection's model does not work: do what is said of it above."
     if any(each["level"] == "warning" for each in result["model"]["findings"]):
         return "What is stored is sound and the model in use works, but a better one is broken: do what is said of it above."
-    if "warning" in levels:
+    if "warning" in levels or result["home"]["findings"]:
         return "What is stored is sound and the model works, but something else is wrong: do what is said of it above."
     return "All is well."

@@ -28,7 +28,10 @@ _BAG = re.compile(
     r"(?:subject|issuer)=.*|X509v3 Key Usage: .*|<No Attributes>"
 )
 _PUTTY = re.compile(r"[A-Za-z0-9-]{1,40}: .*|[A-Za-z0-9+/]+={0,2}")
-_AGE = re.compile(r"#\s*(?i:created|public key|recipient|serial|name|\w+ policy): .*|AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9+-]{1,40})-1[A-Z0-9]{10,}")
+_AGE = re.compile(
+    r"#\s*(?i:created|public key|recipient|serial|name|\w+ policy): .*|"
+    r"AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9+-]{1,40})-1[A-Z0-9]{10,}"
+)
 _SETTING = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(.*)")
 _SECTION = re.compile(r"\[[^\]]{1,200}\]")
 _OF_AWS = word_set(

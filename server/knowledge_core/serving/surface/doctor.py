@@ -51,8 +51,10 @@ def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str
     for job in known_jobs(engine):
         if job.collection in found and job.error.startswith(GIVEN_UP):
             found[job.collection].append(Finding("warning", f"Job {job.id}: {job.error}"))
+    about_home = [Finding("warning", notice) for notice in engine.home_notices]
     findings = [*model.findings, *(each for group in found.values() for each in group)]
     return {
+        "home": {"findings": [*map(vars, about_home)]},
         "clean": all(each.level not in ("damaged", "unavailable") for each in findings),
         "model": {
             "configured": model.configured, "model": model.model or None, "works": bool(model.model),
