@@ -86,6 +86,7 @@ async def test_a_secret_that_an_agent_names_is_refused_and_the_error_says_what_a
     report = await index(client, folder / name, folder / "a.md")
     assert [each["reason"] for each in report["failed"]] == ["secret"]
     assert await ids(client) == ["notes/a.md"]
+    assert (await index(client, folder / ".ssh" / ".." / "a.md"))["unchanged"] == 1
 
 
 async def test_a_folder_of_secrets_is_refused_by_name(client, folder):

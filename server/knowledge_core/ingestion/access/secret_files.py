@@ -26,7 +26,7 @@ def secret_by_path(path: Path) -> str | None:
 
     path: absolute.
     """
-    return secret_by_name(path.parts) or secret_by_name(Path(os.path.realpath(path)).parts)
+    return secret_by_name(Path(os.path.abspath(path)).parts) or secret_by_name(Path(os.path.realpath(path)).parts)
 
 
 def secret_file(path: Path) -> str | None:

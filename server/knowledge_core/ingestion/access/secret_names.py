@@ -106,21 +106,20 @@ def secret_by_name(parts: Sequence[str]) -> str | None:
         return None
     above = ""
     for name in names:
-        bare = _before_stream(name)
+        bare = _before_stream(name) if ":" in name else name
         if what := _FOLDERS.get(bare) or _FOLDERS.get(f"{above}/{bare}") or _FOLDER_ENDS.get(_end(bare)):
             return what
-        above = bare
-    return _file(names[-1], _before_stream(names[-2]) if len(names) > 1 else "")
+        above, between = bare, above
+    return _file(names[-1], between)
 
 
 def _file(name: str, above: str) -> str | None:
-    forms = {name, _original(name)} | (
-        {_before_stream(name), _original(_before_stream(name))} if ":" in name else set()
-    )
-    return next(
-        (what for bare in forms if (what := _BY_NAME.get(bare) or _BY_NAME.get(f"{above}/{bare}") or _by_form(bare))),
-        None,
-    )
+    forms = [name, _before_stream(name)] if ":" in name else [name]
+    forms += [original for form in forms if (original := _original(form)) != form]
+    for form in forms:
+        if what := _BY_NAME.get(form) or _BY_NAME.get(f"{above}/{form}") or _by_form(form):
+            return what
+    return None
 
 
 def _by_form(name: str) -> str | None:
@@ -133,12 +132,13 @@ def _by_form(name: str) -> str | None:
 
 
 def _end(name: str) -> str:
-    return name[name.rfind(".") :] if "." in name else ""
+    place = name.rfind(".")
+    return "" if place < 0 else name[place:]
 
 
 def _before_stream(name: str) -> str:
     """Return the name of the file that NTFS opens: `.env` for `.env::$DATA`."""
-    return (name.partition(":")[0].rstrip(" .") or name) if ":" in name else name
+    return name.partition(":")[0].rstrip(" .") or name
 
 
 def _original(name: str) -> str:
