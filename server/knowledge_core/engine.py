@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.errors import CollectionNotFound, KnowledgeCoreError, ModelUnavailable
+from knowledge_core.files import descriptor_limit
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import COLLECTIONS, OwnerLock
 from knowledge_core.roots import Roots
@@ -39,6 +41,13 @@ from knowledge_core.types import Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
 
+# How many collections hold files at once: as many as the limit on open files has room for. A limit of 256 gives 19.
+DESCRIPTORS_KEPT = 100  # for clients, models, logs and what is open for a moment
+DESCRIPTORS_EACH = 8  # of a collection: 6, and two that a second view or a graph takes
+MOST_OPEN = 1_000
+KEPT_OPEN = 8  # the latest used: they answer at once, however long nobody asked
+REST_AFTER = 600.0  # seconds without use, of the others
+
 
 class Engine:
     """One data directory, owned by this process from construction until `close`.
@@ -54,6 +63,7 @@ class Engine:
         home_notices: what is wrong with the data directory as a folder.
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
+        most_open: the most collections that hold files at once.
         listeners: called on the writing thread with a collection's name and the ids of the documents that a write changed.
 
     Raises:
@@ -89,6 +99,7 @@ class Engine:
         self._folder = home / COLLECTIONS
         self._folder.mkdir(exist_ok=True, mode=0o700)
         self._overviews = Overviews()
+        self.most_open = max(4, min(MOST_OPEN, (descriptor_limit() - DESCRIPTORS_KEPT) // DESCRIPTORS_EACH))
         sweep(self._folder)
 
     # -- collections ---------------------------------------------------------------------------------------------
@@ -121,7 +132,29 @@ class Engine:
                     raise CollectionNotFound(f"No collection {name!r}. There are: {there_are}.")
                 self._collections[name] = Collection.open(self._folder / name)
                 self._collections[name].listeners = self.listeners
-            return self._collections[name]
+            found = self._collections[name]
+            full = sum(not each.access.resting for each in self._collections.values()) >= self.most_open
+        if full:
+            self.let_rest()
+        return found
+
+    def let_rest(self) -> None:
+        """Close the files of collections that nobody used for a while, and of the longest unused ones where many are open.
+
+        The next use of such a collection opens them again. One that somebody is at, or a job works on, stays open.
+        """
+        with self._guard:
+            opened = [each for each in self._collections.values() if not each.access.resting]
+        opened.sort(key=lambda each: each.access.used)
+        at_work = {job.collection for job in self.jobs.running()}
+        now, too_many = time.monotonic(), len(opened) - self.most_open + 1  # and one will be opened next
+        for later, collection in zip(range(len(opened) - 1, -1, -1), opened, strict=True):
+            idle = later >= KEPT_OPEN and now - collection.access.used > REST_AFTER
+            if too_many <= 0 and not idle:
+                break  # those that follow were used later
+            if later and collection.name not in at_work and collection.access.rest():
+                log.info("collection %s rests", collection.name)
+                too_many -= 1
 
     def collection_or_new(self, name: str) -> Collection:
         """Return the collection of this name; if there is none yet, make it under the configured model's contract.

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, also after power loss.
+"""Files that are there whole or not at all, also after power loss; and how many a process may have open.
 
 Rules kept here: a file is written beside its name, flushed, and renamed over the name; then the folder is flushed, too.
 What the disk refuses leaves the old file as it was and nothing beside it, and becomes one of our errors here. Standard
@@ -21,6 +21,11 @@ TEMPORARY = ".new"
 """Suffix of a file that is being written. One that is found after a crash may be deleted."""
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # a full disk, and a user's quota
+NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)  # of this process, and of the whole system
+# What the limit on open files is raised to: 6 per collection and one per client, for thousands of both. macOS refuses what
+# is above a limit of its kernel's (10,240 in older versions), so smaller ones are tried, too.
+DESCRIPTORS_TRIED = (65_536, 24_576, 10_240, 4_096, 1_024)
+UNKNOWN_LIMIT = 8_192  # Windows has no such limit; its C library has this one
 
 
 @contextmanager
@@ -109,6 +114,66 @@ def storage_refusal(error: OSError, name: str) -> StorageError:
     """Return our error for what the operating system said about a file, named without its folder."""
     if error.errno in NO_SPACE:
         return StorageFull(f"No space left on the device to write {name}. Free some space and try again.")
+    if error.errno in NO_DESCRIPTOR:
+        return StorageError(no_descriptor(f"to open {name}"))
     return StorageError(
         f"Cannot write or remove {name}: {error.strerror or error}. Check the data directory and try again."
+    )
+
+
+# -- how many files may be open -------------------------------------------------------------------------------------------
+
+
+def descriptor_limit() -> int:
+    """Return how many files, sockets included, this process may have open at once."""
+    try:
+        import resource
+
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    except (ImportError, OSError, ValueError):
+        return UNKNOWN_LIMIT
+    return DESCRIPTORS_TRIED[0] if soft == resource.RLIM_INFINITY else soft
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process have as many files open as the system allows without asking; return how many that are.
+
+    Shells give 256 (macOS) or 1,024, out of habit: each process may raise that to a hard limit, which is far above.
+    """
+    try:
+        import resource
+    except ImportError:
+        return UNKNOWN_LIMIT
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in DESCRIPTORS_TRIED:
+        if hard != resource.RLIM_INFINITY:
+            wanted = min(wanted, hard)
+        if soft == resource.RLIM_INFINITY or wanted <= soft:
+            break
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            break
+    return descriptor_limit()
+
+
+def out_of_descriptors(error: BaseException) -> bool:
+    """Say whether an error came because no more files can be opened. Libraries tell it in many words, or in none.
+
+    So where the error itself does not say it, a file is opened to see.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in NO_DESCRIPTOR
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as refused:
+        return refused.errno in NO_DESCRIPTOR
+    return False
+
+
+def no_descriptor(what: str) -> str:
+    """Return the message for whoever could not do something because too many files are open. what: "to open notes"."""
+    return (
+        f"Too many files are open {what}: this process may have {descriptor_limit()} (its limit of file descriptors). Name "
+        "fewer collections in one call, or close clients, and try again. To raise the limit: `kcore stop`, then "
+        "`ulimit -n 4096` in the shell that starts the next client (macOS: `launchctl limit maxfiles`)."
     )

@@ -7,19 +7,23 @@ The order of a write, which is the order of its promises:
 
 Readers hold a view, and no reader waits for the writer. This is the one place that knows how documents and vectors are
 kept; the layers above see values.
+
+A collection that nobody is at can rest: it then holds no file and little memory, and its next use opens it again. Whoever
+holds one need not know.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import CollectionNotFound, StorageError
+from knowledge_core.files import storage_refusal
+from knowledge_core.storage.access import Access
 from knowledge_core.storage.checking import check
 from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.gil_pauses import shorten_switch_interval
@@ -60,25 +64,25 @@ class Collection:
     listeners: told the collection's name and the ids of the documents that a write changed, on the writing thread.
     cut_off: ids of the jobs that a process which died left running.
     reembedding: the tables in which a change of contract is made ready.
+    access: who is at it, and whether it rests.
     """
 
     def __init__(self, folder: Path, store: DocumentStore) -> None:
         self.folder = folder
         self.name = store.meta("name")
-        self.contract = EmbeddingContract.from_json(store.meta("contract"))
-        self._store = store
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         shorten_switch_interval()  # here readers and the writer meet
-        # Of the writing connection and the derived indexes. It is held while a disk is waited for, never while a model runs.
-        self._writing = threading.RLock()
-        self._guard = threading.Lock()  # of `_view`, its number of users, and `_closed`; nothing is waited for under it
-        self._filters = EvaluatedFilters()
-        self._derived = Derived(store, self.contract, self._writing, self._swap)
+        self.access = Access(
+            self.name,
+            wake=lambda: self._wake(_opened(folder)),
+            save=lambda: self._derived.save(),
+            let_go=self._let_go,
+            is_busy=lambda: self._derived.builder.is_busy(),
+        )
+        self._alone = self.access.alone
         self.cut_off = store.jobs.interrupt_running()
-        self._derived.catch_up()
-        self._tidy()  # before the first reader: a crash may have left a long write-ahead log
-        self._view = self._new_view()
         self.reembedding = store.reembedding(self._alone, self._publish)
+        self._wake(store)
 
     @classmethod
     def open(cls, folder: Path) -> Collection:
@@ -88,36 +92,36 @@ class Collection:
             CollectionNotFound: there is none in this folder.
             StorageDamaged, StorageTooNew, StorageError: the record cannot be used.
         """
-        if not (folder / FILE).is_file():
-            raise CollectionNotFound(f"No collection {folder.name!r}.")
-        return cls(folder, DocumentStore(folder, folder.name))
+        return cls(folder, _opened(folder))
+
+    def _wake(self, store: DocumentStore) -> None:
+        """Serve from this record from now on. Where that fails, everything is closed again."""
+        self._store, self._filters = store, EvaluatedFilters()
+        try:
+            with ExitStack() as undo:
+                undo.callback(store.close)
+                self.contract = EmbeddingContract.from_json(store.meta("contract"))
+                self._derived = Derived(store, self.contract, self.access.writing, self._swap)
+                undo.callback(self._derived.close)
+                self._derived.catch_up()
+                self._tidy()  # before the first reader: a crash may have left a long write-ahead log
+                store.carry_on(self.reembedding)
+                self._swap()
+                undo.pop_all()
+        except OSError as error:
+            raise storage_refusal(error, self.name) from error
+
+    def _let_go(self) -> None:
+        self._derived.close()
+        try:
+            self._store.close()
+        except StorageError as error:
+            log.warning("collection %s: its record was not closed in order: %s", self.name, error.__cause__)
 
     def close(self) -> None:
         """Save what is derived and let go of the files. A second call does nothing."""
-        with self._writing:
-            if self._closed:
-                return
-            self._derived.save()
-            with self._guard:
-                self._closed = True
-                if self._view.users == 0:
-                    self._view.close()
-            self._derived.close()
-            self._store.close()
+        self.access.close()
         self._derived.builder.join()  # without the lock, which it may be waiting for
-
-    _closed = False
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep other writers out until the end of the block. Every use of the writing connection is in such a block.
-
-        Raises:
-            CollectionNotFound: the collection was closed.
-        """
-        with self._writing:
-            self._refuse_if_closed()
-            yield
 
     def bytes_used(self) -> int:
         """Return how many bytes the collection takes where it is stored, the derived indexes included."""
@@ -133,24 +137,13 @@ class Collection:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def view(self) -> Iterator[View]:
-        """Yield the newest generation, to read from until the end of the block.
+    def view(self) -> AbstractContextManager[View]:
+        """Return a context that yields the newest generation, to read from until the end of the block.
 
         Raises:
-            CollectionNotFound: the collection was closed.
+            CollectionNotFound, StorageError: as of `Access.alone`.
         """
-        with self._guard:
-            self._refuse_if_closed()
-            view = self._view
-            view.users += 1
-        try:
-            yield view
-        finally:
-            with self._guard:
-                view.users -= 1
-                if view.users == 0 and (view is not self._view or self._closed):
-                    view.close()
+        return self.access.view()
 
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts, named by their digests, have no vector yet."""
@@ -362,11 +355,7 @@ class Collection:
             self._swap()  # this view reads without the log, so that the next write starts the log from its beginning
 
     def _swap(self) -> None:
-        new = self._new_view()
-        with self._guard:
-            old, self._view = self._view, new
-            if old.users == 0:
-                old.close()
+        self.access.show(self._new_view())
 
     def _tidy(self) -> bool:
         """Move the write-ahead log into the record; say whether that succeeded. Only tidiness: a refusal fails nothing."""
@@ -376,6 +365,8 @@ class Collection:
             log.warning("collection %s: the record's log stays long for now: %s", self.name, error.__cause__)
             return False
 
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise CollectionNotFound(f"Collection {self.name!r} was closed or deleted meanwhile.")
+
+def _opened(folder: Path) -> DocumentStore:
+    if not (folder / FILE).is_file():
+        raise CollectionNotFound(f"No collection {folder.name!r}.")
+    return DocumentStore(folder, folder.name)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 import tantivy
 
 from knowledge_core.errors import StorageError, StorageFull
-from knowledge_core.files import remove_file, replace_file, storage_refusal
+from knowledge_core.files import no_descriptor, out_of_descriptors, remove_file, replace_file, storage_refusal
 from knowledge_core.language.lexical_query import Field, LexicalQuery, rarity
 from knowledge_core.language.wording import WORDING_VERSION, trigrams, words
 from knowledge_core.storage.gil_pauses import with_pauses
@@ -155,7 +155,7 @@ class LexicalIndex:
         tag: names whatever must not have changed for the entries to be of use (the record's identity, the contract).
 
         Raises:
-            StorageError: the folder cannot be written.
+            StorageError: the folder cannot be written; or too many files are open: what lies there may be sound.
         """
         index = cls(folder, tag=tag)
         try:
@@ -165,6 +165,8 @@ class LexicalIndex:
         except FileNotFoundError:
             index._begin()
         except (_UnusableFolderError, ValueError, OSError) as reason:
+            if out_of_descriptors(reason.__cause__ or reason):
+                raise StorageError(no_descriptor(f"to open {folder.name}")) from reason
             index.discarded = f"{folder.name}: {reason}".splitlines()[0]
             index._begin()
         return index
@@ -351,6 +353,8 @@ def _refusal(error: ValueError, folder: Path) -> StorageError:
     """Return our error for what Tantivy said while writing. A full disk may show as the death of its thread."""
     if "No space left" in str(error) or shutil.disk_usage(folder).free < WRITER_BYTES:
         return StorageFull(f"No space left on the device to write {folder.name}. Free some space and try again.")
+    if out_of_descriptors(error):
+        return StorageError(no_descriptor(f"to write {folder.name}"))
     return StorageError(
         f"Cannot write {folder.name}: {str(error).splitlines()[0]} Check the data directory, try again."
     )

@@ -49,7 +49,7 @@ class View:
     contract: under which its chunks were embedded.
     generation: of the record.
     calibration: how well the model reads this collection; None before that was measured.
-    users: how many hold it; guarded by `Collection`.
+    users: how many hold it; guarded by `Access`.
     """
 
     def __init__(

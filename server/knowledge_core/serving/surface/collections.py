@@ -13,7 +13,8 @@ from contextlib import ExitStack, contextmanager
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
-from knowledge_core.errors import CollectionNotFound, KnowledgeCoreError
+from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError
+from knowledge_core.files import no_descriptor
 from knowledge_core.storage.catalogue import Overview
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.view import View
@@ -31,11 +32,17 @@ def opened(
 
     Raises:
         CollectionNotFound: one is not there, or there is none at all. StorageError: one cannot be read.
+        InvalidInput: these are more than can be open at once.
     """
     chosen = list(dict.fromkeys(names)) if names else engine.names()
     if not chosen:
         raise CollectionNotFound(
             "There is no collection yet. Index a folder or documents first, with the `index` tool."
+        )
+    if len(chosen) > engine.most_open:
+        raise InvalidInput(
+            f"{len(chosen)} collections cannot be read at once here: {no_descriptor('for that')} `collections` may name "
+            f"{engine.most_open} of them in one call."
         )
     with ExitStack() as stack:
         searched: list[Searched] = []

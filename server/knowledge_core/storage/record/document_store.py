@@ -55,13 +55,21 @@ class DocumentStore:
         self.path = folder / FILE
         with translated(name):
             self._connection = connect(self.path, read_only=False)
-            migrate(self._connection, self.path)
+            try:
+                migrate(self._connection, self.path)
+            except BaseException:
+                self._connection.close()
+                raise
         self.jobs = JobTable(self._connection, name)
         self.record_log = RecordLog(self._connection, name)
 
     def reembedding(self, alone: Alone, written: Callable[[], None]) -> Reembedding:
         """Return the tables of a change of contract; the arguments are those of `Reembedding`."""
         return Reembedding(self._connection, self._name, alone, written)
+
+    def carry_on(self, reembedding: Reembedding) -> None:
+        """Let a change of contract go on with this store, which was opened in the place of one that was closed."""
+        reembedding.go_on(self._connection)
 
     def close(self) -> None:
         """Let go of the file. SQLite moves the write-ahead log into it, unless a reader still has it open."""

@@ -55,6 +55,10 @@ class Reembedding:
     def __init__(self, connection: sqlite3.Connection, name: str, alone: Alone, written: Callable[[], None]) -> None:
         self._connection, self._name, self._alone, self._written = connection, name, alone, written
 
+    def go_on(self, connection: sqlite3.Connection) -> None:
+        """Use this connection from now on: the record was closed, and opened again."""
+        self._connection = connection
+
     def contract(self) -> EmbeddingContract | None:
         """Return the contract that is being moved to; None while nothing is."""
         with self._alone(), translated(self._name):

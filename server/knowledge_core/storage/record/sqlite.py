@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.errors import InvalidInput, StorageDamaged, StorageError, StorageFull
+from knowledge_core.files import no_descriptor, out_of_descriptors
 from knowledge_core.types import Vectors
 
 FILE = "documents.db"
@@ -23,7 +24,7 @@ NORM_TOLERANCE = 1e-3  # of a new vector, as float32
 VECTOR_TYPE = "<f2"  # float16, little-endian on every machine
 
 # Result codes of https://www.sqlite.org/rescode.html
-_FULL, _CORRUPT, _NOT_A_DATABASE = 13, 11, 26
+_FULL, _CORRUPT, _NOT_A_DATABASE, _CANNOT_OPEN, _IO = 13, 11, 26, 14, 10
 
 
 @contextmanager
@@ -54,6 +55,8 @@ def translated(name: str) -> Iterator[None]:
                 f"The record of collection {name!r} is damaged ({error}). Restore {FILE} from a copy, or delete the "
                 "collection and index its sources again."
             ) from error
+        if code in (_CANNOT_OPEN, _IO) and out_of_descriptors(error):
+            raise StorageError(no_descriptor(f"to open collection {name!r}")) from error
         raise StorageError(f"The record of collection {name!r} refused: {error}. Check the data directory.") from error
 
 

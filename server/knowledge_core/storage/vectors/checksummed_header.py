@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from knowledge_core.files import replace_file
+from knowledge_core.errors import StorageError
+from knowledge_core.files import out_of_descriptors, replace_file, storage_refusal
 from knowledge_core.storage.values import Keys
 
 MAGIC = b"KCSEAL\x01\n"  # what such a file begins with; the number is the version of the layout
@@ -48,13 +49,14 @@ def read_header(path: Path) -> tuple[dict[str, Any], list[Keys]]:
     Raises:
         FileNotFoundError: there is no such file.
         UnusableFileError: it is damaged, or was not written by `write_header`.
+        StorageError: too many files are open; this one may be sound.
     """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UnusableFileError(error.strerror or "cannot be read") from error
+        raise _unusable(error, path) from error
     if len(content) < HEADER.size or content[: len(MAGIC)] != MAGIC:
         raise UnusableFileError("not a file of this program, or of another version")
     _, checksum, size = HEADER.unpack_from(content)
@@ -73,6 +75,7 @@ def checksum_of(path: Path, size: int) -> int:
 
     Raises:
         UnusableFileError: the file is shorter, or cannot be read.
+        StorageError: too many files are open; this one may be sound.
     """
     buffer, checksum, left = memoryview(bytearray(min(READ_AT_ONCE, max(size, 1)))), 0, size
     try:
@@ -84,8 +87,14 @@ def checksum_of(path: Path, size: int) -> int:
                 checksum = zlib.crc32(buffer[:read], checksum)
                 left -= read
     except OSError as error:
-        raise UnusableFileError(error.strerror or "cannot be read") from error
+        raise _unusable(error, path) from error
     return checksum
+
+
+def _unusable(error: OSError, path: Path) -> UnusableFileError | StorageError:
+    if out_of_descriptors(error):
+        return storage_refusal(error, path.name)
+    return UnusableFileError(error.strerror or "cannot be read")
 
 
 def tag_digest(tag: str) -> str:

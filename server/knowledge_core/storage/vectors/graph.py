@@ -30,7 +30,7 @@ from usearch.compiled import MetricKind, ScalarKind
 from usearch.index import Index
 
 from knowledge_core.errors import StorageError
-from knowledge_core.files import TEMPORARY, storage_refusal
+from knowledge_core.files import TEMPORARY, no_descriptor, out_of_descriptors, storage_refusal
 from knowledge_core.quantising import Rows
 from knowledge_core.storage.sorted_keys import NO_KEYS, among, runs, spread
 from knowledge_core.storage.values import Keys
@@ -277,6 +277,7 @@ class GraphFile:
 
         Raises:
             UnusableFileError: a file is missing, damaged, or made for another record or contract.
+            StorageError: too many files are open; this one may be sound.
         """
         head = self._files.read_head()
         if head is None:
@@ -295,6 +296,8 @@ class GraphFile:
                 checksum=facts["checksum"],
             )
         except (UnusableFileError, StorageError) as reason:
+            if isinstance(reason, StorageError) and out_of_descriptors(reason.__cause__ or reason):
+                raise
             raise UnusableFileError(f"{path.name}: {reason}") from reason
         self._files.sweep(path)
         return graph
@@ -346,7 +349,7 @@ def _mapped(path: Path) -> npt.NDArray[np.uint8]:
     try:
         return np.asarray(np.memmap(path, np.uint8, "r"))
     except (ValueError, OSError) as error:
-        raise StorageError(f"{path.name} cannot be opened: {error}. {REMEDY}") from error
+        raise _cannot_open(path, error) from error
 
 
 def _opened(path: Path, source: Any, *, view: bool, lookups: bool) -> Index:
@@ -361,10 +364,16 @@ def _opened(path: Path, source: Any, *, view: bool, lookups: bool) -> Index:
     try:
         index = Index.restore(source, view=view, enable_key_lookups=lookups)  # of a missing file: None
     except (RuntimeError, ValueError, OSError) as error:
-        raise StorageError(f"{path.name} cannot be opened: {error}. {REMEDY}") from error
+        raise _cannot_open(path, error) from error
     if index is None or index.metric_kind != MetricKind.IP or index.dtype != ScalarKind.I8:
         raise StorageError(f"{path.name} is not there, or not a graph of this program. {REMEDY}")
     return index
+
+
+def _cannot_open(path: Path, error: Exception) -> StorageError:
+    if out_of_descriptors(error):
+        return StorageError(no_descriptor(f"to open {path.name}"))
+    return StorageError(f"{path.name} cannot be opened: {error}. {REMEDY}")
 
 
 def _full(path: Path) -> bool:

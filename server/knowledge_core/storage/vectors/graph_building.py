@@ -1,4 +1,4 @@
-"""When a graph is due, and how it is built: beside the one that serves, on a thread of its own, then published at once.
+"""When a graph is due, and how it is built: beside the one that serves, on one thread for all collections, published at once.
 
 The rule, whose work is linear in the number of rows that were ever added:
 - up to `EXACT_UP_TO` rows there is no graph: comparing all rows is as fast;
@@ -70,8 +70,88 @@ class GraphWork:
     added: int = 0
 
 
+class BuildingThread:
+    """The one thread of a process on which graphs are built: one after the other, in the order in which they became due.
+
+    Building fills a processor for minutes where there are a million rows: with a thread per collection, a shelf of them
+    would take the searches' processors. The thread ends when nothing is due.
+    """
+
+    def __init__(self) -> None:
+        # Guards what is below, and is notified when it changes. A collection's lock may be held around it, never within.
+        self._guard = threading.Condition()
+        self._asking: dict[GraphBuilder, None] = {}  # those with a graph to build now or later, in the order of asking
+        self._at: GraphBuilder | None = None
+        self._runs = False
+
+    def ask(self, builder: GraphBuilder) -> None:
+        """Build for this one when it is due."""
+        with self._guard:
+            self._asking.setdefault(builder)
+            if not self._runs:
+                threading.Thread(target=self._run, name="build-graphs", daemon=True).start()
+                self._runs = True
+            self._guard.notify_all()
+
+    def look_again(self) -> None:
+        """Tell the thread that what is due has changed."""
+        with self._guard:
+            self._guard.notify_all()
+
+    def withdraw(self, builder: GraphBuilder) -> None:
+        """Begin no more for this one."""
+        with self._guard:
+            self._asking.pop(builder, None)
+            self._guard.notify_all()
+
+    def wait_for_end(self, builder: GraphBuilder) -> None:
+        """Wait until nothing is being built for this one."""
+        with self._guard:
+            self._guard.wait_for(lambda: self._at is not builder)
+
+    def is_at(self, builder: GraphBuilder) -> bool:
+        """Say whether something is being built for this one at this moment."""
+        return self._at is builder
+
+    def has(self, builder: GraphBuilder) -> bool:
+        """Say whether something is being built for this one, or it waits for its turn."""
+        with self._guard:
+            return self._at is builder or builder in self._asking
+
+    def _run(self) -> None:
+        with suppress(OSError, AttributeError):  # only Linux has priorities of threads
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POLITE)
+        while (builder := self._next()) is not None:
+            try:
+                builder.build()
+            except Exception:  # the last frame of a thread that others need, too
+                log.exception("a graph was not built")
+                self.withdraw(builder)
+            finally:
+                with self._guard:
+                    self._at = None
+                    self._guard.notify_all()
+
+    def _next(self) -> GraphBuilder | None:
+        """Wait until something is to be built, and return for whom; None where nothing will be: then the thread ends."""
+        with self._guard:
+            while True:
+                pauses = {builder: builder.pause() for builder in self._asking}
+                waiting = {builder: pause for builder, pause in pauses.items() if pause is not None}
+                self._asking = dict.fromkeys(waiting)
+                if not waiting:
+                    self._runs = False
+                    return None
+                ready = next((builder for builder, pause in waiting.items() if pause <= 0), None)
+                if ready is not None:
+                    self._at = ready
+                    self._asking[ready] = self._asking.pop(ready)  # behind the others: its next turn comes after theirs
+                    return ready
+                self._guard.wait(min(waiting.values()))
+
+
 class GraphBuilder:
-    """Keeps the graph of a collection's vectors up to date, on one thread at most.
+    """Keeps the graph of one collection's vectors up to date, on the thread that all collections share.
 
     lock: held while a graph is published, and by whoever calls `serve` or `look`.
     published: called with the lock held, so that readers see the new graph.
@@ -82,71 +162,61 @@ class GraphBuilder:
         self._lock, self._published = lock, published
         self._index: VectorIndex | None = None
         self._building: VectorIndex | None = None  # what the present build is for
-        self._thread: threading.Thread | None = None
-        self._stopped, self._wake = threading.Event(), threading.Event()
+        self._stopped = threading.Event()
         self._looked = self._not_before = 0.0
         self.work = GraphWork()
 
     def serve(self, index: VectorIndex | None) -> None:
         """Keep the graph of these vectors from now on; what is being built for others is given up."""
         self._index = index
-        self._wake.set()
+        BUILDING.look_again()
 
     def look(self) -> None:
         """Begin to build if a graph is due, or will be when nothing is written for a while."""
         self._looked = time.monotonic()
-        due = self._due()
-        if due is None:
-            return
-        if not self._is_busy():
-            self._thread = threading.Thread(target=self._run, name="build-graph", daemon=True)
-            self._thread.start()
-        elif tuning_due(due[1]):
-            self._wake.set()
+        if self._due() is not None:
+            BUILDING.ask(self)
 
     def wait(self) -> None:
         """Wait until no graph is due. Call it without the lock."""
-        while self._is_busy() and self._looked >= self._not_before:
-            due = self._due()
-            if due is None or not tuning_due(due[1]):
-                break
+        while self._wants_now():
             time.sleep(0.005)
         with self._lock:
             pass  # until readers see it, too
 
-    def _is_busy(self) -> bool:
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+    def is_busy(self) -> bool:
+        """Say whether a graph is being built, or is due and waits for its turn; not while it rests after a failure."""
+        return BUILDING.is_at(self) or self._wants_now()
 
     def stop(self) -> None:
         """Publish nothing any more, and give up what is being built; the next opening begins it again."""
         self._stopped.set()
-        self._wake.set()
+        BUILDING.withdraw(self)
 
     def join(self) -> None:
-        """Wait for the end of the thread after `stop`. Call it without the lock."""
-        thread = self._thread
-        if thread is not None:
-            thread.join()
+        """Wait until nothing is built after `stop`. Call it without the lock."""
+        BUILDING.wait_for_end(self)
 
-    def _run(self) -> None:
-        with suppress(OSError, AttributeError):  # only Linux has priorities of threads
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), POLITE)
-        while True:
-            with self._lock:
-                due, now = self._due(), time.monotonic()
-                if due is None:
-                    self._thread = None
-                    return
-                self._building, snapshot = due
-                pause = self._not_before - now
-                if not tuning_due(snapshot):
-                    pause = max(pause, self._looked + QUIET - now)
-                self._wake.clear()
-            if pause > 0:
-                self._wake.wait(pause)
-            else:
-                self._try(*due)
+    def pause(self) -> float | None:
+        """Return how many seconds to wait until a graph is to be built; None where none is due. The thread asks this."""
+        due, now = self._due(), time.monotonic()
+        if due is None:
+            return None
+        pause = self._not_before - now
+        return pause if tuning_due(due[1]) else max(pause, self._looked + QUIET - now)
+
+    def build(self) -> None:
+        """Build the graph that is due. The thread calls this."""
+        with self._lock:
+            due = self._due()
+            self._building = None if due is None else due[0]
+        if due is not None:
+            self._try(*due)
+            self._building = None  # whoever lets go of the vectors lets go of their files
+
+    def _wants_now(self) -> bool:
+        due = self._due()
+        return due is not None and tuning_due(due[1]) and BUILDING.has(self) and self._looked >= self._not_before
 
     def _due(self) -> tuple[VectorIndex, VectorSnapshot] | None:
         """Return what a graph is to be built of, now or when nothing is written for a while; None where nothing is due."""
@@ -232,6 +302,9 @@ class GraphBuilder:
             if found >= AGREEMENT * sum(map(len, truth)):
                 return expansion
         return EXPANSIONS[-1]
+
+
+BUILDING = BuildingThread()
 
 
 def tuning_due(snapshot: VectorSnapshot) -> bool:
