@@ -22,7 +22,12 @@ class CheckedEmbedder:
     """
 
     def __init__(
-        self, inner: Embedder, pinned: EmbeddingContract, collection: str, agreed: Callable[[EmbeddingContract], None]
+        self,
+        inner: Embedder,
+        pinned: EmbeddingContract,
+        collection: str,
+        agreed: Callable[[EmbeddingContract], None],
+        look_again: Callable[[EmbeddingContract], EmbeddingContract],
     ) -> None:
         """Hold `inner` to `pinned`. Neither loads nor compares anything yet.
 
@@ -31,8 +36,11 @@ class CheckedEmbedder:
         collection: the collection's name, for the error message.
         agreed: called with the contract of `inner`, probe included, once it is found to agree with `pinned` and before
             the first vector is returned. It is called a second time only where two threads compare at once.
+        look_again: called with a contract of `inner` that does not agree; returns the one that its model has now. What is
+            remembered may be of a model that has gone again: to bring the former one back must be enough.
         """
         self._inner, self._pinned, self._collection, self._agreed = inner, pinned, collection, agreed
+        self._look_again = look_again
         self._checked = False
 
     @property
@@ -45,6 +53,8 @@ class CheckedEmbedder:
         """
         made_under = self._inner.contract
         if not self._checked:
+            if self._pinned.differences(made_under):
+                made_under = self._look_again(made_under)
             self._refuse_if_different(made_under)
             self._agreed(made_under)
             self._checked = True  # two threads at once compare twice, which changes nothing

@@ -56,7 +56,7 @@ class Embedders:
         self._make = make or self._made
         self._resolved = (lambda name: name) if make else self._name_meant
         self._guard = threading.Lock()  # guards the two tables below; no model is loaded under it
-        self._held: dict[tuple[str, int | None], Embedder] = {}
+        self._held: dict[tuple[str, int | None], QueryCache] = {}
         self._remotes: list[RemoteEmbedder] = []
 
     # -- to an embedder --------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ class Embedders:
         """
         return self.named(self._settings.model, self._settings.dimensions)
 
-    def named(self, model: str, dimensions: int | None) -> Embedder:
+    def named(self, model: str, dimensions: int | None) -> QueryCache:
         """Return the embedder of a model; not necessarily loaded yet.
 
         model: a name as the configuration takes it: of a model on this machine, "auto", or a remote one.
@@ -83,7 +83,8 @@ class Embedders:
         with self._guard:
             embedder = self._held.get((model, dimensions))
             if embedder is None:
-                embedder = self._share(QueryCache(self._make(model, dimensions)))
+                made = self._make(model, dimensions)
+                embedder = self._share(QueryCache(made, made.look_again if isinstance(made, RemoteEmbedder) else None))
                 self._held[model, dimensions] = embedder
             return embedder
 
@@ -130,7 +131,8 @@ class Embedders:
             ModelUnavailable: that model is not on this machine any more, or no endpoint is configured for it.
             InvalidInput: the model of that name has no vectors of these dimensions any more.
         """
-        return CheckedEmbedder(self.named(contract.model, contract.dimensions), contract, collection, agreed)
+        inner = self.named(contract.model, contract.dimensions)
+        return CheckedEmbedder(inner, contract, collection, agreed, inner.look_again)
 
     def pass_over(self, embedder: Embedder, fault: str) -> bool:
         """Remember that a model of this machine cannot be used, so that "auto" means the next one.
@@ -220,7 +222,7 @@ class Embedders:
     def _name_meant(self, name: str) -> str:
         return self.find_model(name).name if name == AUTO else name
 
-    def _share(self, made: Embedder) -> Embedder:
+    def _share(self, made: QueryCache) -> QueryCache:
         """Return the held embedder with the same static contract, if there is one, so that a model is loaded once."""
         for held in self._held.values():
             if not held.static_contract.differences(made.static_contract):

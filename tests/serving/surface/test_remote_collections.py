@@ -79,6 +79,34 @@ async def test_another_model_behind_the_name_stores_nothing_and_finds_nothing_wr
         assert "another contract" in text
 
 
+@pytest.mark.parametrize("began", ["before", "while"], ids=["began-before", "began-while-it-was-another"])
+async def test_the_former_model_brought_back_is_enough(home, endpoint, began):
+    """Nobody has to end the process, whether it has seen the former model before or not."""
+    with opened(home, endpoint) as engine:
+        await call(engine, "index", documents=DOCUMENTS)
+        (first, *_), former = (await call(engine, "search", query="harbour"))[2]["hits"], endpoint.model
+    with opened(home, endpoint) as engine:
+        if began == "before":
+            assert not (await call(engine, "search", query="a museum"))[0]
+        endpoint.model = hashed(8, salt="another")
+        assert (await call(engine, "index", documents=[{"id": "new", "text": "A new one."}]))[0]
+        for tool, asked in (
+            ("search", {"query": "harbour"}),
+            ("embed", {"texts": ["x", "y"], "collection": "default"}),
+        ):
+            error, text, _ = await call(engine, tool, **asked)
+            assert error, text
+        assert not (await call(engine, "embed", texts=["harbour"], task="query"))[
+            0
+        ]  # of no collection: this model's, remembered
+        endpoint.model = former
+        error, text, found = await call(engine, "search", query="harbour")
+        assert not error, text
+        assert found["hits"][0] == first  # by the former model's vector, not by what was remembered of the other one
+        error, text, _ = await call(engine, "index", documents=[{"id": "new", "text": "A new one."}])
+        assert not error, text
+
+
 @pytest.mark.parametrize("door", ["tool", "command"])
 async def test_the_first_embedding_with_a_collections_model_is_compared_too(home, endpoint, door):
     """By a process that has not loaded that model yet: nothing has compared it before."""

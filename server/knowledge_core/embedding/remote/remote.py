@@ -153,6 +153,19 @@ class RemoteEmbedder:
                 self._looked = time.monotonic()
             return self._contract
 
+    def look_again(self, known: EmbeddingContract) -> EmbeddingContract:
+        """Return the contract, with a probe that the endpoint gives now, unless it was asked for since `known` was.
+
+        known: what `contract` returned before.
+
+        Raises:
+            ModelUnavailable: the endpoint does not give the probe.
+        """
+        with self._looking:
+            if self._contract is known:
+                self._contract = None
+        return self.contract
+
     def stop(self) -> None:
         """End all waiting: the process is ending."""
         self.endpoint.stop()
