@@ -25,6 +25,10 @@ NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE)  # of this process, and of the whol
 # What the limit on open files is raised to: 6 per collection and one per client, for thousands of both. macOS refuses what
 # is above a limit of its kernel's (10,240 in older versions), so smaller ones are tried, too.
 DESCRIPTORS_TRIED = (65_536, 24_576, 10_240, 4_096, 1_024)
+RAISING = (
+    "To raise the limit: raise it where the clients are started (`ulimit -n 4096`; systemd: LimitNOFILE; macOS: `launchctl "
+    "limit maxfiles`), then run `kcore stop`."
+)
 UNKNOWN_LIMIT = 8_192  # Windows has no such limit; its C library has this one
 
 
@@ -173,7 +177,6 @@ def out_of_descriptors(error: BaseException) -> bool:
 def no_descriptor(what: str) -> str:
     """Return the message for whoever could not do something because too many files are open. what: "to open notes"."""
     return (
-        f"Too many files are open {what}: this process may have {descriptor_limit()} (its limit of file descriptors). Name "
-        "fewer collections in one call, or close clients, and try again. To raise the limit: `kcore stop`, then "
-        "`ulimit -n 4096` in the shell that starts the next client (macOS: `launchctl limit maxfiles`)."
+        f"Too many files are open {what}: this process may have {descriptor_limit()}. Close clients, or name fewer "
+        f"collections in one call, and try again. {RAISING}"
     )

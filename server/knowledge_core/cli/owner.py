@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import signal
 import sys
 import time
 from pathlib import Path
@@ -19,6 +17,7 @@ from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, hol
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
+    from knowledge_core.serving.pipe.dialling import Link
 
 ENDS_WITHIN = 30.0  # seconds that an owner has to finish its batch and its calls and to close the collections
 OURS = (LOCK_FILE, "owner.secret", "roots.json", "config.yaml")  # files of the data directory
@@ -169,12 +168,9 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
     import anyio
 
     from knowledge_core.serving.client import to_owner
-    from knowledge_core.serving.pipe.dialling import patience, reach
 
-    link = reach(home, config, "cli", time.monotonic() + patience())
+    link = _reached(home, config)
     if link is None:
-        if is_held(home):
-            raise DataDirectoryHeld(f"{home} is held by {holder(home)}, which is no owner: close its client instead.")
         return None
 
     stopped: dict[str, Any] = {}
@@ -189,6 +185,26 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
     return stopped
 
 
+def _reached(home: Path, config: str | None) -> Link | None:
+    """Return a connection to the owner; None if no owner runs. One whose socket was deleted listens anew within seconds."""
+    from knowledge_core.serving.pipe.dialling import OWNER_COMMAND, RETRY, patience, reach
+
+    deadline = time.monotonic() + patience()
+    while (link := reach(home, config, "cli", deadline)) is None:
+        if not is_held(home):
+            return None
+        held_by = holder(home)
+        if held_by is not None and held_by.command != OWNER_COMMAND:
+            raise DataDirectoryHeld(f"{home} is held by {held_by}, which is no owner: close its client instead.")
+        if time.monotonic() > deadline:
+            raise DataDirectoryHeld(
+                f"{home} is held by {held_by or 'another process'}, which cannot be reached. End it with "
+                "`kcore stop --force`."
+            )
+        time.sleep(RETRY)
+    return link
+
+
 def _wait_until_gone(home: Path, pid: int) -> None:
     """Wait until a process no longer holds the data directory; another owner may hold it by then."""
     deadline = time.monotonic() + ENDS_WITHIN
@@ -199,11 +215,12 @@ def _wait_until_gone(home: Path, pid: int) -> None:
 
 
 def _kill(home: Path, why: str) -> dict[str, Any]:
+    from knowledge_core.serving.pipe.ending import end
+
     held_by = holder(home)
     if held_by is None or not is_held(home):
         raise OwnerUnavailable(why)
-    os.kill(held_by.pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
-    _wait_until_gone(home, held_by.pid)
+    end(home, held_by)
     return {"pid": held_by.pid, "version": held_by.version, "killed": True}
 
 

@@ -23,6 +23,7 @@ from anyio.abc import TaskGroup
 from knowledge_core import __version__
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.files import RAISING, descriptor_limit, no_descriptor, out_of_descriptors
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.message_streams import MessageSocket
 from knowledge_core.serving.pipe.lines import OURS, own_line
@@ -34,6 +35,10 @@ log = logging.getLogger(__name__)
 
 HELLO_WITHIN = 10.0  # seconds for a client to say who it is
 LONGEST_HELLO = 64 * 1024  # bytes; a client may name its roots in it
+# Each client is an open file: a sixth of the limit is for them, so that collections can still be opened.
+DESCRIPTORS_PER_CLIENT = 6
+FEWEST_CLIENTS, MOST_CLIENTS = 8, 1_000
+KEPT_FOR_COMMANDS = 8  # beyond: who finds it full must be able to look and to stop it
 
 
 @dataclass
@@ -68,7 +73,6 @@ class Identity:
     home: Path
     pid: int
     config: str
-    tcp: bool
 
 
 class Connections:
@@ -91,21 +95,37 @@ class Connections:
             engine.listeners.append(telling_of_changes(server, loop))
         self._count = 0
         self._first = True
+        self._most = max(FEWEST_CLIENTS, min(MOST_CLIENTS, descriptor_limit() // DESCRIPTORS_PER_CLIENT))
+        self._greeting = asyncio.Semaphore(self._most)  # connections that are not welcomed yet
         self.clients: dict[int, Client] = {}
         self.last_seen = time.monotonic()
 
-    async def accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
-        """Accept connections until cancelled; each is served by a task of its own in `tasks`."""
+    async def accept(self, listener: socket.socket, tasks: TaskGroup, *, proved: bool) -> None:
+        """Accept connections until cancelled; each is served by a task of its own in `tasks`.
+
+        proved: each side must prove first that it can read the data directory.
+        """
         listener.setblocking(False)
         loop = asyncio.get_running_loop()
+        told = False
         while True:
+            # Whoever says nothing takes a place for ten seconds; the others wait in the socket's queue meanwhile.
+            await self._greeting.acquire()
             try:
                 accepted, _ = await loop.sock_accept(listener)
-            except OSError as error:  # out of file descriptors: keep the open connections, some will be closed soon
-                log.warning("a connection could not be taken: %s", error)
+            except OSError as error:  # the open connections go on; some will be closed soon
+                self._greeting.release()
+                if not told:
+                    waits = no_descriptor("to take another client") if out_of_descriptors(error) else str(error)
+                    log.warning("connections wait: %s", waits)
+                told = True
                 await anyio.sleep(0.5)
                 continue
-            tasks.start_soon(self._serve, accepted)
+            except BaseException:
+                self._greeting.release()
+                raise
+            told = False
+            tasks.start_soon(self._serve, accepted, proved)
 
     async def goodbye(self) -> None:
         """Tell every client that this owner ends in order, so that none of them starts another at once."""
@@ -113,13 +133,21 @@ class Connections:
             with anyio.move_on_after(0.5):  # a client that does not read must not hold up the others
                 await client.messages.write(own_line(**{OURS: "goodbye"}))
 
-    async def _serve(self, accepted: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=accepted, limit=LONGEST_HELLO)
+    async def _serve(self, accepted: socket.socket, proved: bool) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(sock=accepted, limit=LONGEST_HELLO)
+        except OSError:  # it has gone already
+            self._greeting.release()
+            accepted.close()
+            return
         messages = MessageSocket(reader, writer)
         try:
             hello = None
-            with anyio.move_on_after(HELLO_WITHIN):
-                hello = await self._greeted(reader, messages)
+            try:
+                with anyio.move_on_after(HELLO_WITHIN):
+                    hello = await self._greeted(reader, messages, proved)
+            finally:
+                self._greeting.release()
             if hello is not None:
                 await self._converse(messages, hello)
         except Exception:  # the last frame of this connection's task: the others must not end with it
@@ -129,16 +157,22 @@ class Connections:
 
     # -- hello ---------------------------------------------------------------------------------------------------------
 
-    async def _greeted(self, reader: asyncio.StreamReader, messages: MessageSocket) -> dict[str, Any] | None:
+    async def _greeted(
+        self, reader: asyncio.StreamReader, messages: MessageSocket, proved: bool
+    ) -> dict[str, Any] | None:
         """Return the client's hello once it was answered with a welcome; None where the client may not come in."""
         hello = await _own(reader, "hello")
-        if hello is None or (self._identity.tcp and not await self._proved(reader, messages, hello)):
+        if hello is None or (proved and not await self._proved(reader, messages, hello)):
             log.warning("a connection that is no client of ours was closed")
             return None
         reason = self._outdated(hello)
         if reason:
             await messages.write(own_line(**{OURS: "retiring", "retiring": reason}))
             self._retire(reason)
+            return None
+        if full := self._full(hello):
+            log.warning("a client was refused: %s", full)
+            await messages.write(own_line(**{OURS: "refused", "refused": full}))
             return None
         me = self._identity
         notices = await anyio.to_thread.run_sync(self._allow, hello.get("roots"))
@@ -172,6 +206,16 @@ class Connections:
         if changed and not self.clients and not self._engine.jobs.running():
             return "the configuration changed and nobody else is here"
         return ""
+
+    def _full(self, hello: dict[str, Any]) -> str:
+        """Return why this client cannot be taken, too; "" where it can. A few commands of `kcore` always find room."""
+        most = self._most + (KEPT_FOR_COMMANDS if hello.get("role") == "cli" else 0)
+        if len(self.clients) < most:
+            return ""
+        return (
+            f"{len(self.clients)} clients are connected, as many as the limit of {descriptor_limit()} open files has room "
+            f"for. Close some (`kcore status` shows them). {RAISING}"
+        )
 
     # -- the protocol --------------------------------------------------------------------------------------------------
 

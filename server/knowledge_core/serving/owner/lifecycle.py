@@ -30,11 +30,12 @@ from knowledge_core.serving.http.doors import PORT, Doors
 from knowledge_core.serving.owner.connections import Connections, Identity
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
 from knowledge_core.serving.pipe.dialling import config_digest
-from knowledge_core.serving.pipe.local_socket import unlink
+from knowledge_core.serving.pipe.local_socket import listen, mark, unlink
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY = 1.0  # seconds between two checks for a reason to end
+IDLE_EVERY = 30.0  # seconds between two looks for collections that nobody uses
 LAST_CALLS = 5.0  # seconds that calls under way may take once the owner ends; a bulk batch lasts about half a second
 _VERSION = re.compile(r'__version__ = "([^"]+)"')
 
@@ -72,13 +73,15 @@ class _Owner:
         self._engine, self._lock, self._listener, self._address = engine, lock, listener, address
         self._config_sha, self._beat = config_sha, beat
         self._idle = 60.0 * engine.config.owner.idle_minutes
+        self._mark = mark(address)
         self._started = time.time()
+        self._let_rest = 0.0  # time.monotonic() when collections were last looked through for idle ones
         self._package = Path(knowledge_core.__file__)
 
     async def run(self) -> None:
         self._reason = ""
         self._ending = anyio.Event()
-        identity = Identity(self._engine.home, os.getpid(), self._config_sha, "tcp" in self._address)
+        identity = Identity(self._engine.home, os.getpid(), self._config_sha)
         self._connections = Connections(
             self._engine,
             identity,
@@ -93,11 +96,11 @@ class _Owner:
             tasks.start_soon(self._watch)
             tasks.start_soon(self._heed_signals)
             tasks.start_soon(self._doors.run)
-            accepting = anyio.CancelScope()
-            tasks.start_soon(self._accept, accepting, tasks)
+            self._accepting = anyio.CancelScope()
+            tasks.start_soon(self._accept, tasks)
             await self._ending.wait()
             log.info("ending: %s", self._reason)
-            await self._end(accepting)
+            await self._end()
             tasks.cancel_scope.cancel()
 
     def end(self, reason: str) -> None:
@@ -116,6 +119,29 @@ class _Owner:
                 self.end("the installed version changed")
             elif self._is_idle():
                 self.end("idle")
+            else:
+                self._listen_again_if_lost()
+                await self._look_for_idle_collections()
+
+    def _listen_again_if_lost(self) -> None:
+        """Listen anew where the socket's name was deleted or taken; this process still holds the lock on the directory."""
+        now = mark(self._address)
+        if now is not None and now == self._mark:
+            return
+        try:
+            listener, address = listen(self._engine.home, log.warning)
+        except OSError as error:
+            log.warning("the socket's name is lost, and there is no other place for it: %s", error)
+            return
+        log.warning("the socket's name was lost; listening anew at %s", address)
+        self._listener, self._address, self._mark = listener, address, mark(address)
+        self._lock.announce(address)
+        self._accepting.cancel()  # of the former one; `_accept` goes on with this one
+
+    async def _look_for_idle_collections(self) -> None:
+        if time.monotonic() - self._let_rest > IDLE_EVERY:
+            self._let_rest = time.monotonic()
+            await anyio.to_thread.run_sync(self._engine.let_rest)
 
     def _is_idle(self) -> bool:
         if self._connections.clients or self._engine.jobs.running():
@@ -141,14 +167,19 @@ class _Owner:
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    async def _accept(self, scope: anyio.CancelScope, tasks: TaskGroup) -> None:
-        with scope:
-            await self._connections.accept(self._listener, tasks)
+    async def _accept(self, tasks: TaskGroup) -> None:
+        while not self._ending.is_set():
+            listener = self._listener
+            with anyio.CancelScope() as self._accepting:
+                await self._connections.accept(listener, tasks, proved="tcp" in self._address)
+            await anyio.sleep(0)  # the event loop must have stopped watching the listener before that is closed
+            listener.close()
 
-    async def _end(self, accepting: anyio.CancelScope) -> None:
+    async def _end(self) -> None:
         unlink(self._address)
-        accepting.cancel()
-        await anyio.sleep(0)  # the event loop must have stopped watching the listener before that is closed
+        self._accepting.cancel()
+        await anyio.sleep(0)
+        await anyio.sleep(0)
         self._listener.close()
         await self._connections.goodbye()
         with anyio.move_on_after(LAST_CALLS):

@@ -54,6 +54,21 @@ def unlink(address: Mapping[str, Any]) -> None:
             os.unlink(address["unix"])
 
 
+def mark(address: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return what tells a Unix socket's name from any other file that takes its place; None where nothing is there.
+
+    The name can be lost while the socket lives: cleaners of temporary folders delete what nobody wrote to for days. Then
+    nobody can connect any more. Of a port: always the same.
+    """
+    if "unix" not in address:
+        return ()
+    try:
+        found = os.lstat(address["unix"])
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
 def dial(address: Mapping[str, Any], timeout: float) -> socket.socket:
     """Connect to an address from a lock file. timeout: in seconds; it stays set on the returned socket.
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError
-from knowledge_core.files import no_descriptor
+from knowledge_core.files import RAISING, descriptor_limit
 from knowledge_core.storage.catalogue import Overview
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.view import View
@@ -41,8 +41,8 @@ def opened(
         )
     if len(chosen) > engine.most_open:
         raise InvalidInput(
-            f"{len(chosen)} collections cannot be read at once here: {no_descriptor('for that')} `collections` may name "
-            f"{engine.most_open} of them in one call."
+            f"{len(chosen)} collections cannot be read at once: the limit of {descriptor_limit()} open files has room for "
+            f"{engine.most_open}. Name at most so many in one call. {RAISING}"
         )
     with ExitStack() as stack:
         searched: list[Searched] = []

@@ -27,6 +27,7 @@ from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, Icon, Inp
 from pydantic import ValidationError
 
 from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.files import no_descriptor, out_of_descriptors
 from knowledge_core.language.printable import printable
 from knowledge_core.near_names import did_you_mean
 from knowledge_core.serving.logs import current_request
@@ -108,6 +109,8 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         except UnexpectedToolError as error:
             if isinstance(error.__cause__, KnowledgeCoreError):
                 raise ToolError(_bounded(str(error.__cause__))) from error
+            if error.__cause__ is not None and out_of_descriptors(error.__cause__):
+                raise ToolError(no_descriptor("to answer this call")) from error
             raise
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
