@@ -153,7 +153,7 @@ class Engine:
             if too_many <= 0 and not idle:
                 break  # those that follow were used later
             if later and collection.name not in at_work and collection.access.rest():
-                log.info("collection %s rests", collection.name)
+                log.debug("collection %s rests", collection.name)
                 too_many -= 1
 
     def collection_or_new(self, name: str) -> Collection:

@@ -209,8 +209,8 @@ class Connections:
 
     def _full(self, hello: dict[str, Any]) -> str:
         """Return why this client cannot be taken, too; "" where it can. A few commands of `kcore` always find room."""
-        most = self._most + (KEPT_FOR_COMMANDS if hello.get("role") == "cli" else 0)
-        if len(self.clients) < most:
+        hosts = sum(each.role != "cli" for each in self.clients.values())
+        if len(self.clients) < self._most + KEPT_FOR_COMMANDS and (hosts < self._most or hello.get("role") == "cli"):
             return ""
         return (
             f"{len(self.clients)} clients are connected, as many as the limit of {descriptor_limit()} open files has room "

@@ -63,6 +63,15 @@ def translated(name: str) -> Iterator[None]:
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     """Open the record. Transactions are begun explicitly, and one thread at a time may use the connection."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    try:
+        _set_up(connection, read_only=read_only)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_up(connection: sqlite3.Connection, *, read_only: bool) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
@@ -73,7 +82,6 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         # `DocumentStore.checkpoint` does it instead, at a moment when it can succeed.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
-    return connection
 
 
 @contextmanager
