@@ -14,6 +14,7 @@ than a tenth from a fifth of the time to the end. Latencies are told, not judged
 from __future__ import annotations
 
 import argparse
+import contextlib
 import http.client
 import itertools
 import json
@@ -37,10 +38,11 @@ from benchmarks.soak import Pipe, figures
 from benchmarks.startup import INITIALIZE, KCORE, data_directory
 from knowledge_core.verbs.evaluate import Judged, load_beir
 
-FILES = 300  # of a folder that is indexed; then comes the next one
+FILES = 100  # of a folder that is indexed; then comes the next one
 NOTES = 300  # documents that are there from the beginning
 GROWTH = 0.10  # of resident memory, at most
 WARM = 0.2  # share of the time after which memory is first looked at
+IDLE = 2.0  # seconds after which a connection is made anew
 ANSWERS_WITHIN = 120.0  # seconds; later is an error
 
 
@@ -73,7 +75,7 @@ class HttpClient:
     def __init__(self, url: str, token: str | None) -> None:
         address = urlsplit(url)
         self._connection = http.client.HTTPConnection(str(address.hostname), address.port or 80, timeout=ANSWERS_WITHIN)
-        self._path, self._id = address.path, 0
+        self._path, self._id, self._used = address.path, 0, time.monotonic()
         self._headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -85,20 +87,33 @@ class HttpClient:
         return self._ask("tools/call", {"name": tool, "arguments": arguments})
 
     def close(self) -> None:
-        self._connection.request("DELETE", self._path, headers=self._headers)
-        self._connection.getresponse().read()
+        with contextlib.suppress(http.client.HTTPException, OSError):
+            self._connection.request("DELETE", self._path, headers=self._headers)
+            self._connection.getresponse().read()
         self._connection.close()
 
     def _ask(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         self._id += 1
-        answer = self._post({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
-        told = answer.read().decode()
+        try:
+            answer = self._post({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params})
+            told = answer.read().decode()
+        except BaseException:
+            self._connection.close()  # the next request opens it again
+            raise
         if answer.headers["content-type"].startswith("application/json"):
             return dict(json.loads(told))
         events = (json.loads(line.removeprefix("data:")) for line in told.splitlines() if line[:6] == "data: ")
         return dict(next(each for each in events if each.get("id") == self._id))
 
     def _post(self, message: dict[str, Any]) -> http.client.HTTPResponse:
+        if time.monotonic() - self._used > IDLE:  # the door closes it after five, and may do so under a request
+            self._connection.close()
+        try:
+            return self._posted(message)
+        finally:
+            self._used = time.monotonic()
+
+    def _posted(self, message: dict[str, Any]) -> http.client.HTTPResponse:
         self._connection.request("POST", self._path, json.dumps(message), self._headers)
         answer = self._connection.getresponse()
         if answer.status >= 400:
@@ -130,7 +145,9 @@ class Load:
         own: list[str] = []
         while not self.over.wait(chance.uniform(0.5, 1.5) * self._pause):
             name, tool, arguments = self._drawn(chance, number, own)
-            self.timed(name, lambda t=tool, a=arguments: client.call(t, a))
+            answer = self.timed(name, lambda t=tool, a=arguments: client.call(t, a))
+            if tool == "index" and answer.get("result", {}).get("structuredContent", {}).get("indexed"):
+                own.append(arguments["documents"][0]["id"])
 
     def timed(self, name: str, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         began, wrong, answer = time.perf_counter(), "", {}
@@ -149,6 +166,7 @@ class Load:
         return answer
 
     def _drawn(self, chance: random.Random, number: int, own: list[str]) -> tuple[str, str, dict[str, Any]]:
+        own_one = f"small{number}"  # of each client: a collection that is being indexed refuses to delete
         question = f"{chance.choice(self._questions)} {chance.randint(0, 10**6)}"
         kind = chance.choice(
             ["hybrid", "hybrid", "lexical", "semantic", "get", "list", "documents", "embed", "index", "index", "delete",
@@ -157,11 +175,11 @@ class Load:
         if kind in ("hybrid", "lexical", "semantic"):
             return f"search {kind}", "search", {"query": question, "mode": kind, "collections": ["notes"], "limit": 5}
         if kind == "index" or (kind == "delete" and not own):
-            own.append(f"c{number}-{len(own)}-{chance.randint(0, 10**6)}")
-            document = {"id": own[-1], "text": f"{chance.choice(self._texts)} {own[-1]}"}
-            return "index one", "index", {"documents": [document], "collection": f"small{number % 4}"}
+            id = f"{chance.randint(0, 10**9)}"
+            document = {"id": id, "text": f"{chance.choice(self._texts)} {id}"}
+            return "index one", "index", {"documents": [document], "collection": own_one, "wait_seconds": 45}
         if kind == "delete":
-            return "delete", "delete", {"ids": [own.pop()], "collection": f"small{number % 4}"}
+            return "delete", "delete", {"ids": [own.pop()], "collection": own_one}
         tool, arguments = {
             "get": ("get_document", {"id": f"note{chance.randrange(NOTES)}", "collection": "notes"}),
             "list": ("list_collections", {}),
@@ -189,10 +207,10 @@ class Load:
                     return
                 told = self.timed("(bulk: look)", lambda j=job: client.call("job", {"id": j, "wait_seconds": 0}))
                 (state,) = told["result"]["structuredContent"]["jobs"]
+                self.bulk = turn * FILES + state["done"]
                 if state["state"] not in ("running", "done"):
                     self.errors["(bulk)"].append(str(state))
                 if state["state"] != "running":
-                    self.bulk += FILES
                     break
             if self.over.is_set():
                 return
