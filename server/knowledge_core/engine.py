@@ -21,7 +21,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.errors import CollectionNotFound, KnowledgeCoreError, ModelUnavailable
-from knowledge_core.files import descriptor_limit
+from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import COLLECTIONS, OwnerLock
 from knowledge_core.roots import Roots
@@ -50,7 +50,7 @@ REST_AFTER = 600.0  # seconds without use, of the others
 
 
 class Engine:
-    """One data directory, owned by this process from construction until `close`.
+    """One data directory, owned by this process from construction until `close`. It raises the process's limit on open files.
 
     home: the data directory.
     config: the whole configuration, with its defaults filled in.
@@ -99,7 +99,7 @@ class Engine:
         self._folder = home / COLLECTIONS
         self._folder.mkdir(exist_ok=True, mode=0o700)
         self._overviews = Overviews()
-        self.most_open = max(4, min(MOST_OPEN, (descriptor_limit() - DESCRIPTORS_KEPT) // DESCRIPTORS_EACH))
+        self.most_open = max(4, min(MOST_OPEN, (raise_descriptor_limit() - DESCRIPTORS_KEPT) // DESCRIPTORS_EACH))
         sweep(self._folder)
 
     # -- collections ---------------------------------------------------------------------------------------------

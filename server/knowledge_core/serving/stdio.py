@@ -20,7 +20,6 @@ from mcp.server.stdio import stdio_server
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
@@ -36,7 +35,6 @@ def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ())
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
     """
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    raise_descriptor_limit()
     engine = Engine(home, config, command="kcore serve --in-process")
     notice = f"This server runs in its client's process ({why}): no other client can use its collections meanwhile."
     engine.notices.append(notice)

@@ -123,6 +123,16 @@ def test_a_client_too_many_is_told_why_and_commands_still_get_in(home):
         until(comes_in)
 
 
+def test_a_limit_that_is_a_habit_of_the_shell_is_raised(tmp_path):
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with own_home(tmp_path) as home:
+        subprocess.run(
+            ["sh", "-c", 'ulimit -Sn 100; exec "$@"', "sh", *KCORE, "list"],
+            env=environment(home), check=True, capture_output=True,
+        )  # fmt: skip
+        assert resource.prlimit(owner_pid(home), resource.RLIMIT_NOFILE)[0] == min(hard, 65_536)
+
+
 @contextmanager
 def nothing_more_to_open(home: Path) -> Iterator[None]:
     pid = owner_pid(home)

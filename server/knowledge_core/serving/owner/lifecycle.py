@@ -22,7 +22,6 @@ import knowledge_core
 from knowledge_core import __version__
 from knowledge_core.config import load_config
 from knowledge_core.engine import Engine
-from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.paths import OwnerLock
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.connection_state import current_connection
@@ -49,7 +48,6 @@ def run_owner(
         ConfigurationError, StorageError: the engine could not be opened; no client was served.
     """
     config_sha = config_digest(home, config_file)
-    raise_descriptor_limit()
     engine = Engine(home, load_config(home, config_file), lock=lock)
     try:
         tell_of_former_end(engine)
