@@ -20,17 +20,19 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
-from knowledge_core.errors import CollectionNotFound, KnowledgeCoreError, ModelUnavailable
+from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError, ModelUnavailable
 from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.jobs import Jobs
 from knowledge_core.paths import COLLECTIONS, OwnerLock
 from knowledge_core.roots import Roots
 from knowledge_core.storage.catalogue import (
+    SET_ASIDE,
     Overview,
     Overviews,
     collection_names,
     create_collection,
     drop,
+    exchange,
     sweep,
     valid_name,
 )
@@ -206,6 +208,25 @@ class Engine:
             elif name not in self.names():
                 self.collection(name)  # says which there are
             drop(self._folder, name)
+
+    def put_in_place(self, name: str, new: Path, *, replace: bool) -> Path | None:
+        """Let a whole collection's folder be the collection of this name; return where the former one is now, or None.
+
+        The former one is not opened for that, so that one whose record is damaged can be replaced, too.
+
+        new: on the disk of the data directory. Searches that still use a view of the former one fail with errors of their own.
+
+        Raises:
+            InvalidInput: there is one of this name, and it is not to be replaced.
+            StorageError: the system refused; everything is as it was.
+        """
+        with self.creating, self._guard:
+            if not replace and name in self.names():
+                raise InvalidInput(f"There is a collection {name!r} already. With --replace it is set aside first.")
+            held = self._collections.pop(name, None)
+            if held is not None:
+                held.close()
+            return exchange(self._folder, valid_name(name), new, self.home / SET_ASIDE)
 
     # -- models --------------------------------------------------------------------------------------------------
 

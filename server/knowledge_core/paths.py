@@ -29,14 +29,16 @@ COLLECTIONS = "collections"  # folder of the collections, in the data directory
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(file: IO[str]) -> None:
+    def try_lock(file: IO[str]) -> None:
+        """Lock a file until it is closed, or the process ends; an OSError where another process has it."""
         # Locks one byte far beyond the content, so that others can still read who holds it.
         file.seek(1 << 20)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _try_lock(file: IO[str]) -> None:
+    def try_lock(file: IO[str]) -> None:
+        """Lock a file until it is closed, or the process ends; an OSError where another process has it."""
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -97,7 +99,7 @@ def is_held(home: Path) -> bool:
     try:
         with open(home / LOCK_FILE, "a+", encoding="utf-8") as file:
             try:
-                _try_lock(file)
+                try_lock(file)
             except OSError:
                 return True
     except OSError:
@@ -127,7 +129,7 @@ class OwnerLock:
                 f"Mend its permissions, or choose another with --home or {HOME_VARIABLE}."
             ) from error
         try:
-            _try_lock(self._file)
+            try_lock(self._file)
         except OSError as error:
             self._file.close()
             raise DataDirectoryHeld(held_message(home)) from error

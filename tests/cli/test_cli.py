@@ -14,7 +14,7 @@ from knowledge_core.cli.main import main, parser
 
 COMMANDS = [
     "index", "search", "get", "list", "delete", "cluster", "classify", "embed", "serve", "roots", "models", "status",
-    "stop", "logs", "uninstall", "doctor", "demo", "pull", "reembed",
+    "stop", "logs", "uninstall", "doctor", "demo", "pull", "reembed", "backup", "restore",
 ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from knowledge_core.cli import (
     reembedding,
     roots,
 )
+from knowledge_core.cli.backups import backup, restore
 from knowledge_core.cli.clients import setup
 from knowledge_core.cli.output import Usage
 from knowledge_core.cli.waiting import INTERRUPTED
@@ -54,7 +55,21 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"kcore {__version__}")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for family in (content, grouping, embed, model_list, pull, reembedding, owner, setup, roots, doctor, demo):
+    for family in (
+        content,
+        grouping,
+        embed,
+        model_list,
+        pull,
+        reembedding,
+        owner,
+        setup,
+        roots,
+        doctor,
+        backup,
+        restore,
+        demo,
+    ):
         family.add(commands)
     return top
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ENDS_WITHIN = 30.0  # seconds that an owner has to finish its batch and its calls and to close the collections
 OURS = (LOCK_FILE, "owner.secret", "roots.json", "config.yaml")  # files of the data directory
-OUR_FOLDERS = ("collections", LOGS, "run", "models")
+OUR_FOLDERS = ("collections", LOGS, "run", "models", "restoring", "set-aside")
 
 
 def add(commands: Any) -> None:

@@ -44,6 +44,14 @@ def _resume_all(engine: Engine) -> None:
     _resume_suspects(engine, suspects)
 
 
+def resume_jobs_of(engine: Engine, name: str) -> None:
+    """Continue the unfinished jobs of one collection that has just come, on threads of their own."""
+    collection = engine.collection(name)
+    for record in reversed(collection.jobs()):
+        if record.state == "interrupted":
+            _resume(engine, collection, record)
+
+
 def _resume_suspects(engine: Engine, suspects: Sequence[tuple[Collection, JobRecord, int]]) -> None:
     """Continue the jobs that ran when the earlier process got stuck, one at a time, so that the cause shows.
 

@@ -15,11 +15,17 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput
 from knowledge_core.files import flush_folder, storage_refusal
 from knowledge_core.storage.collection import Collection
+from knowledge_core.storage.exchanging import SET_ASIDE, exchange, finish
+from knowledge_core.storage.record.copying import PinnedRecord, RecordFacts, adopt, pinned
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.overview import Overview, Overviews
 from knowledge_core.storage.record.sqlite import FILE
+from knowledge_core.storage.vectors.snapshot import EXACT_UP_TO
 
-__all__ = ["Overview", "Overviews", "collection_names", "create_collection", "drop", "sweep", "valid_name"]
+__all__ = [
+    "EXACT_UP_TO", "FILE", "SET_ASIDE", "Overview", "Overviews", "PinnedRecord", "RecordFacts", "adopt", "collection_names",
+    "create_collection", "drop", "exchange", "pinned", "sweep", "valid_name",
+]  # fmt: skip
 
 DROPPED = ".dropped-"  # before the name of a folder that is no collection: not yet, or no more
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -60,7 +66,8 @@ def drop(folder: Path, name: str) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a crash during `drop` or `create_collection` left."""
+    """Remove what a crash during `drop` or `create_collection` left, and finish what one during `exchange` left."""
+    finish(folder)
     for path in folder.glob(f"{DROPPED}*"):
         shutil.rmtree(path, ignore_errors=True)
 

@@ -67,7 +67,7 @@ async def test_what_names_the_damaged_collection_says_what_to_do(damaged):
     ):
         found = await called(damaged, tool, **arguments)
         assert found.is_error, tool
-        assert "Restore documents.db from a copy" in text_of(found)
+        assert "documents.db, or the documents.db-wal beside it" in text_of(found)
 
 
 async def test_status_lists_and_grouping_go_on(damaged):

@@ -33,6 +33,7 @@ from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.serving.surface.collections import collection_named, collection_names, embedder_for_texts
 from knowledge_core.serving.surface.doctor import examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
+from knowledge_core.serving.surface.restoring import put_in_place
 from knowledge_core.serving.surface.tools.list_collections import collection_item
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
@@ -41,7 +42,7 @@ REFUSED = -32010  # JSON-RPC code of a refusal that the user can correct; the SD
 
 
 class PrivateRequests(Extension):
-    """The requests of `kcore`: status, roots, secrets, index, models, doctor, vectors, reembed, and the owner process's.
+    """The requests of `kcore`: status, roots, secrets, index, models, doctor, vectors, reembed, put_in_place, the owner's.
 
     owner: the further requests, by name; empty where no owner process serves.
     """
@@ -62,6 +63,7 @@ class PrivateRequests(Extension):
             "doctor": self._doctor,
             "vectors": self._vectors,
             "reembed": self._reembed,
+            "put_in_place": functools.partial(put_in_place, self._engine),
             **self._owner,
         }
         return [MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items()]

@@ -116,7 +116,8 @@ class DocumentStore:
             row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise StorageDamaged(
-                f"The record of collection {self._name!r} lacks its {name}. Restore {FILE} from a copy."
+                f"The record of collection {self._name!r} lacks its {name}. Put a backup in its place with `kcore restore BACKUP "
+                f"--collection {self._name} --replace`."
             )
         return str(row[0])
 

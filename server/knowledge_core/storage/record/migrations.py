@@ -67,11 +67,7 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = 
         sqlite3.Error: SQLite refused; nothing was changed. The caller translates it.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > len(steps):
-        raise StorageTooNew(
-            f"The collection in {path.parent.name!r} has schema version {version}; this program knows {len(steps)}. "
-            "Upgrade Knowledge Core, or use another data directory."
-        )
+    refuse_newer(version, path.parent.name, steps)
     if version == len(steps):
         return
     if version > 0:
@@ -86,6 +82,19 @@ def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = 
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def refuse_newer(version: int, name: str, steps: Sequence[Step] = STEPS) -> None:
+    """Refuse the record of a collection that a newer version of the program wrote.
+
+    Raises:
+        StorageTooNew: it did.
+    """
+    if version > len(steps):
+        raise StorageTooNew(
+            f"The collection in {name!r} has schema version {version}; this program knows {len(steps)}. "
+            "Upgrade Knowledge Core, or use another data directory."
+        )
 
 
 def _copy_aside(connection: sqlite3.Connection, aside: Path) -> None:

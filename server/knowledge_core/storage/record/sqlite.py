@@ -52,8 +52,10 @@ def translated(name: str) -> Iterator[None]:
             ) from error
         if code in (_CORRUPT, _NOT_A_DATABASE):
             raise StorageDamaged(
-                f"The record of collection {name!r} is damaged ({error}). Restore {FILE} from a copy, or delete the "
-                "collection and index its sources again."
+                f"The record of collection {name!r} is damaged ({error}): {FILE}, or the {FILE}-wal beside it, which belongs "
+                f"to that very file. Put a backup in its place with `kcore restore BACKUP --collection {name} --replace`. "
+                f"If you copied {FILE} by hand: `kcore stop`, move {FILE}-wal and {FILE}-shm away, and try again. Or delete "
+                "the collection and index its sources again."
             ) from error
         if code in (_CANNOT_OPEN, _IO) and out_of_descriptors(error):
             raise StorageError(no_descriptor(f"to open collection {name!r}")) from error

@@ -1,0 +1,67 @@
+"""A collection's folder put in the place of another: after a kill at any point there is the one or the other, whole.
+
+The order: the new folder takes a name that says what it is to become; the old one is moved aside; the new one takes the
+old one's name. Between the last two there is neither, so whoever opens the data directory next finishes that (`finish`).
+Nothing is deleted: what was there before stays under `set-aside/`, until a person removes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from knowledge_core.errors import StorageError
+from knowledge_core.files import flush_folder, storage_refusal
+
+SET_ASIDE = "set-aside"  # folder of the data directory
+READY = ".restored-"  # before the name that a whole folder is to take
+
+
+def exchange(folder: Path, name: str, new: Path, aside: Path) -> Path | None:
+    """Put a closed collection's folder where a closed collection of this name is, or none; return where that one is now.
+
+    folder: of the collections. new: a whole collection, on the same disk. aside: the folder for what goes.
+
+    Raises:
+        StorageError: the system refused; everything is as it was.
+    """
+    place, ready = folder / name, folder / f"{READY}{name}"
+    kept: Path | None = None
+    try:
+        shutil.rmtree(ready, ignore_errors=True)
+        new.rename(ready)
+        flush_folder(folder)
+        if place.exists():
+            kept = _free_name(aside, name)
+            place.rename(kept)
+            flush_folder(aside)
+        ready.rename(place)
+        flush_folder(folder)
+    except OSError as error:
+        if kept is not None and kept.exists() and not place.exists():
+            kept.rename(place)
+        raise storage_refusal(error, name) from error
+    return kept
+
+
+def finish(folder: Path) -> None:
+    """Finish what a process that was killed in `exchange` left. folder: of the collections; nobody else uses it yet."""
+    for ready in folder.glob(f"{READY}*"):
+        place = folder / ready.name.removeprefix(READY)
+        if place.exists():  # it had not begun: the old one stays
+            shutil.rmtree(ready, ignore_errors=True)
+        else:
+            ready.rename(place)
+            flush_folder(folder)
+
+
+def _free_name(aside: Path, name: str) -> Path:
+    """Return a path in the folder for what was set aside, which is made; nothing has this path yet."""
+    aside.mkdir(mode=0o700, exist_ok=True)
+    wanted = f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    for number in range(1, 1000):
+        path = aside / (wanted if number == 1 else f"{wanted}-{number}")
+        if not path.exists():
+            return path
+    raise StorageError(f"The folder {SET_ASIDE} of the data directory is full of copies of {name}. Remove old ones.")
