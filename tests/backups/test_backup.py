@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sqlite3
 import stat
 import subprocess
@@ -270,3 +271,44 @@ with folder_target(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="there is no such kill")
+@pytest.mark.parametrize("target", ["kept", "kept.zip"])
+def test_a_backup_that_is_killed_at_any_moment_leaves_a_whole_one(run, home, tmp_path, target):
+    moments = random.Random(target)
+    run("backup", tmp_path / target)
+    killed = 0
+    for number in range(15):
+        added(home, "notes", 100 + number)
+        command = [sys.executable, "-c", COMMAND, "backup", str(tmp_path / target), "--home", str(home)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        process.stdout.readline()  # its libraries are loaded
+        time.sleep(moments.uniform(0, 0.06))
+        process.kill()
+        process.communicate()
+        killed += process.returncode != 0
+        assert run("restore", tmp_path / target, "--check")[0] == 0
+    assert killed > 5
+    assert run("backup", tmp_path / target)[0] == 0
+    assert run("restore", tmp_path / target, "--home", tmp_path / "new")[0] == 0
+    assert contents(tmp_path / "new", "notes") == contents(home, "notes")
+
+
+COMMAND = """
+import sys
+from knowledge_core.backups import making
+from knowledge_core.cli.main import main
+print("ready", flush=True)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_long_work_says_how_far_it_is_where_there_is_no_terminal(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("knowledge_core.cli.backups.progress.EVERY", 0.0)
+    _, _, err = run("backup", tmp_path / "kept")
+    assert "kcore: backing up notes, 0 of 0 MB" in err
+    _, _, err = run("restore", tmp_path / "kept", "--home", tmp_path / "new")
+    assert "kcore: building the indexes of notes" in err

@@ -54,7 +54,7 @@ async def searched(home: Path) -> tuple[list[object], list[str]]:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("target", ["kept", "kept.zip"])
+@pytest.mark.parametrize("target", [slow("kept"), "kept.zip"])
 async def test_on_an_empty_machine_documents_and_search_results_are_the_same_and_nothing_is_embedded_again(
     home, tmp_path, filled, target
 ):
@@ -117,7 +117,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from storage.shelf import Collection, document, put
 shelf = Collection.open(Path(sys.argv[2]))
-for number in range(20):
+for number in range(3):
     put(shelf, document(f"later{number}", f"newer than the backup {number}"))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -150,7 +150,7 @@ def test_a_record_that_cannot_be_read_names_both_files_and_the_restoring_command
     assert len(contents(home, "notes")) == 3
 
 
-@pytest.mark.parametrize("target", ["kept", "kept.zip"])
+@pytest.mark.parametrize("target", ["kept", slow("kept.zip")])
 @pytest.mark.parametrize("part", [slow(0.02), 0.5, slow(0.97)])
 def test_a_damaged_byte_in_the_backup_is_found_and_nothing_is_changed(run, home, tmp_path, target, part):
     run("backup", tmp_path / target)

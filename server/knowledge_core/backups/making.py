@@ -172,7 +172,7 @@ class _Work:
         if is_archive and lost:
             raise InvalidInput(
                 f"The archive that is there holds {lost[0]!r}, which cannot be read now or is no longer in the data directory. "
-                "It was left as it is: choose another file."
+                "It was left as it is: choose another file, or say --prune if what is gone may go."
             )
         records = [*self._records.values(), *(self._former[name] for name in self.gone)]
         return Manifest(

@@ -197,7 +197,7 @@ def _about_missing(model: str) -> str:
         return (
             f"The model {model} is behind an endpoint that is not configured here: set embedding.remote in config.yaml."
         )
-    return f"The model {model} is not on this machine, and without it the collection is not searched. Fetch it: kcore pull {model}"
+    return f"The model {model} is not on this machine, and its collections are not searched without it. Run: kcore pull {model}"
 
 
 def _show_contents(arguments: argparse.Namespace, source: Source, records: Sequence[StoredRecord]) -> None:

@@ -59,7 +59,9 @@ def translated(name: str) -> Iterator[None]:
             ) from error
         if code in (_CANNOT_OPEN, _IO) and out_of_descriptors(error):
             raise StorageError(no_descriptor(f"to open collection {name!r}")) from error
-        raise StorageError(f"The record of collection {name!r} refused: {error}. Check the data directory.") from error
+        raise StorageError(
+            f"The record of collection {name!r} ({FILE} and its {FILE}-wal) refused: {error}. Check the data directory."
+        ) from error
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
