@@ -25,7 +25,8 @@ examples:
 
 environment:
   ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL, OPENAI_API_KEY, OPENAI_BASE_URL as their SDKs read them;
-  KNOWLEDGE_AGENT_API and KNOWLEDGE_AGENT_MODEL instead of --api and --model.
+  KNOWLEDGE_AGENT_API and KNOWLEDGE_AGENT_MODEL instead of --api and --model;
+  KNOWLEDGE_AGENT_TOKEN, the token that a --server asks for (`kcore serve --http` shows it).
 """
 
 

@@ -4,7 +4,8 @@ Rules kept here:
 - the SDK's client lives in a task of its own: when a server dies, the SDK cancels the task that opened the client and
   raises exception groups, and neither may reach the caller;
 - a lost connection is opened again; the call is repeated only if the tool is declared read-only or idempotent;
-- a server that this process starts gets no Anthropic key.
+- a server that this process starts gets no Anthropic key;
+- the token of an HTTP door comes from the environment: an argument could be read by every user of the machine.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import shutil
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from knowledge_agent.types import ToolSpec
 PATIENCE = 15.0  # seconds to reconnect to a server that was lost; `kcore serve` and its owner start in two to four
 FIRST_PATIENCE = 2.0  # seconds to reach a server for the first time; a wrong address or command will not get better
 START = 60.0  # seconds for one attempt to connect; a server that is started may load from a cold disk
+TOKEN_VARIABLE = "KNOWLEDGE_AGENT_TOKEN"  # what an HTTP door asks for
 _T = TypeVar("_T")
 _LOST = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, httpx2.HTTPError, OSError)
 
@@ -123,12 +125,13 @@ def _reason(error: BaseException) -> str:
 class ServerConnection:
     """A connection to a knowledge server, opened by its first call and again whenever it was lost. Made by `connected`.
 
-    name: what errors call the server, as the beginning of a sentence.
+    name: what errors call the server, as the beginning of a sentence. hint: what may help where it cannot be reached.
     """
 
-    def __init__(self, transport: Callable[[], Any], name: str) -> None:
+    def __init__(self, transport: Callable[[], Any], name: str, hint: Callable[[], str] = lambda: "") -> None:
         self._transport = transport
         self._name = name
+        self._hint = hint
         self._session: _Session | None = None
         self._was_open = False
         self._repeatable: frozenset[str] = frozenset()
@@ -179,7 +182,9 @@ class ServerConnection:
                         "before you ask again."
                     ) from lost
                 if time.monotonic() + pause > deadline:
-                    raise ServerUnavailable(f"{self._name} cannot be reached: {_reason(lost)}.") from lost
+                    raise ServerUnavailable(
+                        f"{self._name} cannot be reached: {_reason(lost).rstrip('.')}.{self._hint()}"
+                    ) from lost
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
 
@@ -219,7 +224,10 @@ async def connected(url: str | None = None, command: Sequence[str] | None = None
     if url is not None:
         if not url.startswith(("http://", "https://")):
             raise WrongSetup(f"--server is {url!r}; it must be a URL like http://127.0.0.1:8765/mcp.")
-        server = ServerConnection(lambda: _http(url), f"The server at {url}")
+        refused: list[int] = []
+        server = ServerConnection(
+            lambda: _http(url, refused), f"The server at {url}", lambda: _about_token() if 401 in refused[-1:] else ""
+        )
     else:
         words = list(command) if command else kcore_serve()
         if shutil.which(words[0]) is None:
@@ -234,10 +242,32 @@ async def connected(url: str | None = None, command: Sequence[str] | None = None
         await server.close()
 
 
-def _http(url: str) -> AbstractAsyncContextManager[Any]:
+@asynccontextmanager
+async def _http(url: str, refused: list[int]) -> AsyncIterator[Any]:
+    """Yield a transport. refused: receives the status of each request that was refused."""
     from mcp.client.streamable_http import streamable_http_client
 
-    return streamable_http_client(url)
+    async def note(response: httpx2.Response) -> None:
+        if response.status_code >= 400:
+            refused.append(response.status_code)
+
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    async with (
+        httpx2.AsyncClient(
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=httpx2.Timeout(30, read=300),  # the SDK's own: a server may hold an answer's stream open
+            event_hooks={"response": [note]},
+        ) as client,
+        streamable_http_client(url, http_client=client) as streams,
+    ):
+        yield streams
+
+
+def _about_token() -> str:
+    said = (
+        "is not the one that it asks for" if os.environ.get(TOKEN_VARIABLE) else "is not set, and it asks for a token"
+    )
+    return f" {TOKEN_VARIABLE} {said}; `kcore serve --http` shows that."
 
 
 def kcore_serve() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -93,32 +94,38 @@ async def test_only_calls_that_may_be_made_twice_are_made_twice(tmp_path):
         assert log.read_text().count("called") == 3
 
 
-def http_door(home, port: int) -> subprocess.Popen[str]:
-    command = [*SERVE, "--http", "--port", str(port), "--in-process"]
+def http_door(home, port: int) -> tuple[subprocess.Popen[str], str]:
+    """A door, and the token that it asks for."""
+    command = [*SERVE, "--http", "--port", str(port), "--in-process", "--json"]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment(home)
     )
     assert process.stdout is not None
-    assert "/mcp" in process.stdout.readline()
-    return process
+    said = json.loads(process.stdout.readline())
+    assert "/mcp" in said["url"]
+    return process, said["token"]
 
 
 @pytest.mark.slow
-async def test_a_restarted_http_server_goes_unnoticed(tmp_path):
+async def test_a_restarted_http_server_goes_unnoticed_and_its_token_is_asked_for_by_name(tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    first = http_door(home, port)
+    first, token = http_door(home, port)
     try:
+        async with connected(url=f"http://127.0.0.1:{port}/mcp") as server:
+            with pytest.raises(ServerUnavailable, match=r"KNOWLEDGE_AGENT_TOKEN is not set.*kcore serve --http"):
+                await server.tools()
+        monkeypatch.setenv("KNOWLEDGE_AGENT_TOKEN", token)
         async with connected(url=f"http://127.0.0.1:{port}/mcp") as server:
             await server.tools()
             first.kill()
             first.wait()
             asked = asyncio.create_task(server.call("list_collections", {}))
             await asyncio.sleep(0.3)
-            second = await asyncio.to_thread(http_door, home, port)
+            second, _ = await asyncio.to_thread(http_door, home, port)
             try:
                 assert "No collection yet" in (await asked).text
                 with pytest.raises(ToolFailed, match="nowhere"):

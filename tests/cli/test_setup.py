@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from knowledge_core.cli.clients.clients_config import CLIENTS, ENTRY, config_snippet, find
+from knowledge_core.cli.clients.clients_config import CLIENTS, ENTRY, config_snippet, entry, find, http_entry
 from knowledge_core.cli.main import main
+from knowledge_core.paths import data_directory
 
 EDITED = [name for name, client in CLIENTS.items() if client.editable]
 PRINTED = [name for name in CLIENTS if name not in EDITED]
@@ -119,4 +120,85 @@ def test_the_documented_lines_are_what_setup_writes(name):
     assert section is not None
     kind, shown = section.groups()
     parse = json.loads if kind == "json" else tomllib.loads
-    assert parse(shown) == parse(config_snippet(client, ["kcore", "serve"]))
+    assert parse(shown) == parse(config_snippet(client, entry(client, ["kcore", "serve"])))
+
+
+# -- over HTTP ---------------------------------------------------------------------------------------------------------
+
+
+def the_token():
+    return json.loads((data_directory() / "http-tokens.json").read_text())["tokens"][0]["token"]
+
+
+def mode(file):
+    return file.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("name", [name for name in EDITED if CLIENTS[name].url is not None])
+def test_with_http_the_entry_has_address_and_token_and_nobody_else_can_read_the_file(capsys, user, name):
+    client = CLIENTS[name]
+    file = find(client)
+    before = {client.section: {"other": {"command": "other", "args": []}}}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(before, indent=2))
+    file.chmod(0o644)
+
+    code, out, err = run(capsys, "setup", name, "--http", "--port", "8400", "--yes")
+    assert (code, err, mode(file)) == (0, "", 0o600)
+    token = the_token()
+    assert token not in out  # it is on the screen, and in the scrollback
+    after = json.loads(file.read_text())
+    ours = after[client.section].pop(ENTRY)
+    assert after == before
+    assert (ours["url"], ours["headers"]) == ("http://127.0.0.1:8400/mcp", {"Authorization": f"Bearer {token}"})
+
+    file.chmod(0o644)
+    assert "is set up already" in run(capsys, "setup", name, "--http", "--port", "8400", "--yes")[1]
+    assert mode(file) == 0o600
+    file.chmod(0o644)  # some clients write their file anew
+    code, out, _ = run(capsys, "setup", name, "--undo", "--yes")
+    assert (code, token in out, json.loads(file.read_text())) == (0, False, before)
+    holding = [each for each in file.parent.iterdir() if token in each.read_text()]
+    assert [mode(each) for each in holding] == [0o600]  # the backup
+
+
+def test_a_token_never_gets_into_a_projects_file(capsys, user, tmp_path):
+    project = tmp_path / "dotfiles"
+    (project / ".git").mkdir(parents=True)
+    (project / "mcp.json").write_text("{}")
+    (user / ".cursor").mkdir()
+    (user / ".cursor" / "mcp.json").symlink_to(project / "mcp.json")
+    code, out, err = run(capsys, "setup", "cursor", "--http", "--yes")
+    assert (code, out, str(project) in err, "--print" in err) == (1, "", True, True)
+    assert (project / "mcp.json").read_text() == "{}"
+    assert run(capsys, "setup", "cursor", "--yes")[0] == 0  # without a token it may
+    assert not (data_directory() / "http-tokens.json").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in CLIENTS if CLIENTS[name].url is not None])
+def test_the_lines_for_http_are_printed_with_the_token_for_those_who_put_them_in_themselves(capsys, user, name):
+    client = CLIENTS[name]
+    code, out, _ = run(capsys, "setup", name, "--http", "--print", "--json")
+    lines = json.loads(out)["lines"]
+    shown = tomllib.loads(lines) if client.shape == "toml" else json.loads(lines)
+    ours = shown[client.section][ENTRY]
+    assert (code, ours[client.url]) == (0, "http://127.0.0.1:8321/mcp")
+    assert ours[client.headers] == {"Authorization": f"Bearer {the_token()}"}
+    assert list(user.iterdir()) == []
+
+
+def test_a_client_that_cannot_send_a_header_is_refused_with_the_way_that_works(capsys):
+    code, _, err = run(capsys, "setup", "claude-desktop", "--http", "--yes")
+    assert (code, "Leave out --http" in err) == (1, True)
+    assert not (data_directory() / "http-tokens.json").exists()
+    assert run(capsys, "setup", "cursor", "--port", "1")[0] == 2
+
+
+def test_the_documented_lines_for_http_are_what_setup_writes():
+    section = re.search(r"^## Over HTTP$(.*?)^## ", CLIENTS_PAGE, re.M | re.S)
+    assert section is not None
+    for name, kind, parse in (("claude-code", "json", json.loads), ("codex", "toml", tomllib.loads)):
+        (shown,) = re.findall(rf"```{kind}\n(.*?)```", section[1], re.S)
+        client = CLIENTS[name]
+        written = config_snippet(client, http_entry(client, "http://127.0.0.1:8321/mcp", "kcore_..."))
+        assert parse(shown) == parse(written)

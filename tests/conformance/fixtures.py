@@ -43,7 +43,7 @@ from mcp_types import (
 )
 from pydantic import BaseModel, Field
 
-from knowledge_core.serving.http.doors import PORT  # noqa: F401  # the product's module must import as it does at the user's
+from knowledge_core.serving.http.doors import Doors  # noqa: F401  # the product's module must import as it does at the user's
 from knowledge_core.serving.http.http_door import HttpDoor, http_app, loopback_socket
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
@@ -348,7 +348,7 @@ def fixture_server() -> KnowledgeServer:
 
 async def serve(port: int) -> None:
     listener = loopback_socket("127.0.0.1", port)
-    door = HttpDoor(http_app(fixture_server(), listener.getsockname()[1]), listener)
+    door = HttpDoor(http_app(fixture_server(), listener.getsockname()[1], tokens=None), listener)
     print(json.dumps({"url": door.url}), flush=True)
     await door.serve_until_closed()
 

@@ -95,8 +95,7 @@ async def test_every_other_reason_has_its_count_and_examples(client, folder, tmp
     _, text = await indexed(client, folder, exclude=["*.txt"])
     assert (
         "Skipped: 1 excluded (papers/b.txt), 1 hidden (papers/.git/), 1 ignored (papers/node_modules/), "
-        "1 secret (papers/.env)."
-        in text
+        "1 secret (papers/.env)." in text
     )
 
 

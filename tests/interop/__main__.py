@@ -128,9 +128,11 @@ def main() -> int:
             [*KCORE, "serve", "--http", "--port", "0", "--json", "--home", str(home)], stdout=subprocess.PIPE, text=True
         )
         try:
+            opened = json.loads(door.stdout.readline())  # type: ignore[union-attr]
             told = {
                 "stdio": [*KCORE, "serve", "--home", str(home)],
-                "url": json.loads(door.stdout.readline())["url"],  # type: ignore[union-attr]
+                "url": opened["url"],
+                "headers": {"Authorization": f"Bearer {opened['token']}"},
                 "documents": DOCUMENTS,
                 "query": "energy from the sun",
                 "folder": str(folder),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,31 @@ from knowledge_core.cli.output import connection_of, unwrapped
 from knowledge_core.errors import OwnerUnavailable
 
 LOOK_EVERY = 2.0  # seconds between two checks that the owner still runs
+_OPEN_TO_ALL = (
+    "kcore serve: opened with --no-token: every program and every user of this machine can read, search and delete through "
+    "this door."
+)
+
+
+def add_http_options(serve: argparse.ArgumentParser) -> None:
+    """Add the options of `kcore serve` that are about the door."""
+    serve.add_argument("--http", action="store_true", help="open the HTTP door of the owner instead, until Ctrl-C")
+    serve.add_argument("--port", type=int, metavar="N", help="of the HTTP door (default 8321; 0: a free one)")
+    serve.add_argument("--host", metavar="ADDRESS", help="of the HTTP door; loopback only (default 127.0.0.1)")
+    tokens = serve.add_mutually_exclusive_group()
+    tokens.add_argument(
+        "--new-token",
+        action="store_true",
+        help="replace the token that the HTTP door asks for; the old one ends at once",
+    )
+    tokens.add_argument(
+        "--no-token", action="store_true", help="ask for no token: whoever can reach the port can use the HTTP door"
+    )
+
+
+def http_options_given(arguments: argparse.Namespace) -> bool:
+    """Say whether an option was given that is for --http only."""
+    return arguments.port is not None or arguments.host is not None or bool(arguments.new_token or arguments.no_token)
 
 
 def serve_http(arguments: argparse.Namespace, home: Path) -> int:
@@ -19,6 +45,7 @@ def serve_http(arguments: argparse.Namespace, home: Path) -> int:
     import anyio
 
     wanted = {name: value for name in ("host", "port") if (value := getattr(arguments, name)) is not None}
+    wanted |= {"token": not arguments.no_token, "new_token": arguments.new_token}
     if arguments.in_process:
         return unwrapped(anyio.run, _alone, arguments, home, wanted)
     while True:
@@ -36,6 +63,9 @@ async def _beside_the_owner(arguments: argparse.Namespace, wanted: dict[str, Any
     async with connection_of(arguments) as connection:
         opened = await connection.ask("http", **wanted)
         _tell(arguments, opened)
+        if opened["by_another"]:
+            return 0
+        wanted["new_token"] = False  # it was replaced; the door of another owner opens with the one that was shown
         wanted["port"] = int(opened["url"].rpartition(":")[2].partition("/")[0])  # the next owner opens the same port
         while True:
             await anyio.sleep(LOOK_EVERY)
@@ -49,7 +79,8 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
     from knowledge_core.config import load_config
     from knowledge_core.engine import Engine
     from knowledge_core.recorded_jobs.resuming import resume_jobs
-    from knowledge_core.serving.http.doors import PORT, Doors
+    from knowledge_core.serving.http import PORT
+    from knowledge_core.serving.http.doors import Doors
 
     engine = Engine(home, load_config(home, arguments.config), command="kcore serve --http --in-process")
     try:
@@ -57,8 +88,9 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
         async with anyio.create_task_group() as tasks:
             doors = Doors(engine)
             tasks.start_soon(doors.run)
-            url = await doors.open(wanted.get("host", "127.0.0.1"), wanted.get("port", PORT))
-            _tell(arguments, {"url": url})
+            host, port = wanted.get("host", "127.0.0.1"), wanted.get("port", PORT)
+            opened = await doors.open(host, port, token=wanted["token"], new_token=wanted["new_token"])
+            _tell(arguments, asdict(opened))
             await anyio.sleep_forever()
     finally:
         with anyio.CancelScope(shield=True):
@@ -67,5 +99,20 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
 
 
 def _tell(arguments: argparse.Namespace, opened: dict[str, Any]) -> None:
-    text = f"Serving MCP over HTTP at {opened['url']} (Ctrl-C closes the door)."
-    print(json.dumps(opened) if arguments.json else text, flush=True)
+    header = f"Authorization: Bearer {opened['token']}" if opened["token"] else None
+    if opened["notice"]:
+        print(f"kcore serve: {opened['notice']}", file=sys.stderr)
+    if header is None:
+        print(_OPEN_TO_ALL, file=sys.stderr)
+    lines = [
+        f"Replaced the token of the HTTP door, which another command keeps open at {opened['url']}."
+        if opened["by_another"]
+        else f"Serving MCP over HTTP at {opened['url']} (Ctrl-C closes the door)."
+    ]
+    if header is not None:
+        lines += [
+            f"Clients must send this header:  {header}",
+            f"The token lies in {opened['token_file']}, which only you can read. `kcore setup CLIENT --http` gives it to a "
+            "client, `kcore serve --http --new-token` replaces it.",
+        ]
+    print(json.dumps({**opened, "header": header}) if arguments.json else "\n".join(lines), flush=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.clients.setup import undo_everywhere
+from knowledge_core.cli.http import add_http_options, http_options_given, serve_http
 from knowledge_core.cli.output import Usage, command, connected, full_path, show_as, unwrapped
 from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
 from knowledge_core.language.printable import one_line, printable
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from knowledge_core.serving.pipe.dialling import Link
 
 ENDS_WITHIN = 30.0  # seconds that an owner has to finish its batch and its calls and to close the collections
-OURS = (LOCK_FILE, "owner.secret", "roots.json", "config.yaml")  # files of the data directory
+# Files and folders of the data directory.
+OURS = (LOCK_FILE, "owner.secret", "http-tokens.json", "roots.json", "config.yaml", "engines.json")
 OUR_FOLDERS = ("collections", LOGS, "run", "models", "restoring", "set-aside")
 
 
@@ -29,7 +31,7 @@ def add(commands: Any) -> None:
     serve = command(
         commands, "serve", "serve MCP on stdin and stdout; this is what clients launch",
         "kcore serve\nkcore serve --home ~/work-knowledge\nkcore serve --root ~/notes ~/papers\n"
-        "kcore serve --in-process\nkcore serve --http --port 8321",
+        "kcore serve --in-process\nkcore serve --http --port 8321\nkcore serve --http --new-token",
         _serve,
     )  # fmt: skip
     serve.add_argument(
@@ -40,9 +42,7 @@ def add(commands: Any) -> None:
         metavar="PATH",
         help="folders that the client's agent may index",
     )
-    serve.add_argument("--http", action="store_true", help="open the HTTP door of the owner instead, until Ctrl-C")
-    serve.add_argument("--port", type=int, metavar="N", help="of the HTTP door (default 8321; 0: a free one)")
-    serve.add_argument("--host", metavar="ADDRESS", help="of the HTTP door; loopback only (default 127.0.0.1)")
+    add_http_options(serve)
     command(
         commands, "status", "show the owner, its clients and jobs, the collections with sizes, model and roots",
         "kcore status\nkcore status --json", connected(_status),
@@ -71,11 +71,9 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     home = data_directory(arguments.home)
     if arguments.http:
-        from knowledge_core.cli.http import serve_http
-
         return serve_http(arguments, home)
-    if arguments.port is not None or arguments.host is not None:
-        raise Usage("--port and --host are for --http.")
+    if http_options_given(arguments):
+        raise Usage("--port, --host, --new-token and --no-token are for --http.")
     if arguments.in_process:
         return _serve_alone(arguments, home, "asked for with --in-process")
     from knowledge_core.serving.pipe.pipe import serve
@@ -127,6 +125,7 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
 def _owner_lines(owner: dict[str, Any]) -> list[str]:
     memory = f", {owner['memory_bytes'] / 1e6:.0f} MB" if owner["memory_bytes"] else ""
     http = f", HTTP at {owner['http']}" if owner["http"] else ""
+    http += " without a token" if http and not owner["http_asks_for_token"] else ""
     lines = [f"owner: process {owner['pid']}, up {_ago(owner['started'])}{memory}, {owner['transport']} socket{http}"]
     lines += [
         f"client {each['id']}: {each['role']}, process {each['pid']}, for {_ago(each['since'])}, {each['calls']} calls"

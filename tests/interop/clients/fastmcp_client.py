@@ -3,12 +3,12 @@
 import asyncio
 
 from fastmcp import Client
-from fastmcp.client.transports import StdioTransport
-from told import DOCUMENTS, QUERY, STDIO, URL, check
+from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
+from told import DOCUMENTS, HEADERS, QUERY, STDIO, URL, check
 
 
 async def main():
-    for target in (StdioTransport(command=STDIO[0], args=STDIO[1:]), URL):
+    for target in (StdioTransport(command=STDIO[0], args=STDIO[1:]), StreamableHttpTransport(URL, headers=HEADERS)):
         async with Client(target) as client:
             tools = [tool.name for tool in await client.list_tools()]
             indexed = await client.call_tool(

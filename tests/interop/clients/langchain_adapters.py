@@ -4,13 +4,13 @@ import asyncio
 import json
 
 from langchain_mcp_adapters.client import MultiServerMCPClient
-from told import DOCUMENTS, QUERY, STDIO, URL, check
+from told import DOCUMENTS, HEADERS, QUERY, STDIO, URL, check
 
 
 async def main():
     for connection in (
         {"transport": "stdio", "command": STDIO[0], "args": STDIO[1:]},
-        {"transport": "streamable_http", "url": URL},
+        {"transport": "streamable_http", "url": URL, "headers": HEADERS},
     ):
         client = MultiServerMCPClient({"kcore": connection})
         tools = {tool.name: tool for tool in await client.get_tools()}

@@ -3,11 +3,14 @@
 import asyncio
 
 from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
-from told import DOCUMENTS, QUERY, STDIO, URL, check
+from told import DOCUMENTS, HEADERS, QUERY, STDIO, URL, check
 
 
 async def main():
-    for client in (BasicMCPClient(STDIO[0], args=STDIO[1:], timeout=90), BasicMCPClient(URL, timeout=90)):
+    for client in (
+        BasicMCPClient(STDIO[0], args=STDIO[1:], timeout=90),
+        BasicMCPClient(URL, timeout=90, headers=HEADERS),
+    ):
         tools = [tool.metadata.name for tool in await McpToolSpec(client=client).to_tool_list_async()]
         indexed = await client.call_tool("index", {"documents": DOCUMENTS, "collection": "interop", "wait_seconds": 60})
         found = await client.call_tool("search", {"query": QUERY, "collections": ["interop"]})

@@ -5,7 +5,7 @@ import asyncio
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamablehttp_client
-from told import DOCUMENTS, QUERY, STDIO, URL, check
+from told import DOCUMENTS, HEADERS, QUERY, STDIO, URL, check
 
 
 async def talk(streams):
@@ -28,7 +28,7 @@ async def talk(streams):
 async def main():
     async with stdio_client(StdioServerParameters(command=STDIO[0], args=STDIO[1:])) as streams:
         await talk(streams)
-    async with streamablehttp_client(URL) as streams:
+    async with streamablehttp_client(URL, headers=HEADERS) as streams:
         await talk(streams)
 
 

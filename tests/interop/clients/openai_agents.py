@@ -3,13 +3,13 @@
 import asyncio
 
 from agents.mcp import MCPServerStdio, MCPServerStreamableHttp
-from told import DOCUMENTS, QUERY, STDIO, URL, check
+from told import DOCUMENTS, HEADERS, QUERY, STDIO, URL, check
 
 
 async def main():
     for server in (
         MCPServerStdio(params={"command": STDIO[0], "args": STDIO[1:]}, client_session_timeout_seconds=90),
-        MCPServerStreamableHttp(params={"url": URL}, client_session_timeout_seconds=90),
+        MCPServerStreamableHttp(params={"url": URL, "headers": HEADERS}, client_session_timeout_seconds=90),
     ):
         async with server:
             tools = [tool.name for tool in await server.list_tools()]

@@ -11,17 +11,20 @@ import os
 from pydantic_ai import Agent
 from pydantic_ai.messages import ModelResponse, RetryPromptPart, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import FunctionModel
-from told import FOLDER, STDIO, URL, check
+from told import FOLDER, HEADERS, STDIO, URL, check
 
 try:
     from pydantic_ai.mcp import MCPServerStdio, MCPServerStreamableHTTP
 
-    TARGETS = [lambda: MCPServerStdio(STDIO[0], STDIO[1:]), lambda: MCPServerStreamableHTTP(URL)]
+    TARGETS = [lambda: MCPServerStdio(STDIO[0], STDIO[1:]), lambda: MCPServerStreamableHTTP(URL, headers=HEADERS)]
 except ImportError:  # newer releases have one toolset for all transports
-    from fastmcp.client.transports import StdioTransport
+    from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
     from pydantic_ai.mcp import MCPToolset
 
-    TARGETS = [lambda: MCPToolset(StdioTransport(command=STDIO[0], args=STDIO[1:])), lambda: MCPToolset(URL)]
+    TARGETS = [
+        lambda: MCPToolset(StdioTransport(command=STDIO[0], args=STDIO[1:])),
+        lambda: MCPToolset(StreamableHttpTransport(URL, headers=HEADERS)),
+    ]
 
 seen = {}
 

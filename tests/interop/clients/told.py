@@ -6,6 +6,7 @@ import os
 _told = json.loads(os.environ["KCORE_INTEROP"])
 STDIO: list[str] = _told["stdio"]
 URL: str = _told["url"]
+HEADERS: dict[str, str] = _told["headers"]
 DOCUMENTS = _told["documents"]
 QUERY: str = _told["query"]
 FOLDER: str = _told["folder"]

@@ -7,7 +7,7 @@ const told = JSON.parse(process.env.KCORE_INTEROP);
 const [command, ...args] = told.stdio;
 for (const transport of [
   new StdioClientTransport({ command, args, env: process.env }),
-  new StreamableHTTPClientTransport(new URL(told.url)),
+  new StreamableHTTPClientTransport(new URL(told.url), { requestInit: { headers: told.headers } }),
 ]) {
   const client = new Client({ name: "interop", version: "1" });
   await client.connect(transport);

@@ -17,7 +17,7 @@ async def test_a_door_that_is_opened_and_closed_again_and_again_leaves_nothing_b
         doors = Doors(engine)
         tasks.start_soon(doors.run)
         for _ in range(3):
-            url = await doors.open("127.0.0.1", 0)
+            url = (await doors.open("127.0.0.1", 0)).url
             assert doors.url == url
             assert len(engine.listeners) == before + 1
             doors.close()  # and opened at once: what is closing is waited for
@@ -27,7 +27,7 @@ async def test_a_door_that_is_opened_and_closed_again_and_again_leaves_nothing_b
 
         async def attempt() -> None:
             try:
-                opened.append(await doors.open("127.0.0.1", 0))
+                opened.append((await doors.open("127.0.0.1", 0)).url)
             except InvalidInput as refused:
                 opened.append(str(refused))
 

@@ -7,15 +7,20 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
 from mcp_types import ResourceTemplateReference
 
+from knowledge_core.cli.main import main
+from knowledge_core.paths import data_directory
 from mcp_text import text_of
 from owner_processes import KCORE, RawPipe, environment, kcore, own_home, owner_pid, until
 
@@ -38,7 +43,14 @@ class Door:
 
     def opened(self) -> str:
         assert self.process.stdout is not None
-        return str(json.loads(self.process.stdout.readline())["url"])
+        self.said = json.loads(self.process.stdout.readline())
+        return str(self.said["url"])
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The header that its command shows."""
+        name, _, value = str(self.said["header"]).partition(": ")
+        return {name: value}
 
     @property
     def port(self) -> int:
@@ -46,7 +58,7 @@ class Door:
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: str = "") -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        connection.request(method, path, body, headers)
+        connection.request(method, path, body, {**self.shown, **headers})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 
@@ -66,7 +78,10 @@ def door(home: Path) -> Iterator[Door]:
 
 @asynccontextmanager
 async def connected(door: Door, mode: str) -> AsyncIterator[Client]:
-    async with Client(door.url, mode=mode) as client:
+    async with (
+        httpx2.AsyncClient(headers=door.shown, timeout=60) as http,
+        Client(streamable_http_client(door.url, http_client=http), mode=mode) as client,
+    ):
         yield client
 
 
@@ -84,31 +99,79 @@ async def test_both_eras_over_http(door, era):
         assert "No collection yet" in text_of(listed)
 
 
-def test_healthz_answers(door):
-    assert door.ask("GET", "/healthz", {}) == (200, '{"status":"ok"}')
+def test_healthz_answers_without_a_token(door):
+    assert door.ask("GET", "/healthz", {"Authorization": ""}) == (200, '{"status":"ok"}')
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({}, 200),
-        ({"Host": "localhost:{port}"}, 200),
-        ({"Origin": "http://localhost:{port}"}, 200),
-        ({"Host": "evil.example"}, 421),
-        ({"Host": "evil.example:{port}"}, 421),
-        ({"Host": "127.0.0.1:1"}, 421),
-        ({"Origin": "https://evil.example"}, 403),
-        ({"Origin": "null"}, 403),
-    ],
-)
-def test_only_loopback_hosts_and_pages_from_there_are_let_in(door, headers, status):
-    shown = {name: value.replace("{port}", str(door.port)) for name, value in headers.items()}
-    assert door.ask("POST", "/mcp", {**JSON, **shown}, INITIALIZE)[0] == status
+def test_the_command_shows_url_header_and_file_and_the_token_is_nowhere_else(home, door):
+    token, file = door.said["token"], Path(door.said["token_file"])
+    assert door.said["header"] == f"Authorization: Bearer {token}"
+    assert (file.parent, file.stat().st_mode & 0o777) == (home, 0o600)
+    for given, status in ((token, 200), ("wrong", 401), ("", 401)):
+        assert door.ask("POST", "/mcp", {**JSON, "Authorization": f"Bearer {given}"}, INITIALIZE)[0] == status
+    said = [kcore(home, "status", "--json").stdout, *(each.read_text() for each in (home / "logs").iterdir())]
+    assert door.url in said[0]
+    assert any("refused requests" in each for each in said)
+    if sys.platform == "linux":
+        said += [Path(f"/proc/{pid}/cmdline").read_text() for pid in (door.process.pid, owner_pid(home))]
+    assert all(token not in each for each in said)
 
 
-def test_a_request_that_is_too_large_is_refused(door):
-    status, _ = door.ask("POST", "/mcp", {**JSON, "Content-Length": str(17 * 1024 * 1024)})
-    assert status == 413
+def test_a_new_token_is_made_while_the_door_is_open_and_the_old_one_ends(home, door):
+    old = door.shown
+    made = kcore(home, "serve", "--http", "--new-token", "--json")
+    assert (made.returncode, made.stderr) == (0, "")
+    door.said = json.loads(made.stdout)
+    assert (door.said["url"], door.said["by_another"], door.shown != old) == (door.url, True, True)
+    assert door.ask("POST", "/mcp", {**JSON, **old}, INITIALIZE)[0] == 401
+    assert door.ask("POST", "/mcp", JSON, INITIALIZE)[0] == 200  # and the door is still open
+
+
+def refused(capsys, *argv: str) -> str:
+    """Run `kcore serve`, which must not open a door, in this process, and return what it says."""
+    assert main(["serve", *argv, "--in-process", "--port", "0"]) == 1
+    return str(capsys.readouterr().err)
+
+
+def test_a_door_without_a_token_never_opens_beyond_this_machine(capsys):
+    said = refused(capsys, "--http", "--no-token", "--host", "0.0.0.0")
+    assert ("0.0.0.0" in said, "--no-token" in said) == (True, True)
+
+
+def test_options_without_http_are_wrong_usage_and_so_is_a_new_token_that_nobody_asks_for(capsys):
+    for option in (["--port", "1"], ["--no-token"], ["--new-token"]):
+        assert (main(["serve", *option]), "--http" in capsys.readouterr().err) == (2, True)
+    with pytest.raises(SystemExit, match="2"):
+        main(["serve", "--http", "--no-token", "--new-token"])
+
+
+def test_a_token_file_that_cannot_be_used_is_named_with_the_remedy(capsys):
+    file = data_directory() / "http-tokens.json"
+    file.write_text("{")
+    file.chmod(0o600)
+    said = refused(capsys, "--http")
+    assert (str(file) in said, "kcore serve --http --new-token" in said) == (True, True)
+
+
+@pytest.mark.slow
+def test_warnings_are_given_where_the_door_opens_nonetheless(tmp_path):
+    with own_home(tmp_path) as home:
+        door = Door(home, "--no-token", "--in-process")
+        try:
+            assert (door.said["token"], door.said["header"], door.said["token_file"]) == (None, None, None)
+            door.said["header"] = "X-Nothing: at all"
+            assert door.ask("POST", "/mcp", JSON, INITIALIZE)[0] == 200
+            file = home / "http-tokens.json"
+            assert not file.exists()
+        finally:
+            errors = door.close()
+        assert "every user of this machine can read, search and delete" in errors
+        door = Door(home, "--in-process")
+        door.close()
+        file.chmod(0o644)
+        again = Door(home, "--in-process")
+        assert "its token was replaced" in again.close()
+        assert (again.shown != door.shown, file.stat().st_mode & 0o777) == (True, 0o600)
 
 
 def test_over_http_nobody_can_make_the_requests_of_the_command_line(door):
@@ -126,17 +189,13 @@ def test_a_second_door_and_any_other_machine_are_refused_by_name(home, door):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "example.org", "::"])
-def test_a_host_that_others_can_reach_is_refused_with_the_reason(tmp_path, host):
-    with own_home(tmp_path) as home:
-        refused = kcore(home, "serve", "--http", "--in-process", "--host", host, "--port", "0")
-    assert (refused.returncode, "no authentication yet" in refused.stderr) == (1, True)
+def test_a_host_that_others_can_reach_is_refused_with_the_reason(capsys, host):
+    assert "SSH tunnel" in refused(capsys, "--http", "--host", host)
 
 
-def test_a_taken_port_is_named_and_options_without_http_are_wrong_usage(tmp_path, door):
-    with own_home(tmp_path) as home:
-        taken = kcore(home, "serve", "--http", "--in-process", "--port", str(door.port))
-        assert (taken.returncode, f"Port {door.port}" in taken.stderr) == (1, True)
-        assert kcore(home, "serve", "--port", "1").returncode == 2
+def test_a_taken_port_is_named(capsys, door):
+    assert main(["serve", "--http", "--in-process", "--port", str(door.port)]) == 1
+    assert f"Port {door.port}" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -30,6 +30,8 @@ class ClientKind:
         editable: its file is JSON that we change ourselves; else we only print the lines.
         typed: its entries name their transport.
         shape: the form of an entry; "json" is what most clients have.
+        url: the key of an HTTP server's address; None: its file knows no HTTP servers that get a header.
+        headers: the key of the headers that it sends to one.
     """
 
     name: str
@@ -39,19 +41,23 @@ class ClientKind:
     editable: bool = False
     typed: bool = False
     shape: Literal["json", "toml", "opencode", "zed"] = "json"
+    url: str | None = "url"
+    headers: str = "headers"
 
 
 CLIENTS: Mapping[str, ClientKind] = {
     each.name: each
     for each in (
-        ClientKind("claude-desktop", "Claude Desktop", "mcpServers", "claude_desktop_config.json", editable=True),
+        ClientKind(
+            "claude-desktop", "Claude Desktop", "mcpServers", "claude_desktop_config.json", editable=True, url=None
+        ),
         ClientKind("claude-code", "Claude Code", "mcpServers", "~/.claude.json", editable=True, typed=True),
         ClientKind("cursor", "Cursor", "mcpServers", "~/.cursor/mcp.json", editable=True),
         ClientKind("vscode", "VS Code", "servers", "mcp.json of the user profile", editable=True, typed=True),
-        ClientKind("windsurf", "Windsurf", "mcpServers", "~/.codeium/windsurf/mcp_config.json"),
+        ClientKind("windsurf", "Windsurf", "mcpServers", "~/.codeium/windsurf/mcp_config.json", url="serverUrl"),
         ClientKind("zed", "Zed", "context_servers", "~/.config/zed/settings.json", shape="zed"),
-        ClientKind("gemini-cli", "Gemini CLI", "mcpServers", "~/.gemini/settings.json"),
-        ClientKind("codex", "Codex", "mcp_servers", "~/.codex/config.toml", shape="toml"),
+        ClientKind("gemini-cli", "Gemini CLI", "mcpServers", "~/.gemini/settings.json", url="httpUrl"),
+        ClientKind("codex", "Codex", "mcp_servers", "~/.codex/config.toml", shape="toml", headers="http_headers"),
         ClientKind("opencode", "OpenCode", "mcp", "~/.config/opencode/opencode.json", shape="opencode"),
     )
 }
@@ -89,23 +95,45 @@ def entry(client: ClientKind, command: Sequence[str]) -> dict[str, Any]:
     return {"type": "stdio", **made} if client.typed else made
 
 
-def config_snippet(client: ClientKind, command: Sequence[str]) -> str:
-    """Return the lines for a person to put into the client's file. command: see `entry`."""
-    ours = entry(client, command)
+def http_entry(client: ClientKind, url: str, token: str) -> dict[str, Any]:
+    """Return our entry for a client that connects to the HTTP door. token: what the door asks for.
+
+    Raises:
+        InvalidInput: the client's file knows no HTTP servers that get a header.
+    """
+    if client.url is None:
+        raise InvalidInput(
+            f"{client.title}'s file knows no HTTP servers, so it cannot send the door's token. Leave out --http: it then "
+            "launches kcore itself."
+        )
+    made: dict[str, Any] = {client.url: url, client.headers: {"Authorization": f"Bearer {token}"}}
+    if client.shape == "opencode":
+        return {"type": "remote", **made, "enabled": True}
+    return {"type": "http", **made} if client.typed else made
+
+
+def config_snippet(client: ClientKind, ours: Mapping[str, Any]) -> str:
+    """Return the lines for a person to put into the client's file. ours: see `entry` and `http_entry`."""
     if client.shape == "toml":
-        # JSON strings, and lists of them, are valid TOML.
-        return f"[{client.section}.{ENTRY}]\ncommand = {json.dumps(ours['command'])}\nargs = {json.dumps(ours['args'])}"
+        lines = [f"{key} = {_toml(value)}" for key, value in ours.items()]
+        return "\n".join([f"[{client.section}.{ENTRY}]", *lines])
     return json.dumps({client.section: {ENTRY: ours}}, indent=2)
 
 
-def with_entry(client: ClientKind, text: str, command: Sequence[str]) -> str:
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + " }"
+    return json.dumps(value)  # JSON strings, and lists of them, are valid TOML
+
+
+def with_entry(client: ClientKind, text: str, ours: Mapping[str, Any]) -> str:
     """Return a configuration with our entry in it and everything else as it was.
 
     Raises:
         InvalidInput: the text is not plain JSON (it may have comments), or has another structure than the client reads.
     """
     content = _parsed(client, text)
-    content.setdefault(client.section, {})[ENTRY] = entry(client, command)
+    content.setdefault(client.section, {})[ENTRY] = ours
     return _written(content, text)
 
 

@@ -1,6 +1,9 @@
 """`kcore setup CLIENT`: put our entry into a client's configuration, or take it out with --undo.
 
-The change is shown first, and the old file is kept as a backup.
+Rules kept here:
+- the change is shown first, and the old file is kept as a backup;
+- a file that gets the HTTP door's token is readable by its owner only, and lies in no repository: what lies in one is
+  shared sooner or later. The change is shown without the token.
 """
 
 from __future__ import annotations
@@ -8,38 +11,50 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import shutil
 import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from knowledge_core.cli.clients.clients_config import (
     CLIENTS,
     ClientKind,
     config_snippet,
+    entry,
     find,
+    http_entry,
     with_entry,
     without_entry,
 )
 from knowledge_core.cli.output import Usage, command, connection_of, full_path, show_as, unwrapped
 from knowledge_core.errors import InvalidInput, StorageError
 from knowledge_core.files import replacing
+from knowledge_core.paths import data_directory
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+PRIVATE = 0o600  # the permissions of a file that holds a token
+_TOKEN = re.compile(r"kcore_[\w-]{16,}")
+_REPOSITORIES = (".git", ".hg", ".jj", ".svn")  # what the top folder of one holds
 
 
 def add(commands: Any) -> None:
     """Add the command."""
     made = command(
         commands, "setup", "write the configuration of an MCP client, so that it launches kcore",
-        "kcore setup claude-desktop --root ~/notes\nkcore setup cursor --print\nkcore setup claude-code --undo", _setup,
+        "kcore setup claude-desktop --root ~/notes\nkcore setup cursor --print\nkcore setup claude-code --undo\n"
+        "kcore setup claude-code --http", _setup,
     )  # fmt: skip
     made.add_argument("client", choices=list(CLIENTS), metavar="CLIENT", help=", ".join(CLIENTS))
     made.add_argument(
         "--root", action="append", type=full_path, metavar="PATH", help="a folder that the client's agent may index"
     )
+    made.add_argument(
+        "--http", action="store_true",
+        help="let it connect to `kcore serve --http`, with the token of that door, instead of launching kcore",
+    )  # fmt: skip
+    made.add_argument("--port", type=int, metavar="N", help="of the HTTP door (default 8321)")
     made.add_argument("--print", action="store_true", help="only print the lines, change nothing")
     made.add_argument("--undo", action="store_true", help="take our entry out again")
     made.add_argument("--yes", action="store_true", help="do not ask")
@@ -58,16 +73,50 @@ def launch_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _setup(arguments: argparse.Namespace) -> int:
-    client, launched = CLIENTS[arguments.client], launch_command(arguments)
+    client = CLIENTS[arguments.client]
+    if arguments.port is not None and not arguments.http:
+        raise Usage("--port is for --http.")
+    printing = arguments.print or not client.editable
+    if printing and arguments.undo:
+        raise Usage(f"take the entry out of {client.where} by hand: {client.title}'s file is not ours to edit.")
+    ours = _entry(arguments, client, printing)
     if arguments.root and not arguments.undo and not arguments.print:
         _allow(arguments)
-    lines = config_snippet(client, launched)
-    if arguments.print or not client.editable:
-        if arguments.undo:
-            raise Usage(f"take the entry out of {client.where} by hand: {client.title}'s file is not ours to edit.")
-        _show_lines(arguments, client, lines)
+    if printing:
+        _show_lines(arguments, client, config_snippet(client, ours))
         return 0
-    return _edit(arguments, client, launched, lines)
+    return _edit(arguments, client, ours)
+
+
+def _entry(arguments: argparse.Namespace, client: ClientKind, printing: bool) -> Mapping[str, Any]:
+    """Return our entry; with --http its token is made first, if there is none.
+
+    Raises:
+        InvalidInput: --http, and the client cannot send a header, or its file is shared with others.
+    """
+    if not arguments.http or arguments.undo:
+        return entry(client, launch_command(arguments))
+    from knowledge_core.serving.http import PORT
+    from knowledge_core.serving.http.tokens import TokenStore
+
+    url = f"http://127.0.0.1:{PORT if arguments.port is None else arguments.port}/mcp"
+    http_entry(client, url, "")  # refuses before a token is made
+    if not printing and (repository := _repository_of(find(client))):
+        raise InvalidInput(
+            f"{find(client)} lies in the repository {repository}, and a token must not get into a project's files: what "
+            "lies there is shared. Leave out --http, or see the lines with --print and keep the token elsewhere."
+        )
+    opened = TokenStore(data_directory(arguments.home)).open()
+    if opened.notice:
+        print(f"kcore setup: {opened.notice}", file=sys.stderr)
+    return http_entry(client, url, opened.token)
+
+
+def _repository_of(file: Path) -> Path | None:
+    """Return the top folder of the repository that a file lies in; None if it lies in none."""
+    # A symbolic link into a repository of settings is followed: that is where the token would go.
+    parents = Path(os.path.realpath(file)).parents
+    return next((each for each in parents if any((each / name).exists() for name in _REPOSITORIES)), None)
 
 
 def _show_lines(arguments: argparse.Namespace, client: ClientKind, lines: str) -> None:
@@ -78,33 +127,50 @@ def _show_lines(arguments: argparse.Namespace, client: ClientKind, lines: str) -
     )
 
 
-def _edit(arguments: argparse.Namespace, client: ClientKind, launched: Sequence[str], lines: str) -> int:
+def _edit(arguments: argparse.Namespace, client: ClientKind, ours: Mapping[str, Any]) -> int:
     file = find(client)
     before = read(file)
     try:
-        after = without_entry(client, before) if arguments.undo else with_entry(client, before, launched)
+        after = without_entry(client, before) if arguments.undo else with_entry(client, before, ours)
     except InvalidInput as error:
         print(f"kcore setup: {file} was left as it is: {error}.", file=sys.stderr)
-        _show_lines(arguments, client, lines)
+        _show_lines(arguments, client, config_snippet(client, ours))
         return 1
+    private = arguments.http and not arguments.undo
     if after == before:
         state = "has no entry of ours" if arguments.undo else "is set up already"
+        if private:
+            _close(file)
         show_as(arguments, {"client": client.name, "file": str(file), "changed": False}, f"{client.title} {state}.")
         return 0
-    change = "".join(
-        difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(file), f"{file} (new)", n=2)
-    )
+    change = _change(file, before, after)
     if not arguments.yes:
         _ask(change)
-    backup = write(file, after)
+    backup = write(file, after, private=private)
     done = "Took our entry out of" if arguments.undo else "Set up"
     kept = f" The former file is {backup}." if backup else ""
+    running = " Keep `kcore serve --http` running: it does not launch it." if private else ""
     show_as(
         arguments,
         {"client": client.name, "file": str(file), "changed": True, "backup": backup and str(backup)},
-        f"{change}\n{done} {client.title}.{kept} Restart it to take effect.",
+        f"{change}\n{done} {client.title}.{kept} Restart it to take effect.{running}",
     )
     return 0
+
+
+def _change(file: Path, before: str, after: str) -> str:
+    """Return the difference for a person to look at, without tokens: what is on a screen is read by others, too."""
+    old, new = before.splitlines(True), after.splitlines(True)
+    return _TOKEN.sub("kcore_...", "".join(difflib.unified_diff(old, new, str(file), f"{file} (new)", n=2)))
+
+
+def _close(file: Path) -> None:
+    """Take a file's permissions from everybody but its owner."""
+    if os.name != "nt":  # there the profile folder's access list guards it
+        try:
+            os.chmod(file, PRIVATE)
+        except OSError as error:
+            raise StorageError(f"{file} cannot be kept from other users ({error.strerror}).") from error
 
 
 def _ask(change: str) -> None:
@@ -129,8 +195,10 @@ def read(file: Path) -> str:
         raise StorageError(f"{file} cannot be read ({error}).") from error
 
 
-def write(file: Path, text: str) -> Path | None:
+def write(file: Path, text: str, *, private: bool = False) -> Path | None:
     """Replace a client's configuration, whole or not at all, and return the backup; None where there was no file.
+
+    private: only its owner may read it from now on; else it keeps its permissions.
 
     Raises:
         StorageError: the disk refused; the old file is as it was.
@@ -140,7 +208,7 @@ def write(file: Path, text: str) -> Path | None:
         file.parent.mkdir(parents=True, exist_ok=True)
         backup = _backup(file) if file.exists() else None
         mode = stat.S_IMODE(backup.stat().st_mode) if backup is not None else None
-        with replacing(file, mode=mode, suffix=".kcore-new") as new:
+        with replacing(file, mode=PRIVATE if private else mode, suffix=".kcore-new") as new:
             new.write(text.replace("\n", os.linesep).encode())
     except OSError as error:
         raise StorageError(f"{file} cannot be written ({error.strerror}).") from error
@@ -148,11 +216,17 @@ def write(file: Path, text: str) -> Path | None:
 
 
 def _backup(file: Path) -> Path:
-    """Copy a file, with its permissions and times, to a free name beside it; a copy that fails is removed."""
+    """Copy a file, with its permissions and times, to a free name beside it; a copy that fails is removed.
+
+    A copy that holds a token is readable by its owner only, whatever the file was.
+    """
     backup = _free(file)
     try:
+        os.close(os.open(backup, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))  # closed before its first byte
         shutil.copy2(file, backup)
-    except OSError:
+        if _TOKEN.search(backup.read_text(encoding="utf-8", errors="replace")):
+            _close(backup)
+    except BaseException:
         backup.unlink(missing_ok=True)
         raise
     return backup

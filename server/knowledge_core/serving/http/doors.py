@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
@@ -10,13 +11,31 @@ import anyio.to_thread
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
+from knowledge_core.serving.http.tokens import TokenStore
 from knowledge_core.serving.surface.application import application
 from knowledge_core.serving.surface.resources import telling_of_changes
 
 if TYPE_CHECKING:
     from knowledge_core.serving.http.http_door import HttpDoor
 
-PORT = 8321  # an arbitrary number, the same every time so that clients can be configured with it
+
+@dataclass(frozen=True)
+class OpenDoor:
+    """A door that is open.
+
+    Attributes:
+        url: where.
+        token: what opens it; None: nothing is asked.
+        token_file: where that token lies.
+        notice: what a person must be told; "" for nothing.
+        by_another: another command opened it, and only the token is new.
+    """
+
+    url: str
+    token: str | None
+    token_file: str | None
+    notice: str = ""
+    by_another: bool = False
 
 
 class Doors:
@@ -24,6 +43,8 @@ class Doors:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._tokens = TokenStore(engine.home)
+        self._asks = True
         self._door: HttpDoor | None = None
         self._opening = anyio.Lock()
         self._wanted = anyio.Event()
@@ -47,39 +68,74 @@ class Doors:
                 self._door = None
                 self._done.set()
 
-    async def open(self, host: str, port: int) -> str:
-        """Open the door and return its URL; where a door is still closing, wait for its end first.
+    @property
+    def asks_for_token(self) -> bool:
+        """Say whether the door that is open asks for a token."""
+        return self._asks
+
+    async def open(self, host: str, port: int, *, token: bool = True, new_token: bool = False) -> OpenDoor:
+        """Open the door; where a door is still closing, wait for its end first.
+
+        token: ask for a token. new_token: replace it first; where another command keeps the door open, that is all.
 
         Raises:
             InvalidInput: it is open already, the host is not loopback, or the port is taken.
+            StorageError: the file with the token cannot be used.
         """
+        from knowledge_core.serving.http.http_door import is_loopback
+
+        if not token and not is_loopback(host):
+            raise InvalidInput(
+                f"A door without a token never opens beyond this machine, and {host} is reachable from others. Leave out "
+                "--no-token or --host."
+            )
         async with self._opening:
             if self._door is not None and self._door.should_exit:
                 await self._done.wait()
-            if self._door is not None:
+            if self._door is not None and not new_token:
                 raise InvalidInput(
                     f"The HTTP door is open already, at {self._door.url}: use that one, or close it first."
                 )
-            return await self._opened(host, port)
+            if self._door is not None:
+                made = await anyio.to_thread.run_sync(self._tokens.replace)
+                open_to_all = (
+                    "" if self._asks else "The door that is open asks for no token: it was opened with --no-token."
+                )
+                return OpenDoor(self._door.url, made, str(self._tokens.path), open_to_all, by_another=True)
+            return await self._opened(host, port, asks=token, new_token=new_token)
 
-    async def _opened(self, host: str, port: int) -> str:
+    async def _opened(self, host: str, port: int, *, asks: bool, new_token: bool) -> OpenDoor:
         # Imported here: only those who want HTTP need uvicorn and starlette.
         from knowledge_core.serving.http.http_door import HttpDoor, http_app, loopback_socket
 
         listener = loopback_socket(host, port)
+        try:
+            token, notice = await anyio.to_thread.run_sync(self._token, new_token) if asks else (None, "")
+        except BaseException:
+            listener.close()
+            raise
         server = application(self._engine)
         changed = telling_of_changes(server, asyncio.get_running_loop())
         self._engine.listeners.append(changed)
         self._door = door = HttpDoor(
-            http_app(server, listener.getsockname()[1]), listener, closed=lambda: self._engine.listeners.remove(changed)
+            http_app(server, listener.getsockname()[1], tokens=self._tokens if asks else None),
+            listener,
+            closed=lambda: self._engine.listeners.remove(changed),
         )
+        self._asks = asks
         self._done = anyio.Event()
         self._wanted.set()
         while not door.started and not self._done.is_set():
             await anyio.sleep(0.01)
         if not door.started:
             raise InvalidInput("The HTTP door could not be opened; see `kcore logs`.")
-        return door.url
+        return OpenDoor(door.url, token, str(self._tokens.path) if asks else None, notice)
+
+    def _token(self, new: bool) -> tuple[str, str]:
+        if new:
+            return self._tokens.replace(), ""
+        opened = self._tokens.open()
+        return opened.token, opened.notice
 
     def close(self) -> None:
         """Begin to close the door, if it is open."""

@@ -2,11 +2,11 @@
 
 Rules kept here:
 - it listens on loopback only;
-- a request must name a loopback host, and a browser's page must come from one: Host and Origin are checked, against DNS
-  rebinding;
-- the size of a request is bounded;
+- a request is judged before its body is read (`gate.py`), and slow or too many clients keep nobody out
+  (`slow_clients.py`);
+- sessions that nobody uses end, and their number is bounded;
 - closing does not wait for a stream that a client holds open;
-- whoever reaches the port may use the tools, but not the private requests of `kcore`.
+- whoever shows a token may use the tools, but not the private requests of `kcore`.
 """
 
 from __future__ import annotations
@@ -20,38 +20,50 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from knowledge_core.errors import InvalidInput
+from knowledge_core.serving.http.gate import HEALTH_PATH, LARGEST_REQUEST, MCP_PATH, Gate
+from knowledge_core.serving.http.slow_clients import LimitedProtocol, most_connections
+from knowledge_core.serving.http.tokens import TokenStore
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
 log = logging.getLogger(__name__)
+# It tells of each session by its id, which is what a client shows to go on with it.
+logging.getLogger("mcp.server.streamable_http_manager").setLevel(logging.WARNING)
 
-LARGEST_REQUEST = 16 * 1024 * 1024  # bytes: room for one document of the largest size that a call may bring, as JSON
+IDLE_SESSION = 30 * 60.0  # seconds without a request under way or an open stream, after which a session ends
+MOST_SESSIONS = 1_000  # an open one costs about 35 KB; one more is refused (503) until another has ended
 LAST_STREAMS = 3  # seconds that open streams have once the door closes
+LOOK_EVERY = 10  # of uvicorn's ticks, ten a second, between two looks at the connections
+QUEUE = (
+    1_024  # connections that the system keeps until the event loop takes them; one more waits a second to be sent again
+)
+BACKLOG = 64  # connections that the event loop takes over at once, so descriptors that it needs beyond the open ones
 
 
-def http_app(server: KnowledgeServer, port: int) -> Starlette:
-    """Return the ASGI application of a server. port: the loopback port that its requests come to."""
-    names = ["127.0.0.1", "localhost", "[::1]"]
-    hosts = [f"{name}:{port}" for name in names] + (names if port == 80 else [])
+def http_app(server: KnowledgeServer, port: int, *, tokens: TokenStore | None) -> ASGIApp:
+    """Return the ASGI application of a server.
+
+    port: the loopback port that its requests come to. tokens: who may come in; None: everybody who reaches the port.
+    """
     app = server.streamable_http_app(
-        transport_security=TransportSecuritySettings(
-            enable_dns_rebinding_protection=True,
-            allowed_hosts=hosts,
-            allowed_origins=[f"http://{host}" for host in hosts],
-        ),
+        streamable_http_path=MCP_PATH,
+        # The gate has checked Host and Origin before.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         max_request_body_size=LARGEST_REQUEST,
+        session_idle_timeout=IDLE_SESSION,
+        max_sessions=MOST_SESSIONS,
     )
-    app.router.routes.append(Route("/healthz", _healthz, methods=["GET"]))
-    return app
+    app.router.routes.append(Route(HEALTH_PATH, _healthz, methods=["GET"]))
+    return Gate(app, port=port, tokens=tokens)
 
 
 async def _healthz(request: Request) -> Response:
-    return JSONResponse({"status": "ok"})  # nothing more: this route answers without a check of the Host
+    return JSONResponse({"status": "ok"})  # nothing more: this route needs no token
 
 
 def loopback_socket(host: str, port: int) -> socket.socket:
@@ -60,10 +72,11 @@ def loopback_socket(host: str, port: int) -> socket.socket:
     Raises:
         InvalidInput: the host is not loopback, or the port is taken; says what to do.
     """
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise InvalidInput(
-            f"{host} is reachable from other machines, and this door knows no authentication yet. Use 127.0.0.1, and an "
-            "SSH tunnel or a reverse proxy that authenticates, if it must be reached from elsewhere."
+            f"{host} is reachable from other machines, and this door speaks plain HTTP: its token and your documents would "
+            "cross the network readable. Use 127.0.0.1, and an SSH tunnel or a reverse proxy with TLS, if it must be reached "
+            "from elsewhere."
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
@@ -71,7 +84,7 @@ def loopback_socket(host: str, port: int) -> socket.socket:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(("127.0.0.1" if host == "localhost" else host, port))
-        made.listen(128)
+        made.listen(BACKLOG)
     except (OSError, OverflowError) as error:
         made.close()
         raise InvalidInput(
@@ -80,7 +93,8 @@ def loopback_socket(host: str, port: int) -> socket.socket:
     return made
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -93,10 +107,18 @@ class HttpDoor(uvicorn.Server):
     Run it by `serve_until_closed`. closed: called once it has closed.
     """
 
-    def __init__(self, app: Starlette, listener: socket.socket, *, closed: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, app: ASGIApp, listener: socket.socket, *, closed: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, timeout_graceful_shutdown=LAST_STREAMS, lifespan="on", ws="none"
+                app,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=LAST_STREAMS,
+                lifespan="on",
+                ws="none",
+                http=LimitedProtocol,
+                limit_concurrency=most_connections() + 1,
+                backlog=BACKLOG,
             )
         )
         self._listener, self._closed = listener, closed
@@ -108,6 +130,19 @@ class HttpDoor(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave the process's signal handlers as they are."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        await super().startup(sockets)
+        self._listener.listen(QUEUE)  # asyncio has one number for this and for BACKLOG
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at every connection now and then; uvicorn calls this ten times a second."""
+        if counter % LOOK_EVERY == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.look()
+        return await super().on_tick(counter)
 
     async def serve_until_closed(self) -> None:
         """Serve until `close`."""

@@ -10,6 +10,8 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,8 @@ from knowledge_core.engine import Engine
 from knowledge_core.paths import OwnerLock
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.connection_state import current_connection
-from knowledge_core.serving.http.doors import PORT, Doors
+from knowledge_core.serving.http import PORT
+from knowledge_core.serving.http.doors import Doors
 from knowledge_core.serving.owner.connections import Connections, Identity
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
 from knowledge_core.serving.pipe.dialling import config_digest
@@ -194,14 +197,16 @@ class _Owner:
         anyio.from_thread.run_sync(self.end, "asked to stop")
         return {"pid": os.getpid(), "version": __version__, "clients": clients}
 
-    def _open_http(self, host: str = "127.0.0.1", port: int = PORT) -> dict[str, Any]:
-        url = anyio.from_thread.run(self._doors.open, host, port)
+    def _open_http(
+        self, host: str = "127.0.0.1", port: int = PORT, token: bool = True, new_token: bool = False
+    ) -> dict[str, Any]:
+        opened = anyio.from_thread.run(partial(self._doors.open, host, port, token=token, new_token=new_token))
         connection = current_connection.get()
-        if connection is not None:
+        if connection is not None and not opened.by_another:
             connection.at_end.append(
                 self._doors.close
             )  # the door stays open as long as the command that opened it runs
-        return {"url": url, "pid": os.getpid()}
+        return {**asdict(opened), "pid": os.getpid()}
 
     def _describe(self) -> dict[str, Any]:
         clients = sorted(self._connections.clients.values(), key=lambda client: client.number)
@@ -211,6 +216,7 @@ class _Owner:
             "transport": "tcp" if "tcp" in self._address else "unix",
             "memory_bytes": resident_bytes(),
             "http": self._doors.url,
+            "http_asks_for_token": self._doors.asks_for_token,
             "idle_minutes": self._engine.config.owner.idle_minutes,
             "clients": [
                 {"id": f"c{each.number}", "role": each.role, "pid": each.pid, "version": each.version,
