@@ -27,9 +27,8 @@ import numpy.typing as npt
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import resolve
-from knowledge_core.indexing.preparing import content_digest
 from knowledge_core.storage.collection import Change, NewDocument
-from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors
+from knowledge_core.types import Chunk, Document, Lines, Span, Task, Vectors, content_digest
 from knowledge_core.verbs.evaluate import Judged, load_beir
 
 VERSION = 1  # of all cached data: what another version cached is rebuilt

@@ -33,6 +33,7 @@ from knowledge_core.storage.catalogue import (
     create_collection,
     drop,
     exchange,
+    set_aside,
     sweep,
     valid_name,
 )
@@ -227,6 +228,24 @@ class Engine:
             if held is not None:
                 held.close()
             return exchange(self._folder, valid_name(name), new, self.home / SET_ASIDE)
+
+    def set_aside(self, name: str) -> Path:
+        """Move a whole collection out of the way, whatever state it is in, so that its name is free; return where it lies.
+
+        Raises:
+            CollectionNotFound: there is none of this name. StorageError: the system refused; nothing was moved.
+        """
+        with self._guard:
+            held = self._collections.pop(name, None)
+            if held is not None:
+                held.close()
+            elif name not in self.names():
+                self.collection(name)  # says which there are
+            return set_aside(self._folder, name, self.home / SET_ASIDE)
+
+    def all_set_aside(self) -> list[Path]:
+        """Return where the collections lie that were set aside, sorted."""
+        return sorted(path for path in (self.home / SET_ASIDE).glob("*") if path.is_dir())
 
     # -- models --------------------------------------------------------------------------------------------------
 

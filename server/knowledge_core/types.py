@@ -5,6 +5,8 @@ Knows nothing of storage, models or protocols; imports NumPy for `Vectors`, the 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -74,6 +76,12 @@ class Document:
     metadata: Metadata = field(default_factory=dict)
     media_type: str = "text/plain"
     pages: tuple[Span, ...] = ()
+
+
+def content_digest(document: Document) -> str:
+    """Return the SHA-256 (hex) of everything that a document's chunks are made from, and of what is shown of it."""
+    parts = [document.title, document.uri, document.media_type, json.dumps(document.metadata, sort_keys=True)]
+    return hashlib.sha256("\0".join([*parts, document.text]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -186,12 +187,20 @@ def test_a_damaged_collection_is_named_and_the_others_are_backed_up(run, home, t
 
 def test_a_collection_that_is_gone_stays_in_the_backup_until_it_is_pruned(run, home, tmp_path):
     run("backup", tmp_path / "kept")
-    (home / "collections" / "letters" / "documents.db").unlink()  # a loss, or a deletion: nobody can say
+    shutil.rmtree(home / "collections" / "letters")  # a loss, or a deletion: nobody can say
     assert structure(run("backup", tmp_path / "kept", "--json")[1])["gone"] == ["letters"]
     assert run("restore", tmp_path / "kept", "--collection", "letters", "--home", tmp_path / "new")[0] == 0
     run("backup", tmp_path / "kept", "--prune")
     assert records(tmp_path / "kept").keys() == {"notes"}
     assert len(list((tmp_path / "kept" / "collections").iterdir())) == 1
+
+
+def test_the_copy_of_a_record_that_was_lost_stays_and_the_loss_is_named(run, home, tmp_path):
+    run("backup", tmp_path / "kept")
+    (home / "collections" / "letters" / "documents.db").unlink()
+    code, out, err = run("backup", tmp_path / "kept", "--prune")
+    assert (code, "letters" in out) == (1, True), err
+    assert records(tmp_path / "kept").keys() == {"letters", "notes"}
 
 
 def test_a_place_that_is_no_place_for_a_backup_is_refused(run, home, tmp_path):

@@ -153,7 +153,6 @@ Harm = Callable[[sqlite3.Connection], object]
         (lambda db: db.execute("UPDATE meta SET value = '{}' WHERE name = 'contract'"), "contract"),
         (lambda db: db.execute("UPDATE meta SET value = '7' WHERE name = 'generation'"), "its manifest says"),
         (lambda db: db.execute("UPDATE meta SET value = 'x' WHERE name = 'generation'"), "no number"),
-        (lambda db: db.execute("UPDATE chunks SET heading = 'x'"), "holds what no record of ours does"),
         (lambda db: db.execute("UPDATE vectors SET vector = x'00'"), "holds what no record of ours does"),
         (lambda db: db.execute("UPDATE meta SET value = x'ff' WHERE name = 'name'"), "notes"),
         (lambda db: db.execute("DELETE FROM meta WHERE name = 'identity'"), "identity"),

@@ -202,4 +202,4 @@ async def test_status_and_doctor_warn_of_a_data_directory_on_a_network(home, tmp
             for part in ("nfs4", "SQLite's locks and mapped files", "--home"):
                 assert part in notice
             told = await Connection(client).ask("doctor")
-            assert told["home"]["findings"] == [{"level": "warning", "what": notice, "repairable": False}]
+            assert told["data_directory"]["findings"] == [{"level": "warning", "what": notice, "repairable": False}]

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -403,7 +404,7 @@ def test_whatever_is_asked_of_a_closed_collection_says_that_it_was_closed(shelf,
 def test_a_record_that_is_no_database_is_a_clear_error(shelf):
     shelf.close()
     (shelf.folder / "documents.db").write_bytes(b"not a database" * 1000)
-    with pytest.raises(StorageDamaged, match="Restore"):
+    with pytest.raises(StorageDamaged, match="kcore restore BACKUP"):
         Collection.open(shelf.folder)
 
 
@@ -468,3 +469,15 @@ def test_a_dropped_collection_is_gone_and_its_name_is_free(tmp_path):
     new_collection(tmp_path).close()
     with pytest.raises(CollectionNotFound):
         Collection.open(tmp_path / "other")
+
+
+def test_an_opening_that_fails_ends_what_it_began(tmp_path, monkeypatch):
+    new_collection(tmp_path).close()
+    fds = Path("/proc/self/fd")
+    monkeypatch.setattr(Collection, "_new_view", lambda self: (_ for _ in ()).throw(StorageError("refused")))
+    threads, files = threading.active_count(), len(list(fds.iterdir())) if fds.exists() else 0
+    for _ in range(3):
+        with pytest.raises(StorageError):
+            Collection.open(tmp_path / "shelf")
+    assert threading.active_count() == threads
+    assert not fds.exists() or len(list(fds.iterdir())) == files

@@ -115,6 +115,7 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
             f"{each['bytes'] / 1e6:.1f} MB, {each['model']} ({each['dimensions']} dimensions)"
         )
     lines += [f"{name} cannot be read: {why}" for name, why in result["unreadable"].items()]
+    lines += [*result["losses"], *(f"set aside: {folder}" for folder in result["set_aside"])]
     if not (result["collections"] or result["unreadable"]):
         lines.append("no collection yet; make one with: kcore index PATH")
     lines += [f"job {each['id']}: {each['state']}, {each['error'] or each['message']}" for each in result["jobs"]]

@@ -6,7 +6,6 @@ not wait until a write is done. Documents that this view does not show yet are o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -22,7 +21,7 @@ from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, SAME_DOCUMENTS, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow
-from knowledge_core.types import Document
+from knowledge_core.types import Document, content_digest
 
 NO_KIND = "binary without suffix"  # the kind of a file whose name says none
 
@@ -220,7 +219,7 @@ class Preparation:
             return Failure(
                 document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it."
             )
-        if stored is not None and stored.digest in (digest, self._former + content):
+        if stored is not None and stored.digest in (digest, self._former + content) and self._is_sound(document.id):
             stat = (found.size, found.mtime_ns) if found else None
             return _Unchanged(document.id, stat, None if stored.digest == digest else digest)
         chunks = chunk(document, self._embedder.count_tokens, size=self.size)
@@ -229,6 +228,11 @@ class Preparation:
         if found is None:
             return NewDocument(document, chunks, digest)
         return NewDocument(document, chunks, digest, source, str(found.path), found.size, found.mtime_ns)
+
+    def _is_sound(self, id: str) -> bool:
+        """Return whether the stored text still has its digest: one that was damaged is stored again."""
+        with self._collection.view() as view:
+            return view.document(id).is_sound
 
 
 def _twice(id: str) -> Failure:
@@ -240,12 +244,6 @@ def _twice(id: str) -> Failure:
 def content_version(chunk_size: int, reader: int = READER_VERSION) -> str:
     """Return what a document's digest begins with; it changes when the same file would be read or cut differently."""
     return f"{reader}.{CHUNKER_VERSION}.{chunk_size}:"
-
-
-def content_digest(document: Document) -> str:
-    """Return the SHA-256 (hex) of everything that a document's chunks are made from, and of what is shown of it."""
-    parts = [document.title, document.uri, document.media_type, json.dumps(document.metadata, sort_keys=True)]
-    return hashlib.sha256("\0".join([*parts, document.text]).encode()).hexdigest()
 
 
 def document_as_json(document: Document) -> str:

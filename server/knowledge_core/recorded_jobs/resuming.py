@@ -33,7 +33,7 @@ def _resume_all(engine: Engine) -> None:
             collection = engine.collection(name)
             for record in reversed(collection.jobs()):
                 if record.state == "interrupted" and engine.jobs.find(record.id) is None:
-                    if engine.former_was_stuck and record.id in collection.cut_off:
+                    if engine.former_was_stuck and record.id in (collection.cut_off or ()):
                         suspects.append((collection, record, collection.blame_job(record.id)))
                     else:
                         _resume(engine, collection, record)

@@ -56,17 +56,24 @@ class Connection:
             raise Refused(text)
         return Answer(text, result.structured_content or {})
 
-    async def ask(self, request: str, **arguments: Any) -> dict[str, Any]:
+    async def ask(self, request: str, on_progress: OnProgress | None = None, **arguments: Any) -> dict[str, Any]:
         """Make a private request; arguments that are None are left out. Returns its result as plain JSON values.
 
         Raises:
             Refused: the request failed; the server's own words.
             OwnerUnavailable: the owner ended during the request.
         """
+
+        async def told(progress: float, total: float | None, message: str | None) -> None:
+            if on_progress is not None:
+                on_progress(progress, total, message or "")
+
         params = PrivateParams(arguments={name: value for name, value in arguments.items() if value is not None})
         try:
             result = await self._client.session.send_request(
-                Request[PrivateParams, str](method=PREFIX + request, params=params), _AnyResult
+                Request[PrivateParams, str](method=PREFIX + request, params=params),
+                _AnyResult,
+                progress_callback=told if on_progress else None,
             )
         except MCPError as error:
             raise _translated(error) from error

@@ -9,22 +9,23 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput
 from knowledge_core.files import flush_folder, storage_refusal
 from knowledge_core.storage.collection import Collection
-from knowledge_core.storage.exchanging import SET_ASIDE, exchange, finish
+from knowledge_core.storage.exchanging import SET_ASIDE, exchange, finish, set_aside
 from knowledge_core.storage.record.copying import PinnedRecord, RecordFacts, adopt, pinned
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.overview import Overview, Overviews
-from knowledge_core.storage.record.sqlite import FILE
+from knowledge_core.storage.record.sqlite import FILE, is_record_folder
 from knowledge_core.storage.vectors.snapshot import EXACT_UP_TO
 
 __all__ = [
-    "EXACT_UP_TO", "FILE", "SET_ASIDE", "Overview", "Overviews", "PinnedRecord", "RecordFacts", "adopt", "collection_names",
-    "create_collection", "drop", "exchange", "pinned", "sweep", "valid_name",
+    "EXACT_UP_TO", "FILE", "SET_ASIDE", "Overview", "Overviews", "PinnedRecord", "RecordFacts", "adopt", "bytes_used",
+    "collection_names", "create_collection", "drop", "exchange", "pinned", "set_aside", "sweep", "valid_name",
 ]  # fmt: skip
 
 DROPPED = ".dropped-"  # before the name of a folder that is no collection: not yet, or no more
@@ -46,8 +47,8 @@ def valid_name(name: str) -> str:
 
 
 def collection_names(folder: Path) -> list[str]:
-    """Return the names of the collections in a folder, sorted."""
-    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and (path / FILE).is_file())
+    """Return the names of the collections in a folder, sorted; also of those of which the record is gone."""
+    return sorted(path.name for path in folder.iterdir() if _NAME.fullmatch(path.name) and is_record_folder(path))
 
 
 def drop(folder: Path, name: str) -> None:
@@ -63,6 +64,15 @@ def drop(folder: Path, name: str) -> None:
     except OSError as error:
         raise storage_refusal(error, name) from error
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def bytes_used(folder: Path) -> int:
+    """Return how many bytes a collection takes in its folder, the derived indexes included."""
+    sizes = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):  # it was replaced meanwhile
+            sizes += file.stat().st_size if file.is_file() else 0
+    return sizes
 
 
 def sweep(folder: Path) -> None:

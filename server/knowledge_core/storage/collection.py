@@ -17,19 +17,20 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import CollectionNotFound, StorageError
 from knowledge_core.files import storage_refusal
 from knowledge_core.storage.access import Access
-from knowledge_core.storage.checking import check
+from knowledge_core.storage.checking import Checked, check, check_texts
 from knowledge_core.storage.derived import Derived
 from knowledge_core.storage.gil_pauses import shorten_switch_interval
+from knowledge_core.storage.losses import Losses
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
-from knowledge_core.storage.record.sqlite import FILE
+from knowledge_core.storage.record.sqlite import refuse_without_record
 from knowledge_core.storage.values import (
     Calibration,
     Change,
@@ -44,6 +45,7 @@ from knowledge_core.storage.values import (
 )
 from knowledge_core.storage.vectors.graph_building import GraphWork
 from knowledge_core.storage.view import View
+from knowledge_core.types import ReportProgress, no_progress
 
 __all__ = [
     "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
@@ -63,6 +65,7 @@ class Collection:
     contract: under which its chunks are embedded now; a view has that of its own generation.
     listeners: told the collection's name and the ids of the documents that a write changed, on the writing thread.
     cut_off: ids of the jobs that a process which died left running.
+    losses: what the record lost before it was opened, until a person agrees to that.
     reembedding: the tables in which a change of contract is made ready.
     access: who is at it, and whether it rests.
     """
@@ -72,6 +75,8 @@ class Collection:
         self.name = store.meta("name")
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         shorten_switch_interval()  # here readers and the writer meet
+        self.losses = Losses(folder, self.name, lambda: [source.name for source in self.sources()])
+        self.cut_off: frozenset[str] | None = None  # not known yet
         self.access = Access(
             self.name,
             wake=lambda: self._wake(_opened(folder)),
@@ -80,7 +85,6 @@ class Collection:
             is_busy=lambda: self._derived.builder.is_busy(),
         )
         self._alone = self.access.alone
-        self.cut_off = store.jobs.interrupt_running()
         self.reembedding = store.reembedding(self._alone, self._publish)
         self._wake(store)
 
@@ -98,12 +102,15 @@ class Collection:
         """Serve from this record from now on. Where that fails, everything is closed again."""
         self._store, self._filters = store, EvaluatedFilters()
         try:
-            with ExitStack() as undo:
+            with self.access.writing, ExitStack() as undo:  # a graph that is built meanwhile waits for the first view
                 undo.callback(store.close)
                 self.contract = EmbeddingContract.from_json(store.meta("contract"))
                 self._derived = Derived(store, self.contract, self.access.writing, self._swap)
                 undo.callback(self._derived.close)
                 self._derived.catch_up()
+                self.losses.read()
+                if self.cut_off is None:  # only at the first opening: later, jobs may be running
+                    self.cut_off = store.jobs.interrupt_running()
                 self._tidy()  # before the first reader: a crash may have left a long write-ahead log
                 store.carry_on(self.reembedding)
                 self._swap()
@@ -122,14 +129,6 @@ class Collection:
         """Save what is derived and let go of the files. A second call does nothing."""
         self.access.close()
         self._derived.builder.join()  # without the lock, which it may be waiting for
-
-    def bytes_used(self) -> int:
-        """Return how many bytes the collection takes where it is stored, the derived indexes included."""
-        sizes = 0
-        for file in self.folder.rglob("*"):
-            with suppress(OSError):  # it was replaced meanwhile
-                sizes += file.stat().st_size if file.is_file() else 0
-        return sizes
 
     def bytes_free(self) -> int:
         """Return how many bytes the place where the collection is stored has left."""
@@ -313,23 +312,37 @@ class Collection:
 
     # -- keeping in step -------------------------------------------------------------------------------------------
 
-    def check(self, *, repair: bool = False) -> list[Finding]:
-        """Verify the record and what is derived from it, key by key.
+    def check(
+        self, *, repair: bool = False, deep: bool = False, progress: ReportProgress = no_progress
+    ) -> list[Finding]:
+        """Verify the record and what is derived from it, key by key, and texts by their checksums.
 
-        repair: rebuild the derived indexes if anything is wrong, and verify again.
+        repair: if anything is wrong, rebuild the derived indexes and mark documents to be read again, and verify again.
+        deep: compare all texts; else a sample of 1,000.
         """
+        checked = self._checked(deep, progress)
+        done = self._repaired(checked) if repair else []
+        return [*done, *self._checked(deep, progress).findings] if done else list(checked.findings)
+
+    def _checked(self, deep: bool, progress: ReportProgress) -> Checked:
+        lost = Checked([Finding("damaged", each) for each in self.losses.told()])
+        with self._alone(), self.view() as view:
+            checked = check(view, self._store.record_log, self._derived.vectors, self._derived.words)
+        with self.view() as view:  # without the lock: reading all texts may take minutes
+            return lost.plus(checked).plus(check_texts(view, checked.keys, deep=deep, progress=progress))
+
+    def _repaired(self, checked: Checked) -> list[Finding]:
+        if not (checked.rebuild or checked.documents):
+            return []
         with self._alone():
-            findings = self._checked()
-            if not repair or all(finding.level == "ok" for finding in findings):
-                return findings
-            self._derived.clear()
+            self._store.mark(checked.documents, checked.keys)
+            if checked.rebuild:
+                self._derived.clear()
             self._publish()
             self._derived.save()
-            return [Finding("repaired", "The derived indexes were rebuilt from the record."), *self._checked()]
-
-    def _checked(self) -> list[Finding]:
-        with self.view() as view:
-            return check(view, self._store.record_log, self._derived.vectors, self._derived.words)
+        rebuilt = [Finding("repaired", "The derived indexes were rebuilt from the record.")] if checked.rebuild else []
+        marked = Finding("repaired", f"{len(checked.documents)} documents are marked to be read again.")
+        return [*rebuilt, *([marked] if checked.documents else [])]
 
     def graph_work(self) -> GraphWork:
         """Return what building graphs has cost since the collection was opened."""
@@ -367,6 +380,5 @@ class Collection:
 
 
 def _opened(folder: Path) -> DocumentStore:
-    if not (folder / FILE).is_file():
-        raise CollectionNotFound(f"No collection {folder.name!r}.")
+    refuse_without_record(folder)
     return DocumentStore(folder, folder.name)

@@ -16,6 +16,7 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import StorageError
 from knowledge_core.storage.catching_up import catch_up
 from knowledge_core.storage.lexical_index import LexicalIndex
+from knowledge_core.storage.losses import note
 from knowledge_core.storage.record.document_store import DocumentStore, Written
 from knowledge_core.storage.vectors.graph_building import GraphBuilder
 from knowledge_core.storage.vectors.vector_index import VectorIndex
@@ -71,12 +72,14 @@ class Derived:
         if self._indexes is not None:
             return self._indexes
         same = replace(self._contract, probe=None, weights="").to_json()
-        tag = hashlib.sha256(f"{self._store.meta('identity')}\0{same}".encode()).hexdigest()[:32]
+        record = self._store.meta("identity")
+        tag = hashlib.sha256(f"{record}\0{same}".encode()).hexdigest()[:32]
         folder = self._store.path.parent
         with ThreadPoolExecutor(1) as beside:  # both are read whole for their checksums: 0.8 s each of a million chunks
-            loading = beside.submit(LexicalIndex.load, folder / "lexical", tag=tag)
-            vectors = VectorIndex.load(folder, dimensions=self._contract.dimensions, tag=tag)
+            loading = beside.submit(LexicalIndex.load, folder / "lexical", tag=tag, record=record)
+            vectors = VectorIndex.load(folder, dimensions=self._contract.dimensions, tag=tag, record=record)
             words = loading.result()
+        self._note_loss(vectors, words)
         for reason in (vectors.discarded, words.discarded):
             if reason:
                 log.warning(
@@ -87,6 +90,25 @@ class Derived:
         self._indexes = _Indexes(vectors, words)
         self.builder.serve(vectors)
         return self._indexes
+
+    def _note_loss(self, vectors: VectorIndex, words: LexicalIndex) -> None:
+        """Keep the proof that the record is behind, if it is: catching up would wipe it out."""
+        record_log, reached = self._store.record_log, max(vectors.claimed, words.claimed)
+        generation = record_log.generation()
+        if reached <= generation:
+            return
+        lost = back = None
+        if words.generation == reached:
+            known, there = words.snapshot().numbers(), set(record_log.chunks_since(0).tolist())
+            lost, back = len(known - there), len(there - known)
+        note(self._store.path.parent, generation, reached, lost, back)
+        log.error(
+            "collection %s: the record is behind: at generation %d, its indexes had reached %d",
+            self._name, generation, reached,
+        )  # fmt: skip
+        for index in (vectors, words):  # what claims too much must not be found again once it is rebuilt
+            if index.claimed > generation:
+                index.clear()
 
     def _let_go(self) -> None:
         self.builder.serve(None)

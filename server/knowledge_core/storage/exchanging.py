@@ -45,6 +45,24 @@ def exchange(folder: Path, name: str, new: Path, aside: Path) -> Path | None:
     return kept
 
 
+def set_aside(folder: Path, name: str, into: Path) -> Path:
+    """Move a closed collection out of the way, whatever state it is in; return where it lies.
+
+    folder: of the collections. into: the folder of what was set aside, in the same data directory.
+
+    Raises:
+        StorageError: the system refused; nothing was moved.
+    """
+    try:
+        aside = _free_name(into, name)
+        (folder / name).rename(aside)
+        flush_folder(into)
+        flush_folder(folder)
+    except OSError as error:
+        raise storage_refusal(error, name) from error
+    return aside
+
+
 def finish(folder: Path) -> None:
     """Finish what a process that was killed in `exchange` left. folder: of the collections; nobody else uses it yet."""
     for ready in folder.glob(f"{READY}*"):

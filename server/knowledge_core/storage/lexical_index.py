@@ -15,7 +15,7 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -135,32 +135,38 @@ class LexicalIndex:
     """The words of one collection, in a folder of its own.
 
     discarded: why a folder that was there is not used, in one line; None where there was none, or it is used.
+    claimed: the generation of this record that the folder said it had reached when it was opened, used or not.
     """
 
-    def __init__(self, folder: Path, *, tag: str) -> None:
+    def __init__(self, folder: Path, *, tag: str, record: str = "") -> None:
         """Use `load`."""
         self._folder = folder
-        self._tag = f"{LAYOUT} {tag}"
+        self._tag, self._record = f"{LAYOUT} {tag}", record
+        self.claimed = 0
         self._files: dict[str, list[int]] = {}
         self._snapshot: LexicalSnapshot
         self.discarded: str | None = None
 
     @classmethod
-    def load(cls, folder: Path, *, tag: str) -> Self:
+    def load(cls, folder: Path, *, tag: str, record: str = "") -> Self:
         """Open what lies in `folder`, or start empty at generation 0 and say in `discarded` why.
 
         After a crash in the middle of `apply` the entries may be those of the next generation already. `generation` is then
         the one before, and applying that change again gives the right entries.
 
         tag: names whatever must not have changed for the entries to be of use (the record's identity, the contract).
+        record: names the record, whatever its contract.
 
         Raises:
             StorageError: the folder cannot be written; or too many files are open: what lies there may be sound.
         """
-        index = cls(folder, tag=tag)
+        index = cls(folder, tag=tag, record=record)
         try:
-            generation, index._files = _checked(folder, index._tag)
-            index._open(generation)
+            state = _state(folder)
+            if state.tag == index._tag or state.record == record:
+                index.claimed = state.generation
+            index._files = _checked(folder, state, index._tag)
+            index._open(state.generation)
             _sweep(folder)
         except FileNotFoundError:
             index._begin()
@@ -270,8 +276,8 @@ class LexicalIndex:
         stamp, names = _committed(self._folder)
         self._files = {name: self._files.get(name) or _measure(self._folder / name) for name in names}
         self._files[META] = _measure(self._folder / META)
-        state = {"tag": self._tag, "generation": generation, "stamp": stamp, "files": self._files}
-        replace_file(self._folder / STATE, [json.dumps(state).encode()])
+        state = _State(self._tag, self._record, generation, stamp, self._files)
+        replace_file(self._folder / STATE, [json.dumps({**asdict(state), "checksum": state.checksum()}).encode()])
         self._snapshot = LexicalSnapshot(generation, _entries(self._folder), self._index.searcher())
 
 
@@ -290,32 +296,65 @@ def _schema() -> tantivy.Schema:
 SCHEMA = _schema()
 
 
-def _checked(folder: Path, tag: str) -> tuple[int, dict[str, list[int]]]:
-    """Return the generation of a folder in which every byte is as it was written, and its files as `STATE` has them.
+@dataclass(frozen=True)
+class _State:
+    """What `STATE` says. tag, record: as of `LexicalIndex.load`; record: None in a file of an earlier version.
+
+    stamp: Tantivy's count of operations. files: size and CRC-32 by name.
+    """
+
+    tag: str
+    record: str | None
+    generation: int
+    stamp: int
+    files: dict[str, list[int]]
+
+    def checksum(self) -> int:
+        return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode())
+
+
+def _state(folder: Path) -> _State:
+    """Return what `STATE` says; a file of an earlier version has no checksum.
 
     Raises:
         FileNotFoundError: there is no such folder, or it is empty.
-        _UnusableFolderError: a file is missing, damaged or of another record, contract or version.
+        _UnusableFolderError: it is missing or damaged.
     """
     if not folder.exists() or not any(folder.iterdir()):
         raise FileNotFoundError(folder.name)
     try:
-        state = json.loads((folder / STATE).read_bytes())
-        wrong_tag = state["tag"] != tag
-        generation, stamp, files = int(state["generation"]), int(state["stamp"]), dict(state["files"])
-        ahead = _committed(folder)[0] > stamp
+        said = json.loads((folder / STATE).read_bytes())
+        state = _State(
+            said["tag"], said.get("record"), int(said["generation"]), int(said["stamp"]), dict(said["files"])
+        )
+        sound = said.get("checksum", state.checksum()) == state.checksum()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _UnusableFolderError(f"{STATE} is missing or damaged") from error
+    if not sound:
+        raise _UnusableFolderError(f"{STATE} is damaged (its checksum differs)")
+    return state
+
+
+def _checked(folder: Path, state: _State, tag: str) -> dict[str, list[int]]:
+    """Return the files of a folder as `STATE` has them, if every byte is as it was written.
+
+    Raises:
+        _UnusableFolderError: a file is missing, damaged or of another record, contract or version.
+    """
+    try:
+        ahead = _committed(folder)[0] > state.stamp
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _UnusableFolderError(f"{STATE} or {META} is missing or damaged") from error
-    if wrong_tag:
+        raise _UnusableFolderError(f"{META} is missing or damaged") from error
+    if state.tag != tag:
         raise _UnusableFolderError("made for another record or by another version")
-    for name, measured in files.items():
+    for name, measured in state.files.items():
         path = folder / name
         # A crash after a commit leaves the state one commit behind: files may have been merged, META was rewritten.
         if ahead and (name == META or not path.exists()):
             continue
         if not path.exists() or _measure(path) != measured:
             raise _UnusableFolderError(f"{name} is missing or damaged")
-    return generation, files
+    return state.files
 
 
 def _measure(path: Path) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal, Self
@@ -10,9 +11,14 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.types import Chunk, Document, JobState, Lines, Metadata, Span
+from knowledge_core.types import Chunk, Document, JobState, Lines, Metadata, Span, content_digest
 
 Keys = npt.NDArray[np.int64]
+
+MARKED = "damaged:"
+"""What the digest of a document begins with that is to be read again, whatever its source looks like."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,27 @@ class Calibration:
         return known if 0.0 <= known.found <= 1.0 and 0.0 <= known.farther <= 1.0 else None
 
 
+def is_as_stored(document: Document, digest: str) -> bool:
+    """Return whether a document still has the digest with which it was stored; one of another form says nothing."""
+    expected = digest.rpartition(":")[2]
+    return not _SHA256.fullmatch(expected) or content_digest(document) == expected
+
+
+@dataclass(frozen=True)
+class Unsound:
+    """A document that is not as it was stored, or is marked to be read again.
+
+    number: of its row in the record.
+    path: of the file that it was read from; None where it was given by its text.
+    text_is_sound: text, title and metadata are as they were stored; its chunks or their vectors are not.
+    """
+
+    number: int
+    id: str
+    path: str | None
+    text_is_sound: bool
+
+
 @dataclass(frozen=True)
 class Finding:
     """One thing that a check found. what: a sentence.
@@ -253,3 +280,8 @@ class StoredDocument:
     mtime_ns: int
     indexed_at: str
     chunks: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Say whether text, title and metadata are as they were stored."""
+        return not self.digest.startswith(MARKED) and is_as_stored(self.document, self.digest)

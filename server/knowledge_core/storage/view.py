@@ -19,7 +19,7 @@ from knowledge_core.language.lexical_query import Counting, LexicalQuery
 from knowledge_core.near_names import near_names
 from knowledge_core.quantising import Rows, quantise, scale
 from knowledge_core.storage.lexical_index import LexicalSnapshot
-from knowledge_core.storage.record import reading
+from knowledge_core.storage.record import reading, soundness
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.values import (
@@ -30,6 +30,7 @@ from knowledge_core.storage.values import (
     Place,
     StoredChunk,
     StoredDocument,
+    Unsound,
 )
 from knowledge_core.storage.vectors.int8_scan import inner_products
 from knowledge_core.storage.vectors.snapshot import Nearest, VectorSnapshot
@@ -212,6 +213,18 @@ class View:
     def state(self, id: str) -> FileState | None:
         """Return what is remembered of one document, to see whether it changed; None if it is not there."""
         return reading.state(self._record, id)
+
+    def document_numbers(self, *, marked: bool = False) -> Keys:
+        """Return the numbers of all documents' rows, ascending: (n,). marked: of those alone that are to be read again."""
+        return soundness.marked(self._record) if marked else soundness.document_numbers(self._record)
+
+    def unsound(self, numbers: Sequence[int] | Keys) -> list[Unsound]:
+        """Return those of these documents that are not as they were stored, or are marked to be read again."""
+        return soundness.unsound(self._record, self.contract, numbers)
+
+    def documents_of_keys(self, keys: Sequence[int] | Keys) -> list[int]:
+        """Return the numbers of the documents that have a chunk with one of these keys, ascending."""
+        return soundness.documents_of_keys(self._record, keys)
 
     # -- vectors ---------------------------------------------------------------------------------------------------
 

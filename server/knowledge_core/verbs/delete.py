@@ -1,4 +1,4 @@
-"""The verb `delete`: documents out of a collection, or the collection as a whole.
+"""The verb `delete`: documents out of a collection, or the collection as a whole, which can be set aside instead.
 
 Two steps, so that what will go can be shown and asked about in between: `deletion` decides what goes, from one view;
 `delete` lets exactly that go, in one write, and never beside another writer of the collection.
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from knowledge_core.errors import InvalidInput
@@ -92,6 +93,17 @@ def delete_unreadable(name: str, *, jobs: Jobs, turn: Turn, drop: Callable[[], N
         drop()
 
 
+def set_aside(name: str, *, jobs: Jobs, turn: Turn, move: Callable[[], Path]) -> Path:
+    """Move a whole collection out of the way, readable or not; return where it lies. move: does it; the rest: see `delete`.
+
+    Raises:
+        InvalidInput: somebody else was still writing after `PATIENCE` seconds; nothing was moved.
+        CollectionNotFound: there is none of this name. StorageError: the system refused.
+    """
+    with turn(_impatient(name, jobs)):
+        return move()
+
+
 def _impatient(collection: str, jobs: Jobs) -> ReportProgress:
     """Return a callback that gives up waiting for another writer after `PATIENCE` seconds, and says who writes."""
     deadline = time.monotonic() + PATIENCE
@@ -101,7 +113,7 @@ def _impatient(collection: str, jobs: Jobs) -> ReportProgress:
             running = [job.id for job in jobs.running() if job.collection == collection]
             raise InvalidInput(
                 f"{collection!r} is being indexed (job {', '.join(running)}). Wait for its end with the job tool, or "
-                "cancel it, then delete."
+                "cancel it, then try again."
             )
 
     return report

@@ -9,7 +9,7 @@ the names of collections that serving hands on, to be indexed or re-embedded.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
@@ -97,6 +97,16 @@ def collection_named(engine: Engine, name: str) -> Collection:
         CollectionNotFound, StorageError: see `Engine.collection`.
     """
     return engine.collection(name)
+
+
+def losses_of(engine: Engine, names: Sequence[str], *, in_brief: bool) -> list[str]:
+    """Return what the records of these collections lost; see `Losses`. in_brief: a sentence for each collection."""
+    told: list[str] = []
+    for name in names:
+        with suppress(KnowledgeCoreError):  # deleted meanwhile
+            losses = engine.collection(name).losses
+            told += losses.in_brief() if in_brief else losses.told()
+    return told
 
 
 @contextmanager

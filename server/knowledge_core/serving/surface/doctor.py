@@ -17,10 +17,11 @@ from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, ModelUnavailable, StorageError
 from knowledge_core.recorded_jobs.known import known_jobs
+from knowledge_core.recorded_jobs.reading_again import read_again
 from knowledge_core.recorded_jobs.resuming import GIVEN_UP
 from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.storage.collection import Finding
-from knowledge_core.types import Task
+from knowledge_core.types import ReportProgress, Task, no_progress
 
 NORM_TOLERANCE = 1e-3  # distance of a vector's norm from 1
 
@@ -37,13 +38,18 @@ class ModelReport:
     findings: list[Finding]
 
 
-def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str, Any]:
-    """Return the findings, as `kcore doctor --json` shows them. collection: only this one; None: all."""
+def examine(
+    engine: Engine, collection: str | None, *, repair: bool, deep: bool = False, progress: ReportProgress = no_progress
+) -> dict[str, Any]:
+    """Return the findings, as `kcore doctor --json` shows them.
+
+    collection: only this one; None: all. repair, deep: as of `Collection.check`; what a repair marks is read again.
+    """
     model = _configured_model(engine)
     found: dict[str, list[Finding]] = {}
     for name in [collection] if collection else collection_names(engine):
         try:
-            found[name] = collection_named(engine, name).check(repair=repair)
+            found[name] = _checked(engine, name, repair=repair, deep=deep, progress=progress)
         except StorageError as error:
             found[name] = [Finding("damaged", str(error))]
         else:
@@ -51,17 +57,37 @@ def examine(engine: Engine, collection: str | None, *, repair: bool) -> dict[str
     for job in known_jobs(engine):
         if job.collection in found and job.error.startswith(GIVEN_UP):
             found[job.collection].append(Finding("warning", f"Job {job.id}: {job.error}"))
-    about_home = [Finding("warning", notice) for notice in engine.home_notices]
-    findings = [*model.findings, *(each for group in found.values() for each in group)]
+    notices = [Finding("warning", notice) for notice in engine.home_notices]
+    own = [*notices, *(Finding("damaged", each) for each in damaged_roots(engine))]
+    findings = [*own, *model.findings, *(each for group in found.values() for each in group)]
     return {
-        "home": {"findings": [*map(vars, about_home)]},
         "clean": all(each.level not in ("damaged", "unavailable") for each in findings),
+        "data_directory": {"findings": [*map(vars, own)]},
         "model": {
             "configured": model.configured, "model": model.model or None, "works": bool(model.model),
             "findings": [*map(vars, model.findings)],
         },
         "collections": [{"collection": name, "findings": [*map(vars, each)]} for name, each in found.items()],
     }  # fmt: skip
+
+
+def damaged_roots(engine: Engine) -> list[str]:
+    """Return what is wrong with the list of allowed folders; nothing where it can be read."""
+    try:
+        engine.roots.all()
+    except StorageError as error:
+        return [str(error)]
+    return []
+
+
+def _checked(engine: Engine, name: str, *, repair: bool, deep: bool, progress: ReportProgress) -> list[Finding]:
+    collection = collection_named(engine, name)
+    findings = collection.check(repair=repair, deep=deep, progress=progress)
+    again = read_again(engine, name, progress) if repair else []
+    if not again:
+        return findings
+    done = [each for each in findings if each.level == "repaired"]
+    return [*done, *again, *collection.check(deep=deep, progress=progress)]
 
 
 def _configured_model(engine: Engine) -> ModelReport:

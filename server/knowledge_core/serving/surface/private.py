@@ -6,11 +6,14 @@ for connections of the command line, because an agent must not widen the roots, 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import functools
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,13 +34,16 @@ from knowledge_core.recorded_jobs import reembed_job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import known_jobs
 from knowledge_core.serving.surface.collections import collection_named, collection_names, embedder_for_texts
-from knowledge_core.serving.surface.doctor import examine
+from knowledge_core.serving.surface.doctor import damaged_roots, examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
 from knowledge_core.serving.surface.restoring import put_in_place
 from knowledge_core.serving.surface.tools.list_collections import collection_item
-from knowledge_core.types import Task
+from knowledge_core.storage.catalogue import bytes_used
+from knowledge_core.types import Progress, ReportProgress, Task, no_progress
+from knowledge_core.verbs.delete import set_aside
 from knowledge_core.verbs.embed import embed
 
+TOLD_EVERY = 1.0  # seconds between two reports of progress
 REFUSED = -32010  # JSON-RPC code of a refusal that the user can correct; the SDK uses -32000 for a closed connection
 
 
@@ -54,28 +60,32 @@ class PrivateRequests(Extension):
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return one method per request."""
+        doctor = MethodBinding(PREFIX + "doctor", PrivateParams, _handler(self._doctor, tells=True))
         handlers: dict[str, Callable[..., dict[str, Any]]] = {
             "status": self._status,
             "roots": self._roots,
             "secrets": self._secrets,
             "index": self._index,
             "models": self._models,
-            "doctor": self._doctor,
+            "accept_losses": self._accept_losses,
+            "set_aside": self._set_aside,
             "vectors": self._vectors,
             "reembed": self._reembed,
             "put_in_place": functools.partial(put_in_place, self._engine),
             **self._owner,
         }
-        return [MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items()]
+        others = (MethodBinding(PREFIX + name, PrivateParams, _handler(handle)) for name, handle in handlers.items())
+        return [doctor, *others]
 
     def _status(self) -> dict[str, Any]:
         engine = self._engine
-        collections = []
+        collections, losses = [], list[str]()
         unreadable: dict[str, str] = {}
         for name in collection_names(engine):
             try:
-                size = collection_named(engine, name).bytes_used()
+                size = bytes_used(collection_named(engine, name).folder)
                 collections.append({**collection_item(engine, name).model_dump(), "bytes": size})
+                losses += collection_named(engine, name).losses.told()
             except KnowledgeCoreError as error:
                 unreadable[name] = str(error)
         jobs = [
@@ -95,10 +105,12 @@ class PrivateRequests(Extension):
             "model": engine.config.embedding.model,
             "model_notice": engine.embedders.notice(),
             "models_in_memory": sorted(engine.embedders.in_memory()),
-            "notices": list(engine.notices),
-            "roots": [str(root) for root in engine.roots.all()],
+            "notices": [*engine.notices, *damaged_roots(engine)],
+            "roots": [] if damaged_roots(engine) else [str(root) for root in engine.roots.all()],
             "collections": collections,
             "unreadable": unreadable,
+            "losses": losses,
+            "set_aside": [str(path) for path in engine.all_set_aside()],
             "jobs": jobs,
         }
 
@@ -152,8 +164,19 @@ class PrivateRequests(Extension):
             "remote": _remote(settings.remote),
         }  # fmt: skip
 
-    def _doctor(self, collection: str | None = None, repair: bool = False) -> dict[str, Any]:
-        return examine(self._engine, collection, repair=repair)
+    def _doctor(
+        self, collection: str | None = None, repair: bool = False, deep: bool = False,
+        progress: ReportProgress = no_progress,
+    ) -> dict[str, Any]:  # fmt: skip
+        return examine(self._engine, collection, repair=repair, deep=deep, progress=progress)
+
+    def _accept_losses(self, collection: str) -> dict[str, Any]:
+        return {"accepted": collection_named(self._engine, collection).losses.accept()}
+
+    def _set_aside(self, collection: str) -> dict[str, Any]:
+        engine = self._engine
+        move, turn = partial(engine.set_aside, collection), partial(engine.one_writer, collection)
+        return {"folder": str(set_aside(collection, jobs=engine.jobs, turn=turn, move=move))}
 
     def _vectors(
         self,
@@ -192,13 +215,31 @@ def _remote(settings: RemoteConfig) -> dict[str, Any] | None:
     return {"host": urlsplit(settings.url).netloc.rpartition("@")[2], "model": settings.model}
 
 
-def _handler(handle: Callable[..., dict[str, Any]]) -> Callable[[Any, Any], Any]:
+def _handler(handle: Callable[..., dict[str, Any]], *, tells: bool = False) -> Callable[[Any, Any], Any]:
+    """Return what answers a request. tells: `handle` takes a callback for its progress, which the client is told."""
+
     async def handler(context: ServerRequestContext[Any, Any], params: PrivateParams) -> dict[str, Any]:
+        telling = {"progress": _teller(context)} if tells else {}
         try:
-            return await anyio.to_thread.run_sync(functools.partial(handle, **params.arguments))
+            return await anyio.to_thread.run_sync(partial(handle, **params.arguments, **telling))
         except InvalidInput as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
         except KnowledgeCoreError as error:
             raise MCPError(REFUSED, str(error)) from error
 
     return handler
+
+
+def _teller(context: ServerRequestContext[Any, Any]) -> ReportProgress:
+    """Return what tells a client how far its request is, from any thread, at most every `TOLD_EVERY` seconds."""
+    told = time.monotonic()
+    loop = asyncio.get_running_loop()
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        if time.monotonic() - told > TOLD_EVERY:
+            told = time.monotonic()
+            report = context.session.report_progress(progress.done, progress.total or None, progress.told())
+            asyncio.run_coroutine_threadsafe(report, loop)
+
+    return tell

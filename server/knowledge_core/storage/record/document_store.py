@@ -23,8 +23,17 @@ from knowledge_core.storage.record.job_table import JobTable
 from knowledge_core.storage.record.log import RecordLog
 from knowledge_core.storage.record.migrations import migrate
 from knowledge_core.storage.record.next_contract import Alone, Reembedding
-from knowledge_core.storage.record.sqlite import FILE, WAL_KEPT, connect, stored_form, transaction, translated, unit
-from knowledge_core.storage.values import Calibration, Change, FileState, Keys, NewDocument, Source
+from knowledge_core.storage.record.sqlite import (
+    FILE,
+    WAL_KEPT,
+    connect,
+    remedy,
+    stored_form,
+    transaction,
+    translated,
+    unit,
+)
+from knowledge_core.storage.values import MARKED, Calibration, Change, FileState, Keys, NewDocument, Source
 from knowledge_core.types import Document, Vectors
 
 
@@ -115,10 +124,7 @@ class DocumentStore:
         with translated(self._name):
             row = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         if row is None:
-            raise StorageDamaged(
-                f"The record of collection {self._name!r} lacks its {name}. Put a backup in its place with `kcore restore BACKUP "
-                f"--collection {self._name} --replace`."
-            )
+            raise StorageDamaged(f"The record of collection {self._name!r} lacks its {name}. {remedy(self._name)}")
         return str(row[0])
 
     def set_contract(self, contract: EmbeddingContract) -> None:
@@ -181,6 +187,20 @@ class DocumentStore:
                 "SELECT id, digest, source, path, size, mtime_ns FROM documents WHERE source = ?", (source,)
             ).fetchall()
         return {row[0]: FileState(*row[1:]) for row in rows}
+
+    def mark(self, documents: Sequence[int], keys: Sequence[int]) -> None:
+        """Have documents read again, and texts embedded again, whatever the record holds of them now.
+
+        documents: numbers of their rows. keys: of vectors that no longer count for their texts.
+        """
+        with transaction(self._connection, self._name):
+            self._connection.executemany(
+                "UPDATE documents SET digest = ?1 || digest WHERE number = ?2 AND substr(digest, 1, length(?1)) <> ?1",
+                ((MARKED, number) for number in documents),
+            )
+            self._connection.executemany(
+                "UPDATE vectors SET digest = randomblob(32) WHERE key = ?", ((key,) for key in keys)
+            )
 
     # -- sources ---------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import sqlite3
 
 import numpy as np
 
-from knowledge_core.storage.record.sqlite import VECTOR_TYPE, transaction, translated, unit
+from knowledge_core.storage.record.sqlite import VECTOR_TYPE, all_rows, parsed, transaction, translated, unit
 from knowledge_core.storage.values import Keys
 from knowledge_core.types import Vectors, titled
 
@@ -85,21 +85,23 @@ class RecordLog:
     def lexical_texts(self, numbers: Keys) -> list[tuple[int, str]]:
         """Return number and lexical text of chunks, ascending: the title that a chunk is embedded under, and its text."""
         with translated(self._name):
-            rows = self._connection.execute(
+            rows = all_rows(
+                self._connection,
                 "SELECT number, document, start, end, heading FROM chunks "
                 "WHERE number IN (SELECT value FROM json_each(?)) ORDER BY number",
                 (json.dumps(numbers.tolist()),),
-            ).fetchall()
+            )
             # Each text once, and cut here: SQLite's substr would read the whole document for each of its chunks.
-            found = self._connection.execute(
+            found = all_rows(
+                self._connection,
                 "SELECT number, title, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
                 (json.dumps(list({row[1] for row in rows})),),
-            ).fetchall()
+            )
         documents = {number: (title, text) for number, title, text in found}
         texts = []
         for number, document, start, end, heading in rows:
             title, text = documents[document]
-            texts.append((number, f"{titled(title, json.loads(heading))}\n{text[start:end]}"))
+            texts.append((number, f"{titled(title, parsed(heading, []))}\n{text[start:end]}"))
         return texts
 
     def integrity(self) -> list[str]:

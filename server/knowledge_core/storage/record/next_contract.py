@@ -21,7 +21,7 @@ import numpy.typing as npt
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import ContractMismatch, InvalidInput
 from knowledge_core.storage.gil_pauses import with_pauses
-from knowledge_core.storage.record.sqlite import stored_form, transaction, translated
+from knowledge_core.storage.record.sqlite import parsed, stored_form, transaction, translated
 from knowledge_core.storage.values import Waiting
 from knowledge_core.types import Chunk, Document, Span
 
@@ -113,8 +113,8 @@ class Reembedding:
                 "WHERE number NOT IN (SELECT document FROM next_done) ORDER BY number"
             )
             for number, id, text, title, uri, metadata, media_type, pages in rows:
-                spans = tuple(Span(start, end) for start, end in json.loads(pages))
-                found.append(Waiting(number, Document(id, text, title, uri, json.loads(metadata), media_type, spans)))
+                spans = tuple(Span(start, end) for start, end in parsed(pages, []))
+                found.append(Waiting(number, Document(id, text, title, uri, parsed(metadata, {}), media_type, spans)))
                 size += len(text)
                 if size >= characters:
                     break

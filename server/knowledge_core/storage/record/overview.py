@@ -14,8 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from knowledge_core.errors import CollectionNotFound
-from knowledge_core.storage.record.sqlite import FILE, connect, translated
+from knowledge_core.storage.record.sqlite import FILE, connect, refuse_without_record, translated
 
 MOST_KINDS = 50  # the most frequent ones
 MOST_COUNTED = 200_000  # documents whose kinds are counted; 100,000 take 0.1 s
@@ -52,10 +51,9 @@ class Overviews:
 
         Raises:
             CollectionNotFound: there is none.
-            StorageDamaged, StorageError: its record cannot be read.
+            StorageDamaged, StorageError: its record is gone, or cannot be read.
         """
-        if not (folder / FILE).is_file():  # SQLite would make one
-            raise CollectionNotFound(f"No collection {folder.name!r}.")
+        refuse_without_record(folder)
         with translated(folder.name), closing(connect(folder / FILE, read_only=True)) as connection:
             rows = connection.execute("SELECT value FROM meta WHERE name IN ('identity', 'generation') ORDER BY name")
             version = tuple(value for (value,) in rows)

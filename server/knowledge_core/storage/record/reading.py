@@ -15,7 +15,7 @@ from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.filters import Condition
 from knowledge_core.storage.record.overview import NEWEST
 from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
-from knowledge_core.storage.record.sqlite import unit
+from knowledge_core.storage.record.sqlite import parsed, unit
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import (
     Allowed,
@@ -219,14 +219,14 @@ def _place(row: Sequence[Any]) -> Place:
 def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
     (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, _) = row
     return StoredChunk(
-        number, key, document, title, uri, json.loads(metadata), position, Span(start, end), Lines(first, last),
-        tuple(json.loads(heading)), page, text[start:end],
+        number, key, document, title, uri, parsed(metadata, {}), position, Span(start, end), Lines(first, last),
+        tuple(parsed(heading, [])), page, text[start:end],
     )  # fmt: skip
 
 
 def _document(row: tuple[Any, ...]) -> StoredDocument:
     (id, text, title, uri, metadata, media_type, pages, *state, chunks) = row
-    spans = tuple(Span(start, end) for start, end in json.loads(pages))
-    document = Document(id, text, title, uri, json.loads(metadata), media_type, spans)
+    spans = tuple(Span(start, end) for start, end in parsed(pages, []))
+    document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans)
     digest, source, path, size, mtime_ns, indexed_at = state
     return StoredDocument(document, digest, source, path, size, mtime_ns, indexed_at, chunks)

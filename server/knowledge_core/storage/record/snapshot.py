@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from knowledge_core.storage.record.sqlite import connect, translated
+from knowledge_core.storage.record.sqlite import all_rows, connect, translated
 from knowledge_core.storage.values import Keys
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class RecordSnapshot:
             StorageDamaged, StorageError: SQLite refused.
         """
         with self._connection() as connection, translated(self._name):
-            return connection.execute(sql, parameters).fetchall()
+            return all_rows(connection, sql, parameters)
 
     def packed(self, columns: str, source: str, numbers: Iterable[int]) -> list[list[Any]]:
         """Return rows of texts and numbers, in any order.

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from knowledge_core.errors import InvalidInput, StorageDamaged, StorageError, StorageFull
+from knowledge_core.errors import CollectionNotFound, InvalidInput, StorageDamaged, StorageError, StorageFull
 from knowledge_core.files import no_descriptor, out_of_descriptors
 from knowledge_core.types import Vectors
 
@@ -23,8 +25,51 @@ PAGE_SIZE = 8192  # bytes; a float16 vector of 768 takes 1.5 KB, and pages of 4 
 NORM_TOLERANCE = 1e-3  # of a new vector, as float32
 VECTOR_TYPE = "<f2"  # float16, little-endian on every machine
 
+_RESTS = ("documents.db-*", "documents.db.*", "vectors*", "graph*", "lexical", "behind.json")
+_UNDECODABLE = "Could not decode to UTF-8"  # the beginning of what Python's sqlite3 says of such a text
+_NAMED = 6  # things of a folder that are named
+
 # Result codes of https://www.sqlite.org/rescode.html
 _FULL, _CORRUPT, _NOT_A_DATABASE, _CANNOT_OPEN, _IO = 13, 11, 26, 14, 10
+
+
+def remedy(name: str) -> str:
+    """Return what to do about a record that cannot be used. name: of the collection."""
+    return (
+        f"Put a backup in its place: `kcore restore BACKUP --collection {name} --replace` (by hand: `kcore stop`, then move "
+        f"{FILE}-wal and {FILE}-shm away before a copy of {FILE} is put back). Or set it aside with `kcore doctor --set-aside "
+        f"{name}`, or delete it, and index its sources again."
+    )
+
+
+def is_record_folder(folder: Path) -> bool:
+    """Say whether a collection lies in a folder, or what is left of one."""
+    return (folder / FILE).is_file() or bool(_rests(folder))
+
+
+def refuse_without_record(folder: Path) -> None:
+    """Raise where a collection's record is not there: SQLite would make an empty one, and delete what its log holds.
+
+    Raises:
+        CollectionNotFound: nothing of a collection is there.
+        StorageDamaged: other things of it are.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        left = _rests(folder)
+        if not left:
+            raise CollectionNotFound(f"No collection {folder.name!r}.")
+        named = ", ".join(left[:_NAMED]) + (f" and {len(left) - _NAMED} more" if len(left) > _NAMED else "")
+        raise StorageDamaged(
+            f"The record of collection {folder.name!r} is gone: {FILE} is missing, and what is left ({named}) cannot take "
+            f"its place. {remedy(folder.name)}"
+        )
+    if not file.stat().st_size:
+        raise StorageDamaged(f"The record of collection {folder.name!r} is empty ({FILE}). {remedy(folder.name)}")
+
+
+def _rests(folder: Path) -> list[str]:
+    return sorted(path.name for pattern in _RESTS for path in folder.glob(pattern))
 
 
 @contextmanager
@@ -46,6 +91,10 @@ def translated(name: str) -> Iterator[None]:
         ) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if _UNDECODABLE in str(error):  # the message goes on with the text itself
+            raise StorageDamaged(
+                f"The record of collection {name!r} is damaged (a text is no UTF-8). {remedy(name)}"
+            ) from None
         if code == _FULL:
             raise StorageFull(
                 f"No space left to write collection {name!r}; nothing of this batch was stored. Free space and try again."
@@ -53,9 +102,7 @@ def translated(name: str) -> Iterator[None]:
         if code in (_CORRUPT, _NOT_A_DATABASE):
             raise StorageDamaged(
                 f"The record of collection {name!r} is damaged ({error}): {FILE}, or the {FILE}-wal beside it, which belongs "
-                f"to that very file. Put a backup in its place with `kcore restore BACKUP --collection {name} --replace`. "
-                f"If you copied {FILE} by hand: `kcore stop`, move {FILE}-wal and {FILE}-shm away, and try again. Or delete "
-                "the collection and index its sources again."
+                f"to that very file. {remedy(name)}"
             ) from error
         if code in (_CANNOT_OPEN, _IO) and out_of_descriptors(error):
             raise StorageError(no_descriptor(f"to open collection {name!r}")) from error
@@ -86,6 +133,33 @@ def _set_up(connection: sqlite3.Connection, *, read_only: bool) -> None:
         # `DocumentStore.checkpoint` does it instead, at a moment when it can succeed.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
+
+
+def all_rows(connection: sqlite3.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement. A text that no longer decodes has U+FFFD in the place of the bytes in question.
+
+    Raises:
+        sqlite3.Error: SQLite refused.
+    """
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    except sqlite3.OperationalError as error:
+        if _UNDECODABLE not in str(error):
+            raise
+    strict = connection.text_factory
+    connection.text_factory = lambda stored: stored.decode("utf-8", "replace")
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    finally:
+        connection.text_factory = strict
+
+
+def parsed(text: str, otherwise: Any) -> Any:
+    """Return what JSON in the record says; `otherwise` where it is damaged, which `kcore doctor` finds and repairs."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return otherwise
 
 
 @contextmanager

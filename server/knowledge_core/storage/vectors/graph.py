@@ -269,8 +269,15 @@ class Draft:
 class GraphFile:
     """The published graph of one collection: at most one counts."""
 
-    def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._files = VersionedFile(folder, "graph", "usearch", layout=LAYOUT, dimensions=dimensions, tag=tag)
+    def __init__(self, folder: Path, *, dimensions: int, tag: str, record: str = "") -> None:
+        self._files = VersionedFile(
+            folder, "graph", "usearch", layout=LAYOUT, dimensions=dimensions, tag=tag, record=record
+        )
+
+    @property
+    def claimed(self) -> int:
+        """Return the generation at which the head says that it was built: see `VersionedFile.claimed`."""
+        return self._files.claimed
 
     def read(self) -> Graph | None:
         """Open what is published, every byte checked; None where there is nothing.

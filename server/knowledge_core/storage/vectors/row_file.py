@@ -45,11 +45,18 @@ class SavedRows:
 class RowFile:
     """The published rows of one collection. One thread at a time calls it."""
 
-    def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
-        self._files = VersionedFile(folder, "vectors", "int8", layout=LAYOUT, dimensions=dimensions, tag=tag)
+    def __init__(self, folder: Path, *, dimensions: int, tag: str, record: str = "") -> None:
+        self._files = VersionedFile(
+            folder, "vectors", "int8", layout=LAYOUT, dimensions=dimensions, tag=tag, record=record
+        )
         self._dimensions = dimensions
         self._number = 0
         self._size = self._checksum = 0
+
+    @property
+    def claimed(self) -> int:
+        """Return the generation that the files claim to hold: see `VersionedFile.claimed`."""
+        return self._files.claimed
 
     def read(self) -> SavedRows | None:
         """Return what is published, every byte checked; None where there is nothing.
@@ -73,6 +80,15 @@ class RowFile:
         self._files.sweep(path)
         self._number, self._size, self._checksum = facts["number"], size, checksum
         return SavedRows(facts["generation"], spread(starts, lengths), dead, self._map(path, size))
+
+    def is_sound(self) -> bool:
+        """Say whether every byte of what is published is still as it was written."""
+        if not self._size:
+            return True
+        try:
+            return checksum_of(self._files.path(self._number), self._size * self._dimensions) == self._checksum
+        except UnusableFileError:
+            return False
 
     def append(self, generation: int, keys: Keys, dead: Keys, more: Rows) -> Rows:
         """Publish `more` behind the rows that there are; return all rows, mapped.

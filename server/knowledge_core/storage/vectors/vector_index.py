@@ -38,28 +38,31 @@ class VectorIndex:
 
     graphs: the files of the published graph.
     discarded: why a file that was there is not used, in one line; None where there was none, or it is used.
+    claimed: the generation of this record that the files said they had reached when they were opened, used or not.
     """
 
-    def __init__(self, folder: Path, *, dimensions: int, tag: str) -> None:
+    def __init__(self, folder: Path, *, dimensions: int, tag: str, record: str = "") -> None:
         """Use `load`."""
-        self.graphs = GraphFile(folder, dimensions=dimensions, tag=tag)
-        self._file = RowFile(folder, dimensions=dimensions, tag=tag)
+        self.graphs = GraphFile(folder, dimensions=dimensions, tag=tag, record=record)
+        self._file = RowFile(folder, dimensions=dimensions, tag=tag, record=record)
         nothing = np.empty((0, dimensions), np.int8)
         self._keys, self._tail = NO_KEYS, nothing  # with room behind what counts
         self._current = VectorSnapshot(0, NO_KEYS, NO_KEYS, nothing, nothing, None, NO_SLOTS, Asked(dimensions))
         self._published = -1  # the generation on the disk
         self.discarded: str | None = None
+        self.claimed = 0
 
     @classmethod
-    def load(cls, folder: Path, *, dimensions: int, tag: str) -> Self:
+    def load(cls, folder: Path, *, dimensions: int, tag: str, record: str = "") -> Self:
         """Open what is published, or start empty at generation 0 and say in `discarded` why.
 
         tag: names whatever must not have changed for the rows to be of use (the contract, the record's identity).
+        record: names the record, whatever its contract.
 
         Raises:
             StorageError: a sound file cannot be mapped.
         """
-        index = cls(folder, dimensions=dimensions, tag=tag)
+        index = cls(folder, dimensions=dimensions, tag=tag, record=record)
         reasons = []
         try:
             saved = index._file.read()
@@ -79,6 +82,7 @@ class VectorIndex:
         except UnusableFileError as reason:
             reasons.append(str(reason))
         index.discarded = "; ".join(reasons) or None
+        index.claimed = max(index._file.claimed, index.graphs.claimed)
         return index
 
     @property
@@ -95,6 +99,10 @@ class VectorIndex:
     def snapshot(self) -> VectorSnapshot:
         """Return the present generation. Costs nothing, and stays as it is while the index changes."""
         return self._current
+
+    def rows_are_sound(self) -> bool:
+        """Say whether every byte of the published rows is still as it was written."""
+        return self._file.is_sound()
 
     def apply(self, generation: int, keys: Keys, vectors: Vectors, removed: Sequence[int]) -> None:
         """Remove and add vectors, in memory, and be at `generation`.

@@ -16,17 +16,26 @@ from knowledge_core.storage.vectors.checksummed_header import UnusableFileError,
 
 
 class VersionedFile:
-    """The files `NAME-1.SUFFIX`, `NAME-2.SUFFIX` ... and `NAME.head` of one folder, for one record and contract."""
+    """The files `NAME-1.SUFFIX`, `NAME-2.SUFFIX` ... and `NAME.head` of one folder, for one record and contract.
 
-    def __init__(self, folder: Path, name: str, suffix: str, *, layout: int, dimensions: int, tag: str) -> None:
+    claimed: the generation of this record that the head says it holds, also where the content is of no use; 0 before
+        `read_head`, and where the head is another record's.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, suffix: str, *, layout: int, dimensions: int, tag: str, record: str = ""
+    ) -> None:
         """Name the files; nothing is read yet.
 
         layout: version of what head and file hold.
         tag: names whatever must not have changed for the content to be of use.
+        record: names the record, whatever its contract.
         """
         self._folder, self._name, self._suffix = folder, name, suffix
         self.head = folder / f"{name}.head"
         self._owner = {"layout": layout, "seal": tag_digest(tag), "dimensions": dimensions}
+        self._record = tag_digest(record)
+        self.claimed = 0
 
     def path(self, number: int) -> Path:
         """Return the path of the file of this number."""
@@ -51,7 +60,10 @@ class VersionedFile:
             return None
         except UnusableFileError as reason:
             raise UnusableFileError(f"{self.head.name}: {reason}") from reason
-        if any(facts.get(name) != value for name, value in self._owner.items()):
+        same = all(facts.get(name) == value for name, value in self._owner.items())
+        if same or facts.get("record") == self._record:
+            self.claimed = int(facts.get("graph", facts).get("generation", 0))
+        if not same:
             raise UnusableFileError(
                 f"{self.head.name}: made for another record, under another contract or by another version"
             )
@@ -63,7 +75,7 @@ class VersionedFile:
         Raises:
             StorageFull, StorageError: the disk refused; the file that counted before still does.
         """
-        write_header(self.head, {**self._owner, **facts}, arrays)
+        write_header(self.head, {**self._owner, "record": self._record, **facts}, arrays)
 
     def remove(self) -> None:
         """Forget everything.

@@ -19,6 +19,11 @@ from knowledge_core.verbs.read import Excerpt, read
 
 LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
 
+DAMAGED = (
+    "This document is not as it was stored: something in the record changed. `kcore doctor --repair` reads it again from its "
+    "file; a document that was given by its text is indexed again with the `index` tool."
+)
+
 GET = (
     "Read a stored document's text: from its start, or by `lines`, by `page`, or by a hit's `chunk` with its "
     "neighbours (`around`). Long texts are paged by cursor."
@@ -70,7 +75,7 @@ def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
         id=document.id, collection=collection, title=document.title, uri=document.uri,
         metadata=dict(document.metadata), lines=str(excerpt.lines), total_lines=excerpt.total_lines,
         page=excerpt.page, pages=len(document.pages) or None, text=excerpt.text, truncated=excerpt.truncated,
-        cursor=excerpt.cursor, notices=[],
+        cursor=excerpt.cursor, notices=[] if excerpt.stored.is_sound else [DAMAGED],
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from knowledge_core.language.printable import one_line
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor
-from knowledge_core.serving.surface.collections import collection_named, collection_names
+from knowledge_core.serving.surface.collections import collection_named, collection_names, losses_of
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CollectionItem, CollectionsResult
 
@@ -66,6 +66,7 @@ def _page(engine: Engine, last: str | None) -> CollectionsResult:
             if not room.takes(_rendered_item(item), item):
                 break
             shown.append(item)
+            notices += losses_of(engine, [name], in_brief=False)
         seen += 1
     cursor = encode_after(rest[seen - 1], REQUEST) if seen < len(rest) else None
     return CollectionsResult(

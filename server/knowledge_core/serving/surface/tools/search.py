@@ -18,7 +18,7 @@ from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
-from knowledge_core.serving.surface.collections import opened
+from knowledge_core.serving.surface.collections import losses_of, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
 from knowledge_core.verbs.search import Examples, Fits, Hit, Searched, SearchRequest, SearchResponse, search
@@ -88,7 +88,8 @@ class SearchTool:
         with opened(self._engine, collections, lost.__setitem__) as over:
             response = self._found(over, request, None if collections else lost)
         left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
-        response = replace(response, notices=(*left_out, *response.notices))
+        lossy = losses_of(self._engine, [each.name for each in over], in_brief=True)
+        response = replace(response, notices=(*left_out, *lossy, *response.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
 
     def _found(
