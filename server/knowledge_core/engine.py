@@ -20,9 +20,10 @@ from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
-from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError, ModelUnavailable
+from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError, ModelUnavailable, quoted
 from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.jobs import Jobs
+from knowledge_core.near_names import listed
 from knowledge_core.paths import COLLECTIONS, OwnerLock
 from knowledge_core.roots import Roots
 from knowledge_core.storage.catalogue import (
@@ -131,8 +132,8 @@ class Engine:
             if name not in self._collections:
                 known = self.names()
                 if name not in known:
-                    there_are = ", ".join(known) or "none yet; index something first"
-                    raise CollectionNotFound(f"No collection {name!r}. There are: {there_are}.")
+                    there_are = listed(known) or "none yet; index something first"
+                    raise CollectionNotFound(f"No collection {quoted(name)}. There are: {there_are}.")
                 self._collections[name] = Collection.open(self._folder / name)
                 self._collections[name].listeners = self.listeners
             found = self._collections[name]

@@ -25,10 +25,24 @@
         └── Interrupted         the process is ending: the work can go on in the next one
 
 Each class is an action that its catcher can take. Messages hold no text of a document, and no path of the server
-beyond what the caller gave.
+beyond what the caller gave. What a caller gave, a name or a wrong value, is repeated by `quoted`, so that none grows.
 """
 
 from __future__ import annotations
+
+LONGEST_QUOTED = 60  # characters of a value in an error; who gave it knows it by its beginning
+
+
+def quoted(value: object, most: int = LONGEST_QUOTED) -> str:
+    r"""Return a value as an error or a log repeats it: in one line, a text in quotes, without its end if it is long.
+
+    >>> quoted("a\nb"), quoted("x" * 100, most=4), quoted([1, 2])
+    ("'a\\nb'", "'xxxx…'", '[1, 2]')
+    """
+    if isinstance(value, str):
+        return repr(value if len(value) <= most else f"{value[:most]}…")
+    shown = repr(value)
+    return shown if len(shown) <= most else f"{shown[:most]}…"
 
 
 class KnowledgeCoreError(Exception):

@@ -1,12 +1,15 @@
-"""The known names that are most like an unknown one, in bounded time: what a caller may have meant. Pure."""
+"""Names in an error or an answer: those that are most like an unknown one, in bounded time, and as many as have room. Pure."""
 
 from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from knowledge_core.errors import quoted
 
 LIKE_ENOUGH = 0.6  # least similarity, 0..1; difflib's own default
+ROOM_OF_NAMES = 600  # characters of the names that there are, in an error
 _COMPARED = 50  # names at most are compared in full: comparing two names of 200 equal letters takes 3 ms
 
 
@@ -34,4 +37,30 @@ def did_you_mean(wrong: str, known: Iterable[str]) -> str:
     (" Did you mean 'search'?", '')
     """
     close = near_names(wrong, known, 1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return f" Did you mean {quoted(close[0])}?" if close else ""
+
+
+def brief(text: str, most: int) -> str:
+    """Return a text of `most` characters at most; an ellipsis marks a cut.
+
+    >>> brief("a long title", 7)
+    'a long…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def listed(names: Sequence[str], most: int = ROOM_OF_NAMES) -> str:
+    """Return names in one line of about `most` characters, and how many more there are. The first is always shown.
+
+    >>> listed(["a.md", "b.md", "c.md"], 10)
+    'a.md, b.md and 1 more'
+    """
+    shown: list[str] = []
+    left = most
+    for name in names:
+        left -= len(name) + len(", ")
+        if shown and left < -len(", "):
+            break
+        shown.append(brief(name, most))
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")

@@ -437,7 +437,7 @@ def test_a_process_killed_while_it_measures_harms_nothing(home: Path) -> None:
         process.send_signal(signal.SIGKILL)
     with engine_at(home, HashEmbedder(dimensions=256)) as engine:
         collection = engine.collection("default")
-        assert [finding.level for finding in collection.check()] == ["ok"] * 3
+        assert {finding.level for finding in collection.check()} == {"ok"}
         assert calibration_of(collection) is None
         indexed(engine, articles(5))
         job = measuring(engine)

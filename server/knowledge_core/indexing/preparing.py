@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.errors import PathNotAllowed
+from knowledge_core.errors import PathNotAllowed, quoted
 from knowledge_core.indexing.windows import Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
@@ -215,9 +215,13 @@ class Preparation:
         # The id of a file's document begins with the name of its source, in which there is no slash.
         source = document.id.partition("/")[0] if found else None
         if stored is not None and stored.source != source:
-            whose = f"the folder source {stored.source!r}" if stored.source else "a document given by its text"
+            whose = (
+                f"the folder source {quoted(stored.source, 200)}" if stored.source else "a document given by its text"
+            )
             return Failure(
-                document.id, "id taken", f"The id {document.id!r} belongs to {whose}; choose another, or delete it."
+                document.id,
+                "id taken",
+                f"The id {quoted(document.id)} belongs to {whose}; choose another, or delete it.",
             )
         if stored is not None and stored.digest in (digest, self._former + content) and self._is_sound(document.id):
             stat = (found.size, found.mtime_ns) if found else None
@@ -237,7 +241,7 @@ class Preparation:
 
 def _twice(id: str) -> Failure:
     return Failure(
-        id, "twice", f"The id {id!r} comes twice in this call, as a text and as a file; the first one counts."
+        id, "twice", f"The id {quoted(id)} comes twice in this call, as a text and as a file; the first one counts."
     )
 
 

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, quoted
 from knowledge_core.types import MetadataValue
 
 MOST_FIELDS = 64
@@ -61,10 +61,10 @@ def from_caller(given: Mapping[str, object], where: str) -> dict[str, MetadataVa
             raise InvalidInput(f"{where}: a metadata name must be text of 1 to {MOST_NAME} printable characters.")
         if name in RESERVED or name.startswith("$"):
             raise InvalidInput(
-                f"{where}: metadata may not be named {name!r} (reserved: {', '.join(sorted(RESERVED))}, and names "
+                f"{where}: metadata may not be named {quoted(name)} (reserved: {', '.join(sorted(RESERVED))}, and names "
                 "that begin with $). Rename it."
             )
-        result[name] = _checked(value, f"{where}: metadata {name!r}")
+        result[name] = _checked(value, f"{where}: metadata {quoted(name)}")
     if len(result) > MOST_FIELDS:
         raise InvalidInput(f"{where}: {len(result)} metadata fields; at most {MOST_FIELDS}.")
     size = len(json.dumps(result, ensure_ascii=False).encode("utf-8"))

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from knowledge_core.errors import InvalidInput, PathNotAllowed
+from knowledge_core.errors import InvalidInput, PathNotAllowed, quoted
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.opening import final_path, opened_inside
 from knowledge_core.ingestion.access.secret_files import refusal, secret_by_content, secret_by_name
@@ -120,7 +120,7 @@ def inline_document(
         raise InvalidInput(
             f"A document id must have 1 to {LONGEST_ID} characters and no control characters; this one has {len(id)}."
         )
-    where = f"Document {id!r}"
+    where = f"Document {quoted(id)}"
     cleaned = clean_text(text)
     if not cleaned.strip():
         raise InvalidInput(f"{where} has no text.")

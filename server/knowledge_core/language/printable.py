@@ -13,6 +13,7 @@ import re
 _STEERING = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )  # all but tab and line feed
+_BACKTICKS = re.compile("`+")
 _STEERING_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -32,6 +33,19 @@ def one_line(text: str) -> str:
     ('two\\nlines', 'Łódź 東京')
     """
     return _STEERING_A_LINE.sub(_escaped, text)
+
+
+def fenced(text: str) -> str:
+    r"""Return a text between two lines of backticks that it cannot end: they are longer than any run of them in it.
+
+    >>> print(fenced("a ``` b"))
+    ````
+    a ``` b
+    ````
+    """
+    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
+    fence = "`" * max(longest + 1, 3)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import JobNotFound, KnowledgeCoreError
+from knowledge_core.errors import JobNotFound, KnowledgeCoreError, quoted
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import JobRecord
@@ -80,7 +80,7 @@ def find_job(engine: Engine, id: str) -> JobView:
     if found is None:
         latest = ", ".join(each.id for each in known[:5]) or "none"
         raise JobNotFound(
-            f"No job {id!r}. There are: {latest}. A collection takes its jobs along when it is deleted, also a new one "
+            f"No job {quoted(id)}. There are: {latest}. A collection takes its jobs along when it is deleted, also a new one "
             "that stayed empty; cluster jobs are known until the owner process ends."
         )
     return found

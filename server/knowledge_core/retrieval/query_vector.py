@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from knowledge_core.errors import DocumentNotFound, InvalidInput
+from knowledge_core.errors import DocumentNotFound, InvalidInput, quoted
 from knowledge_core.language.stop_words import without_stop_words
+from knowledge_core.near_names import listed
 from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
@@ -91,9 +92,9 @@ def _find(targets: Sequence[Target], id: str) -> list[ExampleChunks]:
             if chunks:
                 found.append(ExampleChunks(target.name, chunks))
     if not found:
-        names = ", ".join(repr(target.name) for target in targets)
+        names = listed([repr(target.name) for target in targets])
         raise DocumentNotFound(
-            f"No document {id!r} in {names}. Take ids from hits or from list_documents; 'id#3' is its chunk 3."
+            f"No document {quoted(id)} in {names}. Take ids from hits or from list_documents; 'id#3' is its chunk 3."
         )
     return found
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, quoted
 from knowledge_core.storage.filter_bounds import check_bounds
 
 Mode = Literal["hybrid", "semantic", "lexical"]
@@ -67,7 +67,7 @@ def validate(request: SearchRequest) -> None:
     if request.unlike is not None and request.like is None:
         raise InvalidInput("unlike only bends what like asks for: give like too, or leave unlike out.")
     if request.mode not in get_args(Mode):
-        raise InvalidInput(f"mode is {request.mode!r}; it must be one of {', '.join(get_args(Mode))}.")
+        raise InvalidInput(f"mode is {quoted(request.mode)}; it must be one of {', '.join(get_args(Mode))}.")
     if request.like is not None and request.mode == "lexical":
         raise InvalidInput("mode is 'lexical', but like compares meanings: leave mode out, or give a query.")
     if not 1 <= request.limit <= LARGEST_LIMIT:

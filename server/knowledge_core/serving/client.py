@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,8 +121,10 @@ async def in_process(home: Path, config: str | None, command: str) -> AsyncItera
     """
     from knowledge_core.config import load_config
     from knowledge_core.engine import Engine
+    from knowledge_core.serving.logs import log_to_stderr
     from knowledge_core.serving.surface.application import application
 
+    log_to_stderr(logging.WARNING)
     engine = Engine(home, load_config(home, config), command=command)
     try:
         async with Client(application(engine, for_cli=True)) as client:

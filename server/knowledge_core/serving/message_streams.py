@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from mcp.shared.message import SessionMessage
 from mcp_types import (
+    ErrorData,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
@@ -29,14 +32,19 @@ from pydantic import ValidationError
 
 from knowledge_core.serving.pipe.lines import (
     CHUNK,
-    EDGE,
     INVALID_REQUEST,
+    NO_MESSAGE,
     OURS,
-    PARSE_ERROR,
+    Id,
     LineBuffer,
     TooLong,
+    call_key,
     error_line,
+    is_id,
+    parsed,
+    refusal,
     too_long_message,
+    unreadable,
 )
 
 MOST_UNANSWERED = 64  # requests under way per connection; beyond that its client waits
@@ -46,27 +54,36 @@ Outgoing = MemoryObjectSendStream[SessionMessage]
 
 
 def message_of(line: bytes) -> JSONRPCMessage | bytes:
-    """Return the message in a line; where the line is no message, the error that answers it, as a line.
+    """Return the message in a line; where the line is no message, the lines that answer it (b"" if nothing does).
 
     pydantic refuses half a surrogate pair, which a client in JavaScript writes where it cuts a text within an emoji, and
-    anything that nests more than 200 deep. Python's `json` reads both, so it gets a second try: then a tool can say which
-    argument is wrong, and the answer carries the call's id, without which the client would go on waiting.
+    anything that nests more than 200 deep; and it takes a request whose id is null or a fraction for a notification.
+    Python's `json` reads the first two, so it gets a second try: then a tool can say which argument is wrong.
     """
+    with contextlib.suppress(ValidationError):
+        message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        if not isinstance(message, JSONRPCNotification):
+            return message
     try:
-        return jsonrpc_message_adapter.validate_json(line, by_name=False)
-    except ValidationError:
-        pass
+        said = parsed(line)
+    except (ValueError, RecursionError) as error:
+        return unreadable(line, error)
+    if isinstance(said, dict) and OURS in said and "method" not in said:  # one of our own lines needs no answer
+        return b""
+    refused = refusal(said)
+    return _validated(said) if refused is None else refused
+
+
+def _validated(said: dict[str, Any]) -> JSONRPCMessage | bytes:
     try:
-        said = json.loads(line.decode())
         return jsonrpc_message_adapter.validate_python(said, by_name=False)
     except ValidationError:
-        id = said.get("id") if isinstance(said, dict) else None
-        return error_line(id if isinstance(id, str | int) else None, INVALID_REQUEST, "Not a JSON-RPC 2.0 message.")
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        return error_line(None, PARSE_ERROR, "Parse error: a message must be one line of JSON in UTF-8.")
-    except (ValueError, RecursionError):
-        id = TooLong(line[:EDGE], line[-EDGE:]).id()
-        return error_line(id, PARSE_ERROR, "Parse error: it nests too deep, or a number in it has too many digits.")
+        id = said.get("id")
+        if "method" in said:
+            return error_line(id, INVALID_REQUEST, NO_MESSAGE)
+        # An answer of the client that is none: what waits for it here gets an error instead of waiting on.
+        wrong = ErrorData(code=INVALID_REQUEST, message="The client's answer was no JSON-RPC 2.0 answer.")
+        return JSONRPCError(jsonrpc="2.0", id=id, error=wrong) if is_id(id) else b""
 
 
 def line_of(message: JSONRPCMessage) -> bytes:
@@ -83,13 +100,13 @@ class MessageSocket:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._writing = anyio.Lock()
-        self._unanswered: set[str | int] = set()
+        self._unanswered: Counter[Id] = Counter()  # by `call_key`; a client may use an id twice
         self._room = anyio.Event()
 
     @property
     def unanswered(self) -> int:
         """Return the number of requests that were read and not answered yet."""
-        return len(self._unanswered)
+        return self._unanswered.total()
 
     async def write(self, line: bytes) -> None:
         """Write one whole line, and wait until the other side takes it. Where that side is gone, the line is dropped."""
@@ -135,8 +152,7 @@ class MessageSocket:
             return
         message = message_of(line)
         if isinstance(message, bytes):
-            if not line.startswith(b'{"' + OURS.encode()):  # one of our own lines, a goodbye, needs no answer
-                await self.write(message)
+            await self.write(message)
             return
         if isinstance(message, JSONRPCRequest):
             await self._make_room(message.id)
@@ -144,11 +160,13 @@ class MessageSocket:
             self._answered((message.params or {}).get("requestId"))  # a withdrawn request is never answered
         await to_sdk.send(SessionMessage(message))
 
-    async def _make_room(self, id: str | int) -> None:
-        while len(self._unanswered) >= MOST_UNANSWERED:
+    async def _make_room(self, id: Id) -> None:
+        while self.unanswered >= MOST_UNANSWERED:
             self._room = anyio.Event()
             await self._room.wait()
-        self._unanswered.add(id)
+        key = call_key(id)
+        assert key is not None
+        self._unanswered[key] += 1
 
     async def _write(self, from_sdk: MemoryObjectReceiveStream[SessionMessage]) -> None:
         async with from_sdk:
@@ -159,6 +177,9 @@ class MessageSocket:
                     self._answered(message.id)
 
     def _answered(self, id: object) -> None:
-        if isinstance(id, str | int):
-            self._unanswered.discard(id)
+        key = call_key(id)
+        if key is not None and key in self._unanswered:
+            self._unanswered[key] -= 1
+            if not self._unanswered[key]:
+                del self._unanswered[key]
             self._room.set()

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, quoted
 from knowledge_core.files import flush_folder, storage_refusal
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.exchanging import SET_ASIDE, exchange, finish, set_aside
@@ -40,7 +40,7 @@ def valid_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name) or name.endswith("."):
         raise InvalidInput(
-            f"{name[:80]!r} cannot be a collection's name: use 1 to 64 letters, digits, '.', '_' or '-', "
+            f"{quoted(name)} cannot be a collection's name: use 1 to 64 letters, digits, '.', '_' or '-', "
             "beginning with a letter or digit."
         )
     return name

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.contract import EmbeddingContract
-from knowledge_core.errors import DocumentNotFound
+from knowledge_core.errors import DocumentNotFound, quoted
 from knowledge_core.language.lexical_query import Counting, LexicalQuery
 from knowledge_core.near_names import near_names
 from knowledge_core.quantising import Rows, quantise, scale
@@ -264,6 +264,6 @@ class View:
     def _not_found(self, id: str) -> str:
         close = near_names(id, reading.first_document_ids(self._record, IDS_FOR_HINTS), 3)
         hint = (
-            f" Did you mean {' or '.join(map(repr, close))}?" if close else " `list_documents` shows those there are."
+            f" Did you mean {' or '.join(map(quoted, close))}?" if close else " `list_documents` shows those there are."
         )
-        return f"Collection {self.name!r} has no document {id[:200]!r}.{hint}"
+        return f"Collection {self.name!r} has no document {quoted(id)}.{hint}"

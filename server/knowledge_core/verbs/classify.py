@@ -17,7 +17,7 @@ import numpy as np
 
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, quoted
 from knowledge_core.storage.view import View
 from knowledge_core.types import Task, Vectors
 from knowledge_core.unit_vectors import mean_vector
@@ -113,12 +113,12 @@ def _check(labels: Sequence[Label]) -> None:
     longest = max(names, key=len)
     if len(longest) > LONGEST_NAME:
         raise InvalidInput(
-            f"The label {longest[:40]!r}... has a name of {len(longest)} characters; at most {LONGEST_NAME}. Say what it "
+            f"The label {quoted(longest)} has a name of {len(longest)} characters; at most {LONGEST_NAME}. Say what it "
             "means in its description."
         )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidInput(f"The label {twice[0]!r} is given twice; put its examples together.")
+        raise InvalidInput(f"The label {quoted(twice[0])} is given twice; put its examples together.")
     if any(not example.strip() for label in labels for example in label.examples):
         raise InvalidInput("A label has an empty example; leave it out.")
 

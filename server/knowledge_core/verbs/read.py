@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from knowledge_core.cursors import pack, request_digest, unpack
-from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.errors import CursorExpired, InvalidInput, quoted
 from knowledge_core.language.token_estimate import BYTES_PER_TOKEN
 from knowledge_core.storage.view import StoredDocument, View
 from knowledge_core.types import Lines, Span
@@ -117,9 +117,9 @@ def _wanted(
     if page is not None:
         pages = stored.document.pages
         if not pages:
-            raise InvalidInput(f"{stored.document.id!r} has no pages; ask for lines (1-{len(starts)}) instead.")
+            raise InvalidInput(f"{quoted(stored.document.id)} has no pages; ask for lines (1-{len(starts)}) instead.")
         if not 1 <= page <= len(pages):
-            raise InvalidInput(f"page is {page}; {stored.document.id!r} has pages 1 to {len(pages)}.")
+            raise InvalidInput(f"page is {page}; {quoted(stored.document.id)} has pages 1 to {len(pages)}.")
         return pages[page - 1], page
     if cursor is not None:
         return _from_cursor(stored, cursor), None
@@ -132,16 +132,16 @@ def _span_of_lines(lines: str, starts: list[int], length: int) -> Span:
         begin = int(first)
         end = int(last) if last.strip() else (len(starts) if dash else begin)
     except ValueError:
-        raise InvalidInput(f'lines is {lines!r}; write it like "120-180", "120-" or "120".') from None
+        raise InvalidInput(f'lines is {quoted(lines)}; write it like "120-180", "120-" or "120".') from None
     if not 1 <= begin <= len(starts) or end < begin:
-        raise InvalidInput(f"lines is {lines!r}; the document has lines 1 to {len(starts)}.")
+        raise InvalidInput(f"lines is {quoted(lines)}; the document has lines 1 to {len(starts)}.")
     return Span(starts[begin - 1], starts[end] if end < len(starts) else length)
 
 
 def _span_of_chunks(view: View, id: str, chunk: int, around: int) -> Span:
     chunks = view.chunks_of_document(id)
     if not 0 <= chunk < len(chunks):
-        raise InvalidInput(f"chunk is {chunk}; {id!r} has chunks 0 to {len(chunks) - 1}.")
+        raise InvalidInput(f"chunk is {chunk}; {quoted(id)} has chunks 0 to {len(chunks) - 1}.")
     if not 0 <= around <= 50:
         raise InvalidInput(f"around is {around}; it must be from 0 to 50.")
     near = chunks[max(chunk - around, 0) : chunk + around + 1]
@@ -178,4 +178,6 @@ def _from_cursor(stored: StoredDocument, cursor: str) -> Span:
         case [version, int(start), int(end)] if version == _version(stored):
             if 0 <= start < end <= len(stored.document.text):
                 return Span(start, end)
-    raise CursorExpired(f"This cursor does not belong to {stored.document.id!r} as it is now. Call again without it.")
+    raise CursorExpired(
+        f"This cursor does not belong to {quoted(stored.document.id)} as it is now. Call again without it."
+    )

@@ -232,7 +232,7 @@ async def test_subscribers_hear_which_documents_changed_whoever_changed_them(hom
                 while not heard:
                     await anyio.sleep(0.05)
         assert heard == [uri]
-        assert (await client.read_resource(uri)).contents[0].text == "something new"
+        assert (await client.read_resource(uri)).contents[0].text == "```\nsomething new\n```"
         about = ResourceTemplateReference(type="ref/resource", uri="knowledge://{collection}/{+document}")
         found = await client.complete(about, {"name": "document", "value": "a"}, {"collection": "news"})
         assert found.completion.values == ["a b"]

@@ -97,9 +97,9 @@ def test_a_host_cannot_make_the_requests_of_the_command_line(pipe):
 @pytest.mark.parametrize(
     ("line", "code", "id"),
     [
-        (b'{"jsonrpc": "2.0", "id": 7, "method"\n', -32700, None),
+        (b'{"jsonrpc": "2.0", "id": 7, "method"\n', -32700, 7),
         (b"\xff\xfe\x00 not text\n", -32700, None),
-        (b'{"jsonrpc": "2.0", "id": 9, "method": "\xff"}\n', -32700, None),
+        (b'{"jsonrpc": "2.0", "id": 9, "method": "\xff"}\n', -32700, 9),
         (b"[" * 50_000 + b"\n", -32700, None),
         (b"[]\n", -32600, None),
         (b'{"id": 11, "method": 3}\n', -32600, 11),

@@ -27,13 +27,12 @@ from knowledge_core.embedding.http_rules import (
     is_loopback,
     retry_after,
 )
+from knowledge_core.embedding.remote.refusal_words import refusal_words
 from knowledge_core.embedding.retrying import ATTEMPTS, PassingError, Pauses, with_retries
 from knowledge_core.errors import ConfigurationError, Interrupted, ModelUnavailable
 
 FIRST_PAUSE: Final = 0.5  # seconds; doubled with every attempt: the pauses of five attempts are 7.5 s at most
 LONGEST_PAUSE: Final = 8.0  # seconds
-REPEATED: Final = 24  # first characters of a sent text by which its repetition in an error is recognised
-TOLD: Final = 200  # characters of the endpoint's own words that an error repeats
 
 
 class EndpointRefused(ModelUnavailable):
@@ -211,18 +210,8 @@ class Endpoint:
         )
 
     def _words(self, content: bytes, private: Sequence[str]) -> str:
-        """Return the endpoint's own words about its refusal, in brackets; "" where they repeat what was sent to it."""
-        try:
-            said = json.loads(content[:65_536])
-        except (ValueError, RecursionError):
-            return ""
-        for name in ("error", "message", "detail"):
-            said = said.get(name, said) if isinstance(said, dict) else said
         key = os.environ.get(self._key_env, "").strip() if self._key_env else ""
-        if not isinstance(said, str) or any(text[:REPEATED] in said for text in private if len(text) >= 4):
-            return ""
-        plain = " ".join((said.replace(key, "***") if key else said).split())
-        return f" ({plain[:TOLD]})" if plain else ""
+        return refusal_words(content, private, key)
 
     def _headers(self) -> dict[str, str]:
         headers = {"content-type": "application/json", "accept": "application/json"}

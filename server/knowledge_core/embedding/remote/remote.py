@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import threading
 import time
 from collections import deque
@@ -46,6 +47,7 @@ SPECIAL: Final = 2  # tokens that a model puts around a text
 TEXTS_PER_REQUEST: Final = 16  # a window of 64 is four requests at once; text-embeddings-inference takes 32 by default
 BYTES_PER_REQUEST: Final = 400_000  # of text
 BYTES_PER_NUMBER: Final = 32  # of JSON, at most: -1.2345678901234567e-05 and a comma take 24
+_SLOTS: Final = re.compile(r"\{(?:text|title)\}")
 CHECKED_FOR: Final = 60.0  # seconds for which a query trusts the last comparison of the probe
 
 
@@ -275,7 +277,9 @@ class RemoteEmbedder:
     def _asked(self, strings: list[str], form: str, *, urgent: bool) -> npt.NDArray[np.float32]:
         most = len(strings) * self.model.dimensions * BYTES_PER_NUMBER + 1_000_000
         body = {"model": self.model.name, "input": strings, "encoding_format": form}
-        answer = self.endpoint.post("/embeddings", body, most_bytes=most, patient=not urgent, private=strings)
+        answer = self.endpoint.post(
+            "/embeddings", body, most_bytes=most, patient=not urgent, private=self._parts(strings)
+        )
         rows = self._rows(answer, len(strings))
         wrong = sorted({len(row) for row in rows} - {self.model.dimensions})
         if wrong:
@@ -284,6 +288,12 @@ class RemoteEmbedder:
                 f"{SETTING}.dimensions says {self.model.dimensions}. Set it to {wrong[0]}, or name the right model."
             )
         return np.stack(rows)
+
+    def _parts(self, strings: list[str]) -> list[str]:
+        """Return the strings, and the titles and texts in them without their prompts: what no message may repeat."""
+        fixed = {part for prompt in self.static_contract.prompts.values() for part in _SLOTS.split(prompt) if part}
+        between = re.compile("|".join(map(re.escape, sorted(fixed, key=len, reverse=True))) or "$")
+        return [part for string in strings for part in (string, *between.split(string))]
 
     def _rows(self, answer: Any, count: int) -> list[npt.NDArray[np.float32]]:
         """Return the vectors of an answer in the order of the texts."""

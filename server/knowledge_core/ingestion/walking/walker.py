@@ -23,16 +23,17 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
-from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
+from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable, quoted
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.secret_files import KEY_SUFFIXES, LARGEST_KEY, secret_by_name, secret_text
 from knowledge_core.ingestion.walking.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
 from knowledge_core.ingestion.walking.left_out import NOT_READ
 from knowledge_core.ingestion.walking.path_patterns import PathPatterns
+from knowledge_core.near_names import brief, listed
 from knowledge_core.paths import data_directory_around, is_data_directory
 
+SHOWN = 200  # characters of a path in an error
 _EXAMPLES = 5  # per reason and per kind
-_SHOWN_OF_TOO_LONG = 100  # characters
 _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on Windows
 
 
@@ -84,32 +85,42 @@ def allowed(path: Path, roots: Sequence[Path]) -> Path:
     try:
         expanded = path.expanduser()
         if not expanded.is_absolute():
-            raise InvalidInput(f"The path {str(path)!r} is empty or relative. Give the full path of a file or folder.")
+            raise InvalidInput(
+                f"The path {quoted(str(path), SHOWN)} is empty or relative. Give the full path of a file or folder."
+            )
         resolved = Path(os.path.realpath(expanded))
         inside = _inside(resolved, [Path(os.path.realpath(root)) for root in roots])
     except (ValueError, RuntimeError) as error:  # a NUL in it; "~name" of nobody
-        raise InvalidInput(f"{str(path)!r} is no path: {error}.") from error
+        why = "it holds a NUL" if isinstance(error, ValueError) else "there is no home folder of that user"
+        raise InvalidInput(f"{quoted(str(path), SHOWN)} is no path: {why}.") from error
     if not inside:
-        there_are = "none are allowed yet" if not roots else "allowed: " + ", ".join(map(str, roots))
+        there_are = "none are allowed yet" if not roots else "allowed: " + listed([*map(str, roots)])
         raise PathNotAllowed(
-            f"{path} is outside the allowed roots ({there_are}). "
-            f"A person can allow it with: kcore roots add {shlex.quote(str(path))}"
+            f"{brief(str(path), SHOWN)} is outside the allowed roots ({there_are}). "
+            f"A person can allow it with: kcore roots add {shlex.quote(brief(str(path), SHOWN))}"
         )
+    _refuse_unread(path, resolved)
+    return resolved
+
+
+def _refuse_unread(path: Path, resolved: Path) -> None:
+    """Raise where a path lies in a data directory, is too long for the file system, or is no file or folder."""
+    shown = brief(str(path), SHOWN)
     if around := data_directory_around(resolved):
         raise PathNotAllowed(
-            f"{path} lies in the data directory {around}, which is never indexed. Keep documents elsewhere; a data directory "
-            "is moved with --home or KNOWLEDGE_CORE_HOME."
+            f"{shown} lies in the data directory {around}, which is never indexed. Keep documents elsewhere; a data "
+            "directory is moved with --home or KNOWLEDGE_CORE_HOME."
         )
     try:
         mode = os.stat(resolved).st_mode
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            shown = str(path)[:_SHOWN_OF_TOO_LONG]
-            raise InvalidInput(f"The path {shown!r}... is too long: the file system takes no such name.") from error
-        return resolved  # it does not exist, or may not be looked at: reading it will fail with the reason
+            raise InvalidInput(
+                f"The path {quoted(str(path))} is too long: the file system takes no such name."
+            ) from error
+        return  # it does not exist, or may not be looked at: reading it will fail with the reason
     if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
-        raise PathNotAllowed(f"{path} is a device, a socket or a pipe; only files and folders are read.")
-    return resolved
+        raise PathNotAllowed(f"{shown} is a device, a socket or a pipe; only files and folders are read.")
 
 
 def found_file(path: Path, *, limit: int, secret: str | None = None) -> Walk:

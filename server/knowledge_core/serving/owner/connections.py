@@ -22,8 +22,9 @@ from anyio.abc import TaskGroup
 
 from knowledge_core import __version__
 from knowledge_core.engine import Engine
-from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.errors import KnowledgeCoreError, quoted
 from knowledge_core.files import RAISING, descriptor_limit, no_descriptor, out_of_descriptors
+from knowledge_core.language.printable import one_line
 from knowledge_core.serving.connection_state import ConnectionState, current_connection
 from knowledge_core.serving.message_streams import MessageSocket
 from knowledge_core.serving.pipe.lines import OURS, own_line
@@ -39,6 +40,7 @@ LONGEST_HELLO = 64 * 1024  # bytes; a client may name its roots in it
 DESCRIPTORS_PER_CLIENT = 6
 FEWEST_CLIENTS, MOST_CLIENTS = 8, 1_000
 KEPT_FOR_COMMANDS = 8  # beyond: who finds it full must be able to look and to stop it
+LONGEST_VERSION = 40  # characters
 
 
 @dataclass
@@ -188,6 +190,8 @@ class Connections:
                 self._engine.roots.add(Path(str(root)))
             except KnowledgeCoreError as error:
                 wrong.append(str(error))
+            except ValueError:  # a NUL in it
+                wrong.append(f"{quoted(root)} is no path.")
         return wrong
 
     async def _proved(self, reader: asyncio.StreamReader, messages: MessageSocket, hello: dict[str, Any]) -> bool:
@@ -200,8 +204,8 @@ class Connections:
 
     def _outdated(self, hello: dict[str, Any]) -> str:
         """Return why this owner should be replaced (a newer version, another configuration); "" if it should not."""
-        if version_key(str(hello.get("version"))) > version_key(__version__):
-            return f"version {hello.get('version')} came, this is {__version__}"
+        if version_key(_version(hello)) > version_key(__version__):
+            return f"version {_version(hello)} came, this is {__version__}"
         changed = hello.get("config") != self._identity.config
         if changed and not self.clients and not self._engine.jobs.running():
             return "the configuration changed and nobody else is here"
@@ -223,8 +227,7 @@ class Connections:
         self._count += 1
         number, role = self._count, "cli" if hello.get("role") == "cli" else "host"
         state = ConnectionState(f"c{number}", role)
-        pid, version = int(hello.get("pid") or 0), str(hello.get("version"))
-        client = Client(number, role, pid, version, time.time(), messages)
+        client = Client(number, role, _pid(hello), _version(hello), time.time(), messages)
         self.clients[number] = client
         current_connection.set(state)
         log.info("%s connected (process %d, version %s)", role, client.pid, client.version)
@@ -252,6 +255,16 @@ async def _own(reader: asyncio.StreamReader, kind: str) -> dict[str, Any] | None
     return said if isinstance(said, dict) and said.get(OURS) == kind else None
 
 
+def _pid(hello: dict[str, Any]) -> int:
+    said = hello.get("pid")
+    return said if isinstance(said, int) else 0
+
+
+def _version(hello: dict[str, Any]) -> str:
+    """Return the version that a client says it is of: one short line, as it goes into the log and into `status`."""
+    return one_line(str(hello.get("version")))[:LONGEST_VERSION]
+
+
 def version_key(version: str) -> tuple[int, ...]:
     """Return the key that versions are ordered by: their leading numbers.
 
@@ -260,7 +273,7 @@ def version_key(version: str) -> tuple[int, ...]:
     """
     numbers: list[int] = []
     for part in version.split("."):
-        if not part.isdigit():
+        if not part.isdecimal():
             break
         numbers.append(int(part))
     return tuple(numbers)

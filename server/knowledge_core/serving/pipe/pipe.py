@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.serving.pipe.dialling import Link, OwnerImpossible, connect, patience, reap
@@ -28,17 +27,21 @@ from knowledge_core.serving.pipe.lines import (
     INVALID_REQUEST,
     OURS,
     OWNER_ENDED,
+    Id,
     LineBuffer,
     TooLong,
+    call_key,
     error_line,
+    is_id,
+    parsed,
+    refusal,
     too_long_message,
+    unreadable,
 )
 
 DRAIN = 1.0  # seconds that calls under way may still take once the client has closed stdin; hosts kill after two
 CRASHES = 3  # owners that may die within a `MINUTE`; after that the next one is started only when the client calls
 MINUTE = 60.0  # seconds
-
-Id = str | int
 
 
 def serve(home: Path, config: str | None, roots: Sequence[str] = ()) -> None:
@@ -84,17 +87,24 @@ class _Pipe:
         if isinstance(line, TooLong):
             self._answer(error_line(line.id(), INVALID_REQUEST, too_long_message()))
             return
-        said = _parsed(line)
+        try:
+            said = parsed(line)
+            refused = refusal(said)
+        except (ValueError, RecursionError) as error:
+            refused = unreadable(line, error)
+        if refused is not None:
+            # Here, and not by the owner: there may be none now, and what is no message starts none.
+            self._answer(refused)
+            return
         id, method = said.get("id"), said.get("method")
-        if isinstance(method, str) and _is_id(id):
+        if isinstance(method, str) and is_id(id):
             link = self._link_for_call(id, method, line)
         else:
-            # A notification, an answer, or something that the owner will refuse. It is for the owner that is connected
-            # now; a new owner would not know what it is about.
+            # A notification or an answer. It is for the owner that is connected now; a new owner would not know what it
+            # is about.
             link = self._link
             if method == "notifications/cancelled":
-                withdrawn = said.get("params")
-                self._forget(withdrawn.get("requestId") if isinstance(withdrawn, dict) else None)
+                self._withdraw((said.get("params") or {}).get("requestId"))
         if link is not None:
             with contextlib.suppress(OSError):  # the thread that reads from the owner notices its end and handles it
                 link.socket.sendall(line + b"\n")
@@ -115,10 +125,17 @@ class _Pipe:
         return None
 
     def _forget(self, id: object) -> None:
-        """Drop a call that was answered, or that the client withdrew (it may never be answered)."""
+        """Drop a call that was answered."""
         with self._state:
-            if _is_id(id):
+            if is_id(id):
                 self._calls.pop(id, None)
+            self._state.notify_all()
+
+    def _withdraw(self, id: object) -> None:
+        """Drop a call that the client withdrew: it may never be answered."""
+        with self._state:
+            for each in [each for each in self._calls if call_key(each) == call_key(id)]:
+                del self._calls[each]
             self._state.notify_all()
 
     # -- from the owners to the client ---------------------------------------------------------------------------------
@@ -260,15 +277,12 @@ def _received(link: Link) -> bytes:
 
 
 def _parsed(line: bytes) -> dict[str, Any]:
+    """Return what an owner says; nothing where it is no object."""
     try:
-        said = json.loads(line)
-    except (ValueError, RecursionError):  # not UTF-8, not JSON, nested too deep: the owner will answer with an error
+        said = parsed(line)
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
-
-
-def _is_id(value: object) -> TypeGuard[Id]:
-    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _tell(message: str) -> None:

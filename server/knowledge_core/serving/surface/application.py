@@ -11,7 +11,7 @@ from mcp.server.caching import CacheHint
 from knowledge_core import __version__
 from knowledge_core.engine import Engine
 from knowledge_core.serving.surface.instructions import telling_what_lies_here
-from knowledge_core.serving.surface.mcp_server import KnowledgeServer
+from knowledge_core.serving.surface.mcp_server import KnowledgeServer, bounding_errors
 from knowledge_core.serving.surface.private import PrivateRequests
 from knowledge_core.serving.surface.prompts import add_prompts
 from knowledge_core.serving.surface.resources import add_resources
@@ -39,7 +39,7 @@ def application(
         extensions=[PrivateRequests(engine, owner or {})] if for_cli else None,
         cache_hints=dict.fromkeys(("tools/list", "prompts/list", "resources/templates/list"), UNCHANGING),
         log_level="WARNING",
-        middleware=[] if for_cli else [telling_what_lies_here(engine)],
+        middleware=[bounding_errors, *([] if for_cli else [telling_what_lies_here(engine)])],
     )
     if for_cli:
         add_tools(server, engine, patience=math.inf, longest=math.inf)

@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from knowledge_core.near_names import did_you_mean
-
-LONGEST_SHOWN = 60  # characters of a wrong value
+from knowledge_core.errors import LONGEST_QUOTED, quoted
+from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import brief, did_you_mean
 
 SYNONYMS: Mapping[str, str] = {
     # Names that models carry over from other search tools; used only if the tool has the argument on the right.
@@ -97,9 +97,9 @@ def unknown_argument(tool: str, given: Mapping[str, object], known: list[str]) -
     for name in given:
         if name not in known:
             meant = SYNONYMS.get(name, "")
-            hint = f" Did you mean {meant!r}?" if meant in known else did_you_mean(name[:LONGEST_SHOWN], known)
+            hint = f" Did you mean {meant!r}?" if meant in known else did_you_mean(name[:LONGEST_QUOTED], known)
             there_are = ", ".join(known) or "none"
-            return f"{tool} has no argument {name[:LONGEST_SHOWN]!r}.{hint} Its arguments: {there_are}."
+            return f"{tool} has no argument {quoted(name)}.{hint} Its arguments: {there_are}."
     return ""
 
 
@@ -108,7 +108,7 @@ def wrong_arguments(tool: str, error: ValidationError) -> str:
     problems = []
     for each in error.errors()[:3]:
         # Without the names of a union's members: "documents.0.id", not "documents.list[...].0.id".
-        where = ".".join(str(part) for part in each["loc"] if isinstance(part, int) or str(part).isidentifier())
+        where = ".".join(map(str, filter(_is_place, each["loc"])))
         found = "" if each["type"] == "missing" else f" (found {_shown(each['input'])})"
         problems.append(f"{where}: {each['msg']}{found}")
     return f"{tool} was called with wrong arguments. {'; '.join(dict.fromkeys(problems))}."
@@ -119,4 +119,8 @@ def _shown(value: object) -> str:
         shown = json.dumps(value, ensure_ascii=False, default=str)
     except (ValueError, RecursionError):
         shown = f"a value of type {type(value).__name__}"
-    return shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 1] + "…"
+    return one_line(brief(shown, LONGEST_QUOTED))
+
+
+def _is_place(part: object) -> bool:
+    return isinstance(part, int) or (str(part).isidentifier() and len(str(part)) <= LONGEST_QUOTED)

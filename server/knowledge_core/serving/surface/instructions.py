@@ -16,7 +16,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, Server
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.ingestion.formats import KNOWN_SUFFIXES
-from knowledge_core.serving.surface.calls.pages import brief, listed
+from knowledge_core.near_names import brief, listed
 from knowledge_core.serving.surface.collections import collection_names, overview_of
 from knowledge_core.storage.catalogue import Overview
 

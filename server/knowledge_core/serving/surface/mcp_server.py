@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -17,22 +18,30 @@ from functools import cached_property
 from typing import Any
 
 from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.mcpserver import Context
-from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.exceptions import ResourceError, ToolError, UnexpectedToolError
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.server.subscriptions import SubscriptionBus
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, CallToolResult, GetPromptResult, Icon, InputRequiredResult, ToolAnnotations
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolResult,
+    GetPromptResult,
+    Icon,
+    InputRequiredResult,
+    ToolAnnotations,
+)
 from pydantic import ValidationError
 
-from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.errors import LONGEST_QUOTED, KnowledgeCoreError, quoted
 from knowledge_core.files import no_descriptor, out_of_descriptors
 from knowledge_core.language.printable import printable
 from knowledge_core.near_names import did_you_mean
 from knowledge_core.serving.logs import current_request
 from knowledge_core.serving.surface.arguments import (
-    LONGEST_SHOWN,
     as_meant,
     unknown_argument,
     wrong_arguments,
@@ -94,10 +103,9 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             known = [each.name for each in self._tool_manager.list_tools()]
-            shown = name[:LONGEST_SHOWN]
             raise MCPError(
                 INVALID_PARAMS,
-                f"Unknown tool {shown!r}.{did_you_mean(shown, known)} There are: {', '.join(known)}.",
+                f"Unknown tool {quoted(name)}.{did_you_mean(name[:LONGEST_QUOTED], known)} There are: {', '.join(known)}.",
             )
         if unknown := unknown_argument(name, arguments, list(tool.parameters.get("properties", {}))):
             raise ToolError(unknown)
@@ -130,10 +138,9 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         prompt = next((each for each in await self.list_prompts() if each.name == name), None)
         if prompt is None:
             known = [each.name for each in await self.list_prompts()]
-            shown = name[:LONGEST_SHOWN]
             raise MCPError(
                 INVALID_PARAMS,
-                f"Unknown prompt {shown!r}.{did_you_mean(shown, known)} There are: {', '.join(known)}.",
+                f"Unknown prompt {quoted(name)}.{did_you_mean(name[:LONGEST_QUOTED], known)} There are: {', '.join(known)}.",
             )
         given, declared = arguments or {}, prompt.arguments or []
         for argument in declared:
@@ -142,8 +149,8 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
         names = [argument.name for argument in declared]
         for wrong in given:
             if wrong not in names:
-                hint = f"{did_you_mean(wrong[:LONGEST_SHOWN], names)} Its arguments: {', '.join(names)}."
-                raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {wrong[:LONGEST_SHOWN]!r}.{hint}")
+                hint = f"{did_you_mean(wrong[:LONGEST_QUOTED], names)} Its arguments: {', '.join(names)}."
+                raise MCPError(INVALID_PARAMS, f"The prompt {name} has no argument {quoted(wrong)}.{hint}")
         return await super().get_prompt(name, arguments, context)
 
     @property
@@ -162,3 +169,23 @@ def _bounded(message: str) -> str:
     if len(message) <= LONGEST_ERROR:
         return message
     return f"{message[: LONGEST_ERROR // 2]} … {message[-LONGEST_ERROR // 2 :]}"
+
+
+async def bounding_errors(ctx: ServerRequestContext[object], call_next: CallNext) -> HandlerResult:
+    """Bound every protocol error, whoever raised it, over every door: a middleware.
+
+    The SDK repeats an unknown method and a resource's address whole. What nobody translated is told by a generic line, since
+    its own text may quote what it read; the log has its traceback.
+    """
+    try:
+        return await call_next(ctx)
+    except MCPError as error:
+        data = error.error.data
+        long = data is not None and len(json.dumps(data, default=str)) > LONGEST_ERROR
+        kept = (quoted(data) if isinstance(data, str) else None) if long else data
+        raise MCPError(error.error.code, _bounded(error.error.message), kept) from error
+    except (KnowledgeCoreError, ToolError, ResourceError, ValidationError):
+        raise
+    except Exception as error:
+        log.exception("a request failed")
+        raise MCPError(INTERNAL_ERROR, "An unexpected error; `kcore logs` has the details.") from error

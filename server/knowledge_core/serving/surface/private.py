@@ -28,7 +28,7 @@ from knowledge_core import __version__
 from knowledge_core.config import RemoteConfig
 from knowledge_core.embedding.models.models import installed, licence, unusable
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput, KnowledgeCoreError
+from knowledge_core.errors import InvalidInput, KnowledgeCoreError, quoted
 from knowledge_core.ingestion.access.secret_files import secret_file
 from knowledge_core.recorded_jobs import reembed_job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
@@ -188,9 +188,9 @@ class PrivateRequests(Extension):
     ) -> dict[str, Any]:
         """Embed texts, as many as are given: the result goes into a file or a pipe, not into a model's context."""
         if task not in {each.value for each in Task}:
-            raise InvalidInput(f"Unknown task {task!r}. There are: {', '.join(each.value for each in Task)}.")
+            raise InvalidInput(f"Unknown task {quoted(task)}. There are: {', '.join(each.value for each in Task)}.")
         if title and task != Task.DOCUMENT.value:
-            raise InvalidInput(f"A title counts for the task 'document' only, not for {task!r}.")
+            raise InvalidInput(f"A title counts for the task 'document' only, not for {quoted(task)}.")
         embedder = embedder_for_texts(self._engine, collection)
         made = embed(texts, embedder, Task(task), title=title, dimensions=dimensions)
         return {

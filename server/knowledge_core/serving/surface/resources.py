@@ -1,6 +1,8 @@
 """Documents as MCP resources: one URI template, completions for its variables, and notifications of changes.
 
 The template is `knowledge://{collection}/{+document}`; `document` is the document's id, percent-encoded where a URI needs it.
+A host puts what it reads into a model's context, so the text stands in a fence that it cannot end (`fenced`), with what
+steers a terminal as escapes. The stored text itself is in the structure that `get_document` returns.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound, DocumentNotFound, KnowledgeCoreError
+from knowledge_core.language.printable import fenced, printable
 from knowledge_core.serving.surface.collections import collection_names, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
@@ -47,7 +50,7 @@ def add_resources(server: KnowledgeServer, engine: Engine) -> None:
     def document_resource(collection: str, document: str) -> str:
         try:
             with view_of_collection(engine, collection) as view:
-                return view.document(unquote(document)).document.text
+                return fenced(printable(view.document(unquote(document)).document.text))
         except (CollectionNotFound, DocumentNotFound) as error:
             raise ResourceNotFoundError(str(error)) from error
         except KnowledgeCoreError as error:

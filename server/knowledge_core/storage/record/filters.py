@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from knowledge_core.errors import InvalidFilter
-from knowledge_core.near_names import did_you_mean
+from knowledge_core.errors import LONGEST_QUOTED, InvalidFilter, quoted
+from knowledge_core.near_names import did_you_mean, listed
 from knowledge_core.storage.filter_bounds import DEEPEST, check_bounds
 
 BUILT_IN = ("id", "title", "uri", "source")
@@ -60,7 +60,7 @@ def _conditions(filter: Any) -> int:
 
 def _all_of(filter: Any, fields: Sequence[str], depth: int) -> Condition:
     if not isinstance(filter, Mapping):
-        raise InvalidFilter(f'A filter is an object like {{"year": {{"$gte": 2020}}}}; found {_shown(filter)}.')
+        raise InvalidFilter(f'A filter is an object like {{"year": {{"$gte": 2020}}}}; found {quoted(filter)}.')
     if depth > DEEPEST:
         raise InvalidFilter(f"The filter is nested more than {DEEPEST} deep; write it flatter.")
     return _joined("AND", [_clause(name, value, fields, depth) for name, value in filter.items()])
@@ -69,7 +69,7 @@ def _all_of(filter: Any, fields: Sequence[str], depth: int) -> Condition:
 def _clause(name: str, value: Any, fields: Sequence[str], depth: int) -> Condition:
     if name in ("$and", "$or"):
         if not isinstance(value, list) or not value:
-            raise InvalidFilter(f"{name} takes a list of filters that is not empty; found {_shown(value)}.")
+            raise InvalidFilter(f"{name} takes a list of filters that is not empty; found {quoted(value)}.")
         return _joined(name[1:].upper(), [_all_of(each, fields, depth + 1) for each in value])
     if name == "$not":
         inner = _all_of(value, fields, depth + 1)
@@ -80,7 +80,7 @@ def _clause(name: str, value: Any, fields: Sequence[str], depth: int) -> Conditi
     if not isinstance(value, Mapping):
         return field.compared("$eq", value)
     if not value:
-        raise InvalidFilter(f'{name!r} has no operator; write {{"{name}": {{"$eq": ...}}}}.')
+        raise InvalidFilter(f'{quoted(name)} has no operator; write {{"{name[:LONGEST_QUOTED]}": {{"$eq": ...}}}}.')
     return _joined("AND", [_operation(field, operator, operand, depth) for operator, operand in value.items()])
 
 
@@ -91,20 +91,20 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
         return field.among(operator, operand)
     if operator == "$exists":
         if not isinstance(operand, bool):
-            raise InvalidFilter(f"$exists takes true or false; found {_shown(operand)}.")
+            raise InvalidFilter(f"$exists takes true or false; found {quoted(operand)}.")
         return field.exists(operand)
     if operator == "$glob":
         if not isinstance(operand, str) or len(operand) > LONGEST_GLOB:
             raise InvalidFilter(
-                f'$glob takes a pattern like "docs/*" of at most {LONGEST_GLOB} characters; found {_shown(operand)}.'
+                f'$glob takes a pattern like "docs/*" of at most {LONGEST_GLOB} characters; found {quoted(operand)}.'
             )
         if _open_bracket(operand):
-            raise InvalidFilter(f"$glob {_shown(operand)} has a [ without its ]; [[] stands for the character itself.")
+            raise InvalidFilter(f"$glob {quoted(operand)} has a [ without its ]; [[] stands for the character itself.")
         # SQLite does not try a star again once a later one has failed: its time grows with pattern times value.
         return field.any("e.type = 'text' AND e.value GLOB ?", operand)
     if operator == "$not":
         if not isinstance(operand, Mapping) or not operand:
-            raise InvalidFilter(f'$not takes operators like {{"$gt": 5}}; found {_shown(operand)}.')
+            raise InvalidFilter(f'$not takes operators like {{"$gt": 5}}; found {quoted(operand)}.')
         if depth > DEEPEST:
             raise InvalidFilter(f"The filter is nested more than {DEEPEST} deep; write it flatter.")
         inner = _joined("AND", [_operation(field, each, value, depth + 1) for each, value in operand.items()])
@@ -169,7 +169,7 @@ class _Field:
 
     def among(self, operator: str, operands: Any) -> Condition:
         if not isinstance(operands, list) or len(operands) > LONGEST_LIST:
-            raise InvalidFilter(f"{operator} takes a list of at most {LONGEST_LIST} values; found {_shown(operands)}.")
+            raise InvalidFilter(f"{operator} takes a list of at most {LONGEST_LIST} values; found {quoted(operands)}.")
         by_type: dict[str, list[Any]] = {}
         for operand in operands:
             if operand is not None:
@@ -190,15 +190,17 @@ def _operand(name: str, operator: str, operand: Any) -> tuple[str, Any]:
     """Return the JSON types that an operand compares with, as SQL, and the operand as an SQL value."""
     if isinstance(operand, bool):
         if operator not in ("$eq", "$ne"):
-            raise InvalidFilter(f"{operator} cannot compare {name!r} with {_shown(operand)}; use $eq.")
+            raise InvalidFilter(f"{operator} cannot compare {quoted(name)} with {quoted(operand)}; use $eq.")
         return "'true', 'false'", int(operand)
     if isinstance(operand, int | float):
         if isinstance(operand, int) and abs(operand) >= 2**63:
-            raise InvalidFilter(f"{operand} is too large a number to compare {name!r} with.")
+            raise InvalidFilter(f"{quoted(operand)} is too large a number to compare {quoted(name)} with.")
         return "'integer', 'real'", operand
     if isinstance(operand, str):
         return "'text'", operand
-    raise InvalidFilter(f"{operator} compares {name!r} with a text, a number or true/false; found {_shown(operand)}.")
+    raise InvalidFilter(
+        f"{operator} compares {quoted(name)} with a text, a number or true/false; found {quoted(operand)}."
+    )
 
 
 def _joined(word: str, conditions: Sequence[Condition]) -> Condition:
@@ -210,13 +212,8 @@ def _joined(word: str, conditions: Sequence[Condition]) -> Condition:
 
 def _unknown_field(name: str, fields: Sequence[str]) -> str:
     known = [*BUILT_IN, *fields]
-    more = f" and {len(known) - 40} more" if len(known) > 40 else ""
-    return f"No document has a field {name!r}.{did_you_mean(name, known)} There are: {', '.join(known[:40])}{more}."
+    return f"No document has a field {quoted(name)}.{did_you_mean(name, known)} There are: {listed(known)}."
 
 
 def _unknown_operator(name: str) -> str:
-    return f"Unknown operator {name!r}.{did_you_mean(name, OPERATORS)} There are: {' '.join(OPERATORS)}."
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:80]
+    return f"Unknown operator {quoted(name)}.{did_you_mean(name, OPERATORS)} There are: {' '.join(OPERATORS)}."

@@ -13,10 +13,13 @@ from typing import TypeVar
 from pydantic import BaseModel
 
 from knowledge_core.language.printable import printable
+from knowledge_core.near_names import brief
 
 TEXT_CAP = 20_000  # bytes of a tool's text block: the lowest limit that a client is known to have
+DEFAULT_CAP = 8 * 1024  # bytes of the text block of a call that asks for no more than it must
 STRUCTURE_CAP = 48_000  # characters of JSON; Claude Code moves a result of more than 50,000 out of the model's sight
 END = 4_000  # bytes of the text, and characters of the structure, kept for the counts, the notices and the cursor
+END_OF_DEFAULT = 2_900  # bytes kept of a default answer for the same: all notices, a line of counts and the cursor
 ROOM_OF_NOTICES = 2_000  # bytes of all notices of an answer
 LONGEST_NOTICE = 700  # characters
 
@@ -42,35 +45,14 @@ class Room:
         return fits
 
 
+def default_room() -> Room:
+    """Return the space for the items of an answer that stays below `DEFAULT_CAP`; the rest is a cursor away."""
+    return Room(DEFAULT_CAP - END_OF_DEFAULT)
+
+
 def fitting(items: Iterable[_Item], rendered: Callable[[_Item], str], room: Room) -> list[_Item]:
     """Return the first items, as many as there is room for; items after those are not made."""
     return list(takewhile(lambda item: room.takes(rendered(item), item), items))
-
-
-def brief(text: str, most: int) -> str:
-    """Return a text of `most` characters at most; an ellipsis marks a cut.
-
-    >>> brief("a long title", 7)
-    'a long…'
-    """
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
-def listed(names: Sequence[str], most: int) -> str:
-    """Return names in one line of about `most` characters, and how many more there are. The first is always shown.
-
-    >>> listed(["a.md", "b.md", "c.md"], 10)
-    'a.md, b.md and 1 more'
-    """
-    shown: list[str] = []
-    left = most
-    for name in names:
-        left -= len(name) + len(", ")
-        if shown and left < -len(", "):
-            break
-        shown.append(brief(name, most))
-    rest = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 def bounded_notices(notices: Iterable[str]) -> list[str]:

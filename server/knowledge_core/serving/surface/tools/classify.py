@@ -16,17 +16,18 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import listed
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import (
+    DEFAULT_CAP,
     END,
+    END_OF_DEFAULT,
     STRUCTURE_CAP,
-    TEXT_CAP,
     Room,
     bounded_notices,
     ending,
     fitting,
-    listed,
 )
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, Cursor, Filter
 from knowledge_core.serving.surface.collections import opened
@@ -137,7 +138,10 @@ def _page(made: list[Assignment], labels: list[Label], after: PageEnd, changed: 
     counts = {label.name: 0 for label in labels} | {NONE: 0}
     for each in made:
         counts[NONE if each.label is None else each.label] += 1
-    room = Room(TEXT_CAP - END - len(_rendered_counts(counts).encode()), STRUCTURE_CAP - END - len(json.dumps(counts)))
+    room = Room(
+        DEFAULT_CAP - END_OF_DEFAULT - len(_rendered_counts(counts).encode()),
+        STRUCTURE_CAP - END - len(json.dumps(counts)),
+    )
     items = fitting(map(_item, made[after.offset : after.offset + SHOWN]), _rendered_item, room)
     end = after.offset + len(items)
     more = end < len(made)

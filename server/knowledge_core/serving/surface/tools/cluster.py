@@ -15,10 +15,11 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.jobs import Job
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import brief
 from knowledge_core.recorded_jobs.known import JobView, view_of
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import going_on
-from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, brief, ending, fitting
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, default_room, ending, fitting
 from knowledge_core.serving.surface.calls.parameters import (
     READ_ONLY,
     CollectionName,
@@ -99,7 +100,7 @@ class ClusterTool:
         await watch(job, min(wait_seconds, longest), context)
         if job.state == "failed":
             raise InvalidInput(job.error)
-        result = cluster_result(view_of(job), mode, Room(), after)
+        result = cluster_result(view_of(job), mode, default_room(), after)
         return answer(result, render_clusters(result))
 
 

@@ -19,8 +19,9 @@ from knowledge_core.serving.surface.results import EmbedResult
 from knowledge_core.types import Task
 from knowledge_core.verbs.embed import embed
 
-MOST_COMPARED = 60  # texts; their similarity matrix is 60 * 60 * 5 bytes = 18 KB, below the cap of an answer
-MOST_IN_FULL = 50  # texts up to which the matrix is shown with three digits: 50 * 50 * 7 bytes = 17.5 KB
+MOST_COMPARED = 60  # texts; their 1,770 pairs are 7.1 KB in hundredths, at 4 bytes each at most
+MOST_WHOLE = 30  # texts up to which the whole matrix is shown: 900 numbers at 7 bytes are 6.3 KB; above, each pair once
+MOST_IN_FULL = 45  # texts up to which their similarities are shown with three digits: 990 pairs at 7 bytes are 6.9 KB
 MOST_FLOATS = 2_000  # numbers per answer, at about 8 bytes each: 16 KB
 MOST_BASE64 = 3_600  # numbers per answer, at 16/3 bytes each: 19 KB
 
@@ -98,10 +99,14 @@ def _render_embed(result: EmbedResult, count: int) -> str:
     head = f"{count} texts, {result.model}, task {result.task}, {result.dimensions} dimensions."
     if result.similarity is None:
         return head + " The vectors are in the structured result."
-    rows = [f"{i}: " + " ".join(_short(value, count) for value in row) for i, row in enumerate(result.similarity)]
-    return "\n".join([head + " Cosine similarity, in the order given:", *rows])
+    whole = count <= MOST_WHOLE
+    shown = result.similarity if whole else [row[i + 1 :] for i, row in enumerate(result.similarity[:-1])]
+    rows = [f"{i}: " + " ".join(_short(value, count) for value in row) for i, row in enumerate(shown)]
+    unit = "" if count <= MOST_IN_FULL else " in hundredths"
+    order = "in the order given:" if whole else "each pair once: text 0 with 1, 2, ..., then 1 with 2, 3, ..."
+    return "\n".join([f"{head} Cosine similarity{unit}, {order}", *rows])
 
 
 def _short(value: float, count: int) -> str:
-    """Return a similarity as text, short enough for the matrix of `count` texts to fit, even if all are negative."""
-    return f"{value:.3f}" if count <= MOST_IN_FULL else f"{value:.2f}".replace("0.", ".", 1)
+    """Return a similarity as text, short enough for all pairs of `count` texts to fit, even if all are negative."""
+    return f"{value:.3f}" if count <= MOST_IN_FULL else f"{100 * value:.0f}"

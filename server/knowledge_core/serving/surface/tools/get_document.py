@@ -8,7 +8,7 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.language.printable import one_line, printable
+from knowledge_core.language.printable import fenced, one_line, printable
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, TEXT_CAP, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, MaxTokens
@@ -82,4 +82,4 @@ def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
 def _rendered(result: DocumentResult) -> str:
     page = f", page {result.page} of {result.pages}" if result.page else ""
     head = f"{one_line(result.title or result.id)} ({one_line(result.id)}), lines {result.lines} of {result.total_lines}{page}:"
-    return "\n".join([head, result.text, *ending(result.notices, result.cursor)])
+    return "\n".join([head, fenced(result.text), *ending(result.notices, result.cursor)])

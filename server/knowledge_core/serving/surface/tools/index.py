@@ -10,17 +10,18 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput
+from knowledge_core.errors import InvalidInput, quoted
 from knowledge_core.indexing.preparing import Failure
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.ingestion.walking.left_out import LeftOut, shown
 from knowledge_core.jobs import Job
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import brief
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.recorded_jobs.known import JobView, find_job
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import going_on
-from knowledge_core.serving.surface.calls.pages import Room, brief, fitting
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, default_room, fitting
 from knowledge_core.serving.surface.calls.parameters import CollectionName, ToolContext, WaitSeconds
 from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -95,7 +96,7 @@ class IndexTool:
         if job.state == "failed":
             raise InvalidInput(job.error)
         view = await anyio.to_thread.run_sync(find_job, engine, job.id)
-        result = index_result(view, engine.embedders.notice(), Room())
+        result = index_result(view, engine.embedders.notice(), default_room())
         return answer(result, render_index(result))
 
 
@@ -118,7 +119,9 @@ def _checked(inputs: list[DocumentInput], limit: int, *, alone: bool) -> tuple[l
             failures.append(Failure(given.id[:200], "invalid", str(error)))
         else:
             if made.id in documents:
-                failures.append(Failure(made.id, "twice", f"The id {made.id!r} is given twice; the last one counts."))
+                failures.append(
+                    Failure(made.id, "twice", f"The id {quoted(made.id)} is given twice; the last one counts.")
+                )
             documents[made.id] = made
     if failures and not documents and alone:
         raise InvalidInput(f"None of the {len(failures)} documents can be indexed. The first: {failures[0].message}")
@@ -134,7 +137,7 @@ def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
     going_on = None if job.state == "done" else job.progress.told()
     if not isinstance(job.outcome, IndexReport):
         return IndexResult(
-            collection=job.collection, state=job.state, job=job.id, progress=going_on, notices=notices
+            collection=job.collection, state=job.state, job=job.id, progress=going_on, notices=bounded_notices(notices)
         )  # fmt: skip
     done, left_out = job.outcome, job.outcome.left_out.shortened()
     if done.cut:
@@ -149,7 +152,7 @@ def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
         skipped=dict(left_out.skipped), unread=dict(left_out.unread),
         skipped_examples={of: list(some) for of, some in left_out.examples.items()},
         chunks=done.chunks, embedded=done.embedded, reused=done.reused, tokens=done.tokens,
-        seconds=round(done.seconds, 2), progress=going_on, notices=notices,
+        seconds=round(done.seconds, 2), progress=going_on, notices=bounded_notices(notices),
     )  # fmt: skip
 
 

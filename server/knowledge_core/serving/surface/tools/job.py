@@ -15,10 +15,11 @@ from knowledge_core.cursors import pack, unpack
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CursorExpired, InvalidInput
 from knowledge_core.jobs import Job
+from knowledge_core.near_names import brief
 from knowledge_core.recorded_jobs.known import JobView, cancel_job, find_job, known_jobs
 from knowledge_core.serving.surface.calls.answering import answer, text_of
 from knowledge_core.serving.surface.calls.bounded import going_on
-from knowledge_core.serving.surface.calls.pages import Room, brief, ending
+from knowledge_core.serving.surface.calls.pages import Room, default_room, ending
 from knowledge_core.serving.surface.calls.parameters import Cursor, ToolContext
 from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -73,7 +74,7 @@ class JobTool:
             await watch(waited_for, until - anyio.current_time(), context)
         if id is not None:
             found = await anyio.to_thread.run_sync(find_job, engine, id)
-            shown = _shown(found, engine.embedders.notice(), Room())
+            shown = _shown(found, engine.embedders.notice(), default_room())
             return answer(JobsResult(jobs=[shown.item], total=1, truncated=False), shown.text)
         return _listed(await anyio.to_thread.run_sync(known_jobs, engine), cursor)
 
@@ -96,7 +97,7 @@ async def _here(engine: Engine, id: str, until: float) -> Job | None:
 def _listed(known: list[JobView], cursor: str | None) -> CallToolResult:
     """Answer with the jobs that follow those that a cursor came with."""
     begin = 0 if cursor is None else _place_after(cursor, [job.id for job in known])
-    rest, room = known[begin:], Room()
+    rest, room = known[begin:], default_room()
     made = (_shown(job, "", Room(ROOM_OF_ONE, 3 * ROOM_OF_ONE)) for job in rest[:SHOWN])
     shown = list(takewhile(lambda each: room.takes(each.line, each.item), made))
     more = len(shown) < len(rest)

@@ -10,8 +10,9 @@ from knowledge_core.cursors import decode_after, encode_after
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import listed
 from knowledge_core.serving.surface.calls.answering import answer
-from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
+from knowledge_core.serving.surface.calls.pages import bounded_notices, default_room, ending
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor
 from knowledge_core.serving.surface.collections import collection_named, collection_names, losses_of
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -55,7 +56,7 @@ def _page(engine: Engine, last: str | None) -> CollectionsResult:
     """Return the collections from the first name above `last`; one that cannot be read hides none of the others."""
     names = collection_names(engine)
     rest = [name for name in names if last is None or name > last]
-    room, shown, notices = Room(), list[CollectionItem](), list(engine.notices)
+    room, shown, notices = default_room(), list[CollectionItem](), list(engine.notices)
     seen = 0
     for name in rest:
         try:

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import brief
 from knowledge_core.serving.surface.calls.answering import answer
-from knowledge_core.serving.surface.calls.pages import Room, brief, ending
+from knowledge_core.serving.surface.calls.pages import Room, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, Filter
 from knowledge_core.serving.surface.collections import view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer

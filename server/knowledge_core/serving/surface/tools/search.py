@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from mcp_types import CallToolResult
@@ -13,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, StorageError
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import listed
 from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
-from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending, listed
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.serving.surface.collections import losses_of, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
@@ -29,7 +32,8 @@ DESCRIPTION = (
     "(recommendation). Read around a hit with get_document(id, chunk)."
 )
 
-ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents; the structure names all
+ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents
+ROOM_OF_ALL_STALE = 1_500  # characters of the structure, for the same
 
 BY_WORDS = (
     "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
@@ -148,16 +152,25 @@ def _examples(given: ExamplesInput | None) -> Examples | None:
 
 def structured(response: SearchResponse) -> SearchResult:
     """Return a response as structure."""
+    stale, notices = _bounded_stale(response.stale), list(response.notices)
+    if len(stale) < len(response.stale):
+        notices.append(f"{len(response.stale) - len(stale)} more of these documents changed on disk since indexing.")
     return SearchResult(
         hits=[_hit(hit) for hit in response.hits],
         total=response.total,
         exact=response.exact,
         coverage=CoverageResult(documents=response.coverage.documents, known=response.coverage.known),
-        stale=list(response.stale),
+        stale=stale,
         truncated=response.truncated,
         cursor=response.cursor,
-        notices=bounded_notices(response.notices),
+        notices=bounded_notices(notices),
     )
+
+
+def _bounded_stale(ids: Sequence[str]) -> list[str]:
+    """Return the ids of changed documents that an answer's end has room for; the first is always among them."""
+    ends = accumulate(len(json.dumps(id, ensure_ascii=False)) for id in ids)
+    return [id for place, (id, end) in enumerate(zip(ids, ends, strict=True)) if place == 0 or end <= ROOM_OF_ALL_STALE]
 
 
 def _hit(hit: Hit) -> HitResult:
