@@ -1,11 +1,11 @@
 """Forty clients over both doors beside bulk indexing: latency of each class of call, memory, descriptors, errors.
 
-    python -m benchmarks.clients [--clients 40] [--seconds 300] [--pause 0.5] [--token TEXT] [--json FILE]
+    python -m benchmarks.clients [--clients 40] [--seconds 300] [--pause 0.5] [--json FILE]
 
 One owner, the packaged model. Half of the clients are real pipes (`kcore serve`), half speak streamable HTTP to the owner's
 door; each makes one call after the other, `pause` seconds apart, of a class drawn by chance. Beside them one pipe indexes
 folders of real paragraphs without end. Nothing that a client does may fail: it asks for what is there, and deletes what it
-indexed itself. The door's token is read from the data directory if the door made one there (`--token-file`), or given.
+indexed itself. The door's token is the one that the door's command prints.
 
 Ends with exit code 1 where a bar is missed: an error, another owner than at the start, or resident memory that grew by more
 than a tenth from a fifth of the time to the end. Latencies are told, not judged: they depend on the machine. Linux only.
@@ -72,13 +72,13 @@ class PipeClient:
 class HttpClient:
     """A client of the HTTP door, with a session and a connection of its own."""
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, header: str) -> None:
         address = urlsplit(url)
         self._connection = http.client.HTTPConnection(str(address.hostname), address.port or 80, timeout=ANSWERS_WITHIN)
         self._path, self._id, self._used = address.path, 0, time.monotonic()
         self._headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
+        name, _, value = header.partition(": ")
+        self._headers[name] = value
         assert "result" in self._ask("initialize", INITIALIZE)
         self._headers["MCP-Protocol-Version"] = str(INITIALIZE["protocolVersion"])
         self._post({"jsonrpc": "2.0", "method": "notifications/initialized"}).read()
@@ -217,13 +217,14 @@ class Load:
 
 
 @contextmanager
-def http_door(home: str) -> Iterator[str]:
-    """Open the owner's HTTP door, and yield its address."""
+def http_door(home: str) -> Iterator[tuple[str, str]]:
+    """Open the owner's HTTP door, and yield its address and the header that it asks for."""
     command = [*KCORE, "serve", "--http", "--port", "0", "--json", "--home", home]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        yield str(json.loads(process.stdout.readline())["url"])
+        opened = json.loads(process.stdout.readline())
+        yield str(opened["url"]), str(opened["header"])
     finally:
         process.terminate()
         process.wait(30)
@@ -247,11 +248,9 @@ def one_run(judged: Judged, options: argparse.Namespace) -> tuple[Load, dict[str
             documents = load.notes()[begin : begin + 50]
             answer = writer.call("index", {"documents": documents, "collection": "notes", "wait_seconds": 45})
             assert not answer["result"].get("isError"), answer
-        url = stack.enter_context(http_door(home))
-        made = Path(home) / options.token_file
-        token = options.token or (made.read_text().strip() if made.exists() else None)
+        url, header = stack.enter_context(http_door(home))
         clients: list[PipeClient | HttpClient] = [
-            PipeClient(home) if number % 2 else HttpClient(url, token) for number in range(options.clients)
+            PipeClient(home) if number % 2 else HttpClient(url, header) for number in range(options.clients)
         ]
         threads = [
             threading.Thread(target=load.run, args=(client, number), daemon=True)
@@ -280,8 +279,6 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--pause", type=float, default=0.5, help="between two calls of a client, in seconds")
-    parser.add_argument("--token", help="of the HTTP door")
-    parser.add_argument("--token-file", default="http.token", help="in the data directory, where the door makes one")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
