@@ -34,8 +34,8 @@ import numpy as np
 
 from benchmarks.report import machine, table, write_json
 from knowledge_core.embedding.local.engines import make_embedder
-from knowledge_core.embedding.local.gemma3 import Linear
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
+from knowledge_core.embedding.local.packed.products import Linear
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import Model, resolve
 from knowledge_core.embedding.tokens import open_tokenizer

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from knowledge_core.embedding.local import engines, gemma3
-from knowledge_core.embedding.local.agreement import compared
+from knowledge_core.embedding.local import engines
+from knowledge_core.embedding.local.agreement import SAME_ENGINE, compared
 from knowledge_core.embedding.local.device_memory import halving
+from knowledge_core.embedding.local.engine_table import Engine
 from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.local.packed import gemma3, products
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ModelUnavailable
@@ -63,7 +65,7 @@ def test_the_packed_engine_in_bfloat16_is_as_good(tiny, tiny_embedder):
 
 
 def test_without_the_packed_products_plain_ones_give_the_same(tiny, tiny_embedder, monkeypatch):
-    monkeypatch.setattr(gemma3, "packs", lambda kind: False)
+    monkeypatch.setattr(products, "packs", lambda kind: False)
     plain = make_embedder(tiny, precision="float32", device="cpu")
     np.testing.assert_allclose(plain.embed(TEXTS, Task.QUERY), tiny_embedder.embed(TEXTS, Task.QUERY), atol=1e-5)
     assert plain.engine == "packed float32"
@@ -175,6 +177,79 @@ def test_a_remembered_engine_that_does_not_load_any_more_is_tried_anew(tiny, tmp
     assert made.engine.startswith("sentence-transformers")
 
 
+class Abacus:
+    """A further class of runner: the reference's numbers, times what spoils them."""
+
+    kind = "abacus"
+    on_processor = True
+
+    def __init__(self, model, precision, reason, spoiled=1.0):
+        self.precision, self.reason, self.spoiled = precision, reason, spoiled
+        self._within = RawReference(model, "float32", "cpu")
+
+    def forward(self, texts):
+        rows = self._within.forward(texts)
+        rows[:, 0] *= self.spoiled
+        return rows
+
+    def most_tokens(self):
+        return 512
+
+
+RawReference = engines.SentenceTransformersRunner
+
+
+def entry(**changes):
+    made = {
+        "kind": "abacus",
+        "maker": lambda model: lambda *about: Abacus(model, *about),
+        "precisions": lambda _: ("float32",),
+    }
+    return Engine(**made | changes)
+
+
+def test_a_further_class_of_runner_is_one_entry_of_the_table(tiny, tmp_path, counted, monkeypatch):
+    monkeypatch.setattr(engines, "ENGINES", (entry(), *engines.ENGINES))
+    file = tmp_path / "engines.json"
+    for loads in (1, 1):  # the second time it is remembered: the reference is not loaded again
+        made = make_embedder(tiny, precision="float32", device="cpu", verdicts=file)
+        made.load()
+        assert (made.engine, len(counted)) == ("abacus float32", loads)
+        assert "agrees" in made.engine_reason
+
+
+def _cannot(*_):
+    raise OverflowError("too few beads")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"maker": lambda model: None},
+        {"maker": lambda model: lambda *about: Abacus(model, *about, spoiled=float("nan"))},
+        {"maker": lambda model: lambda *about: Abacus(model, *about, spoiled=-9.0)},
+        {"maker": lambda model: _cannot, "misfits": (OverflowError,)},
+        {"precisions": lambda _: ()},
+        {"near": lambda found, precision: False},
+    ],
+)
+def test_an_engine_that_does_not_fit_a_model_leaves_it_to_the_next(changes, tiny, monkeypatch):
+    monkeypatch.setattr(engines, "ENGINES", (entry(**changes), *engines.ENGINES))
+    made = make_embedder(tiny, precision="float32", device="cpu")
+    made.load()
+    assert made.engine == "packed float32"
+
+
+def test_an_outcome_of_an_engine_that_is_gone_costs_a_trial(tiny, tmp_path, monkeypatch):
+    file = tmp_path / "engines.json"
+    with monkeypatch.context() as there:
+        there.setattr(engines, "ENGINES", (entry(),))
+        make_embedder(tiny, precision="float32", device="cpu", verdicts=file).load()
+    made = make_embedder(tiny, precision="float32", device="cpu", verdicts=file)
+    made.load()
+    assert made.engine == "packed float32"
+
+
 @pytest.mark.parametrize("change", [{"use_bidirectional_attention": False}, {"attention_bias": True}, {"x": 0}])
 def test_another_architecture_is_left_to_the_reference(tiny, tmp_path, change):
     folder = tmp_path / "other"
@@ -252,4 +327,4 @@ def test_a_graphics_card_gives_the_same_vectors(device, tiny, tiny_embedder):
 
 def test_the_examples_of_the_forward_pass_hold():
     assert doctest.testmod(gemma3).failed == 0
-    assert engines.SAME_ENGINE < 1
+    assert SAME_ENGINE < 1

@@ -24,6 +24,10 @@ LEAST_COSINE: Final = 0.999
 LEAST_OVERLAP: Final = 0.97
 """Mean share of the ten nearest that stay, below which "auto" does not choose a precision."""
 
+SAME_ENGINE: Final = 0.9999
+"""Cosine to the reference that another engine in float32 must reach for every trial text: adding up the same products in
+another order changes it by 1e-6, a wrong token or mask by much more."""
+
 NEAREST: Final = 10  # neighbours per text
 
 
@@ -57,6 +61,16 @@ def compared(reference: Vectors, other: Vectors) -> Fidelity:
     pairs = zip(_nearest(first, kept), _nearest(second, kept), strict=True)
     shares = [len({*one} & {*two}) / kept for one, two in pairs]
     return Fidelity(float(cosines.min()), float(cosines.mean()), float(np.mean(shares)), len(first))
+
+
+def near_enough(found: Fidelity, precision: str) -> bool:
+    """Say whether vectors in a precision are near enough to the reference's to be used in their place.
+
+    float32 must give the same numbers, within rounding; another precision may lose as much as a search does not notice.
+    """
+    if precision == "float32":
+        return found.least >= SAME_ENGINE
+    return found.mean >= LEAST_COSINE and found.overlap >= LEAST_OVERLAP
 
 
 def real_texts(count: int) -> list[str]:

@@ -8,27 +8,24 @@ Rules kept here:
 - nothing is decided by a processor's name;
 - the outcome of a trial is remembered (`verdicts.py`), so that the reference is loaded beside the chosen engine only once.
 
-A further precision of the packed forward pass is one more name in `_candidates`, behind the same limits, once
-`gemma3.py` computes in it and the configuration knows it. A further class of runner takes a name in `RunnerKind` and two
-branches here: `_run_trial` tries it, `_load_remembered` loads it without a trial.
+Which engines there are beside the reference says the table in `engine_table.py`.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from knowledge_core.embedding.batching import pack
-from knowledge_core.embedding.local import gemma3
-from knowledge_core.embedding.local.agreement import LEAST_COSINE, LEAST_OVERLAP, Fidelity, compared, real_texts
+from knowledge_core.embedding.local.agreement import compared, near_enough, real_texts
+from knowledge_core.embedding.local.engine_table import ENGINES, Engine
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder, Runner
-from knowledge_core.embedding.local.packed_runner import MISFITS, PackedRunner
+from knowledge_core.embedding.local.packed.products import FASTER, bfloat16_is_faster, times_faster
 from knowledge_core.embedding.local.sentence_transformers_engine import SentenceTransformersRunner, found_device
 from knowledge_core.embedding.local.verdicts import Verdict, Verdicts
 from knowledge_core.embedding.models.models import Model
@@ -36,13 +33,6 @@ from knowledge_core.embedding.tokens import Tokens, open_tokenizer, tokenise
 from knowledge_core.types import Vectors
 
 log = logging.getLogger(__name__)
-
-SAME_ENGINE: Final = 0.9999
-"""Cosine to the reference that the packed forward pass in float32 must reach for every trial text: adding up the same
-products in another order changes it by 1e-6, a wrong token or mask by much more."""
-
-FASTER: Final = 1.15
-"""How many times as fast as float32 a precision must be to be chosen: less is within the noise of a busy machine."""
 
 TRIAL_BATCH: Final = 512
 """Most tokens per batch in a trial: so few that the short texts are not padded to the length of the long one."""
@@ -109,22 +99,25 @@ def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Run
 
 
 def _load_remembered(model: Model, verdict: Verdict) -> Runner | None:
-    """Return the runner that an earlier trial chose, loaded; None if the packed one does not load any more."""
+    """Return the runner that an earlier trial chose, loaded; None if there is no such engine, or it does not load any more."""
     if verdict.runner == SentenceTransformersRunner.kind:
         return SentenceTransformersRunner(model, verdict.precision, "cpu", verdict.reason)
-    shape = gemma3.shape_of(model.folder, model.max_length)
-    try:
-        return PackedRunner(model, shape, verdict.precision, verdict.reason) if shape else None
-    except MISFITS as error:
-        log.warning("the packed engine cannot load %s any more: %s", model.name, type(error).__name__)
-        return None
+    for engine in ENGINES:
+        if engine.kind == verdict.runner and (make := engine.maker(model)):
+            try:
+                return make(verdict.precision, verdict.reason)
+            except engine.misfits as error:
+                log.warning("the %s engine cannot load %s any more: %s", engine.kind, model.name, type(error).__name__)
+    return None
 
 
 def _run_trial(model: Model, precision: str) -> Runner:
     with _one_core():
         reference = SentenceTransformersRunner(model, "float32", "cpu")
-        packed = None if precision == "float16" else _packed(model, precision, reference)
-        return packed or _sentence_transformers(model, precision, reference)
+        for engine in ENGINES:
+            if chosen := _tried(engine, model, precision, reference):
+                return chosen
+        return _sentence_transformers(model, precision, reference)
 
 
 @contextmanager
@@ -144,29 +137,30 @@ def _one_core() -> Iterator[None]:
         torch.set_num_threads(default)
 
 
-def _packed(model: Model, precision: str, reference: Runner) -> PackedRunner | None:
-    """Return the packed forward pass in the best precision that agrees with the reference.
+def _tried(engine: Engine, model: Model, precision: str, reference: Runner) -> Runner | None:
+    """Return the engine's runner in the best precision that agrees with the reference.
 
-    None if none does, or if the model is of another architecture.
+    None if none does, or if the engine does not run the model.
     """
-    shape = gemma3.shape_of(model.folder, model.max_length)
-    if shape is None:
+    make = engine.maker(model)
+    candidates = engine.precisions(precision) if make else ()
+    if make is None or not candidates:
         return None
     tokens = trial_tokens(model)
     wanted = _vectors(reference, tokens)
-    for candidate in _candidates(precision):
+    for candidate in candidates:
         try:
-            runner = PackedRunner(model, shape, candidate)
+            runner = make(candidate, "")
             found = compared(wanted, _vectors(runner, tokens))
-        except MISFITS as error:
-            log.warning("the packed engine cannot run %s: %s", model.name, type(error).__name__)
+        except engine.misfits as error:
+            log.warning("the %s engine cannot run %s: %s", engine.kind, model.name, type(error).__name__)
             return None
-        if near_enough(found, candidate):
+        if engine.near(found, candidate):
             runner.reason = f"it agrees with sentence-transformers in float32 ({found})" + _speed_reason(
                 candidate, precision
             )
             return runner
-        log.warning("the packed engine in %s does not agree with the reference: %s", candidate, found)
+        log.warning("the %s engine in %s does not agree with the reference: %s", engine.kind, candidate, found)
     return None
 
 
@@ -177,23 +171,6 @@ def _vectors(runner: Runner, texts: list[Tokens]) -> Vectors:
     order = np.argsort(np.concatenate(batches), kind="stable")
     result: Vectors = rows[order]
     return result
-
-
-def near_enough(found: Fidelity, precision: str) -> bool:
-    """Say whether vectors in a precision are near enough to the reference's to be used in their place.
-
-    float32 must give the same numbers, within rounding; another precision may lose as much as a search does not notice.
-    """
-    if precision == "float32":
-        return found.least >= SAME_ENGINE
-    return found.mean >= LEAST_COSINE and found.overlap >= LEAST_OVERLAP
-
-
-def _candidates(precision: str) -> Sequence[str]:
-    """Return the precisions in which the packed forward pass is tried, best first."""
-    if precision != "auto":
-        return (precision,)
-    return ("bfloat16", "float32") if bfloat16_is_faster() else ("float32",)
 
 
 def _speed_reason(chosen: str, asked: str) -> str:
@@ -218,38 +195,12 @@ def _sentence_transformers(model: Model, precision: str, reference: SentenceTran
     tokens = trial_tokens(model)
     found = compared(_vectors(reference, tokens), _vectors(half, tokens))
     few = tokens[:8]
-    ratio = _times_faster(lambda: half.forward(few), lambda: reference.forward(few), rounds=3)
+    ratio = times_faster(lambda: half.forward(few), lambda: reference.forward(few), rounds=3)
     if near_enough(found, "bfloat16") and ratio >= FASTER:
         half.reason = f"it is {ratio:.1f} times as fast as float32 and as good ({found})"
         return half
     reference.reason = f"bfloat16 is {ratio:.1f} times as fast, {found}: not chosen"
     return reference
-
-
-def bfloat16_is_faster() -> bool:
-    """Say whether this machine multiplies bfloat16 faster than float32, `FASTER` at least; measured in some 20 ms."""
-    import torch
-
-    with torch.inference_mode():
-        return _times_faster(_a_product(torch.bfloat16), _a_product(torch.float32)) >= FASTER
-
-
-def _a_product(dtype: Any) -> Callable[[], object]:
-    import torch
-
-    x, linear = torch.ones(512, 768, dtype=dtype), gemma3.Linear(torch.ones(768, 768, dtype=dtype), dtype)
-    return lambda: linear(x)
-
-
-def _times_faster(one: Callable[[], object], other: Callable[[], object], rounds: int = 5) -> float:
-    """Return how many times as fast as `other` `one` is. They take turns; the best round of each counts."""
-    best = [np.inf, np.inf]
-    for _ in range(rounds):
-        for number, call in enumerate((one, other)):
-            began = time.perf_counter()
-            call()
-            best[number] = min(best[number], time.perf_counter() - began)
-    return float(best[1] / best[0])
 
 
 def _gpu_precision(precision: str, device: str) -> str:

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from knowledge_core.embedding.local.agreement import Fidelity, compared, real_texts
-from knowledge_core.embedding.local.engines import make_embedder, near_enough
+from knowledge_core.embedding.local.agreement import Fidelity, compared, near_enough, real_texts
+from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.errors import InvalidInput

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -52,10 +52,6 @@ SLICE: Final = 2048
 """Texts per slice. The next slice is tokenised while one is embedded, and at most two lie in memory as tokens."""
 
 
-RunnerKind = Literal["packed", "sentence-transformers"]
-"""The names of the kinds of runner: the packed forward pass of Gemma 3, and the reference."""
-
-
 class Runner(Protocol):
     """What computes vectors, in one precision.
 
@@ -67,8 +63,8 @@ class Runner(Protocol):
     reason: str
 
     @property
-    def kind(self) -> RunnerKind:
-        """Return the name of its kind."""
+    def kind(self) -> str:
+        """Return the name of its kind, which verdicts and users are told: "sentence-transformers", or its engine's."""
         ...
 
     @property

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from knowledge_core import __version__
-from knowledge_core.embedding.local.local_embedder import PRECISIONS, RunnerKind
+from knowledge_core.embedding.local.local_embedder import PRECISIONS
 from knowledge_core.embedding.models.model_folder import Model, files_state
 from knowledge_core.errors import StorageError
 from knowledge_core.files import replace_file
@@ -39,7 +39,7 @@ class Verdict:
     reason: why, for people.
     """
 
-    runner: RunnerKind
+    runner: str
     precision: str
     reason: str
 
@@ -84,11 +84,11 @@ def _verdict(entry: object) -> Verdict | None:
     """
     match entry:
         case {
-            "runner": ("packed" | "sentence-transformers") as name,
+            "runner": str(runner),
             "precision": str(precision),
             "reason": str(reason),
         }:
-            runner: RunnerKind = name
+            pass
         case {"packed": bool(packed), "precision": str(precision), "reason": str(reason)}:
             runner = "packed" if packed else "sentence-transformers"
         case _:

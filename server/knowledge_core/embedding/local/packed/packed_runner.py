@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from knowledge_core.embedding.local import gemma3
 from knowledge_core.embedding.local.local_embedder import PROCESSOR_BATCH
+from knowledge_core.embedding.local.packed import gemma3
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.embedding.tokens import Tokens
 from knowledge_core.types import Vectors

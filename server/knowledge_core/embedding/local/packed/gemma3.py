@@ -35,12 +35,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from knowledge_core.embedding.local.packed.products import Linear
 from knowledge_core.types import Vectors
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    Product = Callable[[Tensor], Tensor]
 
 _POOLING: Final = {"pooling_mode_mean_tokens": True, "pooling_mode": "mean"}
 _STEP: Final = 16
@@ -349,80 +348,3 @@ def _folded_dense(folder: Path, shape: Shape, gain: Tensor) -> Tensor:
     for path in shape.dense:
         matrix = load_file(folder / path / "model.safetensors")["linear.weight"].double() @ matrix
     return matrix.float().contiguous()
-
-
-class Linear:
-    """A product with one weight, by the fastest operation of this machine's torch that gives the right numbers."""
-
-    def __init__(self, weight: Tensor, dtype: Any) -> None:
-        self._weight = weight.to(dtype).contiguous()
-        self._packed: Tensor | None = None
-        if packs(dtype):
-            self._packed = _pack(self._weight)
-            del self._weight
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Return x @ weight.T."""
-        import torch
-
-        if self._packed is None:
-            return torch.nn.functional.linear(x, self._weight)
-        return _product(x, self._packed)
-
-    def gelu_times(self, x: Tensor, other: Tensor) -> Tensor:
-        """Return gelu(x @ weight.T) * other, the gelu in its tanh form."""
-        import torch
-
-        if self._packed is None:
-            gate = torch.nn.functional.linear(x, self._weight)
-            return torch.nn.functional.gelu(gate.float(), approximate="tanh").to(x.dtype).mul_(other)
-        gated: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "gelu", [], "tanh")
-        return gated.mul_(other)
-
-
-_PACKS: dict[Any, bool] = {}
-
-
-def packs(dtype: Any) -> bool:
-    """Say whether torch has oneDNN's products over packed weights and they agree with plain ones; tried once per dtype.
-
-    They are private operations of torch: absent from some builds (macOS), and free to change.
-    """
-    if dtype not in _PACKS:
-        _PACKS[dtype] = _probe(dtype)
-    return _PACKS[dtype]
-
-
-def _probe(dtype: Any) -> bool:
-    import torch
-
-    generator = torch.Generator().manual_seed(0)
-    weight = (torch.randn(96, 64, generator=generator) / 8).to(dtype)
-    tolerance = 1e-5 if dtype is torch.float32 else 0.05  # bfloat16 has 8 bits; values are of size 1 to 4
-    try:
-        packed = _pack(weight)
-        for rows in (1, 16, 50):
-            x = torch.randn(rows, 64, generator=generator).to(dtype)
-            plain = torch.nn.functional.linear(x.float(), weight.float())
-            gelu = torch.ops.mkldnn._linear_pointwise(x, packed, None, "gelu", [], "tanh")
-            wanted = torch.nn.functional.gelu(plain, approximate="tanh")
-            pairs = ((_product(x, packed), plain), (gelu, wanted))
-            if not all(torch.allclose(one.float(), two, atol=tolerance, rtol=0.02) for one, two in pairs):
-                return False
-    except (RuntimeError, AttributeError, TypeError, NotImplementedError):
-        return False
-    return True
-
-
-def _pack(weight: Tensor) -> Tensor:
-    import torch
-
-    packed: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, 512)
-    return packed
-
-
-def _product(x: Tensor, packed: Tensor) -> Tensor:
-    import torch
-
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
-    return result
