@@ -125,6 +125,8 @@ def _text_part(vocabulary: int, seed: int, dtype: str) -> tuple[dict[str, Any], 
                 weight.normal_(0, weight.shape[1] ** -0.5, generator=generator)
             else:  # small gains behind each half, as in trained nets: rounding is not amplified from layer to layer
                 weight.normal_(0.1 if "post_" in name else 1.0, 0.05, generator=generator)
+        for number, layer in enumerate(model.layers):
+            layer.layer_scalar.fill_(0.75 + number)
     state = {name: tensor.to(getattr(torch, dtype)) for name, tensor in model.state_dict().items()}
     return json.loads(config.to_json_string()), state
 

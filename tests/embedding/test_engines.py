@@ -15,7 +15,7 @@ from knowledge_core.embedding.local.agreement import SAME_ENGINE, compared
 from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.engine_table import Engine
 from knowledge_core.embedding.local.engines import make_embedder
-from knowledge_core.embedding.local.packed import gemma3, products
+from knowledge_core.embedding.local.packed import gemma3, packing, products
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ModelUnavailable
@@ -72,7 +72,7 @@ def test_without_the_packed_products_plain_ones_give_the_same(tiny, tiny_embedde
 
 
 def test_where_the_packed_engine_disagrees_the_reference_runs(tiny, tiny_embedder, monkeypatch):
-    monkeypatch.setattr(gemma3, "_window_mask", lambda *_: None)  # a mistake: every token sees everything
+    monkeypatch.setattr(gemma3, "Window", lambda *_: None)  # a mistake: every token sees everything
     made = make_embedder(tiny, precision="float32", device="cpu")
     np.testing.assert_allclose(made.embed(TEXTS, Task.QUERY), tiny_embedder.embed(TEXTS, Task.QUERY), atol=1e-5)
     assert made.engine == "sentence-transformers float32"
@@ -326,5 +326,5 @@ def test_a_graphics_card_gives_the_same_vectors(device, tiny, tiny_embedder):
 
 
 def test_the_examples_of_the_forward_pass_hold():
-    assert doctest.testmod(gemma3).failed == 0
+    assert doctest.testmod(packing).failed == 0
     assert SAME_ENGINE < 1

@@ -180,11 +180,11 @@ def test_bfloat16_is_as_good_and_the_trial_decides_as_for_other_models(folder, e
 
     half = make_embedder(resolve(str(folder)), precision="bfloat16", device="cpu")
     assert compared(expected["query"], half.embed(TEXTS, Task.QUERY)).mean >= 0.999
-    assert half.engine == "sentence-transformers bfloat16"
+    assert half.engine == "packed bfloat16"
     chosen = make_embedder(resolve(str(folder)), device="cpu")
     chosen.load()
-    assert chosen.engine.startswith("sentence-transformers")
-    assert "bfloat16" in chosen.engine_reason or "as fast" in chosen.engine_reason
+    assert chosen.engine.startswith("packed")
+    assert "bfloat16" in chosen.engine_reason
 
 
 # -- the longest input ---------------------------------------------------------------------------------------------------

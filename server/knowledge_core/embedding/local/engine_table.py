@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from knowledge_core.embedding.local.agreement import Fidelity, near_enough
 from knowledge_core.embedding.local.local_embedder import Runner
-from knowledge_core.embedding.local.packed import gemma3
-from knowledge_core.embedding.local.packed.packed_runner import MISFITS, PackedRunner
+from knowledge_core.embedding.local.packed.packed_runner import MISFITS, PackedRunner, encoder_of
 from knowledge_core.embedding.local.packed.products import bfloat16_is_faster
 from knowledge_core.embedding.models.models import Model
 
@@ -44,8 +44,8 @@ class Engine:
 
 
 def _packed(model: Model) -> Make | None:
-    shape = gemma3.shape_of(model.folder, model.max_length)
-    return None if shape is None else lambda precision, reason: PackedRunner(model, shape, precision, reason)
+    load = encoder_of(model)
+    return None if load is None else partial(PackedRunner, load)
 
 
 def _packed_precisions(asked: str) -> Sequence[str]:

@@ -46,6 +46,9 @@ TRIAL_LENGTH: Final = 100
 _LONG: Final = 1600
 """Characters of the long text, which must have more tokens than the attention's window of 256 to each side."""
 
+_LONGER: Final = 2600
+"""The same for the second generation, whose window is 512 to each side."""
+
 
 def make_embedder(
     model: Model,
@@ -216,5 +219,6 @@ def trial_tokens(model: Model) -> list[Tokens]:
     """Return what a trial embeds, as tokens: short real texts, one longer than the attention's window, and other scripts."""
     texts = real_texts(TRIAL_TEXTS)
     short = [text[:TRIAL_LENGTH] for text in texts]
-    mixed = [*short, " ".join(texts)[:_LONG], "図書館はどこですか 🎉 أين تقع أقرب مكتبة؟"]
+    long = _LONGER if model.second_generation else _LONG
+    mixed = [*short, " ".join(texts)[:long], "図書館はどこですか 🎉 أين تقع أقرب مكتبة؟"]
     return tokenise(open_tokenizer(model), model, mixed)

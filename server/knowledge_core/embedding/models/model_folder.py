@@ -231,6 +231,15 @@ def _text_problems(folder: Path, config: Mapping[str, Any]) -> list[str]:
     return [] if text_prefix(folder, kind) is not None else ["its weights hold no tensors of the text part"]
 
 
+def text_prefixes(architecture: str) -> tuple[str, ...]:
+    """Return the prefixes that the names of the text part's tensors may have, the published layout's first.
+
+    Raises:
+        KeyError: the architecture is not EmbeddingGemma 2's.
+    """
+    return _PREFIXES[architecture]
+
+
 def text_prefix(folder: Path, architecture: str) -> str | None:
     """Return the prefix of the names of the text part's tensors; None where the weights hold no such tensors.
 

@@ -35,15 +35,24 @@ class Linear:
             return torch.nn.functional.linear(x, self._weight)
         return _product(x, self._packed)
 
-    def gelu_times(self, x: Tensor, other: Tensor) -> Tensor:
-        """Return gelu(x @ weight.T) * other, the gelu in its tanh form."""
+    def gelu(self, x: Tensor) -> Tensor:
+        """Return the gelu, in its tanh form, of x @ weight.T."""
         import torch
 
         if self._packed is None:
             gate = torch.nn.functional.linear(x, self._weight)
-            return torch.nn.functional.gelu(gate.float(), approximate="tanh").to(x.dtype).mul_(other)
+            return torch.nn.functional.gelu(gate.float(), approximate="tanh").to(x.dtype)
         gated: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "gelu", [], "tanh")
-        return gated.mul_(other)
+        return gated
+
+    def times(self, x: Tensor, other: Tensor) -> Tensor:
+        """Return (x @ weight.T) * other. other: of the product's shape and dtype."""
+        import torch
+
+        if self._packed is None:
+            return torch.nn.functional.linear(x, self._weight).mul_(other)
+        product: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, other, self._packed, None, "mul")
+        return product
 
 
 _PACKS: dict[Any, bool] = {}
@@ -72,7 +81,8 @@ def _probe(dtype: Any) -> bool:
             plain = torch.nn.functional.linear(x.float(), weight.float())
             gelu = torch.ops.mkldnn._linear_pointwise(x, packed, None, "gelu", [], "tanh")
             wanted = torch.nn.functional.gelu(plain, approximate="tanh")
-            pairs = ((_product(x, packed), plain), (gelu, wanted))
+            times = torch.ops.mkldnn._linear_pointwise.binary(x, gelu, packed, None, "mul")
+            pairs = ((_product(x, packed), plain), (gelu, wanted), (times, plain * wanted))
             if not all(torch.allclose(one.float(), two, atol=tolerance, rtol=0.02) for one, two in pairs):
                 return False
     except (RuntimeError, AttributeError, TypeError, NotImplementedError):

@@ -1,0 +1,144 @@
+"""The packed forward pass of EmbeddingGemma 2 gives the vectors of the text model by transformers, or leaves it to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from knowledge_core.embedding.local.agreement import compared
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.local.packed import products
+from knowledge_core.embedding.local.packed.packed_runner import encoder_of
+from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
+from knowledge_core.embedding.models.models import resolve
+from knowledge_core.types import Task
+from tiny_gemma import write_json
+from tiny_gemma2 import WINDOW, make_tiny_gemma2
+
+TEXTS = [
+    "",
+    "a",
+    "b",  # as long as the one before
+    " ".join("abcdefg"[: WINDOW // 2]),
+    "Where is the nearest library?",
+    "Every word of this text is farther than the window sees. " * 30,
+    "Every word of that text is farther than the window sees. " * 30,
+    "図書館はどこですか 🎉 أين تقع أقرب مكتبة؟",
+]
+LENGTHS = [1, 2, 2, WINDOW, WINDOW + 1, WINDOW + 2, 2 * WINDOW, 2 * WINDOW + 1, 2 * WINDOW + 1, 5 * WINDOW - 1, 300]
+TEXT_CONFIG = "text_config"
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory):
+    parent = tmp_path_factory.mktemp("models")
+    kinds = {"published": {}, "in three files": {"shards": 3}, "text alone": {"flat": True}}
+    return {name: make_tiny_gemma2(parent / name.replace(" ", "-"), **kind) for name, kind in kinds.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(layouts):
+    return layouts["published"]
+
+
+@pytest.fixture(scope="module")
+def text_model(layouts):
+    from transformers import EmbeddingGemma2TextModel
+
+    return EmbeddingGemma2TextModel.from_pretrained(layouts["text alone"], dtype=torch.float32).eval()
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def tokens(lengths):
+    random = np.random.default_rng(0)
+    return [random.integers(3, 500, length).tolist() for length in lengths]
+
+
+def by_the_text_model(text_model, texts):
+    with torch.inference_mode():
+        rows = [text_model(torch.tensor([ids])).last_hidden_state[0].mean(0).numpy() for ids in texts]
+    return unit(np.stack(rows))
+
+
+@pytest.mark.parametrize("layout", ["published", "in three files", "text alone"])
+def test_tokens_have_the_vectors_of_the_text_model_whatever_their_number(layout, layouts, text_model):
+    texts = tokens(LENGTHS)
+    encoder = encoder_of(resolve(str(layouts[layout])))("float32")
+    wanted = by_the_text_model(text_model, texts)
+    assert np.sum(unit(encoder.forward(texts)) * wanted, axis=1).min() > 1 - 1e-6
+    assert np.sum(unit(encoder.forward(texts[::-1])) * wanted[::-1], axis=1).min() > 1 - 1e-6
+    alone = np.concatenate([encoder.forward([text]) for text in texts])
+    np.testing.assert_allclose(unit(alone), wanted, atol=1e-5, rtol=0)
+
+
+def test_bfloat16_is_as_good_as_a_search_needs(folder, text_model):
+    texts = tokens(LENGTHS)
+    found = compared(by_the_text_model(text_model, texts), encoder_of(resolve(str(folder)))("bfloat16").forward(texts))
+    assert found.mean > 0.9999
+
+
+@pytest.mark.parametrize("packs", [True, False])
+def test_the_published_layout_is_run_by_the_packed_engine(packs, folder, monkeypatch):
+    if not packs:  # a torch without oneDNN's operators
+        monkeypatch.setattr(products, "packs", lambda dtype: False)
+    embedder = make_embedder(resolve(str(folder)), precision="float32", device="cpu")
+    wanted = reference_embedder(resolve(str(folder)), device="cpu")
+    for task in (Task.QUERY, Task.DOCUMENT):
+        np.testing.assert_allclose(embedder.embed(TEXTS, task), wanted.embed(TEXTS, task), atol=1e-5, rtol=0)
+    assert embedder.engine == "packed float32"
+
+
+def changed(folder, tmp_path, **settings):
+    """Return a copy of the model whose text configuration says something else."""
+    copy = tmp_path / "changed"
+    shutil.copytree(folder, copy)
+    config = json.loads((copy / "config.json").read_text())
+    write_json(copy / "config.json", config | {TEXT_CONFIG: config[TEXT_CONFIG] | settings})
+    return resolve(str(copy))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"hidden_activation": "silu"},
+        {"attention_bias": True},
+        {"layer_types": ["sliding_attention", "chunked_attention", "full_attention"]},
+        {"layer_types": ["sliding_attention"] * 3},  # transformers would make the last one full
+        {"layer_types": ["full_attention"]},
+        {"per_layer_config": {"2": {"head_dim": 32, "num_key_value_heads": 1, "sliding_window": 4}}},
+        {"per_layer_config": {"2": {"head_dim": 32, "num_key_value_heads": 3}}},
+        {"rope_parameters": {"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 2.0}}},
+        {"rope_parameters": None},
+        {"num_attention_heads": None},
+    ],
+)
+def test_a_configuration_that_says_something_unknown_is_left_to_the_reference(settings, folder, tmp_path):
+    assert encoder_of(changed(folder, tmp_path, **settings)) is None
+
+
+def spoiled(folder, tmp_path, spoil):
+    """Return a copy of the model after a change of its weights."""
+    from safetensors.torch import load_file, save_file
+
+    copy = tmp_path / "spoiled"
+    shutil.copytree(folder, copy)
+    weights = load_file(copy / "model.safetensors")
+    spoil(weights)
+    save_file(weights, str(copy / "model.safetensors"), {"format": "pt"})
+    return resolve(str(copy))
+
+
+@pytest.mark.parametrize("scalar", [0.0, -1.0, 1e-20])
+def test_scalars_that_cannot_be_divided_out_are_left_to_the_reference(scalar, folder, tmp_path):
+    model = spoiled(folder, tmp_path, lambda weights: weights["language_model.layers.0.layer_scalar"].fill_(scalar))
+    embedder = make_embedder(model, precision="float32", device="cpu")
+    wanted = reference_embedder(model, device="cpu").embed(TEXTS, Task.QUERY)
+    np.testing.assert_allclose(embedder.embed(TEXTS, Task.QUERY), wanted, atol=1e-5, rtol=0)
+    assert embedder.engine == "sentence-transformers float32"
