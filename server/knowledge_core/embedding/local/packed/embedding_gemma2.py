@@ -14,8 +14,8 @@ key/value head; each kind has a RoPE base of its own. The scores are not scaled.
 
 Rules kept here, beside those of `gemma3.py`:
 - no scale is multiplied in that can be left out: the residual stream is kept divided by all factors so far (the root of
-  the width, then each layer's scalar), which gains, `into` and the norms' epsilons make up for;
-- nor is a norm's factor per row where another norm follows a product without anything else between: only the epsilon of
+  the width, then each layer's scalar), which gains, `into` and the norms' floors make up for;
+- nor is a norm's factor per row where another norm follows a product without anything else between: only the floor of
   the second remembers it. So q, k and v are made of the stream as it is, and p of the table's row;
 - the last projection is linear, so it follows the mean;
 - of the composite, only the tensors of the text part are read.
@@ -149,9 +149,9 @@ class EmbeddingGemma2Encoder:
             scale *= weights(f"layers.{number}.layer_scalar").item()
             if not _SMALLEST <= scale <= 1 / _SMALLEST:
                 raise ValueError(f"the layers' scalars multiply to {scale}")
-        self._epsilon = shape.epsilon / scale**2
+        self._floor = packing.floor_of(shape.epsilon, shape.width) / scale
         last = weights("embedding_projection.weight").float() * weights("norm.weight").float()
-        self._last = behind_the_mean(folder, last, shape.dense)
+        self._last = behind_the_mean(folder, last * math.sqrt(shape.width), shape.dense)
         kinds = {*shape.layers}
         self._rotations = {kind: packing.rotations(shape.longest, kind.head, kind.base) for kind in kinds}
         self._window = Window(shape.window, self._dtype)
@@ -173,7 +173,7 @@ class EmbeddingGemma2Encoder:
         )  # (tokens, width): the stream, and what makes the layers' own inputs
         for layer, kind in zip(self._layers, self.shape.layers, strict=True):
             layer.add_to(x, tokens, packed.runs, rotations[kind], self._window if kind.sliding else None)
-        return packed.means(x.mul_(packing.row_factor(x, self._epsilon)))
+        return packed.means(x.div_(packing.lengths_of(x, self._floor)))
 
 
 class _Layer:
@@ -183,17 +183,16 @@ class _Layer:
     """
 
     def __init__(self, weights: Callable[[str], Tensor], shape: Shape, number: int, scale: float, dtype: Any) -> None:
-        kind = shape.layers[number]
+        kind, root = shape.layers[number], math.sqrt(shape.width)
         self._kind, self._heads, self._dtype = kind, shape.heads, dtype
-        self._epsilon = shape.epsilon
-        self._stream_epsilon = shape.epsilon / scale**2
+        self._floors = _Floors(shape, kind, scale)
 
         def named(name: str) -> Tensor:
             return weights(f"layers.{number}.{name}.weight").float()
 
-        before, inner = named("input_layernorm"), named("pre_feedforward_layernorm")
-        self._qkv = Linear(_qkv(named, shape.heads, kind) * before, dtype)
-        self._out = Linear(named("self_attn.o_proj"), dtype)
+        inner = named("pre_feedforward_layernorm") * root
+        self._qkv = Linear(_qkv(named, shape.heads, kind) * named("input_layernorm"), dtype)
+        self._out = Linear(named("self_attn.o_proj") * math.sqrt(kind.head), dtype)  # the root is the norm's of v
         self._gate = Linear(named("mlp.gate_proj") * inner, dtype)
         self._up = Linear(named("mlp.up_proj") * inner, dtype)
         self._down = Linear(named("mlp.down_proj"), dtype)
@@ -202,9 +201,9 @@ class _Layer:
         self._into = Linear(named("ple_block.per_layer_input_gate") * scale, dtype)
         gain = weights("ple.per_layer_projection_norm.weight").float()
         self._back = Linear(named("ple_block.per_layer_projection") * gain, dtype)
-        self._after_attention = named("post_attention_layernorm") / scale
-        self._after_network = named("post_feedforward_layernorm") / scale
-        self._after_own = named("ple_block.post_per_layer_input_norm") / scale
+        self._after_attention = named("post_attention_layernorm") * (root / scale)
+        self._after_network = named("post_feedforward_layernorm") * (root / scale)
+        self._after_own = named("ple_block.post_per_layer_input_norm") * (root / scale)
         self._qk_gain = _qk_gain(named, shape.heads, kind)
 
     def add_to(self, x: Tensor, tokens: Tensor, runs: Sequence[Run], rotation: Tensor, window: Window | None) -> None:
@@ -212,26 +211,40 @@ class _Layer:
 
         x: (tokens, width) float32, changed in place. tokens: the same rows of the embedding table.
         """
-        packing.add_normed(
-            x, self._out(self._attended(x, runs, rotation, window)), self._after_attention, self._epsilon
-        )
-        h = (x * packing.row_factor(x, self._stream_epsilon)).to(self._dtype)
-        packing.add_normed(x, self._down(self._up.times(h, self._gate.gelu(h))), self._after_network, self._epsilon)
+        floor = self._floors.row
+        packing.add_normed(x, self._out(self._attended(x, runs, rotation, window)), self._after_attention, floor)
+        h = (x / packing.lengths_of(x, self._floors.stream)).to(self._dtype)
+        packing.add_normed(x, self._down(self._up.times(h, self._gate.gelu(h))), self._after_network, floor)
         own = self._own(tokens)
-        # p is `own` times its row's factor f. The norm behind takes f out again, so its epsilon is divided by f squared.
-        epsilon = packing.row_factor(own.float(), self._epsilon).pow_(-2).mul_(self._epsilon)
-        packing.add_normed(x, self._back(self._into.gelu(x.to(self._dtype)).mul_(own)), self._after_own, epsilon)
+        # p is `own` divided by its lengths; the norm behind takes that out again.
+        floor = packing.lengths_of(own.float(), self._floors.own) * self._floors.row_by_own
+        packing.add_normed(x, self._back(self._into.gelu(x.to(self._dtype)).mul_(own)), self._after_own, floor)
 
     def _attended(self, x: Tensor, runs: Sequence[Run], rotation: Tensor, window: Window | None) -> Tensor:
         """Return, per token, the weighted mean of the values that it attends to: (tokens, heads * head)."""
         heads, turned = self._heads, self._heads + self._kind.heads
         qkv = self._qkv(x.to(self._dtype)).float().view(len(x), -1, self._kind.head)  # (tokens, heads, head)
-        epsilon = packing.row_factor(x, self._stream_epsilon).pow_(-2).mul_(self._epsilon)[:, None]  # as for p
-        qkv.mul_(packing.row_factor(qkv, epsilon))
+        floor = packing.lengths_of(x, self._floors.stream) * self._floors.head_by_row
+        qkv.div_(packing.lengths_of(qkv, floor[:, None]))
         qkv[:, :turned].mul_(self._qk_gain)
         packing.rotate(qkv[:, :turned], rotation)
         ready = qkv.to(self._dtype)
         return attended(ready[:, :heads], ready[:, heads:turned], ready[:, turned:], runs, window)
+
+
+class _Floors:
+    """The floors of a layer's norms: of its rows, of the stream, which is divided by `scale`, and of own inputs.
+
+    A norm that stands behind another one, of which only the lengths are known, has these times its own floor over the root
+    of the first's width.
+    """
+
+    def __init__(self, shape: Shape, kind: Kind, scale: float) -> None:
+        self.row = packing.floor_of(shape.epsilon, shape.width)
+        self.stream = self.row / scale
+        self.own = packing.floor_of(shape.epsilon, shape.own)
+        self.row_by_own = self.row / math.sqrt(shape.own)
+        self.head_by_row = packing.floor_of(shape.epsilon, kind.head) / math.sqrt(shape.width)
 
 
 def _qkv(named: Callable[[str], Tensor], heads: int, kind: Kind) -> Tensor:
@@ -244,8 +257,8 @@ def _qkv(named: Callable[[str], Tensor], heads: int, kind: Kind) -> Tensor:
 
 
 def _qk_gain(named: Callable[[str], Tensor], heads: int, kind: Kind) -> Tensor:
-    """Return the gains of q and k: (heads + key/value heads, head)."""
+    """Return the gains of q and k, times the root of the head: (heads + key/value heads, head)."""
     import torch
 
-    q, k = (packing.interleaved(named(f"self_attn.{name}_norm"), 1) for name in "qk")
+    q, k = (packing.interleaved(named(f"self_attn.{name}_norm"), 1) * math.sqrt(kind.head) for name in "qk")
     return torch.stack([q] * heads + [k] * kind.heads)

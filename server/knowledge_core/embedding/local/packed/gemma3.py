@@ -119,7 +119,9 @@ class Gemma3Encoder:
         weights = mapped(folder, ("model.", ""), "norm.weight")
         self._table = weights("embed_tokens.weight")  # (vocabulary, width), a view of the file
         self._layers = [_Layer(weights, shape, number, self._dtype) for number in range(len(shape.sliding))]
-        self._last = behind_the_mean(folder, torch.diag(_gain(weights("norm.weight"))), shape.dense)
+        self._floor = packing.floor_of(shape.epsilon, shape.width)
+        last = torch.diag(_gain(weights("norm.weight")) * math.sqrt(shape.width))
+        self._last = behind_the_mean(folder, last, shape.dense)
         self._local = packing.rotations(shape.longest, shape.head, shape.local_base)
         self._global = packing.rotations(shape.longest, shape.head, shape.global_base)
         self._window = Window(shape.window, self._dtype)
@@ -137,7 +139,7 @@ class Gemma3Encoder:
         x = self._table[packed.ids].float() * math.sqrt(self.shape.width)  # (tokens, width)
         for layer, sliding in zip(self._layers, self.shape.sliding, strict=True):
             layer.add_to(x, packed.runs, local if sliding else whole, self._window if sliding else None)
-        return packed.means(x.mul_(packing.row_factor(x, self.shape.epsilon)))
+        return packed.means(x.div_(packing.lengths_of(x, self._floor)))
 
 
 class _Layer:
@@ -151,7 +153,10 @@ class _Layer:
         def named(name: str) -> Tensor:
             return weights(f"layers.{number}.{name}.weight")
 
-        before, inner = _gain(named("input_layernorm")), _gain(named("pre_feedforward_layernorm"))
+        root = math.sqrt(shape.width)
+        self._floor = packing.floor_of(shape.epsilon, shape.width)
+        self._head_floor = packing.floor_of(shape.epsilon, shape.head)
+        before, inner = (_gain(named(f"{name}_layernorm")) * root for name in ("input", "pre_feedforward"))
         qk = torch.cat([named("self_attn.q_proj"), named("self_attn.k_proj")])
         qkv = torch.cat([packing.interleaved(qk, shape.heads + 1), named("self_attn.v_proj")])
         self._qkv = Linear(qkv * before, dtype)
@@ -159,27 +164,26 @@ class _Layer:
         self._gate = Linear(named("mlp.gate_proj") * inner, dtype)
         self._up = Linear(named("mlp.up_proj") * inner, dtype)
         self._down = Linear(named("mlp.down_proj"), dtype)
-        self._after_attention = _gain(named("post_attention_layernorm"))
-        self._after_network = _gain(named("post_feedforward_layernorm"))
-        q, k = _gain(named("self_attn.q_norm")) * shape.score_scale, _gain(named("self_attn.k_norm"))
-        self._qk_gain = torch.stack([packing.interleaved(each, 1) for each in [q] * shape.heads + [k]])
+        self._after_attention = _gain(named("post_attention_layernorm")) * root
+        self._after_network = _gain(named("post_feedforward_layernorm")) * root
+        q, k = (packing.interleaved(_gain(named(f"self_attn.{name}_norm")), 1) * math.sqrt(shape.head) for name in "qk")
+        self._qk_gain = torch.stack([q * shape.score_scale] * shape.heads + [k])
 
     def add_to(self, x: Tensor, runs: Sequence[Run], rotation: Tensor, window: Window | None) -> None:
         """Add the output of both halves to the residual stream. x: (tokens, width) float32, changed in place."""
-        epsilon = self._shape.epsilon
         seen = self._attended(self._qkv(self._normed(x)), runs, rotation, window)
-        packing.add_normed(x, self._out(seen), self._after_attention, epsilon)
+        packing.add_normed(x, self._out(seen), self._after_attention, self._floor)
         h = self._normed(x)
-        packing.add_normed(x, self._down(self._up.times(h, self._gate.gelu(h))), self._after_network, epsilon)
+        packing.add_normed(x, self._down(self._up.times(h, self._gate.gelu(h))), self._after_network, self._floor)
 
     def _normed(self, x: Tensor) -> Tensor:
-        return (x * packing.row_factor(x, self._shape.epsilon)).to(self._dtype)
+        return (x / packing.lengths_of(x, self._floor)).to(self._dtype)
 
     def _attended(self, qkv: Tensor, runs: Sequence[Run], rotation: Tensor, window: Window | None) -> Tensor:
         """Return, per token, the weighted mean of the values that it attends to: (tokens, heads * head)."""
         parts = qkv.view(len(qkv), -1, self._shape.head)  # (tokens, heads + 2, head)
         qk = parts[:, :-1].float()
-        qk.mul_(packing.row_factor(qk, self._shape.epsilon)).mul_(self._qk_gain)
+        qk.div_(packing.lengths_of(qk, self._head_floor)).mul_(self._qk_gain)
         packing.rotate(qk, rotation)
         qk = qk.to(self._dtype)
         return attended(qk[:, :-1], qk[:, -1:], parts[:, -1:], runs, window)

@@ -10,6 +10,7 @@ Rules kept here:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -96,22 +97,35 @@ def vectors_of(texts: Sequence[Sequence[int]], pooled: Callable[[Packed], Tensor
 
 
 # -- norms (Zhang & Sennrich 2019, arXiv:1910.07467) -------------------------------------------------------------------
+#
+# An RMS norm is row / sqrt(mean(row ** 2) + epsilon) * gain. Written by lengths it is row / hypot(|row|, floor), times the
+# gain and the root of the width, both of which are known at load; floor is sqrt(epsilon * width). These are three passes
+# over a column of lengths instead of five, and a floor may differ from row to row.
 
 
-def row_factor(x: Tensor, epsilon: float | Tensor) -> Tensor:
-    """Return what an RMS norm multiplies each row by: 1 / sqrt(mean(row ** 2) + epsilon). x: (..., width) float32."""
+def floor_of(epsilon: float, width: int) -> Tensor:
+    """Return the least length of a row of this width in a norm with this epsilon: ()."""
     import torch
 
-    square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_()
-    factor: Tensor = square.div_(x.shape[-1]).add_(epsilon).rsqrt_()
-    return factor
+    return torch.tensor(math.sqrt(epsilon * width))
 
 
-def add_normed(x: Tensor, y: Tensor, gain: Tensor, epsilon: float | Tensor) -> None:
-    """Add the norm of y, times the gain, to x, in place. x: (tokens, width) float32; y: the same shape, any dtype."""
+def lengths_of(x: Tensor, floor: Tensor) -> Tensor:
+    """Return the lengths that a norm divides rows by: (..., 1). x: (..., width) float32; floor: () or (..., 1)."""
+    import torch
+
+    lengths: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot_(floor)
+    return lengths
+
+
+def add_normed(x: Tensor, y: Tensor, gain: Tensor, floor: Tensor) -> None:
+    """Add the norm of y to x, in place. x: (tokens, width) float32; y: the same shape, any dtype.
+
+    gain: times the root of the width.
+    """
     y = y.float()
-    factor = row_factor(y, epsilon)
-    x.addcmul_(y.mul_(gain), factor)
+    lengths = lengths_of(y, floor)
+    x.addcdiv_(y.mul_(gain), lengths)
 
 
 # -- rotations (Su et al. 2021, arXiv:2104.09864) ----------------------------------------------------------------------

