@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from knowledge_core.embedding.local.packed import products
 from knowledge_core.embedding.local.packed.packed_runner import encoder_of
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import resolve
+from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
 from tiny_gemma import write_json
 from tiny_gemma2 import WINDOW, make_tiny_gemma2
@@ -142,3 +146,90 @@ def test_scalars_that_cannot_be_divided_out_are_left_to_the_reference(scalar, fo
     wanted = reference_embedder(model, device="cpu").embed(TEXTS, Task.QUERY)
     np.testing.assert_allclose(embedder.embed(TEXTS, Task.QUERY), wanted, atol=1e-5, rtol=0)
     assert embedder.engine == "sentence-transformers float32"
+
+
+# -- bad input ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def embedder(folder):
+    return make_embedder(resolve(str(folder)), precision="float32", device="cpu")
+
+
+def test_a_text_beyond_the_longest_input_has_the_vector_of_its_beginning(embedder):
+    longest = embedder.model.max_length
+    long, longer = "word " * (longest + 1), "word " * 100_000
+    one, two = embedder.embed([long, longer], Task.QUERY)
+    assert len(embedder.tokens([long])[0].ids) == longest
+    np.testing.assert_allclose(one, two, atol=1e-6)
+    assert np.linalg.norm(one) == pytest.approx(1)
+
+
+def test_the_scores_of_a_long_text_never_lie_in_memory_as_a_whole(folder):
+    """4,096 tokens have 268 MB of scores in float32 in a layer that sees the whole text."""
+    from torch.profiler import ProfilerActivity, profile
+
+    encoder = encoder_of(resolve(str(folder)))("float32")
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        encoder.forward(tokens([4096]))
+    assert max(event.cpu_memory_usage for event in profiled.events()) < 32e6
+
+
+def test_texts_of_nothing_or_of_special_tokens_have_the_references_vectors(embedder):
+    texts = ["", " ", "\n", "<bos>", "<eos><eos>", "<pad><pad><pad>", "<bos><eos>", "<mask>"]
+    wanted = reference_embedder(embedder.model, device="cpu").embed(texts, Task.DOCUMENT)
+    np.testing.assert_allclose(embedder.embed(texts, Task.DOCUMENT), wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "name", ["embed_tokens.weight", "layers.1.mlp.up_proj.weight", "layers.2.self_attn.k_norm.weight"]
+)
+def test_weights_that_are_no_numbers_are_an_error_that_names_them(name, folder, tmp_path):
+    model = spoiled(
+        folder, tmp_path, lambda weights: weights[f"language_model.{name}"].view(-1)[3:4].fill_(float("nan"))
+    )
+    with pytest.raises(ModelUnavailable, match=f"damaged: .*{name}"):
+        make_embedder(model, device="cpu").embed(TEXTS, Task.QUERY)
+
+
+@pytest.mark.parametrize("packs", [True, False])
+@pytest.mark.parametrize(
+    "change", [{"intermediate_size": 80}, {"num_attention_heads": 2}, {"hidden_size_per_layer_input": 12}]
+)
+def test_weights_of_other_sizes_are_refused_before_they_are_used(change, packs, folder, tmp_path, monkeypatch):
+    if not packs:
+        monkeypatch.setattr(products, "packs", lambda dtype: False)
+    with pytest.raises(ModelUnavailable, match="do not fit its configuration"):
+        make_embedder(changed(folder, tmp_path, **change), device="cpu").embed(["a"], Task.QUERY)
+
+
+ALONE = """
+import sys
+import numpy as np
+from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.models.models import resolve
+from knowledge_core.types import Task
+made = make_embedder(resolve(sys.argv[1]), precision=sys.argv[2], device="cpu")
+vectors = made.embed(["a", "Where is the library?", "word " * 3000], Task.QUERY)
+assert np.isfinite(vectors).all()
+np.save(sys.argv[3], vectors)
+print(made.engine)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "precision", "engine"),
+    [
+        ({"OMP_NUM_THREADS": "0"}, "float32", "packed float32"),
+        ({"OMP_NUM_THREADS": "64"}, "float32", "packed float32"),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}, "auto", "packed float32"),  # without bfloat16
+        ({"ONEDNN_MAX_CPU_ISA": "SSE41", "ATEN_CPU_CAPABILITY": "default"}, "bfloat16", "packed bfloat16"),
+    ],
+)
+def test_an_odd_machine_gives_the_same_vectors(settings, precision, engine, folder, embedder, tmp_path):
+    arguments = [sys.executable, "-c", ALONE, str(folder), precision, str(tmp_path / "v.npy")]
+    done = subprocess.run(arguments, env=os.environ | settings, capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.strip() == engine
+    wanted = embedder.embed(["a", "Where is the library?", "word " * 3000], Task.QUERY)
+    assert np.sum(np.load(tmp_path / "v.npy") * wanted, axis=1).min() > (0.999 if "bfloat16" in engine else 0.99999)
