@@ -1,17 +1,23 @@
-"""Texts and tokens per second of our engine against plain `SentenceTransformer.encode`, and ONNX Runtime where it is there.
+"""Texts and tokens per second of our engines against plain `SentenceTransformer.encode`, and ONNX Runtime where it is there.
 
-    python -m benchmarks.embedding [--data FOLDER] [--set NAME] [--model NAME | --full-size] [--rounds 3] [--json FILE]
+    python -m benchmarks.embedding [--data FOLDER] [--set NAME] [--model NAME | --full-size [300m] [2]] [--rounds 3]
+                                   [--share 0.25] [--cores 1] [--json FILE]
 
 FOLDER of --data has one folder a set, in BEIR's layout; without it the set that ships with the package is taken.
---full-size makes random weights of EmbeddingGemma-300m's exact architecture in a temporary folder: speed does not
-depend on values. Its tokenizer is a toy with short tokens, so every text is cut to a number of tokens that is usual for
-it: passages to 155, queries to 21, mixed lengths to 13 to 505 (fewer where the model reads fewer, or the text is short).
+--full-size makes random weights of the exact architectures of EmbeddingGemma-300m and EmbeddingGemma 2 in a temporary
+folder: speed does not depend on values. Their tokenizer is a toy with short tokens, so every text is cut to a number of
+tokens that is usual for it: passages to 155, queries to 21, mixed lengths to 13 to 505 (fewer where the text is short).
 
-The same texts, the same process; the engines take turns, so that what else the machine does falls on all. Peers: encode
-at its defaults, encode in bfloat16, and ONNX Runtime in float32 where `onnxruntime`, `onnx` and `onnxscript` are
-installed (they are not needed by anything else here); it gets batches of 32 texts sorted by length, as encode makes them.
-Told are medians, our speed as a multiple of each peer's, the mean cosine between our vectors and the defaults', and the
-share of the measured peak of the machine's matrix products. Load time and memory are measured in a process each.
+The same texts, the same process; the engines take turns, so that what else the machine does falls on all. Ours: as `auto`
+chooses it, and in float32. Peers: encode at its defaults, encode in bfloat16, and ONNX Runtime in float32 where
+`onnxruntime`, `onnx` and `onnxscript` are installed (nothing else here needs them; 300m and MiniLM only); it gets batches of
+32 texts sorted by length, as encode makes them. EmbeddingGemma 2 as published is no model that encode loads without
+libraries for pictures and sound: its peers get the text model alone, with the same weights.
+
+Told are medians of the rounds: tokens per second and per second of processor time (what a busy machine leaves fair,
+best with --cores 1: threads that wait for each other burn it), both as multiples of encode's, the cosines to encode's
+vectors, and for ours the share of the measured peak of the machine's products. Load time, the time of one query of 21
+tokens and memory are measured in a process each.
 """
 
 from __future__ import annotations
@@ -29,6 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,13 +50,22 @@ from knowledge_core.types import Task, Vectors
 from knowledge_core.verbs.evaluate import Judged, load_beir
 
 PACKAGED_SET = "hotpotqa_small"
-OPERATIONS = 203e6  # of EmbeddingGemma-300m a token, attention's own products left out
+OPERATIONS = {"300m": 203e6, "2": 274e6}  # a token, attention's own products left out
+NAMES = {"300m": "EmbeddingGemma-300m", "2": "EmbeddingGemma 2"}
 COLUMNS = (
-    "work", "texts", "tokens per text", "ours texts/s", "ours tokens/s", "encode tokens/s", "x encode", "range",
-    "x encode bfloat16", "x ONNX float32", "mean cosine", "share of peak",
+    "model", "work", "engine", "tokens/s", "x encode", "range", "tokens per CPU s", "x encode by CPU", "mean cosine",
+    "least cosine", "share of peak",
 )  # fmt: skip
-LOADED = ("engine", "load s", "first query ms", "one query p50 ms", "peak memory MB", "of it not the file's MB")
-ENGINES = ("ours", "encode", "bfloat16", "onnx")
+LOADED = (
+    "model",
+    "engine",
+    "load s",
+    "first query ms",
+    "one query p50 ms",
+    "peak memory MB",
+    "of it not the file's MB",
+)
+ENGINES = ("ours", "ours float32", "encode", "bfloat16", "onnx")
 LENGTHS = {"passages": (155, 155), "queries": (21, 21), "mixed lengths": (13, 505)}  # tokens, from and to
 COUNTS = {"passages": 64, "queries": 128, "mixed lengths": 256}
 ALONE = 32  # queries, one per call
@@ -68,26 +84,27 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-    """One work. seconds: of each engine, one a round. share: of the measured peak; nan where it is not known."""
+    """One work by one engine.
 
-    name: str
-    texts: int
+    wall, cpu: seconds, one a round. share: of the measured peak; nan where it is not known.
+    """
+
+    work: str
+    engine: str
     tokens: int
-    seconds: dict[str, list[float]]
+    wall: list[float]
+    cpu: list[float]
+    mean: float
+    least: float
     share: float
-    cosine: float
 
-    def ratios(self, peer: str) -> list[float]:
-        ours = self.seconds["ours"]
-        return [their / our for our, their in zip(ours, self.seconds.get(peer, []), strict=False)]
-
-    def row(self) -> tuple[str | float, ...]:
-        ours, encode = (statistics.median(self.seconds[name]) for name in ("ours", "encode"))
-        times = [f"{statistics.median(found):.2f}" if (found := self.ratios(peer)) else "-" for peer in ENGINES[1:]]
-        spread = f"{min(self.ratios('encode')):.2f} to {max(self.ratios('encode')):.2f}"
+    def row(self, model: str, engine: str, encode: Measured) -> tuple[str | float, ...]:
+        ratios = [their / our for our, their in zip(self.wall, encode.wall, strict=True)]
+        cpu = [their / our for our, their in zip(self.cpu, encode.cpu, strict=True)]
         return (
-            self.name, str(self.texts), f"{self.tokens / self.texts:.0f}", self.texts / ours, self.tokens / ours,
-            self.tokens / encode, times[0], spread, times[1], times[2], f"{self.cosine:.6f}", f"{self.share:.2f}",
+            model, self.work, engine, self.tokens / statistics.median(self.wall), f"{statistics.median(ratios):.2f}",
+            f"{min(ratios):.2f} to {max(ratios):.2f}", self.tokens / statistics.median(self.cpu),
+            f"{statistics.median(cpu):.2f}", f"{self.mean:.6f}", f"{self.least:.6f}", f"{self.share:.2f}",
         )  # fmt: skip
 
 
@@ -96,14 +113,20 @@ def main() -> None:
     parser.add_argument("--data", metavar="FOLDER", type=Path)
     parser.add_argument("--set", metavar="NAME", default=None, help="a set below FOLDER (default: scifact)")
     parser.add_argument("--model", default="all-MiniLM-L6-v2")
-    parser.add_argument("--full-size", action="store_true")
+    parser.add_argument("--full-size", nargs="*", choices=[*NAMES], metavar="GENERATION", help="300m, 2; default: both")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--share", type=float, default=1.0, help="of the texts")
+    parser.add_argument("--cores", type=int, default=0, help="for every engine; default: all")
     parser.add_argument("--works", nargs="+", choices=[*COUNTS, ALONE_NAME], help="only these")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--alone", metavar="ENGINE", choices=ENGINES, help=argparse.SUPPRESS)
     parser.add_argument("--scratch", metavar="FOLDER", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.cores:
+        import torch
+
+        torch.set_num_threads(arguments.cores)
     if arguments.alone:
         print(json.dumps(alone(arguments)))
         return
@@ -112,25 +135,43 @@ def main() -> None:
 
 
 def compare(arguments: argparse.Namespace, scratch: Path) -> None:
+    generations = None if arguments.full_size is None else arguments.full_size or [*NAMES]
+    runs = [one_model(arguments, scratch, generation) for generation in generations or [""]]
+    print(f"{arguments.rounds} rounds, {arguments.cores or 'all'} cores. {machine()}.\n")
+    print(table(COLUMNS, [row for run in runs for row in run["rows"]]))
+    print(f"\n{table(LOADED, [row for run in runs for row in run['loaded']])}\n")
+    for run in runs:
+        print(f"{run['model']}: {run['engine']}, {run['reason']}; products reach {run['peak'] / 1e9:.0f} Gop/s.")
+    write_json(arguments.json, {"cores": arguments.cores, "runs": runs})
+
+
+def one_model(arguments: argparse.Namespace, scratch: Path, generation: str) -> dict[str, Any]:
+    """Measure all works of one model. generation: "" for the model that is named."""
     name = (arguments.set or "scifact") if arguments.data else PACKAGED_SET
-    chosen = resolve(str(full_size(scratch / "gemma")) if arguments.full_size else arguments.model)
+    chosen = resolve(str(full_size(scratch / generation, generation)) if generation else arguments.model)
+    named = f"{NAMES[generation]}, random weights" if generation else chosen.name
     embedder = ours(chosen, arguments.precision, scratch)
-    peers = {"encode": encode(embedder, "float32"), "bfloat16": encode(embedder, "bfloat16")}
-    if all(map(importlib.util.find_spec, ("onnxruntime", "onnx", "onnxscript"))):
-        peers["onnx"] = onnx(embedder, scratch / "model.onnx", export=True)
-    best = peak(embedder.engine.rpartition(" ")[2])
-    at_peak = best / OPERATIONS if arguments.full_size else float("nan")
+    exact = ours(chosen, "float32", scratch)
+    engines = {"ours": by_us(embedder), "ours float32": by_us(exact)}
+    labels = {"ours": embedder.engine, "ours float32": exact.engine}
+    engines |= {"encode": encode(embedder, "float32"), "bfloat16": encode(embedder, "bfloat16")}
+    if generation != "2" and all(map(importlib.util.find_spec, ("onnxruntime", "onnx", "onnxscript"))):
+        engines["onnx"] = onnx(embedder, scratch / "model.onnx", export=True)
+    peaks = {"ours": peak(embedder.engine.rpartition(" ")[2]), "ours float32": peak("float32")}
+    at_peak = {each: best / OPERATIONS[generation] for each, best in peaks.items() if generation}
     judged = read(arguments.data / name if arguments.data else None)
-    chosen_works = [work for work in works(judged, embedder) if work.name in (arguments.works or [work.name])]
-    measured = [measure(work, embedder, peers, arguments.rounds, at_peak) for work in chosen_works]
-    named = "EmbeddingGemma-300m's sizes, random weights" if arguments.full_size else chosen.name
-    print(f"{named}, {embedder.engine} ({embedder.engine_reason}), set {name}, {arguments.rounds} rounds; products reach "
-          f"{best / 1e9:.0f} Gop/s. {machine()}.\n")  # fmt: skip
-    print(table(COLUMNS, [each.row() for each in measured]))
-    alones = [in_own_process(engine, chosen.folder, arguments.precision, scratch) for engine in ("ours", *peers)]
-    print(f"\n{table(LOADED, [tuple(each.values()) for each in alones])}")
-    content = {"set": name, "model": named, "engine": embedder.engine, "peak": best, "alone": alones}
-    write_json(arguments.json, content | {"work": [asdict(each) for each in measured]})
+    rows: list[tuple[str | float, ...]] = []
+    measured: list[Measured] = []
+    for work in works(judged, embedder, arguments.share):
+        if work.name in (arguments.works or [work.name]):
+            found = measure(work, embedder, engines, arguments.rounds, at_peak)
+            rows += [each.row(named, labels.get(each.engine, each.engine), found["encode"]) for each in found.values()]
+            measured += found.values()
+    alones = [in_own_process(engine, chosen.folder, arguments, scratch) for engine in engines]
+    return {
+        "model": named, "engine": embedder.engine, "reason": embedder.engine_reason, "peak": peaks["ours"], "set": name,
+        "rows": rows, "loaded": [(named, *each.values()) for each in alones], "work": [asdict(each) for each in measured],
+    }  # fmt: skip
 
 
 def ours(model: Model, precision: str, scratch: Path) -> LocalEmbedder:
@@ -139,11 +180,11 @@ def ours(model: Model, precision: str, scratch: Path) -> LocalEmbedder:
     return embedder
 
 
-def in_own_process(engine: str, folder: Path, precision: str, scratch: Path) -> dict[str, str | float]:
+def in_own_process(engine: str, folder: Path, arguments: argparse.Namespace, scratch: Path) -> dict[str, str | float]:
     """Return what one engine takes when nothing else is loaded; ours as at every start but a model's first."""
     command = [
-        sys.executable, "-m", "benchmarks.embedding", "--alone", engine, "--model", str(folder), "--precision", precision,
-        "--scratch", str(scratch),
+        sys.executable, "-m", "benchmarks.embedding", "--alone", engine, "--model", str(folder), "--precision",
+        arguments.precision, "--cores", str(arguments.cores), "--scratch", str(scratch),
     ]  # fmt: skip
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, str | float] = json.loads(done.stdout.splitlines()[-1])
@@ -153,8 +194,9 @@ def in_own_process(engine: str, folder: Path, precision: str, scratch: Path) -> 
 def alone(arguments: argparse.Namespace) -> dict[str, str | float]:
     began = time.perf_counter()
     model = resolve(arguments.model)
-    if arguments.alone == "ours":
-        embedder = ours(model, arguments.precision, arguments.scratch)
+    if arguments.alone in ("ours", "ours float32"):
+        wanted = arguments.precision if arguments.alone == "ours" else "float32"
+        embedder = ours(model, wanted, arguments.scratch)
         engine: Encode = lambda texts: embedder.embed(texts, Task.QUERY)  # noqa: E731
     else:
         embedder = reference_embedder(model, device="cpu")  # not loaded: it only says where the model lies
@@ -166,13 +208,19 @@ def alone(arguments: argparse.Namespace) -> dict[str, str | float]:
     questions = [
         f"which {number} of the lighthouses on the northern coast were still kept in winter" for number in range(ALONE)
     ]
-    seconds = [timed(lambda text=text: engine([text])) for text in questions]
+    asked = cut(embedder, questions, [LENGTHS["queries"][0]] * ALONE)
+    formatted = (
+        asked
+        if arguments.alone.startswith("ours")
+        else [embedder.static_contract.format(text, Task.QUERY) for text in asked]
+    )
+    seconds = [timed(lambda text=text: engine([text]))[0] for text in formatted]
     engine([" ".join(questions)[:600]] * 32)
     memory = dict(
         line.split()[:2] for line in Path("/proc/self/status").read_text().splitlines() if line.endswith("kB")
     )
     return {
-        "engine": embedder.engine if arguments.alone == "ours" else arguments.alone,
+        "engine": embedder.engine if arguments.alone.startswith("ours") else arguments.alone,
         "load s": loaded,
         "first query ms": seconds[0] * 1e3,
         "one query p50 ms": statistics.median(seconds[1:]) * 1e3,
@@ -188,18 +236,18 @@ def read(folder: Path | None) -> Judged:
         return load_beir(packaged)
 
 
-def works(judged: Judged, embedder: LocalEmbedder) -> list[Work]:
+def works(judged: Judged, embedder: LocalEmbedder, share: float) -> list[Work]:
     random = np.random.default_rng(0)
     passages = [f"{each.title}\n{each.text}" if each.title else each.text for each in judged.documents]
     sources = {"passages": passages, "queries": list(judged.queries.values()), "mixed lengths": passages}
     made = []
     for name, texts in sources.items():
-        chosen = texts[: COUNTS[name]]
+        chosen = texts[: round(COUNTS[name] * share)]
         lengths = random.integers(*LENGTHS[name], len(chosen), endpoint=True)
         made.append(
             Work(name, cut(embedder, chosen, lengths.tolist()), Task.QUERY if name == "queries" else Task.DOCUMENT)
         )
-    return [*made, Work(ALONE_NAME, made[1].texts[:ALONE], Task.QUERY, one_by_one=True)]
+    return [*made, Work(ALONE_NAME, made[1].texts[: round(ALONE * share)], Task.QUERY, one_by_one=True)]
 
 
 def cut(embedder: LocalEmbedder, texts: Sequence[str], lengths: Sequence[int]) -> list[str]:
@@ -211,11 +259,21 @@ def cut(embedder: LocalEmbedder, texts: Sequence[str], lengths: Sequence[int]) -
     return [text if len(at) <= n else text[: at[n - 1][1]] for text, at, n in zip(texts, ends, kept, strict=True)]
 
 
-def full_size(folder: Path) -> Path:
+def full_size(folder: Path, generation: str) -> Path:
+    """Make the model, for the second generation beside the text model alone of the same weights, and return its folder."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from tiny_gemma import make_tiny_gemma
+    if generation == "300m":
+        from tiny_gemma import make_tiny_gemma
 
-    return make_tiny_gemma(folder, full_size=True)
+        return make_tiny_gemma(folder, full_size=True)
+    from tiny_gemma2 import make_tiny_gemma2
+
+    make_tiny_gemma2(text_alone(folder), full_size=True, flat=True)
+    return make_tiny_gemma2(folder, full_size=True)
+
+
+def text_alone(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}-text")
 
 
 def peak(precision: str) -> float:
@@ -234,12 +292,18 @@ def peak(precision: str) -> float:
 
     cores = torch.get_num_threads()
     with ThreadPoolExecutor(cores) as pool:
-        best = min(timed(lambda: list(pool.map(products, range(cores)))) for _ in range(4))
+        best = min(timed(lambda: list(pool.map(products, range(cores))))[0] for _ in range(4))
     torch.set_num_threads(cores)
     return cores * 60 * 2 * 1024 * 768 * 1152 / best
 
 
 Encode = Callable[[list[str]], Vectors]
+"""Takes strings with their prompts."""
+
+
+def by_us(embedder: LocalEmbedder) -> Encode:
+    """Return our engine as it computes strings that have their prompts already."""
+    return lambda texts: embedder._finished(embedder._rows(embedder.tokens(texts), urgent=len(texts) == 1))
 
 
 def encode(embedder: LocalEmbedder, precision: str) -> Encode:
@@ -248,7 +312,9 @@ def encode(embedder: LocalEmbedder, precision: str) -> Encode:
     from sentence_transformers import SentenceTransformer
 
     settings = {} if precision == "float32" else {"dtype": getattr(torch, precision)}
-    model = SentenceTransformer(str(embedder.model.folder), device="cpu", local_files_only=True, model_kwargs=settings)
+    folder = embedder.model.folder
+    chosen = str(text_alone(folder) if embedder.model.second_generation else folder)
+    model = SentenceTransformer(chosen, device="cpu", local_files_only=True, model_kwargs=settings)
     return lambda texts: model.encode(texts, show_progress_bar=False, convert_to_tensor=True).float().numpy()
 
 
@@ -306,33 +372,40 @@ def exported(embedder: LocalEmbedder, file: Path) -> None:
 
 
 def measure(
-    work: Work, embedder: LocalEmbedder, peers: dict[str, Encode], rounds: int, tokens_at_peak: float
-) -> Measured:
+    work: Work, embedder: LocalEmbedder, engines: dict[str, Encode], rounds: int, at_peak: dict[str, float]
+) -> dict[str, Measured]:
     """Let the engines take turns; the first turn of each warms up and is compared, not timed."""
-    contract = embedder.static_contract
-    formatted = [contract.format(text, work.task) for text in work.texts]
-    calls = [[i] for i in range(len(formatted))] if work.one_by_one else [list(range(len(formatted)))]
+    formatted = [embedder.static_contract.format(text, work.task) for text in work.texts]
+    calls = [[text] for text in formatted] if work.one_by_one else [formatted]
 
     def run(name: str) -> Vectors:
-        if name == "ours":
-            return np.concatenate([embedder.embed([work.texts[i] for i in call], work.task) for call in calls])
-        return np.concatenate([peers[name]([formatted[i] for i in call]) for call in calls])
+        return np.concatenate([engines[name](call) for call in calls])
 
-    warm = {name: run(name) for name in ("ours", *peers)}
-    cosine = float(np.sum(warm["ours"] * warm["encode"], axis=1).mean())
-    seconds: dict[str, list[float]] = {name: [] for name in warm}
+    warm = {name: unit(run(name)) for name in engines}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
     for _ in range(rounds):
-        for name in seconds:
+        for name in engines:
             seconds[name].append(timed(lambda name=name: run(name)))
     tokens = sum(len(each.ids) for each in embedder.tokens(formatted))
-    share = tokens / statistics.median(seconds["ours"]) / tokens_at_peak
-    return Measured(work.name, len(formatted), tokens, seconds, share, cosine)
+    found = {}
+    for name in engines:
+        cosines = np.sum(warm[name] * warm["encode"], axis=1)
+        wall, cpu = ([each[i] for each in seconds[name]] for i in (0, 1))
+        share = tokens / statistics.median(wall) / at_peak[name] if name in at_peak else float("nan")
+        found[name] = Measured(work.name, name, tokens, wall, cpu, float(cosines.mean()), float(cosines.min()), share)
+    return found
 
 
-def timed(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def unit(rows: Vectors) -> Vectors:
+    result: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return result
+
+
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """Return the seconds that a call took, and the seconds of processor time that this process used meanwhile."""
+    began, cpu = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - began
+    return time.perf_counter() - began, time.process_time() - cpu
 
 
 if __name__ == "__main__":

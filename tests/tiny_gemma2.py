@@ -43,6 +43,17 @@ SIZES = {
     "max_position_embeddings": 262_144,
     "layer_types": ["sliding_attention", "sliding_attention", "full_attention"],
 }
+FULL_SIZE = {
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_hidden_layers": 24,
+    "head_dim": 256,
+    "hidden_size_per_layer_input": 512,
+    "sliding_window": 512,
+    "layer_types": (["sliding_attention"] * 5 + ["full_attention"]) * 4,
+}
+"""What EmbeddingGemma 2's configuration says, where the tiny one differs."""
+
 TOWERS = {  # a few of the names under which transformers saves them
     "vision_tower.patch_embedder.input_proj.weight": (16, 48),
     "vision_tower.patch_embedder.position_embedding_table": (
@@ -59,18 +70,25 @@ TOWERS = {  # a few of the names under which transformers saves them
 
 
 def make_tiny_gemma2(
-    folder: Path, *, seed: int = 0, flat: bool = False, shards: int = 1, dtype: str = "bfloat16"
+    folder: Path,
+    *,
+    seed: int = 0,
+    flat: bool = False,
+    shards: int = 1,
+    dtype: str = "bfloat16",
+    full_size: bool = False,
 ) -> Path:
     """Write the checkpoint into `folder` and return it.
 
     flat: the text model alone, in the layout that sentence-transformers loads without libraries for pictures and sound.
     shards: files of the weights; more than one lie under an index, the towers' tensors in the first.
+    full_size: of EmbeddingGemma 2's sizes, 0.5 GB of random weights, for measuring speed; the tokenizer stays a toy.
     """
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = write_tokenizer(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     write_json(folder / "tokenizer_config.json", settings | {"model_max_length": 10**30})
-    text, weights = _text_part(vocabulary, seed, dtype)
+    text, weights = _text_part(vocabulary, seed, dtype, full_size=full_size)
     if flat:
         write_json(folder / "config.json", text | {"architectures": ["EmbeddingGemma2TextModel"], "dtype": dtype})
     else:
@@ -110,13 +128,14 @@ def _composite(text: dict[str, Any], dtype: str) -> dict[str, Any]:
     }
 
 
-def _text_part(vocabulary: int, seed: int, dtype: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _text_part(vocabulary: int, seed: int, dtype: str, *, full_size: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the configuration of the text part as transformers writes it, and its weights by name."""
     import torch
     from transformers import EmbeddingGemma2TextConfig, EmbeddingGemma2TextModel
 
-    wider = {"global_head_dim": 32, "num_global_key_value_heads": 1}  # of the layers that see the whole text
-    config = EmbeddingGemma2TextConfig(vocab_size=vocabulary, **wider, **SIZES)
+    sizes = SIZES | (FULL_SIZE if full_size else {})
+    wider = {"global_head_dim": 2 * sizes["head_dim"], "num_global_key_value_heads": 1}  # where the whole text is seen
+    config = EmbeddingGemma2TextConfig(vocab_size=262_144 if full_size else vocabulary, **wider, **sizes)
     model = EmbeddingGemma2TextModel(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -126,7 +145,7 @@ def _text_part(vocabulary: int, seed: int, dtype: str) -> tuple[dict[str, Any], 
             else:  # small gains behind each half, as in trained nets: rounding is not amplified from layer to layer
                 weight.normal_(0.1 if "post_" in name else 1.0, 0.05, generator=generator)
         for number, layer in enumerate(model.layers):
-            layer.layer_scalar.fill_(0.75 + number)
+            layer.layer_scalar.fill_(0.75 + number % 3)
     state = {name: tensor.to(getattr(torch, dtype)) for name, tensor in model.state_dict().items()}
     return json.loads(config.to_json_string()), state
 
