@@ -136,10 +136,21 @@ def loaded_beside(tiny, tmp_path, circumstances):
     return load
 
 
-@pytest.mark.parametrize(("packed", "engine"), [(True, "packed"), (False, "sentence-transformers")])
-def test_an_outcome_that_was_written_before_runners_had_names_is_used_without_a_trial(packed, engine, loaded_beside):
-    made = loaded_beside(packed=packed, precision="float32", reason="tried by the last release")
-    assert (made.engine, made.engine_reason) == (f"{engine} float32", "tried by the last release")
+@pytest.mark.parametrize("former", [{"packed": True}, {"runner": "packed"}])
+def test_an_outcome_of_a_former_release_is_used_without_a_trial(former, loaded_beside):
+    made = loaded_beside(precision="float32", reason="tried by the last release", **former)
+    assert (made.engine, made.engine_reason) == ("packed float32", "tried by the last release")
+
+
+@pytest.mark.parametrize("former", [{"packed": False}, {"runner": "sentence-transformers", "tried": ["abacus"]}])
+def test_an_outcome_that_knew_nothing_of_an_engine_costs_a_trial(former, loaded_beside):
+    made = loaded_beside(precision="float32", reason="tried by the last release", **former)
+    assert made.engine.startswith("packed")
+
+
+def test_an_outcome_against_an_engine_that_was_tried_stands(loaded_beside):
+    made = loaded_beside(runner="sentence-transformers", precision="float32", reason="it was", tried=["packed"])
+    assert (made.engine, made.engine_reason) == ("sentence-transformers float32", "it was")
 
 
 @pytest.mark.parametrize("broken", [{"runner": "abacus"}, {"precision": "float7"}])

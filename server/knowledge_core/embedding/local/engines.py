@@ -6,7 +6,8 @@ Rules kept here:
   chooses another precision only where that holds, too, and the precision was faster;
 - a model for which no other engine passes the trial is run by the reference;
 - nothing is decided by a processor's name;
-- the outcome of a trial is remembered (`verdicts.py`), so that the reference is loaded beside the chosen engine only once.
+- the outcome of a trial is remembered (`verdicts.py`), so that the reference is loaded beside the chosen engine only once;
+  where an engine came that the trial did not know, it is run again.
 
 Which engines there are beside the reference says the table in `engine_table.py`.
 """
@@ -92,11 +93,12 @@ def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Run
     where = found_device(device)
     if where != "cpu":
         return SentenceTransformersRunner(model, _gpu_precision(precision, where), where, f"there is a device {where}")
+    kinds = tuple(engine.kind for engine in ENGINES if engine.maker(model))
     verdict = verdicts.of(model, precision)
-    chosen = _load_remembered(model, verdict) if verdict is not None else None
+    chosen = _load_remembered(model, verdict) if verdict is not None and verdict.knows(kinds) else None
     if chosen is None:
         chosen = _run_trial(model, precision)
-        verdicts.keep(model, precision, Verdict(chosen.kind, chosen.precision, chosen.reason))
+        verdicts.keep(model, precision, Verdict(chosen.kind, chosen.precision, chosen.reason, kinds))
     log.info("%s is run by %s %s: %s", model.name, chosen.kind, chosen.precision, chosen.reason)
     return chosen
 

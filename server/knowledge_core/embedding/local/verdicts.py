@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,11 +38,17 @@ class Verdict:
     runner: the kind of runner that was chosen.
     precision: the precision that was chosen: float32, bfloat16 or float16.
     reason: why, for people.
+    tried: the kinds of runner that the trial knew for the model; the outcome says nothing of one that came later.
     """
 
     runner: str
     precision: str
     reason: str
+    tried: tuple[str, ...] = ()
+
+    def knows(self, kinds: Iterable[str]) -> bool:
+        """Say whether the trial tried all of these kinds, or chose one of them."""
+        return {*kinds} <= {self.runner, *self.tried}
 
 
 class Verdicts:
@@ -80,8 +87,10 @@ class Verdicts:
 def _verdict(entry: object) -> Verdict | None:
     """Return an entry of the file as a verdict; None where it is none.
 
-    Entries that were written before the kinds of runner had names say `packed: true` or `packed: false` instead.
+    Entries that were written before the kinds of runner had names say `packed: true` or `packed: false` instead; those
+    that were written before further kinds could come do not say which were tried.
     """
+    tried: object = entry.get("tried") if isinstance(entry, dict) else None
     match entry:
         case {
             "runner": str(runner),
@@ -93,7 +102,9 @@ def _verdict(entry: object) -> Verdict | None:
             runner = "packed" if packed else "sentence-transformers"
         case _:
             return None
-    return Verdict(runner, precision, reason) if precision in PRECISIONS and precision != "auto" else None
+    if precision not in PRECISIONS or precision == "auto":
+        return None
+    return Verdict(runner, precision, reason, tuple(map(str, tried)) if isinstance(tried, list) else ())
 
 
 def _circumstances(model: Model, precision: str) -> str:
