@@ -9,7 +9,8 @@ Rules kept here:
 - the outcome of a trial is remembered (`verdicts.py`), so that the reference is loaded beside the chosen engine only once;
   where an engine came that the trial did not know, it is run again.
 
-Which engines there are beside the reference says the table in `engine_table.py`.
+Which engines there are beside the reference says the table in `engine_table.py`. One model needs no trial to start,
+because the reference's vectors ship with the package: `onnx/at_once.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.local.agreement import compared, near_enough, real_texts
 from knowledge_core.embedding.local.engine_table import ENGINES, Engine
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder, Runner
+from knowledge_core.embedding.local.onnx.at_once import open_at_once
 from knowledge_core.embedding.local.packed.products import FASTER, bfloat16_is_faster, times_faster
 from knowledge_core.embedding.local.sentence_transformers_engine import SentenceTransformersRunner, found_device
 from knowledge_core.embedding.local.verdicts import Verdict, Verdicts
@@ -80,7 +82,7 @@ def make_embedder(
 
 
 def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Runner:
-    """Return what runs a model on this machine, loaded. On a processor, a trial chooses it unless one did before.
+    """Return what runs a model on this machine, loaded: at once where that is known to be right, else by a trial.
 
     precision: "auto", or the one that is asked for.
     device: see `found_device`.
@@ -90,6 +92,15 @@ def choose(model: Model, precision: str, device: str, verdicts: Verdicts) -> Run
         ModelUnavailable: the reference cannot load the model.
         ConfigurationError: this machine does not have the device.
     """
+
+    def by_trial() -> Runner:
+        return _choose_by_trial(model, precision, device, verdicts)
+
+    return open_at_once(model, precision, device, by_trial, verdicts) or by_trial()
+
+
+def _choose_by_trial(model: Model, precision: str, device: str, verdicts: Verdicts) -> Runner:
+    """Return what runs a model, loaded. On a processor, a trial chooses it unless one did before."""
     where = found_device(device)
     if where != "cpu":
         return SentenceTransformersRunner(model, _gpu_precision(precision, where), where, f"there is a device {where}")

@@ -17,6 +17,8 @@ two threads of one core each embedded texts of mixed lengths about 1.5 times as 
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -70,7 +72,8 @@ class Lanes(Generic[_T, _R]):
         self._pace = 0.1  # seconds per batch, a moving mean: `Busy` says by it when to try again
         self._thread("embed-alone", self._take_alone)
         if self._width > 1:
-            _start_single_core([lambda: self._serve(self._take_beside) for _ in range(self._width)])
+            for number in range(self._width):
+                self._thread(f"embed-{number}", self._take_beside, share_cores)
 
     def run(self, batches: Sequence[list[_T]], *, urgent: bool = False) -> list[_R]:
         """Return the function's result for each batch, in the order of the batches. Blocks until all have ended.
@@ -99,10 +102,13 @@ class Lanes(Generic[_T, _R]):
 
     # -- the threads -----------------------------------------------------------------------------------------------
 
-    def _thread(self, name: str, take: Callable[[], list[_Taken[_T, _R]]]) -> None:
-        threading.Thread(target=self._serve, args=(take,), name=name, daemon=True).start()
+    def _thread(
+        self, name: str, take: Callable[[], list[_Taken[_T, _R]]], begin: Callable[[], None] = lambda: None
+    ) -> None:
+        threading.Thread(target=self._serve, args=(take, begin), name=name, daemon=True).start()
 
-    def _serve(self, take: Callable[[], list[_Taken[_T, _R]]]) -> None:
+    def _serve(self, take: Callable[[], list[_Taken[_T, _R]]], begin: Callable[[], None]) -> None:
+        begin()
         while True:
             with self._state:
                 while not (taken := take()):
@@ -203,20 +209,48 @@ class _Taken(Generic[_T, _R]):
     urgent: bool
 
 
-def _start_single_core(targets: Sequence[Callable[[], None]]) -> None:
-    """Start one thread per target, in each of which torch computes on one core."""
+def cores_here() -> int:
+    """Return how many processor cores to use: torch's number where it is imported, else what the system allows.
+
+    OMP_NUM_THREADS lowers both.
+    """
+    if (counted := getattr(sys.modules.get("torch"), "get_num_threads", None)) is not None:
+        return int(counted())
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(allowed, int(wanted))) if wanted.isascii() and wanted.isdigit() else allowed
+
+
+_own = threading.local()  # sharing: this thread computes on one core; limited: torch was told so
+
+
+def shares_cores() -> bool:
+    """Say whether the calling thread is one of several that compute at the same time, on one core each."""
+    return getattr(_own, "sharing", False)
+
+
+def share_cores() -> None:
+    """Make the calling thread one that computes on one core, beside others of its kind, until it ends."""
+    _own.sharing = True
+
+
+_limiting = threading.Lock()  # held while the number that new threads begin with is another one for a moment
+
+
+def keep_torch_to_its_share() -> None:
+    """Let torch compute on one core in the calling thread if that shares the cores. For all who compute by torch.
+
+    The import of torch is left to the caller: a model that does not need it must not wait for it.
+    """
+    if not shares_cores() or getattr(_own, "limited", False):
+        return
     import torch
 
-    default = torch.get_num_threads()
-    all_started = threading.Barrier(len(targets) + 1)
-
-    def begin(target: Callable[[], None]) -> None:
+    with _limiting:
+        default = torch.get_num_threads()  # from now on this thread has a number of its own
         torch.set_num_threads(1)
-        all_started.wait()
-        target()
-
-    for number, target in enumerate(targets):
-        threading.Thread(target=begin, args=(target,), name=f"embed-{number}", daemon=True).start()
-    all_started.wait()
-    # A thread that has begun to compute keeps its own number of cores; the number that new threads begin with is shared.
-    torch.set_num_threads(default)
+        # New threads begin with the number that was set last, in whichever thread: it is put back by another one.
+        other = threading.Thread(target=torch.set_num_threads, args=(default,))
+        other.start()
+        other.join()
+    _own.limited = True

@@ -1,7 +1,7 @@
 """A model of this machine as an `Embedder`: texts to tokens, tokens to batches, batches to a runner, rows to vectors.
 
 Rules kept here:
-- torch is imported at the first use, never before;
+- torch is imported by the runner that needs it, at the first use, never before;
 - the contract makes the exact string that is embedded; the runner adds no prompt of its own;
 - every vector that is returned is finite, truncated to the contract's dimensions and of norm 1.
 Any number of threads may call at once. A `Runner` computes; `engines.py` decides which.
@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from knowledge_core.contract import PROBE_TEXTS, EmbeddingContract, up_to
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.local.device_memory import halving
-from knowledge_core.embedding.local.lanes import Lanes
+from knowledge_core.embedding.local.lanes import Lanes, cores_here
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.embedding.models.packaged import WEIGHTS_SHA256, verify
 from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, tokenise
@@ -266,13 +266,11 @@ class LocalEmbedder:
             if self._lanes is None:
                 if self.model.packaged:
                     verify(self.model.folder)
-                # Read while torch is imported: a vocabulary of a quarter of a million words takes a second.
+                # Read while the model is loaded: a vocabulary of a quarter of a million words takes a second.
                 threading.Thread(target=self._open_tokenizer_quietly, name="tokenizer", daemon=True).start()
-                import torch
-
                 with _blaming_its_files(self.model):
                     self._runner = self._choose(self.model, self._precision, self._device)
-                cores = torch.get_num_threads() if self._runner.on_processor else 1
+                cores = cores_here() if self._runner.on_processor else 1
                 self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
             return self._lanes
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from knowledge_core.embedding.local.lanes import keep_torch_to_its_share
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
 from knowledge_core.embedding.local.misfits import refuse_misfits
 from knowledge_core.embedding.models.models import Model
@@ -79,6 +80,7 @@ class SentenceTransformersRunner:
         """See `Runner.forward`."""
         import torch
 
+        keep_torch_to_its_share()
         transformer = self._transformer
         with torch.inference_mode():
             with self._preparing:  # two threads must not use a tokenizer that cuts and pads at the same time

@@ -28,7 +28,7 @@ from knowledge_core.files import replace_file
 log = logging.getLogger(__name__)
 
 KEPT: Final = 32  # newest outcomes in the file: a few models in a few precisions, before and after an update
-_LIBRARIES: Final = ("torch", "transformers", "sentence-transformers", "tokenizers")
+_LIBRARIES: Final = ("torch", "transformers", "sentence-transformers", "tokenizers", "onnxruntime")
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,16 @@ _NAMED: Final = 3  # tensors that a message names; it counts the rest
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor in a file. dtype: in the format's own words, "F32" or "BF16". bytes: that it takes in the file."""
+    """A tensor in a file.
+
+    dtype: in the format's own words, "F32" or "BF16". begin: the place of its first byte. bytes: that it takes.
+    """
 
     file: str
     dtype: str
     shape: tuple[int, ...]
-    bytes: int = 0
+    begin: int
+    bytes: int
 
 
 def stored(folder: Path) -> dict[str, Stored]:
@@ -69,10 +73,9 @@ def beginning(file: BinaryIO, name: str) -> tuple[dict[str, Stored], int]:
     try:
         entries = {key: value for key, value in json.loads(content).items() if key != "__metadata__"}
         found = {
-            key: Stored(
-                name, entry["dtype"], tuple(entry["shape"]), entry["data_offsets"][1] - entry["data_offsets"][0]
-            )
+            key: Stored(name, entry["dtype"], tuple(entry["shape"]), 8 + size + first, last - first)
             for key, entry in entries.items()
+            for first, last in [entry["data_offsets"]]
         }
         end = max(entry["data_offsets"][1] for entry in entries.values())
     except (TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:

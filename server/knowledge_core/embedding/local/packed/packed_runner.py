@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Protocol
 
+from knowledge_core.embedding.local.lanes import keep_torch_to_its_share
 from knowledge_core.embedding.local.local_embedder import PROCESSOR_BATCH
 from knowledge_core.embedding.local.packed import embedding_gemma2, gemma3
 from knowledge_core.embedding.models.models import Model
@@ -55,6 +56,7 @@ class PackedRunner:
 
     def forward(self, texts: list[Tokens]) -> Vectors:
         """See `Runner.forward`."""
+        keep_torch_to_its_share()
         return self._encoder.forward([each.ids for each in texts])
 
     def most_tokens(self) -> int:

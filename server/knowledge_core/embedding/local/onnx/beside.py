@@ -1,0 +1,146 @@
+"""A model that is run by two: at once and for queries by one runner, in bulk by whichever of two a trial finds faster.
+
+Rules kept here:
+- the second runner is loaded in the background, once there is so much to embed that loading pays; until then, and where
+  it does not load, the first one does all;
+- which one is faster in bulk is measured once and remembered (`verdicts.py`);
+- both give the same vectors within what the trial of an engine allows, so that a text may go to either.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.local.agreement import real_texts
+from knowledge_core.embedding.local.lanes import cores_here, share_cores
+from knowledge_core.embedding.local.local_embedder import PROCESSOR_BATCH, Runner
+from knowledge_core.embedding.local.onnx.onnx_runner import OnnxRunner
+from knowledge_core.embedding.local.packed.products import FASTER, times_faster
+from knowledge_core.embedding.local.verdicts import Verdict, Verdicts
+from knowledge_core.embedding.models.models import Model
+from knowledge_core.embedding.tokens import Tokens, open_tokenizer, tokenise
+from knowledge_core.errors import KnowledgeCoreError
+from knowledge_core.types import Vectors
+
+log = logging.getLogger(__name__)
+
+ENOUGH: Final = 30_000
+"""Tokens, of about the last minute, from which on the second runner is loaded: importing torch and loading takes 4 to 6 s
+on 2 cores, as long as ONNX Runtime needs for so many."""
+
+FORGOTTEN: Final = 60.0
+"""Seconds after which the tokens that were embedded count half: single notes, now and then, never load torch."""
+
+LARGE: Final = 256
+"""Tokens from which on a batch goes to the second runner; a query has some twenty."""
+
+
+class Beside:
+    """Implements `Runner` with two runners.
+
+    first: loaded; does all until there is a second one, and small batches for ever.
+    find: returns the second one, loaded; None: bulk work stays with the first. Called once, on a thread of its own.
+
+    Attributes:
+        precision: of bulk work.
+        reason: why these run, for people.
+    """
+
+    def __init__(self, first: OnnxRunner, find: Callable[[], Runner | None]) -> None:
+        self.precision, self.reason = first.precision, first.reason
+        self._first, self._find = first, find
+        self._second: Runner | None = None
+        self._guard = threading.Lock()  # guards the three below; nothing is computed under it
+        self._recent = 0.0
+        self._counted = time.monotonic()
+        self._begun = False
+
+    @property
+    def kind(self) -> str:
+        """Return what embeds queries, and what works in bulk if that is another."""
+        second = self._second
+        return f"{self._first.kind} {self._first.precision}, in bulk {second.kind}" if second else self._first.kind
+
+    @property
+    def on_processor(self) -> bool:
+        """See `Runner.on_processor`: of bulk work."""
+        return (self._second or self._first).on_processor
+
+    def most_tokens(self) -> int:
+        """See `Runner.most_tokens`: of bulk work."""
+        return (self._second or self._first).most_tokens()
+
+    def forward(self, texts: list[Tokens]) -> Vectors:
+        """See `Runner.forward`."""
+        tokens = sum(len(each.ids) for each in texts)
+        if self._second is not None and tokens >= LARGE:
+            return self._second.forward(texts)
+        if self._is_time(tokens):
+            threading.Thread(target=self._load, name="bulk-engine", daemon=True).start()
+        return self._first.forward(texts)
+
+    def _is_time(self, tokens: int) -> bool:
+        """Count what is embedded; say once that it became enough."""
+        with self._guard:
+            now = time.monotonic()
+            self._recent = self._recent * 0.5 ** ((now - self._counted) / FORGOTTEN) + tokens
+            self._counted = now
+            self._begun, before = self._begun or self._recent >= ENOUGH, self._begun
+            return self._begun and not before
+
+    def _load(self) -> None:
+        try:
+            second = self._find()
+        except (KnowledgeCoreError, ImportError) as error:
+            log.warning("%s does all work, in bulk, too: no other engine loads (%s)", self._first.kind, error)
+        except Exception:  # the last frame of this thread; the first runner goes on
+            log.exception("loading an engine for bulk work failed")
+        else:
+            if second is not None:
+                self.precision, self.reason = second.precision, f"{self.reason}; in bulk, {second.reason}"
+                self._second = second
+                self._first.forget_bulk()
+                log.info("from now on %s %s embeds in bulk: %s", second.kind, second.precision, second.reason)
+
+
+def find_bulk(
+    model: Model, circumstances: str, first: Runner, load: Callable[[], Runner], verdicts: Verdicts
+) -> Runner | None:
+    """Return the runner that does bulk work faster than the first, loaded; None if none does.
+
+    circumstances: what the outcome depends on beside the model and the machine, as one string.
+    load: returns the other runner, loaded.
+    verdicts: the outcomes of earlier trials; this one's is added.
+
+    Raises:
+        ModelUnavailable, ConfigurationError, ImportError: the other one does not load.
+    """
+    known = verdicts.of(model, circumstances)
+    if known is not None and known.runner == first.kind:
+        return None
+    second = load()
+    if known is None:
+        with ThreadPoolExecutor(1, initializer=share_cores) as alone:  # as the threads of bulk work compute
+            ratio = alone.submit(_times_faster, model, second, first).result()
+        faster = second if ratio >= FASTER else first
+        reason = f"{second.kind} {second.precision} is {ratio:.1f} times as fast as {first.kind}"
+        known = Verdict(faster.kind, faster.precision, reason)
+        verdicts.keep(model, circumstances, known)
+        log.info("in bulk, %s is run by %s: %s", model.name, faster.kind, reason)
+    return second if known.runner == second.kind else None
+
+
+def _times_faster(model: Model, second: Runner, first: Runner) -> float:
+    """Return how many times as fast as the first the second computes a full batch, each on one core."""
+    tokens = tokenise(open_tokenizer(model), model, real_texts(16))
+    batch = [tokens[i] for i in pack([len(each.ids) for each in tokens], PROCESSOR_BATCH)[0]]
+    for runner in (second, first):
+        runner.forward(batch)
+    ratio = times_faster(lambda: second.forward(batch), lambda: first.forward(batch), rounds=3)
+    return ratio if second.on_processor else ratio / cores_here()  # the other cores compute, too
