@@ -282,7 +282,7 @@ class LocalEmbedder:
         """Return how many tokens a batch may have, padding included."""
         runner = self._runner
         if runner is None or runner.on_processor:
-            most = PROCESSOR_BATCH
+            most = min(PROCESSOR_BATCH, runner.most_tokens()) if runner else PROCESSOR_BATCH
             return int(np.clip(LONGEST_BATCH / self._pace, SMALLEST_BATCH, most)) if self._pace else most
         return runner.most_tokens()
 
