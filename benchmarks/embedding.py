@@ -8,16 +8,17 @@ FOLDER of --data has one folder a set, in BEIR's layout; without it the set that
 folder: speed does not depend on values. Their tokenizer is a toy with short tokens, so every text is cut to a number of
 tokens that is usual for it: passages to 155, queries to 21, mixed lengths to 13 to 505 (fewer where the text is short).
 
-The same texts, the same process; the engines take turns, so that what else the machine does falls on all. Ours: as `auto`
-chooses it, and in float32. Peers: encode at its defaults, encode in bfloat16, and ONNX Runtime in float32 where
-`onnxruntime`, `onnx` and `onnxscript` are installed (nothing else here needs them; 300m and MiniLM only); it gets batches of
-32 texts sorted by length, as encode makes them. EmbeddingGemma 2 as published is no model that encode loads without
-libraries for pictures and sound: its peers get the text model alone, with the same weights.
+The same texts; the engines take turns, so that what else the machine does falls on all. Ours: as `auto` chooses it, and in
+float32. Peers: encode at its defaults and in bfloat16, in this process; with --peers also ONNX Runtime (float32, int8),
+OpenVINO and egemma2, each in a process of its own where it is installed (`benchmarks/embedding_peers.py`; nothing else here
+needs them). MiniLM's ONNX Runtime is that of the package, at its own defaults. EmbeddingGemma 2 as published is no model
+that encode loads without libraries for pictures and sound: its peers get the text model alone, with the same weights. MiniLM
+in bulk is measured once its engine for bulk work is decided.
 
 Told are medians of the rounds: tokens per second and per second of processor time (what a busy machine leaves fair,
-best with --cores 1: threads that wait for each other burn it), both as multiples of encode's, the cosines to encode's
-vectors, and for ours the share of the measured peak of the machine's products. Load time, the time of one query of 21
-tokens and memory are measured in a process each.
+best with --cores 1: threads that wait for each other burn it; not known of peers in other processes), both as multiples of
+encode's, the cosines to encode's vectors, and for ours the share of the measured peak of the machine's products. Load time,
+the time of one query of 21 tokens and memory are measured in a process each.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +44,8 @@ import numpy as np
 from benchmarks.report import machine, table, write_json
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
+from knowledge_core.embedding.local.onnx.beside import ENOUGH
+from knowledge_core.embedding.local.onnx.minilm import GRAPH, Weights, is_published
 from knowledge_core.embedding.local.packed.products import Linear
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import Model, resolve
@@ -151,12 +155,14 @@ def one_model(arguments: argparse.Namespace, scratch: Path, generation: str) -> 
     chosen = resolve(str(full_size(scratch / generation, generation)) if generation else arguments.model)
     named = f"{NAMES[generation]}, random weights" if generation else chosen.name
     embedder = ours(chosen, arguments.precision, scratch)
+    if is_published(chosen):
+        decide_bulk(embedder)
     exact = ours(chosen, "float32", scratch)
     engines = {"ours": by_us(embedder), "ours float32": by_us(exact)}
     labels = {"ours": embedder.engine, "ours float32": exact.engine}
     engines |= {"encode": encode(embedder, "float32"), "bfloat16": encode(embedder, "bfloat16")}
-    if generation != "2" and all(map(importlib.util.find_spec, ("onnxruntime", "onnx", "onnxscript"))):
-        engines["onnx"] = onnx(embedder, scratch / "model.onnx", export=True)
+    if is_published(chosen) and importlib.util.find_spec("onnxruntime"):
+        engines["onnx"] = onnx(embedder, scratch / "model.onnx")
     peaks = {"ours": peak(embedder.engine.rpartition(" ")[2]), "ours float32": peak("float32")}
     at_peak = {each: best / OPERATIONS[generation] for each, best in peaks.items() if generation}
     judged = read(arguments.data / name if arguments.data else None)
@@ -178,6 +184,13 @@ def ours(model: Model, precision: str, scratch: Path) -> LocalEmbedder:
     embedder = make_embedder(model, precision=precision, device="cpu", verdicts=scratch / "engines.json")
     embedder.load()
     return embedder
+
+
+def decide_bulk(embedder: LocalEmbedder) -> None:
+    """Embed so much that an engine for bulk work is looked for, and wait until that is done."""
+    embedder.embed(["word " * 200] * (ENOUGH // 100), Task.DOCUMENT)
+    while any(each.name == "bulk-engine" for each in threading.enumerate()):
+        time.sleep(0.1)
 
 
 def in_own_process(engine: str, folder: Path, arguments: argparse.Namespace, scratch: Path) -> dict[str, str | float]:
@@ -319,12 +332,16 @@ def encode(embedder: LocalEmbedder, precision: str) -> Encode:
 
 
 def onnx(embedder: LocalEmbedder, file: Path, *, export: bool = False) -> Encode:
-    """Return a peer: the whole model as ONNX Runtime runs it on all cores, exported by torch."""
+    """Return a peer: the whole model as ONNX Runtime runs it on all cores; MiniLM's own graph, others exported by torch."""
     import onnxruntime
 
-    if export:
-        exported(embedder, file)
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    weights = Weights(embedder.model.folder) if is_published(embedder.model) else None
+    if weights is not None:
+        session = packaged_session(weights)
+    else:
+        if export:
+            exported(embedder, file)
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     tokenizer = open_tokenizer(embedder.model)
     tokenizer.enable_truncation(embedder.model.max_length)
     tokenizer.enable_padding()
@@ -334,15 +351,26 @@ def onnx(embedder: LocalEmbedder, file: Path, *, export: bool = False) -> Encode
         rows: list[Vectors] = []
         for start in range(0, len(order), 32):
             found = tokenizer.encode_batch([texts[i] for i in order[start : start + 32]])
-            inputs = {
-                "input_ids": [each.ids for each in found],
-                "attention_mask": [each.attention_mask for each in found],
-            }
-            rows += session.run(None, {name: np.array(value, np.int64) for name, value in inputs.items()})
+            ids = np.array([each.ids for each in found], np.int64)
+            mask = np.array([each.attention_mask for each in found], np.int64)
+            if weights is not None:
+                rows += session.run(None, {"words": weights.words[ids], "mask": mask.astype(np.float32)})
+            else:
+                rows += session.run(None, {"input_ids": ids, "attention_mask": mask})
         back = np.argsort(order, kind="stable")
         return np.concatenate(rows)[back]
 
     return run
+
+
+def packaged_session(weights: Weights) -> Any:
+    """Return MiniLM's graph as ONNX Runtime runs it at its defaults."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    tensors = [onnxruntime.OrtValue.ortvalue_from_numpy(each) for each in weights.others.values()]
+    options.add_external_initializers(list(weights.others), tensors)
+    return onnxruntime.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def exported(embedder: LocalEmbedder, file: Path) -> None:

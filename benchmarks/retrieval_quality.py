@@ -1,11 +1,12 @@
 """nDCG@10 of the three modes on judged sets, beside what the parts and other fusions of them score on the same index.
 
     python -m benchmarks.retrieval_quality --data FOLDER [--cache FOLDER] [--sets adi cranfield ...] [--whole]
+        [--engine auto]
 
 FOLDER of --data has one folder a set, in BEIR's layout. Every set goes into a collection of its own in a temporary
 folder, through the product's own storage and search, cut by the product's chunker (--whole: a document is one chunk).
 The first 600 judged queries are asked. The vectors are kept in the folder of --cache, so that a second run embeds
-nothing.
+nothing. They are the reference's, or with --engine auto those of the engines that the product chooses here.
 
 Parts, of the same collection: BM25 on words, BM25 on all trigrams, cosine; reciprocal rank fusion (60) and a min-max
 convex sum (dense weight 0.4) of words and cosine. The product's modes: lexical, semantic (that is the cosine), hybrid.
@@ -31,6 +32,7 @@ from benchmarks.report import machine, table
 from knowledge_core.contract import EmbeddingContract, text_digest
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.embedder import Embedder
+from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.ingestion.chunking import chunk
@@ -251,11 +253,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder a set")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"folder for vectors (default {CACHE})")
+    parser.add_argument("--engine", choices=["reference", "auto"], default="reference")
     parser.add_argument("--sets", nargs="+", default=["adi", "cranfield", "hotpotqa_small", "scifact", "xquad/de"])
     parser.add_argument("--whole", action="store_true", help="a document is one chunk")
     parser.add_argument("--relevance", action="store_true", help="also count 'nothing seems relevant'")
     arguments = parser.parse_args()
-    model = reference_embedder(resolve(MODEL))
+    model = (make_embedder if arguments.engine == "auto" else reference_embedder)(resolve(MODEL))
     measured: dict[str, Measured] = {}
     refusals = []
     for name, after in zip(arguments.sets, [*arguments.sets[1:], arguments.sets[0]], strict=True):

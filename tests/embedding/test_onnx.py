@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -56,18 +57,20 @@ def test_a_text_has_the_same_vector_alone_beside_others_and_on_one_core(ours):
     np.testing.assert_allclose(many, np.tile(alone, (8, 1)), atol=1e-5)
 
 
-def test_a_query_is_embedded_without_torch(minilm_folder):
+def test_notes_are_indexed_and_searched_by_meaning_without_torch(minilm_folder, tmp_path):
+    (tmp_path / "note.md").write_text("A solar panel turns sunlight into electricity.")
     script = (
         "import sys\n"
-        "from knowledge_core.embedding.local.engines import make_embedder\n"
-        "from knowledge_core.embedding.models.models import resolve\n"
-        "from knowledge_core.types import Task\n"
-        f"made = make_embedder(resolve({MINILM!r}))\n"
-        "made.contract, made.embed(['a note'] * 40, Task.DOCUMENT), made.embed(['a question'], Task.QUERY)\n"
-        "print([name for name in ('torch', 'transformers', 'sentence_transformers', 'scipy') if name in sys.modules])\n"
+        "from knowledge_core.cli.main import main\n"
+        f"assert main(['index', {str(tmp_path / 'note.md')!r}, '--in-process']) == 0\n"
+        "assert main(['search', 'energy', '--mode', 'semantic', '--in-process']) == 0\n"
+        "print('imported:', [name for name in ('torch', 'transformers', 'sentence_transformers') if name in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["[]"]
+    environment = {**os.environ, "KNOWLEDGE_CORE_HOME": str(tmp_path / "home"), "HF_HUB_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "solar panel" in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported: []"
 
 
 @pytest.fixture
@@ -279,6 +282,23 @@ def test_where_no_second_runner_loads_the_first_goes_on_and_the_log_says_why(err
     until(lambda: caplog.records and not _loading())
     assert made.forward(tokens(beside.ENOUGH)).shape == (1, 384)
     assert (made.kind, len(caplog.records)) == ("constant", 1)
+
+
+@pytest.mark.slow  # it imports torch
+@pytest.mark.parametrize("seconds", [0, 1, 3])
+def test_a_process_that_ends_while_the_engine_for_bulk_work_loads_ends_in_order(seconds, minilm_folder):
+    script = (
+        "import time\n"
+        "from knowledge_core.embedding.local.engines import make_embedder\n"
+        "from knowledge_core.embedding.local.onnx import beside\n"
+        "from knowledge_core.embedding.models.models import resolve\n"
+        "from knowledge_core.types import Task\n"
+        "beside.ENOUGH = 10\n"
+        f"make_embedder(resolve({MINILM!r})).embed(['a note about lighthouses'] * 4, Task.DOCUMENT)\n"
+        f"time.sleep({seconds})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_torch_that_comes_late_computes_on_one_core_where_cores_are_shared():

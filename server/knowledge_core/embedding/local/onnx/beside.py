@@ -89,7 +89,8 @@ class Beside:
         if recent < MUCH:
             self._first.end_bulk()
         if recent >= ENOUGH and self._begins():
-            threading.Thread(target=self._load, name="bulk-engine", daemon=True).start()
+            # Not a daemon: torch ends the process by an abort if that exits while torch is imported or loads.
+            threading.Thread(target=self._load, name="bulk-engine").start()
         return self._first.forward(texts, much=recent >= MUCH)
 
     def _counted_with(self, tokens: int) -> float:
@@ -112,7 +113,8 @@ class Beside:
         except (KnowledgeCoreError, ImportError) as error:
             log.warning("%s does all work, in bulk, too: no other engine loads (%s)", self._first.kind, error)
         except Exception:  # the last frame of this thread; the first runner goes on
-            log.exception("loading an engine for bulk work failed")
+            if threading.main_thread().is_alive():  # else the process ends, and no thread can be started any more
+                log.exception("loading an engine for bulk work failed")
         else:
             if second is not None:
                 self.precision, self.reason = second.precision, f"{self.reason}; in bulk, {second.reason}"
