@@ -34,6 +34,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -41,6 +42,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.embedding_peers import Peer, peers
 from benchmarks.report import machine, table, write_json
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
@@ -73,6 +75,7 @@ ENGINES = ("ours", "ours float32", "encode", "bfloat16", "onnx")
 LENGTHS = {"passages": (155, 155), "queries": (21, 21), "mixed lengths": (13, 505)}  # tokens, from and to
 COUNTS = {"passages": 64, "queries": 128, "mixed lengths": 256}
 ALONE = 32  # queries, one per call
+ALONE_QUESTION = "which of the lighthouses on the coast were kept in"  # about 21 tokens of the toy tokenizer
 ALONE_NAME = "one query per call"
 
 
@@ -122,6 +125,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of the texts")
     parser.add_argument("--cores", type=int, default=0, help="for every engine; default: all")
+    parser.add_argument(
+        "--peers", action="store_true", help="also engines in processes of their own; minutes to export"
+    )
     parser.add_argument("--works", nargs="+", choices=[*COUNTS, ALONE_NAME], help="only these")
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--alone", metavar="ENGINE", choices=ENGINES, help=argparse.SUPPRESS)
@@ -140,17 +146,22 @@ def main() -> None:
 
 def compare(arguments: argparse.Namespace, scratch: Path) -> None:
     generations = None if arguments.full_size is None else arguments.full_size or [*NAMES]
-    runs = [one_model(arguments, scratch, generation) for generation in generations or [""]]
+    runs = []
+    for generation in generations or [""]:
+        with ExitStack() as stack:
+            runs.append(one_model(arguments, scratch, generation, stack))
     print(f"{arguments.rounds} rounds, {arguments.cores or 'all'} cores. {machine()}.\n")
     print(table(COLUMNS, [row for run in runs for row in run["rows"]]))
     print(f"\n{table(LOADED, [row for run in runs for row in run['loaded']])}\n")
     for run in runs:
         print(f"{run['model']}: {run['engine']}, {run['reason']}; products reach {run['peak'] / 1e9:.0f} Gop/s.")
+        for name, why in run["failed"].items():
+            print(f"{run['model']}, {name}: skipped ({why})")
     write_json(arguments.json, {"cores": arguments.cores, "runs": runs})
 
 
-def one_model(arguments: argparse.Namespace, scratch: Path, generation: str) -> dict[str, Any]:
-    """Measure all works of one model. generation: "" for the model that is named."""
+def one_model(arguments: argparse.Namespace, scratch: Path, generation: str, stack: ExitStack) -> dict[str, Any]:
+    """Measure all works of one model. generation: "" for the model that is named. stack: ends the peers' processes."""
     name = (arguments.set or "scifact") if arguments.data else PACKAGED_SET
     chosen = resolve(str(full_size(scratch / generation, generation)) if generation else arguments.model)
     named = f"{NAMES[generation]}, random weights" if generation else chosen.name
@@ -162,7 +173,13 @@ def one_model(arguments: argparse.Namespace, scratch: Path, generation: str) -> 
     labels = {"ours": embedder.engine, "ours float32": exact.engine}
     engines |= {"encode": encode(embedder, "float32"), "bfloat16": encode(embedder, "bfloat16")}
     if is_published(chosen) and importlib.util.find_spec("onnxruntime"):
-        engines["onnx"] = onnx(embedder, scratch / "model.onnx")
+        engines["onnx"] = onnx(embedder)
+    others: dict[str, Peer] = {}
+    failed: dict[str, str] = {}
+    if arguments.peers:
+        (beside := scratch / f"{generation or 'model'}-peers").mkdir()
+        others, failed = stack.enter_context(peers(chosen.folder, beside))
+        engines |= others
     peaks = {"ours": peak(embedder.engine.rpartition(" ")[2]), "ours float32": peak("float32")}
     at_peak = {each: best / OPERATIONS[generation] for each, best in peaks.items() if generation}
     judged = read(arguments.data / name if arguments.data else None)
@@ -173,11 +190,25 @@ def one_model(arguments: argparse.Namespace, scratch: Path, generation: str) -> 
             found = measure(work, embedder, engines, arguments.rounds, at_peak)
             rows += [each.row(named, labels.get(each.engine, each.engine), found["encode"]) for each in found.values()]
             measured += found.values()
-    alones = [in_own_process(engine, chosen.folder, arguments, scratch) for engine in engines]
+    alones = [in_own_process(each, chosen.folder, arguments, scratch) for each in engines if each not in others]
+    loaded = [(named, *each.values()) for each in alones] + [loaded_row(named, each) for each in others.values()]
     return {
+        "failed": failed,
         "model": named, "engine": embedder.engine, "reason": embedder.engine_reason, "peak": peaks["ours"], "set": name,
-        "rows": rows, "loaded": [(named, *each.values()) for each in alones], "work": [asdict(each) for each in measured],
+        "rows": rows, "loaded": loaded,
+        "work": [asdict(each) for each in measured],
     }  # fmt: skip
+
+
+def loaded_row(model: str, peer: Peer) -> tuple[str | float, ...]:
+    """Return what a peer in a process of its own took; its load has the export of the model in it."""
+    questions = [f"{ALONE_QUESTION} {number}" for number in range(ALONE)]
+    seconds = []
+    for text in questions:
+        peer([text])
+        seconds.append(peer.seconds)
+    p50 = statistics.median(seconds[1:]) * 1e3
+    return model, peer.name, peer.load_seconds, seconds[0] * 1e3, p50, peer.peak_bytes() / 1e6, float("nan")
 
 
 def ours(model: Model, precision: str, scratch: Path) -> LocalEmbedder:
@@ -214,7 +245,7 @@ def alone(arguments: argparse.Namespace) -> dict[str, str | float]:
     else:
         embedder = reference_embedder(model, device="cpu")  # not loaded: it only says where the model lies
         if arguments.alone == "onnx":
-            engine = onnx(embedder, arguments.scratch / "model.onnx")
+            engine = onnx(embedder)
         else:
             engine = encode(embedder, "float32" if arguments.alone == "encode" else "bfloat16")
     loaded = time.perf_counter() - began
@@ -331,17 +362,10 @@ def encode(embedder: LocalEmbedder, precision: str) -> Encode:
     return lambda texts: model.encode(texts, show_progress_bar=False, convert_to_tensor=True).float().numpy()
 
 
-def onnx(embedder: LocalEmbedder, file: Path, *, export: bool = False) -> Encode:
-    """Return a peer: the whole model as ONNX Runtime runs it on all cores; MiniLM's own graph, others exported by torch."""
-    import onnxruntime
-
-    weights = Weights(embedder.model.folder) if is_published(embedder.model) else None
-    if weights is not None:
-        session = packaged_session(weights)
-    else:
-        if export:
-            exported(embedder, file)
-        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+def onnx(embedder: LocalEmbedder) -> Encode:
+    """Return a peer: the graph of the packaged MiniLM as ONNX Runtime runs it on all cores, at its defaults."""
+    weights = Weights(embedder.model.folder)
+    session = packaged_session(weights)
     tokenizer = open_tokenizer(embedder.model)
     tokenizer.enable_truncation(embedder.model.max_length)
     tokenizer.enable_padding()
@@ -352,11 +376,8 @@ def onnx(embedder: LocalEmbedder, file: Path, *, export: bool = False) -> Encode
         for start in range(0, len(order), 32):
             found = tokenizer.encode_batch([texts[i] for i in order[start : start + 32]])
             ids = np.array([each.ids for each in found], np.int64)
-            mask = np.array([each.attention_mask for each in found], np.int64)
-            if weights is not None:
-                rows += session.run(None, {"words": weights.words[ids], "mask": mask.astype(np.float32)})
-            else:
-                rows += session.run(None, {"input_ids": ids, "attention_mask": mask})
+            mask = np.array([each.attention_mask for each in found], np.float32)
+            rows += session.run(None, {"words": weights.words[ids], "mask": mask})
         back = np.argsort(order, kind="stable")
         return np.concatenate(rows)[back]
 
@@ -373,32 +394,6 @@ def packaged_session(weights: Weights) -> Any:
     return onnxruntime.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def exported(embedder: LocalEmbedder, file: Path) -> None:
-    import torch
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(embedder.model.folder), device="cpu", local_files_only=True)
-
-    class Whole(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-            return self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
-
-    example = torch.ones((2, 7), dtype=torch.int64)
-    sizes = {
-        0: torch.export.Dim("texts", min=1, max=512),
-        1: torch.export.Dim("tokens", min=2, max=embedder.model.max_length),
-    }
-    with torch.inference_mode():
-        torch.onnx.export(
-            Whole(), (example, example.clone()), str(file), input_names=["input_ids", "attention_mask"],
-            dynamic_shapes=(sizes, sizes), dynamo=True, external_data=True, verbose=False,
-        )  # fmt: skip
-
-
 def measure(
     work: Work, embedder: LocalEmbedder, engines: dict[str, Encode], rounds: int, at_peak: dict[str, float]
 ) -> dict[str, Measured]:
@@ -412,8 +407,11 @@ def measure(
     warm = {name: unit(run(name)) for name in engines}
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
     for _ in range(rounds):
-        for name in engines:
-            seconds[name].append(timed(lambda name=name: run(name)))
+        for name, engine in engines.items():
+            if isinstance(engine, Peer):
+                seconds[name].append((inside(engine, calls), float("nan")))
+            else:
+                seconds[name].append(timed(lambda name=name: run(name)))
     tokens = sum(len(each.ids) for each in embedder.tokens(formatted))
     found = {}
     for name in engines:
@@ -427,6 +425,15 @@ def measure(
 def unit(rows: Vectors) -> Vectors:
     result: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     return result
+
+
+def inside(peer: Peer, calls: list[list[str]]) -> float:
+    """Return the seconds that a peer computes for these calls, without the way to its process."""
+    total = 0.0
+    for call in calls:
+        peer(call)
+        total += peer.seconds
+    return total
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:

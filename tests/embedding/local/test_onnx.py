@@ -320,3 +320,9 @@ def test_the_graph_in_the_package_is_what_its_script_writes():
     from knowledge_core.embedding.local.onnx.write_graph import written
 
     assert minilm.GRAPH.read_bytes() == written().SerializeToString()
+
+
+def test_it_can_be_imported_after_the_storage_in_one_process():
+    """USearch's library, loaded first, once ended a process that loaded ONNX Runtime's next."""
+    work = "import knowledge_core.storage.vectors.graph, onnxruntime"
+    assert subprocess.run([sys.executable, "-c", work], timeout=60).returncode == 0
