@@ -355,7 +355,7 @@ def encode(embedder: LocalEmbedder, precision: str) -> Encode:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    settings = {} if precision == "float32" else {"dtype": getattr(torch, precision)}
+    settings = {"dtype": getattr(torch, precision)}  # by default it is the file's: bfloat16 for the second generation
     folder = embedder.model.folder
     chosen = str(text_alone(folder) if embedder.model.second_generation else folder)
     model = SentenceTransformer(chosen, device="cpu", local_files_only=True, model_kwargs=settings)
