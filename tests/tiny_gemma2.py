@@ -143,9 +143,9 @@ def _text_part(vocabulary: int, seed: int, dtype: str, *, full_size: bool) -> tu
             if weight.dim() == 2:
                 weight.normal_(0, weight.shape[1] ** -0.5, generator=generator)
             else:  # small gains behind each half, as in trained nets: rounding is not amplified from layer to layer
-                weight.normal_(0.1 if "post_" in name else 1.0, 0.05, generator=generator)
-        for number, layer in enumerate(model.layers):
-            layer.layer_scalar.fill_(0.75 + number % 3 / 4)  # their product stays near 1, so that every layer counts
+                weight.normal_(0.1 if "post_" in name else 1.0, 0.01 if full_size else 0.05, generator=generator)
+        for number, layer in enumerate(() if full_size else model.layers):  # 1 in the large one, for the same reason
+            layer.layer_scalar.fill_(0.75 + number)
     state = {name: tensor.to(getattr(torch, dtype)) for name, tensor in model.state_dict().items()}
     return json.loads(config.to_json_string()), state
 
