@@ -169,6 +169,20 @@ def test_with_several_cores_bulk_work_runs_side_by_side_and_a_query_still_comes_
     assert len(bulk.result(30)) == 6
 
 
+def test_a_thread_of_bulk_work_computes_on_one_core_and_a_query_that_is_alone_on_all():
+    torch = pytest.importorskip("torch")
+    both = threading.Barrier(2)
+
+    def work(batch: list[str]) -> list[int]:
+        if batch != ["query"]:
+            both.wait(30)  # on two threads
+        return [torch.get_num_threads()] * len(batch)
+
+    lanes = Lanes(work, cores=2)
+    assert lanes.run([["bulk"], ["more"]]) == [[1], [1]]
+    assert lanes.run([["query"]], urgent=True) == [[torch.get_num_threads()]]
+
+
 # -- the cache of queries ----------------------------------------------------------------------------------------------
 
 
