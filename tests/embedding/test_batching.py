@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import itertools
+import threading
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge_core.embedding.batching import embed_packed, pack
+from knowledge_core.errors import Cancelled
 from knowledge_core.types import Task
 
 
@@ -30,5 +33,58 @@ def test_packed_texts_come_back_by_their_keys_with_their_titles_and_every_token_
     assert sorted(vectors) == sorted(texts)
     for key, (text, title) in texts.items():
         np.testing.assert_array_equal(vectors[key], embedder.embed([text], Task.DOCUMENT, [title])[0])
-    assert events[::2] == [None] * 3  # 64 texts a batch
-    assert sum(events[1::2]) == sum(embedder.count_tokens([text for text, _ in texts.values()]))
+    assert events[:2] == [None] * 2  # the second batch waits behind the first one
+    assert events.count(None) == 3  # 64 texts a batch
+    assert sum(filter(None, events)) == sum(embedder.count_tokens([text for text, _ in texts.values()]))
+
+
+def test_a_batch_waits_ready_behind_the_one_that_runs_and_what_ends_the_work_waits_for_both(embedder):
+    under_way, most, ended = 0, 0, []
+    guard, second = threading.Lock(), threading.Event()
+
+    class Slow:
+        count_tokens = embedder.count_tokens
+
+        def embed(self, texts, task, titles):
+            nonlocal under_way, most
+            with guard:
+                under_way += 1
+                most = max(most, under_way)
+                if under_way == 2:
+                    second.set()
+            assert second.wait(30), "the second batch was handed on while the first one ran"
+            made = embedder.embed(texts, task, titles)
+            with guard:
+                under_way -= 1
+                ended.append(len(texts))
+            return made
+
+    asked = itertools.count()
+
+    def before():
+        if next(asked) == 3:
+            raise Cancelled("enough")
+
+    texts = {f"k{number}": ("word", "") for number in range(400)}
+    with pytest.raises(Cancelled):
+        embed_packed(Slow(), texts, before=before, after=lambda tokens: None)
+    assert most == 2
+    assert ended == [64] * 3, "no batch is under way once the call has ended"
+
+
+def test_lengths_that_are_known_are_not_counted_again(embedder):
+    counted = []
+
+    class Noting:
+        embed = staticmethod(embedder.embed)
+
+        def count_tokens(self, texts):
+            counted.extend(texts)
+            return embedder.count_tokens(texts)
+
+    told = []
+    embed_packed(
+        Noting(), {"a": ("one two", ""), "b": ("three", "")}, before=lambda: None, after=told.append, lengths={"a": 2}
+    )
+    assert counted == ["three"]
+    assert told == [3]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.types import Task
+from knowledge_core.types import Task, Vectors
+
+BUDGET = 4096  # tokens of a batch of `embed_packed`: what a cancelled job waits for is `AT_ONCE` of them
+AT_ONCE = 2  # batches under way: with one, a core stood still whenever the other had the last part of a batch
 
 
 def pack(lengths: Sequence[int], budget: int = 8192, most: int = 64) -> list[list[int]]:
@@ -41,23 +46,49 @@ def embed_packed(
     *,
     before: Callable[[], None],
     after: Callable[[int], None],
+    lengths: Mapping[str, int] | None = None,
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Embed the texts of documents in batches of like length, and return one vector per key: (dim,), norm 1.
+
+    While a batch is embedded the next one is made ready and waits behind it, so that no core of the model stands still
+    between two. The caller's thread alone calls `before` and `after`, and no batch is under way once this returns.
 
     texts: key -> (text, title).
     before: called before every batch; an exception that it raises ends the work.
     after: called once a batch is embedded, with its number of tokens; titles do not count.
+    lengths: key -> tokens of its text, as of `Embedder.count_tokens`, for those that are known; the others are counted.
 
     Raises:
         ModelUnavailable, ContractMismatch, Busy: see `Embedder.embed`.
     """
+    tokens = _counted(embedder, texts, lengths or {})
     keys = list(texts)
-    lengths = embedder.count_tokens([texts[key][0] for key in keys])
     vectors: dict[str, npt.NDArray[np.float32]] = {}
-    for batch in pack(lengths):
-        before()
-        chosen = [keys[i] for i in batch]
-        made = embedder.embed([texts[key][0] for key in chosen], Task.DOCUMENT, [texts[key][1] for key in chosen])
-        vectors.update(zip(chosen, made, strict=True))
-        after(sum(lengths[i] for i in batch))
+    waiting: deque[tuple[list[str], Future[Vectors]]] = deque()
+
+    def settle() -> None:
+        chosen, made = waiting.popleft()
+        vectors.update(zip(chosen, made.result(), strict=True))
+        after(sum(tokens[key] for key in chosen))
+
+    with ThreadPoolExecutor(AT_ONCE, "embed-batch") as running:
+        for batch in pack([tokens[key] for key in keys], BUDGET):
+            if len(waiting) == AT_ONCE:
+                settle()
+            before()
+            chosen = [keys[i] for i in batch]
+            parts = [texts[key] for key in chosen]
+            made = running.submit(
+                embedder.embed, [text for text, _ in parts], Task.DOCUMENT, [title for _, title in parts]
+            )
+            waiting.append((chosen, made))
+        while waiting:
+            settle()
     return vectors
+
+
+def _counted(embedder: Embedder, texts: Mapping[str, tuple[str, str]], known: Mapping[str, int]) -> dict[str, int]:
+    """Return the tokens of each text by its key; what is not known is counted."""
+    unknown = [key for key in texts if key not in known]
+    counted = embedder.count_tokens([texts[key][0] for key in unknown]) if unknown else []
+    return {**{key: known[key] for key in texts if key in known}, **dict(zip(unknown, counted, strict=True))}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed, quoted
-from knowledge_core.indexing.windows import Texts, chunk_tokens, texts_of
+from knowledge_core.indexing.windows import Counting, Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, SAME_DOCUMENTS, Unreadable, read_file
@@ -67,6 +67,7 @@ class Window:
     failed, unread, secrets: those that are not indexed.
     removed: ids of secrets that an earlier call indexed.
     texts: of all chunks, as of `texts_of`.
+    lengths: tokens of these texts without their titles, by digest, as far as they were counted.
     chunks: how many.
     """
 
@@ -79,6 +80,7 @@ class Window:
     secrets: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     texts: Texts = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
     chunks: int = 0
 
     @property
@@ -130,6 +132,7 @@ class Preparation:
         self._roots, self._file_limit, self._named, self._secrets = roots, file_limit, named, secrets
         self._version, self._former = content_version(chunk_size), content_version(chunk_size, SAME_DOCUMENTS)
         self._stopped = threading.Event()
+        self._count_tokens = Counting(embedder.count_tokens)
         self.size = chunk_tokens(embedder.static_contract, chunk_size)
 
     def stop(self) -> None:
@@ -158,7 +161,9 @@ class Preparation:
         if isinstance(prepared, NewDocument):
             window.documents.append(prepared)
             window.chunks += len(prepared.chunks)
-            window.texts |= texts_of(self._embedder.static_contract, prepared.document, prepared.chunks)
+            texts = texts_of(self._embedder.static_contract, prepared.document, prepared.chunks)
+            window.texts |= texts
+            window.lengths |= self._count_tokens.taken(texts)
         elif isinstance(prepared, Failure):
             window.failed.append(prepared)
         elif isinstance(prepared, NotRead):
@@ -226,7 +231,7 @@ class Preparation:
         if stored is not None and stored.digest in (digest, self._former + content) and self._is_sound(document.id):
             stat = (found.size, found.mtime_ns) if found else None
             return _Unchanged(document.id, stat, None if stored.digest == digest else digest)
-        chunks = chunk(document, self._embedder.count_tokens, size=self.size)
+        chunks = chunk(document, self._count_tokens, size=self.size)
         if not chunks:
             return Failure(document.id, "empty", "It holds no text.")
         if found is None:

@@ -20,6 +20,28 @@ Texts = dict[str, tuple[str, str]]
 """Text and title of chunks, by the digest of the embedded text (`EmbeddingContract.digest`)."""
 
 
+class Counting:
+    """Counts tokens and remembers the counts, so that what was counted for cutting is not counted again for embedding.
+
+    count: as of `Embedder.count_tokens`.
+    """
+
+    def __init__(self, count: Callable[[Sequence[str]], list[int]]) -> None:
+        self._count = count
+        self._known: dict[str, int] = {}
+
+    def __call__(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of tokens of each text."""
+        counts = self._count(texts)
+        self._known.update(zip(texts, counts, strict=True))
+        return counts
+
+    def taken(self, texts: Texts) -> dict[str, int]:
+        """Return the tokens of each text that was counted, by digest, and forget everything."""
+        known, self._known = self._known, {}
+        return {digest: known[text] for digest, (text, _) in texts.items() if text in known}
+
+
 def chunk_tokens(contract: EmbeddingContract, chunk_size: int) -> int:
     """Return how many tokens a chunk may have, title included: those that are configured, as far as the model reads."""
     return min(chunk_size, contract.max_length)
@@ -38,13 +60,14 @@ def embed_lacking(
     *,
     before: Callable[[], None],
     after: Callable[[int], None],
+    lengths: Mapping[str, int] | None = None,
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Embed those of the texts whose digests are in `lacking`, and return their vectors, (dim,) float32, by digest.
 
-    before, after: as of `embed_packed`.
+    before, after, lengths: as of `embed_packed`.
 
     Raises:
         ModelUnavailable: the model cannot be used.
     """
     wanted = {digest: text for digest, text in texts.items() if digest in lacking}
-    return embed_packed(embedder, wanted, before=before, after=after)
+    return embed_packed(embedder, wanted, before=before, after=after, lengths=lengths)

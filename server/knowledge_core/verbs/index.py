@@ -285,7 +285,7 @@ class _Work:
     def _embed(self, window: Window, lacking: Container[str]) -> dict[str, npt.NDArray[np.float32]]:
         return embed_lacking(
             self._embedder, window.texts, lacking,
-            before=lambda: self._between("embedding"), after=self._count_tokens,
+            before=lambda: self._between("embedding"), after=self._count_tokens, lengths=window.lengths,
         )  # fmt: skip
 
     def _begin_write(
