@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -12,11 +13,13 @@ import numpy.typing as npt
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.types import Task, Vectors
 
-BUDGET = 4096  # tokens of a batch of `embed_packed`: what a cancelled job waits for is `AT_ONCE` of them
+MOST = 64  # texts per batch
 AT_ONCE = 2  # batches under way: with one, a core stood still whenever the other had the last part of a batch
+SECONDS = 2.0  # that a batch of `embed_packed` takes, about: a cancelled job waits for `AT_ONCE` of them
+SMALLEST, FIRST, LARGEST = 1024, 4096, 16_384  # tokens of such a batch; the first ones come before the pace is known
 
 
-def pack(lengths: Sequence[int], budget: int = 8192, most: int = 64) -> list[list[int]]:
+def pack(lengths: Sequence[int], budget: int = 8192, most: int = MOST) -> list[list[int]]:
     """Return batches of indices such that little is padded, longest texts first; equal lengths in index order.
 
     lengths: in tokens, one per text.
@@ -29,15 +32,17 @@ def pack(lengths: Sequence[int], budget: int = 8192, most: int = 64) -> list[lis
     >>> pack([3, 9, 4, 4], budget=10)
     [[1], [2, 3], [0]]
     """
-    batches: list[list[int]] = []
-    room = 0  # texts, at the length of the open batch's longest, that still fit into it
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if room == 0:
-            batches.append([])
-            room = max(1, min(most, budget // max(1, lengths[index])))
-        batches[-1].append(index)
-        room -= 1
-    return batches
+    return list(_packed(lengths, lambda: budget, most))
+
+
+def _packed(lengths: Sequence[int], budget: Callable[[], int], most: int) -> Iterator[list[int]]:
+    """Yield what `pack` returns. budget: asked before each batch."""
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    start = 0
+    while start < len(order):
+        end = start + max(1, min(most, budget() // max(1, lengths[order[start]])))
+        yield order[start:end]
+        start = end
 
 
 def embed_packed(
@@ -63,32 +68,58 @@ def embed_packed(
     """
     tokens = _counted(embedder, texts, lengths or {})
     keys = list(texts)
-    vectors: dict[str, npt.NDArray[np.float32]] = {}
-    waiting: deque[tuple[list[str], Future[Vectors]]] = deque()
-
-    def settle() -> None:
-        chosen, made = waiting.popleft()
-        vectors.update(zip(chosen, made.result(), strict=True))
-        after(sum(tokens[key] for key in chosen))
-
     with ThreadPoolExecutor(AT_ONCE, "embed-batch") as running:
-        for batch in pack([tokens[key] for key in keys], BUDGET):
-            if len(waiting) == AT_ONCE:
-                settle()
+        under_way = _UnderWay(embedder, texts, tokens, running, after)
+        for batch in _packed(list(tokens.values()), under_way.budget, MOST):
+            if under_way.is_full():
+                under_way.settle()
             before()
-            chosen = [keys[i] for i in batch]
-            parts = [texts[key] for key in chosen]
-            made = running.submit(
-                embedder.embed, [text for text, _ in parts], Task.DOCUMENT, [title for _, title in parts]
-            )
-            waiting.append((chosen, made))
-        while waiting:
-            settle()
-    return vectors
+            under_way.begin([keys[i] for i in batch])
+        while under_way.batches:
+            under_way.settle()
+    return under_way.vectors
+
+
+class _UnderWay:
+    """The batches of one `embed_packed` that were begun and are not settled, oldest first, and what came of the others."""
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        texts: Mapping[str, tuple[str, str]],
+        tokens: Mapping[str, int],
+        running: ThreadPoolExecutor,
+        after: Callable[[int], None],
+    ) -> None:
+        self._embedder, self._texts, self._tokens, self._running, self._after = embedder, texts, tokens, running, after
+        self.batches: deque[tuple[list[str], Future[Vectors]]] = deque()
+        self.vectors: dict[str, npt.NDArray[np.float32]] = {}
+        self._began, self._done = time.monotonic(), 0
+
+    def budget(self) -> int:
+        """Return how many tokens a batch may have at the pace so far."""
+        pace = self._done / max(time.monotonic() - self._began, 1e-3)
+        return int(np.clip(pace * SECONDS, SMALLEST, LARGEST)) if self._done else FIRST
+
+    def is_full(self) -> bool:
+        return len(self.batches) == AT_ONCE
+
+    def begin(self, keys: list[str]) -> None:
+        texts, titles = zip(*(self._texts[key] for key in keys), strict=True)
+        self.batches.append((keys, self._running.submit(self._embedder.embed, texts, Task.DOCUMENT, titles)))
+
+    def settle(self) -> None:
+        """Wait for the oldest batch and take its vectors."""
+        keys, made = self.batches.popleft()
+        self.vectors.update(zip(keys, made.result(), strict=True))
+        tokens = sum(self._tokens[key] for key in keys)
+        self._done += tokens
+        self._after(tokens)
 
 
 def _counted(embedder: Embedder, texts: Mapping[str, tuple[str, str]], known: Mapping[str, int]) -> dict[str, int]:
     """Return the tokens of each text by its key; what is not known is counted."""
     unknown = [key for key in texts if key not in known]
     counted = embedder.count_tokens([texts[key][0] for key in unknown]) if unknown else []
-    return {**{key: known[key] for key in texts if key in known}, **dict(zip(unknown, counted, strict=True))}
+    found = {**known, **dict(zip(unknown, counted, strict=True))}
+    return {key: found[key] for key in texts}
