@@ -58,11 +58,13 @@ class EmbeddingConfig(_Section):
 
 
 class IndexingConfig(_Section):
-    """What is read, and how it is cut."""
+    """What is read, how it is cut, and how much of the machine that may take."""
 
     chunk_size: int = Field(400, ge=32, le=8192)
     max_file_mb: float = Field(50, gt=0, le=2048)
     max_text_mb: float = Field(10, gt=0, le=256)
+    threads: int | None = Field(None, ge=1, le=1024)
+    priority: Literal["low", "normal"] = "low"
 
 
 class OwnerConfig(_Section):
@@ -79,6 +81,11 @@ class Config(_Section):
     indexing: IndexingConfig = IndexingConfig()
     owner: OwnerConfig = OwnerConfig()
     roots: tuple[Annotated[str, AfterValidator(_full_path)], ...] = Field((), strict=False)
+
+    def taken_at_start(self) -> Config:
+        """Return what counts for as long as a process lives: with defaults for what it takes over while it runs."""
+        live = {"threads": None, "priority": "low"}
+        return self.model_copy(update={"indexing": self.indexing.model_copy(update=live)})
 
 
 def load_config(home: Path, explicit: str | None = None) -> Config:

@@ -15,8 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from knowledge_core.config import Config
+from knowledge_core.config import Config, load_config
 from knowledge_core.contract import EmbeddingContract
+from knowledge_core.embedding.background.bulk_work import BulkWork
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
@@ -24,7 +25,7 @@ from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCor
 from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.jobs import Jobs
 from knowledge_core.near_names import listed
-from knowledge_core.paths import COLLECTIONS, OwnerLock
+from knowledge_core.paths import COLLECTIONS, OwnerLock, config_path
 from knowledge_core.roots import Roots
 from knowledge_core.storage.catalogue import (
     SET_ASIDE,
@@ -59,6 +60,7 @@ class Engine:
     home: the data directory.
     config: the whole configuration, with its defaults filled in.
     command: what the lock file says of this process, for whoever finds the data directory held.
+    config_file: the value of `--config`, to see when the configuration changes.
     lock: the lock on the data directory where the caller holds it already; then the caller releases it, too.
     make_embedder: see `Embedders`.
 
@@ -81,6 +83,7 @@ class Engine:
         *,
         command: str = "kcore",
         lock: OwnerLock | None = None,
+        config_file: str | None = None,
         make_embedder: MakeEmbedder | None = None,
     ) -> None:
         self.home = home
@@ -91,7 +94,10 @@ class Engine:
         self._collections: dict[str, Collection] = {}
         self._writers: dict[str, threading.Lock] = {}
         self.creating = threading.RLock()
-        self.embedders = Embedders(config.embedding, home, make_embedder)
+        self.bulk_work = BulkWork(
+            config.indexing, config_path(home, config_file)[0], lambda: load_config(home, config_file).indexing
+        )
+        self.embedders = Embedders(config.embedding, home, make_embedder, bulk_work=self.bulk_work)
         self.home_notices = [*close_data_directory(home), *filter(None, [network_notice(home)])]
         for notice in self.home_notices:
             log.warning("%s", notice)

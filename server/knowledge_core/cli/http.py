@@ -82,7 +82,8 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
     from knowledge_core.serving.http import PORT
     from knowledge_core.serving.http.doors import Doors
 
-    engine = Engine(home, load_config(home, arguments.config), command="kcore serve --http --in-process")
+    config = load_config(home, arguments.config)
+    engine = Engine(home, config, command="kcore serve --http --in-process", config_file=arguments.config)
     try:
         resume_jobs(engine)
         async with anyio.create_task_group() as tasks:

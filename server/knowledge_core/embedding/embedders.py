@@ -17,6 +17,7 @@ from pathlib import Path
 
 from knowledge_core.config import EmbeddingConfig
 from knowledge_core.contract import EmbeddingContract
+from knowledge_core.embedding.background.bulk_work import BulkWork
 from knowledge_core.embedding.checked import CheckedEmbedder
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.loading import Loading
@@ -43,16 +44,24 @@ class Embedders:
     home: the data directory.
     make: makes the embedders in place of the models of this machine and the configured endpoint; it gets every name as
         the caller gave it, "auto" included.
+    bulk_work: how much of this machine bulk work may take; None: all of it.
 
     Attributes:
         faults: what was found wrong with models of this machine.
         loading: which models are being loaded.
     """
 
-    def __init__(self, settings: EmbeddingConfig, home: Path, make: MakeEmbedder | None = None) -> None:
+    def __init__(
+        self,
+        settings: EmbeddingConfig,
+        home: Path,
+        make: MakeEmbedder | None = None,
+        *,
+        bulk_work: BulkWork | None = None,
+    ) -> None:
         self.faults = Faults()
         self.loading = Loading()
-        self._settings, self._home = settings, home
+        self._settings, self._home, self._bulk_work = settings, home, bulk_work
         self._make = make or self._made
         self._resolved = (lambda name: name) if make else self._name_meant
         self._guard = threading.Lock()  # guards the two tables below; no model is loaded under it
@@ -236,17 +245,20 @@ class Embedders:
             self._remotes.append(made)
             return made
         model = self.find_model(name)
-        if settings.engine == "reference":
-            return reference_embedder(
-                model, dimensions=dimensions, precision=settings.precision, device=settings.device
+        local = (
+            reference_embedder(model, dimensions=dimensions, precision=settings.precision, device=settings.device)
+            if settings.engine == "reference"
+            else fastest_embedder(
+                model,
+                dimensions=dimensions,
+                precision=settings.precision,
+                device=settings.device,
+                verdicts=self._home / VERDICTS,
             )
-        return fastest_embedder(
-            model,
-            dimensions=dimensions,
-            precision=settings.precision,
-            device=settings.device,
-            verdicts=self._home / VERDICTS,
         )
+        if self._bulk_work is not None:
+            local.allowance = self._bulk_work.allowance
+        return local
 
     def _remote_notice(self, model: str) -> str:
         endpoint = RemoteEmbedder(self.remote_model(model)).endpoint

@@ -126,6 +126,7 @@ async def in_process(home: Path, config: str | None, command: str) -> AsyncItera
 
     log_to_stderr(logging.WARNING)
     engine = Engine(home, load_config(home, config), command=command)
+    engine = Engine(home, load_config(home, config), command=command, config_file=config)
     try:
         async with Client(application(engine, for_cli=True)) as client:
             yield Connection(client)

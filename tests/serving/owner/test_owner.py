@@ -311,6 +311,16 @@ def test_a_changed_configuration_is_taken_when_nobody_else_is_there_and_told_whe
         assert owner_pid(home) == second
 
 
+def test_settings_that_count_at_once_end_no_owner_and_are_told_to_nobody(home):
+    assert kcore(home, "status").returncode == 0
+    owner = owner_pid(home)
+    (home / "config.yaml").write_text("indexing: {threads: 1, priority: normal}\n")
+    time.sleep(2.0)  # the owner looks once a second
+    told = kcore(home, "status")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert owner_pid(home) == owner
+
+
 def test_a_wrong_configuration_is_told_to_every_client_that_waits(home):
     (home / "config.yaml").write_text("indexing: {chunk_sise: 128}\n")
     for argv in (["list"], ["serve"]):

@@ -9,6 +9,10 @@ Rules kept here:
 - results come back in the order of the batches; an exception reaches only the caller whose batch raised it.
 Knows nothing of models or texts: a batch is a list, and its result something of the same length that can be sliced.
 
+Bulk work takes no more threads than it is allowed at the moment, rests between two batches where it shall, and leaves a
+query that comes meanwhile all the rest of the machine. A thread that lowered its own priority cannot raise it: so bulk work
+of low priority has threads of its own, and as many of normal priority take the queries that come beside it.
+
 On a processor every thread of bulk work computes on one core, and a query that is alone computes on all cores. Why one
 core per thread: an operation that is split over cores ends when the slowest core has finished. On 2 idle cores
 two threads of one core each embedded texts of mixed lengths about 1.5 times as fast as the plain
@@ -26,12 +30,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from knowledge_core.embedding.background.bulk_work import Allowance
+from knowledge_core.embedding.background.priority import lower_own_priority
 from knowledge_core.errors import Busy
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")  # sliceable, as long as its batch: an array of vectors
 
 MOST_THREADS = 16  # not measured beyond 2 cores; Python's own work between operations bounds what more would bring
+LOOK_AGAIN = 1.0  # seconds between two looks at what is allowed, of a thread that has nothing to do beside bulk work
 MOST_URGENT = 256  # urgent batches that may wait; at 20 ms a query and ten merged, the last waits half a second
 MOST_CALLERS = 32  # bulk callers that may wait; each of them blocks a thread of its own
 
@@ -53,6 +60,7 @@ class Lanes(Generic[_T, _R]):
     cores: how many processor cores to use; 1 for a model on an accelerator, which takes one batch at a time.
     weigh: the cost of a batch; by default its number of items.
     heaviest: the most that urgent batches may cost together to be merged.
+    allowance: says how much bulk work may take of these cores; asked before every batch.
     """
 
     def __init__(
@@ -62,9 +70,11 @@ class Lanes(Generic[_T, _R]):
         cores: int,
         weigh: Callable[[list[_T]], int] = len,
         heaviest: int = 64,
+        allowance: Callable[[int], Allowance] = Allowance,
     ) -> None:
         self._work, self._weigh, self._heaviest = work, weigh, heaviest
         self._width = max(1, min(cores, MOST_THREADS))
+        self._allowance: Callable[[], Allowance] = lambda: allowance(self._width)
         self._state = threading.Condition()  # guards all that follows; nothing is computed under it
         self._urgent: deque[_Call[_T, _R]] = deque()
         self._bulk: deque[_Call[_T, _R]] = deque()
@@ -74,6 +84,13 @@ class Lanes(Generic[_T, _R]):
         if self._width > 1:
             for number in range(self._width):
                 self._thread(f"embed-{number}", self._take_beside, share_cores)
+        self._starting = threading.Lock()
+        self._started: set[bool] = set()  # the priorities ("low") for which there are threads; guarded by `_starting`
+        if self._width == 1:
+            threading.Thread(target=self._serve, args=(self._take_only,), name="embed", daemon=True).start()
+        else:
+            _start([lambda: self._serve(self._take_alone)], "embed-alone", None)
+            self._start_beside(low=self._allowance().low)
 
     def run(self, batches: Sequence[list[_T]], *, urgent: bool = False) -> list[_R]:
         """Return the function's result for each batch, in the order of the batches. Blocks until all have ended.
@@ -87,6 +104,8 @@ class Lanes(Generic[_T, _R]):
         """
         if not batches:
             return []
+        if self._width > 1 and not urgent:
+            self._start_beside(low=self._allowance().low)
         call: _Call[_T, _R] = _Call(deque(enumerate(batches)), len(batches))
         with self._state:
             queue, most = (self._urgent, MOST_URGENT) if urgent else (self._bulk, MOST_CALLERS)
@@ -109,33 +128,69 @@ class Lanes(Generic[_T, _R]):
 
     def _serve(self, take: Callable[[], list[_Taken[_T, _R]]], begin: Callable[[], None]) -> None:
         begin()
+    def _start_beside(self, *, low: bool) -> None:
+        """Start the one-core threads for bulk work of a priority, unless they are there."""
+        with self._starting:
+            if low in self._started:
+                return
+            self._started.add(low)
+            if not low:
+                _start([lambda: self._serve(self._take_beside)] * self._width, "embed", 1)
+            _start([lambda: self._serve(self._take_urgent_beside)] * self._width, "embed-urgent", 1)
+            _start([lambda: self._serve(self._take_low)] * self._width, "embed-low", 1, lower_own_priority)
+    def _serve(self, take: Callable[[Allowance], list[_Taken[_T, _R]]]) -> None:
         while True:
+            allowed = self._allowance()
             with self._state:
-                while not (taken := take()):
-                    self._state.wait()
+                taken = take(allowed)
+                if not taken:
+                    # What is allowed may change while others work; nobody says so.
+                    self._state.wait(LOOK_AGAIN if self._bulk else None)
+                    continue
                 bulk = not taken[0].urgent
                 self._bulk_running += bulk
             began = time.monotonic()
             self._compute(taken)
             with self._state:
+                seconds = time.monotonic() - began
+                self._pace += 0.1 * (seconds - self._pace)
+                if bulk and allowed.rest:  # its place is not given to others meanwhile; a query ends the rest
+                    self._state.wait_for(lambda: bool(self._urgent), allowed.rest * seconds)
                 self._bulk_running -= bulk
-                self._pace += 0.1 * (time.monotonic() - began - self._pace)
                 self._state.notify_all()
 
-    def _take_alone(self) -> list[_Taken[_T, _R]]:
+    def _take_only(self, allowed: Allowance) -> list[_Taken[_T, _R]]:
+        """Return the next work where there is one thread for all."""
+        return self._taken_urgent() or self._taken_bulk()
+
+    def _take_alone(self, allowed: Allowance) -> list[_Taken[_T, _R]]:
         """Return the next work for the all-cores thread: any, but none while bulk batches occupy the cores."""
-        pending = sum(len(call.waiting) for call in self._bulk)
-        if self._width == 1:
-            return self._taken_urgent() or self._taken_bulk()
-        if self._bulk_running or pending > 1:
+        if self._occupied(allowed):
             return []
         return self._taken_urgent() or self._taken_bulk()
 
-    def _take_beside(self) -> list[_Taken[_T, _R]]:
-        """Return the next work for a one-core thread: none until bulk batches occupy the cores, then urgent work too."""
-        if not (self._bulk_running or sum(len(call.waiting) for call in self._bulk) > 1):
+    def _take_beside(self, allowed: Allowance) -> list[_Taken[_T, _R]]:
+        """Return the next work for a one-core thread: none until bulk batches occupy the cores, then urgent work, too."""
+        if not self._occupied(allowed):
             return []
-        return self._taken_urgent() or self._taken_bulk()
+        theirs = allowed.low and True in self._started
+        return self._taken_urgent() or ([] if theirs else self._within(allowed))
+
+    def _take_urgent_beside(self, allowed: Allowance) -> list[_Taken[_T, _R]]:
+        return self._taken_urgent() if self._occupied(allowed) else []
+
+    def _take_low(self, allowed: Allowance) -> list[_Taken[_T, _R]]:
+        mine = allowed.low or False not in self._started
+        return self._within(allowed) if mine and self._occupied(allowed) else []
+
+    def _occupied(self, allowed: Allowance) -> bool:
+        """Say whether bulk batches occupy one-core threads, or shall. A single one may have all cores, if it is allowed to."""
+        waiting = sum(len(call.waiting) for call in self._bulk)
+        return bool(self._bulk_running) or waiting > (1 if allowed.threads >= self._width else 0)
+
+    def _within(self, allowed: Allowance) -> list[_Taken[_T, _R]]:
+        """Take a bulk batch, if no more of them run than are allowed."""
+        return self._taken_bulk() if self._bulk_running < allowed.threads else []
 
     def _taken_urgent(self) -> list[_Taken[_T, _R]]:
         """Take one batch of every urgent call, as long as they cost at most `heaviest` together."""
@@ -219,33 +274,20 @@ def cores_here() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(allowed, int(wanted))) if wanted.isascii() and wanted.isdigit() else allowed
-
-
 _own = threading.local()  # sharing: this thread computes on one core; limited: torch was told so
-
-
 def shares_cores() -> bool:
     """Say whether the calling thread is one of several that compute at the same time, on one core each."""
     return getattr(_own, "sharing", False)
-
-
 def share_cores() -> None:
     """Make the calling thread one that computes on one core, beside others of its kind, until it ends."""
     _own.sharing = True
-
-
 _limiting = threading.Lock()  # held while the number that new threads begin with is another one for a moment
-
-
 def keep_torch_to_its_share() -> None:
     """Let torch compute on one core in the calling thread if that shares the cores. For all who compute by torch.
-
     The import of torch is left to the caller: a model that does not need it must not wait for it.
-    """
     if not shares_cores() or getattr(_own, "limited", False):
         return
     import torch
-
     with _limiting:
         default = torch.get_num_threads()  # from now on this thread has a number of its own
         torch.set_num_threads(1)
@@ -254,3 +296,22 @@ def keep_torch_to_its_share() -> None:
         other.start()
         other.join()
     _own.limited = True
+def _start(
+    targets: Sequence[Callable[[], None]], name: str, cores: int | None, first: Callable[[], object] | None = None
+) -> None:
+    """Start one thread per target, in each of which torch computes on so many cores; None: on as many as it does by default.
+    first: called in each thread before its target.
+    default = torch.get_num_threads()
+    all_started = threading.Barrier(len(targets) + 1)
+    def begin(target: Callable[[], None]) -> None:
+        torch.set_num_threads(cores or default)
+        torch.get_num_threads()  # only now it is this thread's own: else the first operation takes the shared number
+        if first is not None:
+            first()
+        all_started.wait()
+        target()
+    for number, target in enumerate(targets):
+        threading.Thread(target=begin, args=(target,), name=f"{name}-{number}", daemon=True).start()
+    all_started.wait()
+    # The number that new threads begin with is shared.
+    torch.set_num_threads(default)

@@ -23,6 +23,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from knowledge_core.contract import PROBE_TEXTS, EmbeddingContract, up_to
+from knowledge_core.embedding.background.bulk_work import Allowance
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.lanes import Lanes, cores_here
@@ -97,6 +98,9 @@ class LocalEmbedder:
     precision: auto, float32, bfloat16 or float16.
     device: auto, cpu, mps, cuda or cuda:N.
 
+    Attributes:
+        allowance: says how much bulk work may take of a number of cores; asked before every batch.
+
     Raises:
         InvalidInput: the model has no vectors of these dimensions.
         ConfigurationError: the precision or the device is unknown, or the precision is unfit for the model.
@@ -122,6 +126,7 @@ class LocalEmbedder:
         self._runner: Runner | None = None
         self._pace = 0.0  # seconds per token in one thread, a moving mean; 0 before the first batch
         self._lanes: Lanes[Tokens, Vectors] | None = None
+        self.allowance: Callable[[int], Allowance] = Allowance  # set before the model is loaded
 
     @property
     def loaded(self) -> bool:
@@ -272,6 +277,10 @@ class LocalEmbedder:
                     self._runner = self._choose(self.model, self._precision, self._device)
                 cores = cores_here() if self._runner.on_processor else 1
                 self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
+                cores = torch.get_num_threads() if self._runner.on_processor else 1
+                self._lanes = Lanes(
+                    self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH, allowance=self.allowance
+                )
             return self._lanes
 
     def _open_tokenizer_quietly(self) -> None:

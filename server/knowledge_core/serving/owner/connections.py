@@ -12,7 +12,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,10 @@ class Connections:
         )
         answer = await _own(reader, "proof")
         return answer is not None and same(answer.get("proof"), proof(home, "pipe", mine, theirs))
+
+    def take_configuration(self, digest: str) -> None:
+        """Take a client with this configuration for one that has ours. digest: as of `Identity.config`."""
+        self._identity = replace(self._identity, config=digest)
 
     def _outdated(self, hello: dict[str, Any]) -> str:
         """Return why this owner should be replaced (a newer version, another configuration); "" if it should not."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -24,6 +25,7 @@ import knowledge_core
 from knowledge_core import __version__
 from knowledge_core.config import load_config
 from knowledge_core.engine import Engine
+from knowledge_core.errors import ConfigurationError
 from knowledge_core.paths import OwnerLock
 from knowledge_core.recorded_jobs.resuming import resume_jobs
 from knowledge_core.serving.connection_state import current_connection
@@ -51,11 +53,11 @@ def run_owner(
         ConfigurationError, StorageError: the engine could not be opened; no client was served.
     """
     config_sha = config_digest(home, config_file)
-    engine = Engine(home, load_config(home, config_file), lock=lock)
+    engine = Engine(home, load_config(home, config_file), lock=lock, config_file=config_file)
     try:
         tell_of_former_end(engine)
         with watched(home, engine.config.owner.unresponsive_seconds, lambda: bool(engine.jobs.running())) as beat:
-            anyio.run(_Owner(engine, lock, listener, address, config_sha, beat).run)
+            anyio.run(_Owner(engine, lock, listener, address, config_file, config_sha, beat).run)
     finally:
         engine.close()
         log.info("ended")
@@ -68,11 +70,12 @@ class _Owner:
         lock: OwnerLock,
         listener: socket.socket,
         address: dict[str, Any],
+        config_file: str | None,
         config_sha: str,
         beat: Callable[[], None],
     ) -> None:
         self._engine, self._lock, self._listener, self._address = engine, lock, listener, address
-        self._config_sha, self._beat = config_sha, beat
+        self._config_file, self._config_sha, self._beat = config_file, config_sha, beat
         self._idle = 60.0 * engine.config.owner.idle_minutes
         self._mark = mark(address)
         self._started = time.time()
@@ -122,6 +125,7 @@ class _Owner:
                 self.end("idle")
             else:
                 self._listen_again_if_lost()
+                self._look_at_configuration()
                 await self._look_for_idle_collections()
 
     def _listen_again_if_lost(self) -> None:
@@ -138,6 +142,17 @@ class _Owner:
         self._listener, self._address, self._mark = listener, address, mark(address)
         self._lock.announce(address)
         self._accepting.cancel()  # of the former one; `_accept` goes on with this one
+
+    def _look_at_configuration(self) -> None:
+        """Keep serving clients that read a configuration in which only such settings changed as are taken over at once."""
+        found = config_digest(self._engine.home, self._config_file)
+        if found == self._config_sha:
+            return
+        self._config_sha = found
+        with contextlib.suppress(ConfigurationError):  # whoever starts the next owner is told
+            new = load_config(self._engine.home, self._config_file)
+            if new.taken_at_start() == self._engine.config.taken_at_start():
+                self._connections.take_configuration(found)
 
     async def _look_for_idle_collections(self) -> None:
         if time.monotonic() - self._let_rest > IDLE_EVERY:

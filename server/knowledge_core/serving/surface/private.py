@@ -107,6 +107,8 @@ class PrivateRequests(Extension):
             "models_in_memory": sorted(engine.embedders.in_memory()),
             "notices": [*engine.notices, *damaged_roots(engine)],
             "roots": [] if damaged_roots(engine) else [str(root) for root in engine.roots.all()],
+            "notices": [*engine.notices, *engine.bulk_work.notices()],
+            "roots": [str(root) for root in engine.roots.all()],
             "collections": collections,
             "unreadable": unreadable,
             "losses": losses,
