@@ -59,6 +59,7 @@ from knowledge_core.verbs.index import index
 
 CHUNK_SIZE = 400
 FILE_LIMIT = 10**8
+WARM_UP = 200  # chunks
 
 
 class Steps:
@@ -107,8 +108,7 @@ def watched(steps: Steps) -> Iterator[None]:
         ("record", View, "missing"),
         ("record", View, "state"),
         ("views", collections.Collection, "_publish"),
-        ("words and trigrams", lexical_index, "words"),
-        ("words and trigrams", lexical_index, "trigrams"),
+        ("words and trigrams", lexical_index, "terms"),
         ("lexical writer", lexical_index.LexicalIndex, "apply"),
         ("vectors", VectorIndex, "apply"),
         ("vectors", VectorIndex, "save"),
@@ -181,6 +181,7 @@ def main() -> None:
         embedder._forward = noise(embedder)  # type: ignore[method-assign]
         assert embedder._lanes is not None
         embedder._lanes._work = embedder._forward
+    alone_once(embedder, chunks[:WARM_UP])  # the first batches are small, until the pace is known
     _report(arguments, *_measured(arguments.rounds, embedder, chunks, rows, roots), tokens)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge_core.language.wording import LONGEST, spans, words
+from knowledge_core.language.wording import LONGEST, spans, spellings, terms, words
 
 
 @pytest.mark.parametrize(
@@ -113,3 +113,9 @@ def test_threads_do_not_disturb_each_other() -> None:
     for thread in threads:
         thread.join()
     assert results == [expected] * 4
+
+
+@given(st.text(max_size=200))
+def test_one_pass_over_a_text_gives_its_words_and_the_trigrams_of_its_spellings(text):
+    letters = [trigram for _, trigrams in spellings(text) for trigram in trigrams]
+    assert terms(text) == (" ".join(words(text)), " ".join(letters))

@@ -144,7 +144,7 @@ def _blocks(document: Document) -> list[Block]:
 
 def _trim(text: str, block: Block) -> Block:
     start, end = trimmed(text, block.start, block.end)
-    return replace(block, start=start, end=end)
+    return Block(start, end, block.section, block.kind)
 
 
 def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
@@ -184,7 +184,10 @@ def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
             members = tuple(run)
             section = members[0].section.parent(depth)
             whole = len(path) == depth and section.whole and room.holds(_Draft(members, section))
-            folded += [replace(unit, section=section) for unit in members] if whole else members
+            if whole:
+                folded += [_Unit(unit.start, unit.end, unit.tokens, section, unit.kind) for unit in members]
+            else:
+                folded += members
         units = folded
     return units
 

@@ -34,6 +34,8 @@ _STEPS_BACK = 16  # characters to go back, where there is no border, so as not t
 
 def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
     """Return text[start:end]'s range without white space at its ends; an empty one where there is only white space."""
+    if start < end and not (text[start].isspace() or text[end - 1].isspace()):
+        return start, end  # most often: nothing is copied
     piece = text[start:end]
     start += len(piece) - len(piece.lstrip())
     return start, max(start, end - (len(piece) - len(piece.rstrip())))

@@ -27,7 +27,7 @@ import tantivy
 from knowledge_core.errors import StorageError, StorageFull
 from knowledge_core.files import no_descriptor, out_of_descriptors, remove_file, replace_file, storage_refusal
 from knowledge_core.language.lexical_query import Field, LexicalQuery, rarity
-from knowledge_core.language.wording import WORDING_VERSION, trigrams, words
+from knowledge_core.language.wording import WORDING_VERSION, terms
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.sorted_keys import among
 
@@ -236,8 +236,9 @@ class LexicalIndex:
                 writer.delete_documents_by_term("number", number)
                 entry = tantivy.Document()
                 entry.add_integer("number", number)
-                entry.add_text("words", " ".join(words(text)))
-                entry.add_text("trigrams", trigrams(text))
+                tokens, letters = terms(text)
+                entry.add_text("words", tokens)
+                entry.add_text("trigrams", letters)
                 writer.add_document(entry)
             writer.commit()
         finally:

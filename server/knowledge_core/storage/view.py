@@ -236,7 +236,7 @@ class View:
         """
         return reading.vectors(self._record, keys, self.contract.dimensions)
 
-    def missing(self, digests: Iterable[str]) -> set[str]:
+    def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts, named by their digests, have no vector."""
         return reading.missing(self._record, digests)
 

@@ -27,6 +27,7 @@ from knowledge_core.storage.record.sqlite import (
     FILE,
     WAL_KEPT,
     connect,
+    known_digests,
     remedy,
     stored_form,
     transaction,
@@ -173,12 +174,7 @@ class DocumentStore:
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts have no vector yet."""
         with translated(self._name):
-            there = set()
-            for digest in with_pauses(digests):
-                found = self._connection.execute("SELECT 1 FROM vectors WHERE digest = ?", (bytes.fromhex(digest),))
-                if found.fetchone():
-                    there.add(digest)
-        return set(digests) - there
+            return set(digests) - known_digests(self._connection.execute, digests)
 
     def states(self, source: str) -> dict[str, FileState]:
         """Return what is remembered of a source's documents, by id."""

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.filters import Condition
 from knowledge_core.storage.record.overview import NEWEST
 from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
-from knowledge_core.storage.record.sqlite import parsed, unit
+from knowledge_core.storage.record.sqlite import known_digests, parsed, unit
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import (
     Allowed,
@@ -176,10 +175,9 @@ def vectors(record: RecordSnapshot, keys: Sequence[int] | Keys, dimensions: int)
     return unit(record.vectors(keys), dimensions)
 
 
-def missing(record: RecordSnapshot, digests: Iterable[str]) -> set[str]:
+def missing(record: RecordSnapshot, digests: Sequence[str]) -> set[str]:
     """Return which of these embedded texts have no vector."""
-    known = "SELECT 1 FROM vectors WHERE digest = ?"
-    return {digest for digest in with_pauses(digests) if not record.rows(known, (bytes.fromhex(digest),))}
+    return set(digests) - known_digests(record.rows, digests)
 
 
 def keys_by_digest(record: RecordSnapshot, limit: int) -> Keys:
