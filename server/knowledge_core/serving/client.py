@@ -125,7 +125,6 @@ async def in_process(home: Path, config: str | None, command: str) -> AsyncItera
     from knowledge_core.serving.surface.application import application
 
     log_to_stderr(logging.WARNING)
-    engine = Engine(home, load_config(home, config), command=command)
     engine = Engine(home, load_config(home, config), command=command, config_file=config)
     try:
         async with Client(application(engine, for_cli=True)) as client:

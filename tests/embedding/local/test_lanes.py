@@ -176,6 +176,7 @@ def test_a_thread_of_bulk_work_computes_on_one_core_and_a_query_that_is_alone_on
     def work(batch: list[str]) -> list[int]:
         if batch != ["query"]:
             both.wait(30)  # on two threads
+        module.keep_torch_to_its_share()  # as every runner does that computes by torch
         return [torch.get_num_threads()] * len(batch)
 
     lanes = Lanes(work, cores=2)

@@ -71,6 +71,7 @@ class Ground:
             engine._collections.pop("victim").close()
             shutil.copytree(self.folder / "alive", self.older)
             self._index(engine, "victim", [_given(id, self._text("", id)) for id in _ids("l", LATER)])
+            engine.collection("victim").wait_for_graph()  # else a file may go while it is copied
             shutil.copytree(self.folder / "alive", self.home)
 
     def _text(self, before: str, id: str) -> str:

@@ -80,16 +80,12 @@ class Lanes(Generic[_T, _R]):
         self._bulk: deque[_Call[_T, _R]] = deque()
         self._bulk_running = 0
         self._pace = 0.1  # seconds per batch, a moving mean: `Busy` says by it when to try again
-        self._thread("embed-alone", self._take_alone)
-        if self._width > 1:
-            for number in range(self._width):
-                self._thread(f"embed-{number}", self._take_beside, share_cores)
         self._starting = threading.Lock()
         self._started: set[bool] = set()  # the priorities ("low") for which there are threads; guarded by `_starting`
         if self._width == 1:
-            threading.Thread(target=self._serve, args=(self._take_only,), name="embed", daemon=True).start()
+            self._thread("embed", self._take_only)
         else:
-            _start([lambda: self._serve(self._take_alone)], "embed-alone", None)
+            self._thread("embed-alone", self._take_alone)
             self._start_beside(low=self._allowance().low)
 
     def run(self, batches: Sequence[list[_T]], *, urgent: bool = False) -> list[_R]:
@@ -121,13 +117,6 @@ class Lanes(Generic[_T, _R]):
 
     # -- the threads -----------------------------------------------------------------------------------------------
 
-    def _thread(
-        self, name: str, take: Callable[[], list[_Taken[_T, _R]]], begin: Callable[[], None] = lambda: None
-    ) -> None:
-        threading.Thread(target=self._serve, args=(take, begin), name=name, daemon=True).start()
-
-    def _serve(self, take: Callable[[], list[_Taken[_T, _R]]], begin: Callable[[], None]) -> None:
-        begin()
     def _start_beside(self, *, low: bool) -> None:
         """Start the one-core threads for bulk work of a priority, unless they are there."""
         with self._starting:
@@ -135,10 +124,22 @@ class Lanes(Generic[_T, _R]):
                 return
             self._started.add(low)
             if not low:
-                _start([lambda: self._serve(self._take_beside)] * self._width, "embed", 1)
-            _start([lambda: self._serve(self._take_urgent_beside)] * self._width, "embed-urgent", 1)
-            _start([lambda: self._serve(self._take_low)] * self._width, "embed-low", 1, lower_own_priority)
-    def _serve(self, take: Callable[[Allowance], list[_Taken[_T, _R]]]) -> None:
+                self._threads("embed", self._take_beside, share_cores)
+                return
+            self._threads("embed-urgent", self._take_urgent_beside, share_cores)
+            self._threads("embed-low", self._take_low, share_cores, lower_own_priority)
+
+    def _threads(self, name: str, take: _Take[_T, _R], *begin: Callable[[], object]) -> None:
+        for number in range(self._width):
+            self._thread(f"{name}-{number}", take, *begin)
+
+    def _thread(self, name: str, take: _Take[_T, _R], *begin: Callable[[], object]) -> None:
+        """Start a thread. begin: called in it first, in this order."""
+        threading.Thread(target=self._serve, args=(take, begin), name=name, daemon=True).start()
+
+    def _serve(self, take: _Take[_T, _R], begin: Sequence[Callable[[], object]]) -> None:
+        for each in begin:
+            each()
         while True:
             allowed = self._allowance()
             with self._state:
@@ -264,6 +265,10 @@ class _Taken(Generic[_T, _R]):
     urgent: bool
 
 
+_Take = Callable[[Allowance], list[_Taken[_T, _R]]]
+"""Returns the next work of a thread, by what bulk work may take; an empty list where there is none for it now."""
+
+
 def cores_here() -> int:
     """Return how many processor cores to use: torch's number where it is imported, else what the system allows.
 
@@ -274,20 +279,33 @@ def cores_here() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(allowed, int(wanted))) if wanted.isascii() and wanted.isdigit() else allowed
+
+
 _own = threading.local()  # sharing: this thread computes on one core; limited: torch was told so
+
+
 def shares_cores() -> bool:
     """Say whether the calling thread is one of several that compute at the same time, on one core each."""
     return getattr(_own, "sharing", False)
+
+
 def share_cores() -> None:
     """Make the calling thread one that computes on one core, beside others of its kind, until it ends."""
     _own.sharing = True
+
+
 _limiting = threading.Lock()  # held while the number that new threads begin with is another one for a moment
+
+
 def keep_torch_to_its_share() -> None:
     """Let torch compute on one core in the calling thread if that shares the cores. For all who compute by torch.
+
     The import of torch is left to the caller: a model that does not need it must not wait for it.
+    """
     if not shares_cores() or getattr(_own, "limited", False):
         return
     import torch
+
     with _limiting:
         default = torch.get_num_threads()  # from now on this thread has a number of its own
         torch.set_num_threads(1)
@@ -296,22 +314,3 @@ def keep_torch_to_its_share() -> None:
         other.start()
         other.join()
     _own.limited = True
-def _start(
-    targets: Sequence[Callable[[], None]], name: str, cores: int | None, first: Callable[[], object] | None = None
-) -> None:
-    """Start one thread per target, in each of which torch computes on so many cores; None: on as many as it does by default.
-    first: called in each thread before its target.
-    default = torch.get_num_threads()
-    all_started = threading.Barrier(len(targets) + 1)
-    def begin(target: Callable[[], None]) -> None:
-        torch.set_num_threads(cores or default)
-        torch.get_num_threads()  # only now it is this thread's own: else the first operation takes the shared number
-        if first is not None:
-            first()
-        all_started.wait()
-        target()
-    for number, target in enumerate(targets):
-        threading.Thread(target=begin, args=(target,), name=f"{name}-{number}", daemon=True).start()
-    all_started.wait()
-    # The number that new threads begin with is shared.
-    torch.set_num_threads(default)

@@ -276,8 +276,6 @@ class LocalEmbedder:
                 with _blaming_its_files(self.model):
                     self._runner = self._choose(self.model, self._precision, self._device)
                 cores = cores_here() if self._runner.on_processor else 1
-                self._lanes = Lanes(self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH)
-                cores = torch.get_num_threads() if self._runner.on_processor else 1
                 self._lanes = Lanes(
                     self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH, allowance=self.allowance
                 )
