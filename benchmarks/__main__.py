@@ -14,7 +14,8 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
     print(
         "\nWith a folder of test sets: python -m benchmarks.retrieval_quality --data DIR, ... clustering --data DIR\n"
-        "Long ones: python -m benchmarks.scale, ... growth, ... kills, ... soak, ... clients"
+        "Long ones: python -m benchmarks.scale, ... growth, ... kills, ... soak, ... clients,\n"
+        "... corruption, ... pulling"
     )
 
 
