@@ -145,7 +145,8 @@ def test_what_an_endpoint_repeats_of_a_text_reaches_neither_error_nor_log(home, 
 
 
 @pytest.mark.slow
-def test_no_command_leaves_a_word_in_the_log_of_the_owner(home, pipe):
+def test_no_command_leaves_a_word_in_the_log_of_the_owner(home, pipe, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # `kcore backup` writes into the folder where it is called
     called(pipe, "list_collections", {})
     (choices,) = (each.choices for each in parser()._actions if isinstance(each.choices, dict))
     without = {"serve", "setup", "pull", "demo", "stop", "uninstall"}  # other programs' files, the network, this owner
