@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -88,10 +89,14 @@ class EmbeddingEndpoint:
 
 
 @contextmanager
-def embedding_endpoint() -> Iterator[EmbeddingEndpoint]:
-    """Yield an endpoint on a free port."""
+def embedding_endpoint(certificate: ssl.SSLContext | None = None) -> Iterator[EmbeddingEndpoint]:
+    """Yield an endpoint on a free port. certificate: with which it speaks TLS."""
     server = _Server(("127.0.0.1", 0), _Handler)
+    if certificate:
+        server.socket = certificate.wrap_socket(server.socket, server_side=True)
     endpoint = EmbeddingEndpoint(server.server_address[1])
+    if certificate:
+        endpoint.url = endpoint.url.replace("http:", "https:")
     server.endpoint = endpoint
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:

@@ -1,7 +1,11 @@
-"""What tests read of a tool's result."""
+"""What tests read of a tool's result, and the call that most of them begin with."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from mcp.client import Client
 from mcp_types import CallToolResult, TextContent
 
 NOTES = [
@@ -17,3 +21,12 @@ NOTES = [
 
 def text_of(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+async def index(client: Client, *paths: Path, **more: Any) -> dict[str, Any]:
+    """Index paths by the tool, and return the structure of its answer."""
+    result = await client.call_tool("index", {"paths": [str(path) for path in paths], **more})
+    assert not result.is_error, text_of(result)
+    content = result.structured_content
+    assert content is not None
+    return content

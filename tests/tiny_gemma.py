@@ -19,6 +19,16 @@ PROMPTS = {
     "STS": "task: sentence similarity | query: ",
     "InstructionRetrieval": "task: code retrieval | query: ",
 }
+MANY_KINDS = [  # of texts: short, longer than the window, longer than the model reads, other scripts
+    "Where is the nearest library?",
+    "The brown fox runs. " * 8,
+    "Every word of this text counts until the model stops reading. " * 40,
+    "Die Rückgabe ist in der Brücke möglich, sagte die Ärztin.",
+    "図書館はどこですか。開館時間は九時から十七時までです。",
+    "أين تقع أقرب مكتبة؟",
+    "איפה הספרייה הקרובה?",
+    "Family 👨‍👩‍👧‍👦 and flags 🇨🇭🇯🇵 in one line 🎉",
+]
 MAX_LENGTH = 160
 WINDOW = 16  # full width: 8 tokens on each side
 HIDDEN = 48

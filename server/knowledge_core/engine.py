@@ -210,11 +210,7 @@ class Engine:
             CollectionNotFound: there is none of this name. StorageError: the system refused; nothing was deleted.
         """
         with self._guard:
-            held = self._collections.pop(name, None)
-            if held is not None:
-                held.close()
-            elif name not in self.names():
-                self.collection(name)  # says which there are
+            self._close_known(name)
             drop(self._folder, name)
 
     def put_in_place(self, name: str, new: Path, *, replace: bool) -> Path | None:
@@ -231,9 +227,8 @@ class Engine:
         with self.creating, self._guard:
             if not replace and name in self.names():
                 raise InvalidInput(f"There is a collection {name!r} already. With --replace it is set aside first.")
-            held = self._collections.pop(name, None)
-            if held is not None:
-                held.close()
+            if name in self.names():
+                self._close_known(name)
             return exchange(self._folder, valid_name(name), new, self.home / SET_ASIDE)
 
     def set_aside(self, name: str) -> Path:
@@ -243,12 +238,16 @@ class Engine:
             CollectionNotFound: there is none of this name. StorageError: the system refused; nothing was moved.
         """
         with self._guard:
-            held = self._collections.pop(name, None)
-            if held is not None:
-                held.close()
-            elif name not in self.names():
-                self.collection(name)  # says which there are
+            self._close_known(name)
             return set_aside(self._folder, name, self.home / SET_ASIDE)
+
+    def _close_known(self, name: str) -> None:
+        """Let go of a collection, whatever state it is in; raise CollectionNotFound where there is none of this name."""
+        held = self._collections.pop(name, None)
+        if held is not None:
+            held.close()
+        elif name not in self.names():
+            self.collection(name)  # says which there are
 
     def all_set_aside(self) -> list[Path]:
         """Return where the collections lie that were set aside, sorted."""

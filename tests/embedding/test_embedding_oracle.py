@@ -8,20 +8,13 @@ import pytest
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.types import Task
-from tiny_gemma import MAX_LENGTH, WINDOW
+from tiny_gemma import MANY_KINDS, MAX_LENGTH, WINDOW
 
 EQUAL = 1e-5
 
 TEXTS = [
     "a",
-    "Where is the nearest library?",
-    "The brown fox runs. " * 8,  # longer than the sliding window
-    "Every word of this text counts until the model stops reading. " * 40,  # longer than the model reads
-    "Die Rückgabe ist in der Brücke möglich, sagte die Ärztin.",
-    "図書館はどこですか。開館時間は九時から十七時までです。",
-    "أين تقع أقرب مكتبة؟",
-    "איפה הספרייה הקרובה?",
-    "Family 👨‍👩‍👧‍👦 and flags 🇨🇭🇯🇵 in one line 🎉",
+    *MANY_KINDS,
     "tabs\tand\nline ends\r\nand   spaces  ",
     "{title} and {text} are only words here",
 ]

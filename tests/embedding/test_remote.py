@@ -9,8 +9,10 @@ import time
 import numpy as np
 import pytest
 
+from certificates import self_signed
 from embedding_endpoint import EmbeddingEndpoint, Misbehave, embedding_endpoint, hashed
 from knowledge_core.contract import PROBE_TEXTS
+from knowledge_core.embedding.certificates import VARIABLES
 from knowledge_core.embedding.remote import endpoint as http
 from knowledge_core.embedding.remote import remote as module
 from knowledge_core.embedding.remote.remote import TEXTS_PER_REQUEST, RemoteEmbedder, RemoteModel, is_remote
@@ -351,3 +353,18 @@ def test_names_of_models_behind_an_endpoint():
     assert is_remote("remote:embeddinggemma:300m")
     assert not is_remote("google/embeddinggemma-2")
     assert not is_remote("remotely")
+
+
+def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_it_and_refused_elsewhere(
+    tmp_path, monkeypatch
+):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    with embedding_endpoint(self_signed(tmp_path)) as served:
+        with pytest.raises(ModelUnavailable, match="SSL_CERT_FILE"):
+            remote(served).embed(["a"], Task.DOCUMENT)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+        assert remote(served).embed(["a"], Task.DOCUMENT).shape == (1, DIMENSIONS)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
+        with pytest.raises(ConfigurationError, match="SSL_CERT_FILE is"):
+            remote(served).embed(["a"], Task.DOCUMENT)

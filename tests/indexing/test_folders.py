@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 from mcp.client import Client
 
 from knowledge_core.engine import Engine
-from knowledge_core.serving.surface.application import application
-from mcp_text import text_of
+from mcp_text import index, text_of
 
 pytestmark = pytest.mark.anyio
 
@@ -27,18 +25,6 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     (made / "deep" / "c.txt").write_text("gamma speaks of grapes\n")
     engine.roots.add(tmp_path / "allowed")
     return made
-
-
-@pytest.fixture
-async def client(engine: Engine):
-    async with Client(application(engine)) as connected:
-        yield connected
-
-
-async def index(client: Client, *paths: Path, **more: Any) -> dict[str, Any]:
-    result = await client.call_tool("index", {"paths": [str(path) for path in paths], **more})
-    assert not result.is_error, text_of(result)
-    return result.structured_content
 
 
 async def ids(client: Client) -> list[str]:

@@ -39,12 +39,6 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     return made
 
 
-@pytest.fixture
-async def client(engine: Engine):
-    async with Client(application(engine)) as connected:
-        yield connected
-
-
 async def indexed(client: Client, *paths: Path, **more: Any) -> tuple[dict[str, Any], str]:
     result = await client.call_tool("index", {"paths": [str(path) for path in paths], **more})
     assert not result.is_error, text_of(result)

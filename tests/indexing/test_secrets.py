@@ -22,7 +22,7 @@ from knowledge_core.indexing import preparing
 from knowledge_core.serving.client import Connection, Refused, _AnyResult
 from knowledge_core.serving.surface.application import application
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
-from mcp_text import text_of
+from mcp_text import index, text_of
 from owner_processes import KCORE, environment
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
@@ -43,18 +43,6 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     (made / ".ssh" / "config").write_text("Host marmalade\n")
     engine.roots.add(tmp_path / "allowed")
     return made
-
-
-@pytest.fixture
-async def client(engine: Engine):
-    async with Client(application(engine)) as connected:
-        yield connected
-
-
-async def index(client: Client, *paths: Path, **more: Any) -> dict[str, Any]:
-    result = await client.call_tool("index", {"paths": [str(path) for path in paths], **more})
-    assert not result.is_error, text_of(result)
-    return result.structured_content
 
 
 async def refused(client: Client, *paths: Path) -> str:

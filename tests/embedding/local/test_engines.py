@@ -20,20 +20,13 @@ from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import ModelUnavailable
 from knowledge_core.types import Task
-from tiny_gemma import MAX_LENGTH
+from tiny_gemma import MANY_KINDS, MAX_LENGTH
 
 TEXTS = [
     "a",
     "",
     " \n\t",
-    "Where is the nearest library?",
-    "The brown fox runs. " * 8,  # longer than the sliding window
-    "Every word of this text counts until the model stops reading. " * 40,  # longer than the model reads
-    "Die Rückgabe ist in der Brücke möglich, sagte die Ärztin.",
-    "図書館はどこですか。開館時間は九時から十七時までです。",
-    "أين تقع أقرب مكتبة؟",
-    "איפה הספרייה הקרובה?",
-    "Family 👨‍👩‍👧‍👦 and flags 🇨🇭🇯🇵 in one line 🎉",
+    *MANY_KINDS,
     "a\x00b half \ud83d of a pair \x07",
 ]
 

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import httpx2
 
+from knowledge_core.embedding.certificates import trusted
 from knowledge_core.embedding.http_rules import (
     CONNECT_SECONDS,
     PASSING,
@@ -148,8 +149,8 @@ class Endpoint:
             if "CERTIFICATE" not in str(error).upper():
                 return PassingError("cannot be reached (nothing answers there)")
             return ModelUnavailable(
-                f"The certificate of the embedding endpoint {self.host} cannot be verified. If it is your own, name its "
-                "authority in SSL_CERT_FILE."
+                f"The certificate of the embedding endpoint {self.host} cannot be verified. If it is your own, install "
+                "its authority's certificate in the system's store, or name its file (PEM) in SSL_CERT_FILE."
             )
         if isinstance(error, httpx2.DecodingError):
             return PassingError("answered with something that is not whole JSON")
@@ -232,6 +233,7 @@ class Endpoint:
                 limits = httpx2.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
                 # No proxy can reach this machine's own loopback; elsewhere the environment's proxies are honoured.
                 self._client = httpx2.Client(
-                    follow_redirects=False, trust_env=not self.on_this_machine, limits=limits, timeout=self._timeout
-                )
+                    follow_redirects=False, trust_env=not self.on_this_machine, limits=limits, timeout=self._timeout,
+                    verify=trusted(),
+                )  # fmt: skip
             return self._client
