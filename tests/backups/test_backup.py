@@ -19,6 +19,7 @@ import pytest
 from backups.conftest import added, contents, files_of, made, structure
 from knowledge_core.embedding.models.packaged import packaged_folder
 from knowledge_core.storage.collection import Collection, JobRecord
+from knowledge_core.storage.losses import note
 from owner_processes import RawPipe, kcore, own_home
 
 TESTS = Path(__file__).parents[1]
@@ -199,8 +200,41 @@ def test_the_copy_of_a_record_that_was_lost_stays_and_the_loss_is_named(run, hom
     run("backup", tmp_path / "kept")
     (home / "collections" / "letters" / "documents.db").unlink()
     code, out, err = run("backup", tmp_path / "kept", "--prune")
-    assert (code, "letters" in out) == (1, True), err
+    assert (code, "'letters' is gone" in out, "kcore restore" in out) == (1, True, True), err
     assert records(tmp_path / "kept").keys() == {"letters", "notes"}
+
+
+def test_a_record_that_is_known_to_be_behind_takes_no_earlier_copys_place_until_a_person_agrees(run, home, tmp_path):
+    run("backup", tmp_path / "kept")
+    good = records(tmp_path / "kept")["notes"].read_bytes()
+    added(home, "notes", 99)
+    note(home / "collections" / "notes", 1, 3, 7, 0)
+    code, out, _ = run("backup", tmp_path / "kept")
+    assert (code, "7 chunks" in out, "kcore restore" in out, "kcore doctor --accept notes" in out) == (
+        1,
+        True,
+        True,
+        True,
+    )
+    assert records(tmp_path / "kept")["notes"].read_bytes() == good
+    assert run("backup", tmp_path / "other")[0] == 0, "where there is no earlier copy, it is better than none"
+    assert run("doctor", "--accept", "notes")[0] == 0
+    assert run("backup", tmp_path / "kept")[0] == 0
+    assert records(tmp_path / "kept")["notes"].read_bytes() != good
+
+
+def test_a_record_that_was_put_back_and_went_on_is_another_one_though_its_numbers_are_the_same(run, home, tmp_path):
+    folder = home / "collections" / "notes"
+    older = (folder / "documents.db").read_bytes()
+    added(home, "notes", 98)
+    run("backup", tmp_path / "kept")
+    for path in folder.iterdir():  # the indexes, too: nothing is left that could prove the loss
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "documents.db").write_bytes(older)
+    added(home, "notes", 99)
+    code, _, err = run("restore", tmp_path / "kept", "--collection", "notes")
+    assert (code, "is another than the backup's" in err) == (1, True)
+    assert structure(run("backup", tmp_path / "kept", "--json")[1])["copied"] == ["notes"]
 
 
 def test_a_place_that_is_no_place_for_a_backup_is_refused(run, home, tmp_path):

@@ -18,7 +18,7 @@ from knowledge_core.backups.manifest import Manifest, StoredRecord, StoredSettin
 from knowledge_core.backups.targets import ARCHIVE, Target, archive_target, folder_target
 from knowledge_core.errors import InvalidInput, KnowledgeCoreError, StorageDamaged, StorageError, StorageFull
 from knowledge_core.files import NO_SPACE
-from knowledge_core.storage.catalogue import FILE, PinnedRecord, collection_names, pinned
+from knowledge_core.storage.catalogue import FILE, PinnedRecord, collection_names, noted, pinned
 from knowledge_core.types import Progress
 
 Report = Callable[[Progress], None]
@@ -88,6 +88,19 @@ class _TargetRefused(Exception):
         self.error = error
 
 
+def _refuse_known_loss(folder: Path, name: str) -> None:
+    """Keep a record that is known to lack what it had acknowledged from taking the place of an earlier copy.
+
+    Raises:
+        StorageDamaged: it is.
+    """
+    if lost := noted(folder):
+        raise StorageDamaged(
+            f"{lost[-1].brief(name)} The earlier copy in the backup was kept. `kcore restore BACKUP --collection {name} "
+            f"--replace` brings it back; `kcore doctor --accept {name}` lets it be replaced."
+        )
+
+
 class _Work:
     """One backup under way: what was taken so far, and how far it is."""
 
@@ -110,6 +123,8 @@ class _Work:
         name, former = folder.name, self._former.get(folder.name)
         self._told(name, 0)
         try:
+            if former:
+                _refuse_known_loss(folder, name)
             with pinned(folder) as record:
                 if former and former.state == record.facts.state and self._target.is_whole(former):
                     self._records[name] = former

@@ -78,7 +78,10 @@ def _is_same(folder: Path, record: StoredRecord) -> bool:
             facts = present.facts
     except KnowledgeCoreError:
         return False
-    return record.identity in (facts.identity, facts.restored_from) and record.generation == facts.generation
+    if record.identity == facts.identity:
+        return record.state == facts.state
+    # What was restored got an identity of its own, which is part of the state.
+    return record.identity == facts.restored_from and record.generation == facts.generation
 
 
 def verify(source: Source, files: Sequence[StoredFile], report: Report) -> None:

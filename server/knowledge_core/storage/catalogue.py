@@ -17,6 +17,7 @@ from knowledge_core.errors import InvalidInput, quoted
 from knowledge_core.files import flush_folder, storage_refusal
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.exchanging import SET_ASIDE, exchange, finish, set_aside
+from knowledge_core.storage.losses import noted
 from knowledge_core.storage.record.copying import PinnedRecord, RecordFacts, adopt, pinned
 from knowledge_core.storage.record.document_store import DocumentStore
 from knowledge_core.storage.record.overview import Overview, Overviews
@@ -25,7 +26,7 @@ from knowledge_core.storage.vectors.snapshot import EXACT_UP_TO
 
 __all__ = [
     "EXACT_UP_TO", "FILE", "SET_ASIDE", "Overview", "Overviews", "PinnedRecord", "RecordFacts", "adopt", "bytes_used",
-    "collection_names", "create_collection", "drop", "exchange", "pinned", "set_aside", "sweep", "valid_name",
+    "collection_names", "create_collection", "drop", "exchange", "noted", "pinned", "set_aside", "sweep", "valid_name",
 ]  # fmt: skip
 
 DROPPED = ".dropped-"  # before the name of a folder that is no collection: not yet, or no more

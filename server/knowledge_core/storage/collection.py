@@ -72,7 +72,11 @@ class Collection:
 
     def __init__(self, folder: Path, store: DocumentStore) -> None:
         self.folder = folder
-        self.name = store.meta("name")
+        try:
+            self.name = store.meta("name")
+        except BaseException:
+            store.close()
+            raise
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         shorten_switch_interval()  # here readers and the writer meet
         self.losses = Losses(folder, self.name, lambda: [source.name for source in self.sources()])

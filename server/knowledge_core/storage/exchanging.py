@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from knowledge_core.errors import StorageError
@@ -24,7 +25,8 @@ def exchange(folder: Path, name: str, new: Path, aside: Path) -> Path | None:
     folder: of the collections. new: a whole collection, on the same disk. aside: the folder for what goes.
 
     Raises:
-        StorageError: the system refused; everything is as it was.
+        StorageError: the system refused; everything is as it was. Where it refuses that, too, the next start of an owner
+            puts the new one in place, and the former one lies in `aside`.
     """
     place, ready = folder / name, folder / f"{READY}{name}"
     kept: Path | None = None
@@ -37,12 +39,21 @@ def exchange(folder: Path, name: str, new: Path, aside: Path) -> Path | None:
             place.rename(kept)
             flush_folder(aside)
         ready.rename(place)
-        flush_folder(folder)
     except OSError as error:
-        if kept is not None and kept.exists() and not place.exists():
-            kept.rename(place)
+        _undo(place, ready, kept)
         raise storage_refusal(error, name) from error
+    with suppress(OSError):  # it is in place; only a power cut now could undo that
+        flush_folder(folder)
     return kept
+
+
+def _undo(place: Path, ready: Path, kept: Path | None) -> None:
+    """Put the former folder back, and remove the new one: else `finish` would take it for one that is to be put in place."""
+    if kept is not None and kept.exists() and not place.exists():
+        with suppress(OSError):
+            kept.rename(place)
+    if place.exists() or kept is None:
+        shutil.rmtree(ready, ignore_errors=True)
 
 
 def set_aside(folder: Path, name: str, into: Path) -> Path:
@@ -56,22 +67,32 @@ def set_aside(folder: Path, name: str, into: Path) -> Path:
     try:
         aside = _free_name(into, name)
         (folder / name).rename(aside)
-        flush_folder(into)
-        flush_folder(folder)
     except OSError as error:
         raise storage_refusal(error, name) from error
+    with suppress(OSError):  # it was moved; only a power cut now could undo that
+        flush_folder(into)
+        flush_folder(folder)
     return aside
 
 
 def finish(folder: Path) -> None:
-    """Finish what a process that was killed in `exchange` left. folder: of the collections; nobody else uses it yet."""
+    """Finish what a process that was killed in `exchange` left.
+
+    folder: of the collections; nobody else uses it yet.
+
+    Raises:
+        StorageError: the system refused.
+    """
     for ready in folder.glob(f"{READY}*"):
         place = folder / ready.name.removeprefix(READY)
         if place.exists():  # it had not begun: the old one stays
             shutil.rmtree(ready, ignore_errors=True)
         else:
-            ready.rename(place)
-            flush_folder(folder)
+            try:
+                ready.rename(place)
+                flush_folder(folder)
+            except OSError as error:
+                raise storage_refusal(error, place.name) from error
 
 
 def _free_name(aside: Path, name: str) -> Path:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from knowledge_core.files import remove_file, replace_file
+from knowledge_core.errors import StorageError
+from knowledge_core.files import no_descriptor, out_of_descriptors, remove_file, replace_file
 
 FILE = "behind.json"
 NAMED = 5  # sources that are named
@@ -79,7 +80,8 @@ class Losses:
 
     def told(self) -> list[str]:
         """Return what the record lost, a few sentences each, with what to do."""
-        return [each.told(self._name, self._sources()) for each in self._noted]
+        sources = self._sources()  # first: it opens a collection that rests, which may find another loss
+        return [each.told(self._name, sources) for each in self._noted]
 
     def in_brief(self) -> list[str]:
         """Return one sentence about the latest loss; nothing where there was none."""
@@ -114,10 +116,18 @@ def note(folder: Path, generation: int, reached: int, lost: int | None, back: in
 
 
 def noted(folder: Path) -> list[Loss]:
-    """Return what was noticed and nobody has agreed to yet, oldest first."""
+    """Return what was noticed and nobody has agreed to yet, oldest first.
+
+    Raises:
+        StorageError: too many files are open to look.
+    """
     try:
         return [Loss(**each) for each in json.loads((folder / FILE).read_bytes())]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError):
+    except OSError as error:
+        if out_of_descriptors(error):
+            raise StorageError(no_descriptor(f"to open {FILE}")) from error
+        return [Loss(0, 0, "")]
+    except (ValueError, TypeError):
         return [Loss(0, 0, "")]

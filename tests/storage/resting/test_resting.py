@@ -11,7 +11,8 @@ import pytest
 
 from knowledge_core.errors import CollectionNotFound, StorageError
 from knowledge_core.storage.catalogue import create_collection
-from knowledge_core.storage.collection import Collection, JobRecord
+from knowledge_core.storage.collection import Change, Collection, JobRecord
+from knowledge_core.storage.values import MARKED
 from knowledge_core.storage.vectors import graph_building
 from storage.large import CONTRACT, drawn, fill, low_thresholds, nearest
 from storage.shelf import EMBEDDER, damaged, document, found_by_vector, found_by_words, put
@@ -212,3 +213,26 @@ def test_a_collection_whose_graph_is_being_built_does_not_rest_and_one_that_rest
         assert files_of(shelf) == []
     assert nearest(shelf, QUERIES[0]) == before
     shelf.close()
+
+
+def test_a_loss_that_is_found_when_it_is_opened_again_is_told_by_the_very_call_that_opens_it(shelf):
+    put(shelf, document("a", "bread"))
+    assert shelf.access.rest()  # with the log moved into the record
+    older = (shelf.folder / "documents.db").read_bytes()
+    put(shelf, document("b", "butter"))
+    assert shelf.access.rest()
+    (shelf.folder / "documents.db").write_bytes(older)
+    assert "is behind" in shelf.check()[0].what
+    assert shelf.access.rest()
+    assert "is behind" in shelf.losses.accept()[0]
+    assert shelf.losses.told() == []
+
+
+def test_a_document_that_was_marked_as_damaged_stays_marked_when_a_reader_that_came_before_settles_it(shelf):
+    put(shelf, document("a", "bread"))
+    with shelf._alone():
+        shelf._store.mark([1], [])  # as `kcore doctor --repair` does
+    shelf.access.rest()
+    assert shelf.stored_state("a").digest.startswith(MARKED)
+    shelf.write(Change(digests={"a": "digest of a newer reader"}))
+    assert shelf.stored_state("a").digest.startswith(MARKED)

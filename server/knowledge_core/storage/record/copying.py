@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge_core.contract import EmbeddingContract
-from knowledge_core.errors import CollectionNotFound, StorageDamaged, StorageError, StorageFull
+from knowledge_core.errors import StorageDamaged, StorageError, StorageFull
 from knowledge_core.files import NO_SPACE
 from knowledge_core.storage.record.migrations import refuse_newer
-from knowledge_core.storage.record.sqlite import FILE, connect, translated
+from knowledge_core.storage.record.sqlite import FILE, connect, refuse_without_record, translated
 
 STEP_PAGES = 2048  # of 8 KB: 16 MB between two looks at Ctrl-C; fewer are no faster
 RESTORED_FROM = "restored_from"  # in the table `meta`: the identity of the record that a copy was restored from
@@ -108,10 +108,9 @@ def pinned(folder: Path) -> Iterator[PinnedRecord]:
 
     Raises:
         CollectionNotFound: there is none in this folder.
-        StorageDamaged, StorageError: it cannot be read.
+        StorageDamaged: its record is gone or damaged. StorageError: it cannot be read.
     """
-    if not (folder / FILE).is_file():  # SQLite would make one
-        raise CollectionNotFound(f"No collection {folder.name!r}.")
+    refuse_without_record(folder)
     with translated(folder.name):
         connection = connect(folder / FILE, read_only=True)
     with closing(connection):
@@ -193,10 +192,12 @@ def _facts(connection: sqlite3.Connection, name: str) -> RecordFacts:
 def _state(connection: sqlite3.Connection, meta: dict[str, str], schema: int) -> str:
     """Return a digest of what tells one moment of a record from every other.
 
-    A change of documents is a new generation. Facts, jobs, their plans, and what a change of contract has made so far
-    change without one: small tables are read whole, and of large ones what every write to them changes.
+    The generation alone does not: after an older record was put back, the same numbers are given out again. Documents are
+    told by their digests, which change with all that is made of them, or where they are marked as damaged. Of the other
+    tables, small ones are read whole, and of large ones what every write to them changes.
     """
     parts: list[Iterable[object]] = [[schema], sorted(meta.items())]
+    parts.append(connection.execute("SELECT id, digest FROM documents ORDER BY number"))
     parts.append(connection.execute("SELECT * FROM sources ORDER BY name"))
     parts.append(connection.execute("SELECT * FROM jobs ORDER BY id"))
     parts.append(

@@ -332,7 +332,11 @@ class DocumentStore:
         for id, (size, mtime_ns) in change.touched.items():
             self._connection.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, id))
         for id, digest in change.digests.items():
-            self._connection.execute("UPDATE documents SET digest = ? WHERE id = ?", (digest, id))
+            # Not of one that was marked since to be read again: the mark must stay.
+            self._connection.execute(
+                "UPDATE documents SET digest = ? WHERE id = ? AND substr(digest, 1, ?) <> ?",
+                (digest, id, len(MARKED), MARKED),
+            )
 
     def _note(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
         self._connection.executemany(
