@@ -79,12 +79,20 @@ def test_json_lines_are_indexed(capsys, tmp_path):
     lines = [
         {"_id": "a", "title": "A", "text": "rivers flow"},
         {"id": "b", "text": "mountains stand", "metadata": {"n": 1}},
+        {"id": 0, "text": "a valley lies"},
     ]
     (tmp_path / "corpus.jsonl").write_text("\n".join(map(json.dumps, lines)))
     code, out, _ = run(capsys, "index", "--jsonl", str(tmp_path / "corpus.jsonl"), "--collection", "corpus")
-    assert (code, "2 documents indexed" in out) == (0, True)
+    assert (code, "3 documents indexed" in out) == (0, True)
     code, out, _ = run(capsys, "search", "rivers", "--filter", '{"n": 1}', "--json")
     assert [hit["document"] for hit in json.loads(out)["hits"]] == ["b"]
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"text": "a"}', '{"id": "a"}', "7", "{"])
+def test_a_line_that_is_no_document_is_told_with_what_one_looks_like(capsys, tmp_path, line):
+    (tmp_path / "corpus.jsonl").write_text(line)
+    code, _, err = run(capsys, "index", "--jsonl", str(tmp_path / "corpus.jsonl"))
+    assert (code, '{"id": "a", "text": "..."}' in err, "Error" in err) == (2, True, False)
 
 
 def test_the_texts_of_a_shell_are_embedded_clustered_and_classified(capsys, tmp_path):

@@ -153,7 +153,9 @@ def asking(server: KnowledgeServer) -> None:
     @server.tool(description="Asks the client's model.", structured_output=False)
     async def test_sampling(context: Any_, prompt: str) -> str:
         made = await context.session.create_message(
-            messages=[SamplingMessage(role="user", content=text(prompt))], max_tokens=100
+            messages=[SamplingMessage(role="user", content=text(prompt))],
+            max_tokens=100,
+            related_request_id=context.request_id,  # on the stream of this call: the client's other one may not be open yet
         )
         return f"LLM response: {getattr(made.content, 'text', '')}"
 
@@ -348,7 +350,7 @@ def fixture_server() -> KnowledgeServer:
 
 async def serve(port: int) -> None:
     listener = loopback_socket("127.0.0.1", port)
-    door = HttpDoor(http_app(fixture_server(), listener.getsockname()[1], tokens=None), listener)
+    door = HttpDoor(http_app(fixture_server(), *listener.getsockname()[:2], tokens=None), listener)
     print(json.dumps({"url": door.url}), flush=True)
     await door.serve_until_closed()
 

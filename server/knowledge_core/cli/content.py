@@ -140,16 +140,18 @@ def _documents(file: str) -> list[dict[str, Any]]:
 def _document(line: str, where: str) -> dict[str, Any]:
     try:
         given = json.loads(line)
-        id = given.get("id") or given["_id"]
+        id = given.get("id")
         return {
-            "id": str(id),
+            "id": str(given["_id"] if id is None or id == "" else id),
             "text": given["text"],
             "title": given.get("title") or "",
             "uri": given.get("uri") or "",
             "metadata": given.get("metadata") or {},
         }
-    except (ValueError, RecursionError, KeyError, AttributeError) as error:
-        raise Usage(f"--jsonl: {where} is not a JSON object with `id` and `text` ({error!r}).") from None
+    except (ValueError, RecursionError, KeyError, AttributeError):
+        raise Usage(
+            f'--jsonl: {where} is not a JSON object with `id` and `text`, as in {{"id": "a", "text": "..."}}.'
+        ) from None
 
 
 def _add_search(commands: Any) -> None:

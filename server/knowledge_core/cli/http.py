@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,19 @@ def serve_http(arguments: argparse.Namespace, home: Path) -> int:
     wanted |= {"token": not arguments.no_token, "new_token": arguments.new_token}
     if arguments.in_process:
         return unwrapped(anyio.run, _alone, arguments, home, wanted)
+    opened: list[int] = []
     while True:
         try:
-            return unwrapped(anyio.run, _beside_the_owner, arguments, wanted)
+            return unwrapped(anyio.run, _beside_the_owner, arguments, wanted, opened)
         except OwnerUnavailable as gone:
-            if "port" not in wanted:
+            if not opened:
                 raise  # the door never was open
+            time.sleep(LOOK_EVERY)
             print(f"kcore serve: {gone} Opening the door of the next owner.", file=sys.stderr)
 
 
-async def _beside_the_owner(arguments: argparse.Namespace, wanted: dict[str, Any]) -> int:
+async def _beside_the_owner(arguments: argparse.Namespace, wanted: dict[str, Any], ports: list[int]) -> int:
+    """Keep the door open for as long as the owner runs. ports: gets the one where it was opened."""
     import anyio
 
     async with connection_of(arguments) as connection:
@@ -67,6 +71,7 @@ async def _beside_the_owner(arguments: argparse.Namespace, wanted: dict[str, Any
             return 0
         wanted["new_token"] = False  # it was replaced; the door of another owner opens with the one that was shown
         wanted["port"] = int(opened["url"].rpartition(":")[2].partition("/")[0])  # the next owner opens the same port
+        ports.append(wanted["port"])
         while True:
             await anyio.sleep(LOOK_EVERY)
             await connection.ask("owner")
@@ -99,6 +104,12 @@ async def _alone(arguments: argparse.Namespace, home: Path, wanted: dict[str, An
     return 0
 
 
+def _must_send(opened: dict[str, Any]) -> str:
+    if opened["by_another"] and opened["notice"]:  # the door that is open asks for none
+        return "Once a door asks for a token, clients must send this header:"
+    return "Clients must send this header:"
+
+
 def _tell(arguments: argparse.Namespace, opened: dict[str, Any]) -> None:
     header = f"Authorization: Bearer {opened['token']}" if opened["token"] else None
     if opened["notice"]:
@@ -112,7 +123,7 @@ def _tell(arguments: argparse.Namespace, opened: dict[str, Any]) -> None:
     ]
     if header is not None:
         lines += [
-            f"Clients must send this header:  {header}",
+            f"{_must_send(opened)}  {header}",
             f"The token lies in {opened['token_file']}, which only you can read. `kcore setup CLIENT --http` gives it to a "
             "client, `kcore serve --http --new-token` replaces it.",
         ]

@@ -91,7 +91,8 @@ def _serve_alone(arguments: argparse.Namespace, home: Path, why: str) -> int:
     from knowledge_core.serving.stdio import serve_stdio
 
     def run() -> int:
-        serve_stdio(home, load_config(home, arguments.config), why, arguments.root)
+        config = load_config(home, arguments.config)
+        serve_stdio(home, config, why, arguments.root, config_file=arguments.config)
         return 0
 
     return unwrapped(run)

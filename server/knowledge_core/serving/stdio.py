@@ -38,14 +38,18 @@ log = logging.getLogger(__name__)
 LAST_ANSWERS = 2.0  # seconds that a client may take to read them once it has closed stdin
 
 
-def serve_stdio(home: Path, config: Config, why: str, roots: Sequence[str] = ()) -> None:
-    """Serve until stdin ends. why: the reason why this process serves alone, for stderr and for `notices`.
+def serve_stdio(
+    home: Path, config: Config, why: str, roots: Sequence[str] = (), *, config_file: str | None = None
+) -> None:
+    """Serve until stdin ends.
+
+    why: the reason why this process serves alone, for stderr and for `notices`. config_file: the value of `--config`.
 
     Raises:
         DataDirectoryHeld, StorageError: see `paths.OwnerLock`.
     """
     log_to_stderr(logging.INFO)
-    engine = Engine(home, config, command="kcore serve --in-process")
+    engine = Engine(home, config, command="kcore serve --in-process", config_file=config_file)
     notice = f"This server runs in its client's process ({why}): no other client can use its collections meanwhile."
     engine.notices.append(notice)
     log.info("serving %s. %s", home, notice)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
 import anyio
+import httpx2
 import pytest
 
 from knowledge_core.errors import InvalidInput
@@ -35,6 +38,33 @@ async def test_a_door_that_is_opened_and_closed_again_and_again_leaves_nothing_b
             for _ in range(3):
                 at_once.start_soon(attempt)
         assert sum("open already" in each for each in opened) == 2
+        doors.close()
+        await doors.closed()
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_door_whose_opener_leaves_before_it_is_open_closes_again(engine):
+    doors = Doors(engine)
+    with anyio.move_on_after(0.1) as left:
+        await doors.open("127.0.0.1", 0)  # nobody serves yet
+    assert left.cancelled_caught
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(doors.run)
+        with anyio.fail_after(10):
+            await doors.closed()
+        assert doors.url is None
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere only 127.0.0.1 is there by itself")
+async def test_a_door_answers_under_the_address_that_it_shows(engine):
+    async with anyio.create_task_group() as tasks:
+        doors = Doors(engine)
+        tasks.start_soon(doors.run)
+        opened = await doors.open("127.0.0.2", 0)
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            answered = await client.get(opened.url.replace("/mcp", "/healthz"))
+        assert (opened.url.startswith("http://127.0.0.2:"), answered.status_code) == (True, 200)
         doors.close()
         await doors.closed()
         tasks.cancel_scope.cancel()

@@ -158,3 +158,12 @@ async def test_without_a_token_the_door_is_open_and_still_judges_host_origin_and
         raw = await caller.connection()
         await raw.send(caller.head(Content_Length=HUGE))
         assert (await raw.answer()).status == 413
+
+
+async def test_nothing_is_collected_for_a_caller_without_a_token_not_even_where_none_is_asked_for(door_of):
+    async with door_of() as (_, caller):
+        raw = await caller.connection()
+        head = f"POST /healthz HTTP/1.1\r\nHost: 127.0.0.1:{caller.port}\r\nContent-Length: 15000000\r\n\r\n"
+        with anyio.fail_after(5):  # before the body's ten seconds
+            await raw.send(head.encode() + b"x")
+            assert (await raw.answer()).status == 405

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 
 import anyio
@@ -107,3 +108,40 @@ async def test_the_number_of_sessions_is_bounded(door_of, monkeypatch):
         ended = await caller.ask(b"", "DELETE", Mcp_Session_Id=sessions[0].headers["mcp-session-id"])
         assert ended.status == 200
         assert (await caller.ask()).status == 200
+
+
+@pytest.mark.parametrize(("pause", "whole"), [(0.02, True), (None, False)], ids=["reading slowly", "not reading"])
+async def test_a_client_that_reads_an_answer_slowly_gets_all_of_it_and_one_that_does_not_is_let_go(
+    monkeypatch, pause, whole
+):
+    monkeypatch.setattr(slow_clients, "UNREAD_ANSWER", 0.4)
+    size, step = 12_000_000, 262_144
+
+    async def large(scope, receive, send):
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x" * size})
+
+    listener = http_door.loopback_socket("127.0.0.1", 0)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
+    door = http_door.HttpDoor(large, listener)
+    door.config.lifespan = "off"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(door.serve_until_closed)
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port, limit=65_536)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        got = 0
+        with anyio.fail_after(20):
+            if pause is None:
+                while door.server_state.connections or not got:  # the door lets it go while nothing is read
+                    got = 1
+                    await anyio.sleep(0.05)
+            try:
+                while part := await reader.read(step):
+                    got += len(part)
+                    await anyio.sleep(pause or 0)
+            except ConnectionError:
+                pass
+        assert (got > size) is whole
+        writer.close()
+        door.close()

@@ -84,10 +84,12 @@ class Doors:
         """
         from knowledge_core.serving.http.http_door import is_loopback
 
-        if not token and not is_loopback(host):
+        if not token and not is_loopback(
+            host
+        ):  # a rule of its own: it holds whatever may open beyond this machine later
             raise InvalidInput(
-                f"A door without a token never opens beyond this machine, and {host} is reachable from others. Leave out "
-                "--no-token or --host."
+                f"A door with --no-token never opens beyond this machine, and {host} is reachable from others. Leave out "
+                "--host: then it opens on 127.0.0.1."
             )
         async with self._opening:
             if self._door is not None and self._door.should_exit:
@@ -118,15 +120,19 @@ class Doors:
         changed = telling_of_changes(server, asyncio.get_running_loop())
         self._engine.listeners.append(changed)
         self._door = door = HttpDoor(
-            http_app(server, listener.getsockname()[1], tokens=self._tokens if asks else None),
+            http_app(server, *listener.getsockname()[:2], tokens=self._tokens if asks else None),
             listener,
             closed=lambda: self._engine.listeners.remove(changed),
         )
         self._asks = asks
         self._done = anyio.Event()
         self._wanted.set()
-        while not door.started and not self._done.is_set():
-            await anyio.sleep(0.01)
+        try:
+            while not door.started and not self._done.is_set():
+                await anyio.sleep(0.01)
+        except BaseException:  # whoever asked for it has left: nobody would close it
+            door.close()
+            raise
         if not door.started:
             raise InvalidInput("The HTTP door could not be opened; see `kcore logs`.")
         return OpenDoor(door.url, token, str(self._tokens.path) if asks else None, notice)

@@ -50,7 +50,9 @@ class Refusal:
 
 
 FOREIGN_HOST = Refusal(
-    421, "This door answers to 127.0.0.1, localhost and [::1] only, with its port in the Host header."
+    421,
+    "This door answers to this machine's own names only, with its port in the Host header: use the address that "
+    "`kcore serve --http` shows.",
 )
 FOREIGN_ORIGIN = Refusal(403, "Web pages of other origins may not use this door.")
 NOTHING_HERE = Refusal(404, "There is nothing here. MCP is at /mcp.")
@@ -69,16 +71,25 @@ TOO_LARGE = Refusal(413, f"A request has {LARGEST_REQUEST} bytes at most. Send l
 TOO_SLOW = Refusal(408, "The body of this request did not come in time.", (("Connection", "close"),))
 
 
+def in_url(host: str) -> str:
+    """Return an address as it stands in a URL.
+
+    >>> in_url("127.0.0.1"), in_url("::1")
+    ('127.0.0.1', '[::1]')
+    """
+    return f"[{host}]" if ":" in host else host
+
+
 class Gate:
     """An ASGI application that lets through to another one what may come in.
 
-    port: the loopback port that requests come to. tokens: who may come in; None: everybody who reaches the port.
+    host, port: the loopback address that requests come to. tokens: who may come in; None: everybody who reaches the port.
     """
 
-    def __init__(self, app: ASGIApp, *, port: int, tokens: TokenStore | None) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, port: int, tokens: TokenStore | None) -> None:
         self._app, self._tokens = app, tokens
-        names = ["127.0.0.1", "localhost", "[::1]"]
-        self._hosts = {f"{name}:{port}" for name in names} | set(names if port == 80 else [])
+        names = {"127.0.0.1", "localhost", "[::1]", in_url(host)}
+        self._hosts = {f"{name}:{port}" for name in names} | (names if port == 80 else set())
         self._origins = {f"http://{host}" for host in self._hosts}
         self._refusals = _Refusals()
 
@@ -87,6 +98,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
+        if refusal is None and scope["path"] == HEALTH_PATH:
+            await self._app(scope, receive, send)  # which reads no body: nothing is kept for callers without a token
+            return
         body = None if refusal else await self._body(receive)
         if isinstance(body, Refusal):
             refusal = body

@@ -26,8 +26,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from knowledge_core.errors import InvalidInput
-from knowledge_core.serving.http.gate import HEALTH_PATH, LARGEST_REQUEST, MCP_PATH, Gate
-from knowledge_core.serving.http.slow_clients import LimitedProtocol, most_connections
+from knowledge_core.serving.http.gate import HEALTH_PATH, LARGEST_REQUEST, MCP_PATH, Gate, in_url
+from knowledge_core.serving.http.slow_clients import WHOLE_HEAD, LimitedProtocol, most_connections
 from knowledge_core.serving.http.tokens import TokenStore
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
@@ -45,10 +45,10 @@ QUEUE = (
 BACKLOG = 64  # connections that the event loop takes over at once, so descriptors that it needs beyond the open ones
 
 
-def http_app(server: KnowledgeServer, port: int, *, tokens: TokenStore | None) -> ASGIApp:
+def http_app(server: KnowledgeServer, host: str, port: int, *, tokens: TokenStore | None) -> ASGIApp:
     """Return the ASGI application of a server.
 
-    port: the loopback port that its requests come to. tokens: who may come in; None: everybody who reaches the port.
+    host, port: the loopback address that its requests come to. tokens: who may come in; None: everybody who reaches the port.
     """
     app = server.streamable_http_app(
         streamable_http_path=MCP_PATH,
@@ -59,7 +59,7 @@ def http_app(server: KnowledgeServer, port: int, *, tokens: TokenStore | None) -
         max_sessions=MOST_SESSIONS,
     )
     app.router.routes.append(Route(HEALTH_PATH, _healthz, methods=["GET"]))
-    return Gate(app, port=port, tokens=tokens)
+    return Gate(app, host=host, port=port, tokens=tokens)
 
 
 async def _healthz(request: Request) -> Response:
@@ -117,14 +117,14 @@ class HttpDoor(uvicorn.Server):
                 lifespan="on",
                 ws="none",
                 http=LimitedProtocol,
+                timeout_keep_alive=int(WHOLE_HEAD),  # the same rule as `LimitedProtocol.look`
                 limit_concurrency=most_connections() + 1,
                 backlog=BACKLOG,
             )
         )
         self._listener, self._closed = listener, closed
         self.port: int = listener.getsockname()[1]
-        host = listener.getsockname()[0]
-        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}/mcp"
+        self.url = f"http://{in_url(listener.getsockname()[0])}:{self.port}/mcp"
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -66,6 +66,7 @@ class LimitedProtocol(H11Protocol):
         self.logger = _log
         self._since = self.loop.time()  # since then, it waits for its client, if it does
         self._unread_since: float | None = None
+        self._unread = 0  # bytes of an answer that the client has not taken yet, at the last look
         self._request: object = None  # the last one whose head was whole
 
     # -- what uvicorn and the event loop call --------------------------------------------------------------------------
@@ -103,6 +104,11 @@ class LimitedProtocol(H11Protocol):
         now = self.loop.time()
         waited = now - self._since
         answered = self.cycle is not None and self.cycle.response_complete
+        if self._unread_since is not None:
+            left = self.transport.get_write_buffer_size()
+            if left < self._unread:
+                self._unread_since = now  # it reads, however slowly
+            self._unread = left
         if self._unread_since is not None and now - self._unread_since > UNREAD_ANSWER:
             self.transport.abort()
         elif self.conn.their_state is h11.IDLE and waited > WHOLE_HEAD:
@@ -112,7 +118,8 @@ class LimitedProtocol(H11Protocol):
 
     def give_place(self) -> None:
         """Close a connection that waits for its client; one that has begun a request is told why."""
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
+        in_head = self.conn.their_state is h11.IDLE and self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE
+        if in_head or (self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.SEND_RESPONSE):
             self.transport.write(_LATE)
         self.connections.discard(cast(Any, self))  # at once, not when the event loop has closed it
         if self.transport.get_write_buffer_size():
