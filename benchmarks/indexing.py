@@ -37,9 +37,11 @@ from unittest import mock
 
 import numpy as np
 
+from benchmarks.embedding import decide_bulk
 from benchmarks.report import machine, table, write_json
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
+from knowledge_core.embedding.local.onnx.minilm import is_published
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.indexing import preparing, windows
 from knowledge_core.indexing.preparing import document_as_json
@@ -170,6 +172,8 @@ def main() -> None:
         rows, roots = [PlanRow(each.id, "add", str(path)) for path, each in found.items()], (folder,)
     embedder = make_embedder(resolve(arguments.model))
     embedder.contract  # noqa: B018  # loads
+    if is_published(embedder.model) and not arguments.no_model:
+        decide_bulk(embedder)  # else the engine for bulk work is looked for in the middle of what is measured
     size = min(CHUNK_SIZE, embedder.static_contract.max_length)
     parts = [(each, part) for each in documents for part in chunk(each, embedder.count_tokens, size=size)]
     distinct = {(part.text, part.title(each.title)): None for each, part in parts}

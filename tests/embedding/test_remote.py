@@ -12,7 +12,7 @@ import pytest
 from certificates import self_signed
 from embedding_endpoint import EmbeddingEndpoint, Misbehave, embedding_endpoint, hashed
 from knowledge_core.contract import PROBE_TEXTS
-from knowledge_core.embedding.certificates import VARIABLES
+from knowledge_core.embedding.http_clients import VARIABLES
 from knowledge_core.embedding.remote import endpoint as http
 from knowledge_core.embedding.remote import remote as module
 from knowledge_core.embedding.remote.remote import TEXTS_PER_REQUEST, RemoteEmbedder, RemoteModel, is_remote

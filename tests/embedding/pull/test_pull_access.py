@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from certificates import self_signed
-from knowledge_core.embedding.certificates import VARIABLES
+from knowledge_core.embedding.http_clients import VARIABLES
 from model_hub import Misbehave, model_hub
 from pulling import BIG, GEMMA_1, GEMMA_2, TOKEN, digest, partials, pull, pulling
 

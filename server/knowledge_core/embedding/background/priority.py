@@ -17,7 +17,7 @@ _BELOW_NORMAL = -1  # THREAD_PRIORITY_BELOW_NORMAL of Windows
 def lower_own_priority() -> bool:
     """Let other threads go before the calling one from now on, of this process and of others; say whether that was done.
 
-    What such a thread starts begins with its priority. Where the system has no priority per thread, nothing changes.
+    On Linux, what such a thread starts begins with its priority. Where the system has no priority per thread, nothing changes.
     """
     try:
         return _lower()

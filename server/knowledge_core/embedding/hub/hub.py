@@ -25,7 +25,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import httpx2
 
 from knowledge_core import __version__
-from knowledge_core.embedding.certificates import trusted
+from knowledge_core.embedding.http_clients import opened_client
 from knowledge_core.embedding.http_rules import (
     CONNECT_SECONDS,
     PASSING,
@@ -94,16 +94,8 @@ class Hub:
                 "without a token: HF_HUB_DISABLE_IMPLICIT_TOKEN=1."
             )
         timeout = httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS)
-        try:
-            # No proxy can reach this machine's own loopback; elsewhere the environment's proxies are honoured.
-            self._client = httpx2.Client(
-                follow_redirects=False, trust_env=not on_this_machine, timeout=timeout, verify=trusted()
-            )
-        except (ValueError, ImportError, OSError, httpx2.InvalidURL) as error:
-            raise ConfigurationError(
-                f"The proxy that the environment names cannot be used ({type(error).__name__}). Check HTTPS_PROXY and "
-                "ALL_PROXY."
-            ) from error
+        # An http hub may send us to an https store.
+        self._client = opened_client(on_this_machine=on_this_machine, reaches_https=True, timeout=timeout)
 
     def listing(self, repository: str, revision: str) -> Listing:
         """Return what a repository holds at a branch, tag or commit.

@@ -16,8 +16,7 @@ because the reference's vectors ship with the package: `onnx/at_once.py`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +25,7 @@ import numpy as np
 from knowledge_core.embedding.batching import pack
 from knowledge_core.embedding.local.agreement import compared, near_enough, real_texts
 from knowledge_core.embedding.local.engine_table import ENGINES, Engine
+from knowledge_core.embedding.local.lanes import keep_torch_to_its_share, share_cores
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder, Runner
 from knowledge_core.embedding.local.onnx.at_once import open_at_once
 from knowledge_core.embedding.local.packed.products import FASTER, bfloat16_is_faster, times_faster
@@ -128,29 +128,22 @@ def _load_remembered(model: Model, verdict: Verdict) -> Runner | None:
 
 
 def _run_trial(model: Model, precision: str) -> Runner:
-    with _one_core():
-        reference = SentenceTransformersRunner(model, "float32", "cpu")
-        for engine in ENGINES:
-            if chosen := _tried(engine, model, precision, reference):
-                return chosen
-        return _sentence_transformers(model, precision, reference)
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """Let torch compute on one core inside this context.
+    """Return what a trial chooses, run on one core of a thread of its own.
 
     On all cores, every operation ends when the slowest core has finished: beside eight busy processes on 2 cores a trial
-    took minutes instead of seconds.
+    took minutes instead of seconds. Of its own: how many cores torch uses elsewhere in this process does not change.
     """
-    import torch
+    with ThreadPoolExecutor(1, "trial", initializer=share_cores) as alone:
+        return alone.submit(_best, model, precision).result()
 
-    default = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(default)
+
+def _best(model: Model, precision: str) -> Runner:
+    keep_torch_to_its_share()
+    reference = SentenceTransformersRunner(model, "float32", "cpu")
+    for engine in ENGINES:
+        if chosen := _tried(engine, model, precision, reference):
+            return chosen
+    return _sentence_transformers(model, precision, reference)
 
 
 def _tried(engine: Engine, model: Model, precision: str, reference: Runner) -> Runner | None:

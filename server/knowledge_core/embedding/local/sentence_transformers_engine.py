@@ -104,7 +104,7 @@ class SentenceTransformersRunner:
         mask = features["attention_mask"]
         longest, side = self._transformer.max_seq_length, getattr(self._transformer.tokenizer, "padding_side", "")
         more = -mask.shape[1] % STEP
-        if not self.on_processor or side != "right" or not more or mask.shape[1] + more > (longest or 0):
+        if not self.on_processor or side != "right" or not more or mask.shape[1] + more > longest:
             return features
         same = [name for name, value in features.items() if getattr(value, "shape", None) == mask.shape]
         return features | {name: pad(features[name], (0, more)) for name in same}  # what the mask covers is not read

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import httpx2
 
-from knowledge_core.embedding.certificates import trusted
+from knowledge_core.embedding.http_clients import opened_client
 from knowledge_core.embedding.http_rules import (
     CONNECT_SECONDS,
     PASSING,
@@ -231,9 +231,10 @@ class Endpoint:
         with self._opening:
             if self._client is None:
                 limits = httpx2.Limits(max_connections=self._connections, max_keepalive_connections=self._connections)
-                # No proxy can reach this machine's own loopback; elsewhere the environment's proxies are honoured.
-                self._client = httpx2.Client(
-                    follow_redirects=False, trust_env=not self.on_this_machine, limits=limits, timeout=self._timeout,
-                    verify=trusted(),
-                )  # fmt: skip
+                self._client = opened_client(
+                    on_this_machine=self.on_this_machine,
+                    reaches_https=self._url.lower().startswith("https:"),
+                    limits=limits,
+                    timeout=self._timeout,
+                )
             return self._client

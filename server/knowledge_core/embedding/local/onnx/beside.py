@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from knowledge_core.embedding.batching import pack
@@ -64,6 +65,7 @@ class Beside:
         self._recent = 0.0
         self._counted = time.monotonic()
         self._begun = False
+        self._turn: AbstractContextManager[object] = nullcontext()
 
     @property
     def kind(self) -> str:
@@ -84,14 +86,16 @@ class Beside:
         """See `Runner.forward`."""
         tokens = sum(len(each.ids) for each in texts)
         if self._second is not None and tokens >= LARGE:
-            return self._second.forward(texts)
+            with self._turn:
+                return self._second.forward(texts)
         recent = self._counted_with(tokens)
         if recent < MUCH:
             self._first.end_bulk()
         if recent >= ENOUGH and self._begins():
-            # Not a daemon: torch ends the process by an abort if that exits while torch is imported or loads.
+            # Not a daemon: torch ends the process by an abort if that exits while torch is imported or loads. On Linux it has
+            # the priority of the thread that begins it, so a busy machine is left to others while torch is imported.
             threading.Thread(target=self._load, name="bulk-engine").start()
-        return self._first.forward(texts, much=recent >= MUCH)
+        return self._first.forward(texts, much=recent >= MUCH and self._second is None)
 
     def _counted_with(self, tokens: int) -> float:
         """Count what is embedded, and return how much it was recently."""
@@ -118,6 +122,8 @@ class Beside:
         else:
             if second is not None:
                 self.precision, self.reason = second.precision, f"{self.reason}; in bulk, {second.reason}"
+                if not second.on_processor:
+                    self._turn = threading.Lock()  # an accelerator takes one batch at a time
                 self._second = second
                 self._first.end_bulk()
                 log.info("from now on %s %s embeds in bulk: %s", second.kind, second.precision, second.reason)
@@ -142,6 +148,8 @@ def find_bulk(
     if known is None:
         with ThreadPoolExecutor(1, initializer=share_cores) as alone:  # as the threads of bulk work compute
             ratio = alone.submit(_times_faster, model, second, first).result()
+        if not second.on_processor:
+            ratio /= cores_here()  # it is held against all cores: the first works on one in each thread
         faster = second if ratio >= FASTER else first
         reason = f"{second.kind} {second.precision} is {ratio:.1f} times as fast as {first.kind}"
         known = Verdict(faster.kind, faster.precision, reason)
@@ -162,5 +170,4 @@ def _times_faster(model: Model, second: Runner, first: OnnxRunner) -> float:
         return first.forward(batch, much=True)
 
     by_second(), by_first()  # the first calls warm up
-    ratio = times_faster(by_second, by_first, rounds=3)
-    return ratio if second.on_processor else ratio / cores_here()  # the other cores compute, too
+    return times_faster(by_second, by_first, rounds=3)

@@ -4,7 +4,7 @@ Rules kept here:
 - onnxruntime is imported when a runner is made, torch never;
 - its threads spin while a query is computed and sleep after it: the cores belong to others, too;
 - where there is much to do, threads that share the cores compute on one core each, in a session made for them: it holds
-  the weights a second time, and is given back after the work.
+  the weights a second time, and is given back with the first small batch after the work.
 """
 
 from __future__ import annotations
