@@ -219,11 +219,12 @@ async def connected(url: str | None = None, command: Sequence[str] | None = None
     command: its words; default `kcore serve`, the one installed beside this Python, else the one on PATH.
 
     Raises:
-        WrongSetup: the URL is none, or there is no such command.
+        WrongSetup: the URL is none, the token in the environment cannot be one, or there is no such command.
     """
     if url is not None:
         if not url.startswith(("http://", "https://")):
             raise WrongSetup(f"--server is {url!r}; it must be a URL like http://127.0.0.1:8765/mcp.")
+        _token()  # one that cannot be sent is told now, and not as a server that does not answer
         refused: list[int] = []
         server = ServerConnection(
             lambda: _http(url, refused), f"The server at {url}", lambda: _about_token() if 401 in refused[-1:] else ""
@@ -242,6 +243,15 @@ async def connected(url: str | None = None, command: Sequence[str] | None = None
         await server.close()
 
 
+def _token() -> str:
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise WrongSetup(
+            f"{TOKEN_VARIABLE} holds characters that no token has. Copy the token from what `kcore serve --http` shows."
+        )
+    return token
+
+
 @asynccontextmanager
 async def _http(url: str, refused: list[int]) -> AsyncIterator[Any]:
     """Yield a transport. refused: receives the status of each request that was refused."""
@@ -251,7 +261,7 @@ async def _http(url: str, refused: list[int]) -> AsyncIterator[Any]:
         if response.status_code >= 400:
             refused.append(response.status_code)
 
-    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    token = _token()
     async with (
         httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {token}"} if token else {},

@@ -13,7 +13,7 @@ import sys
 import pytest
 
 from knowledge_agent import mcp_client
-from knowledge_agent.errors import ServerUnavailable, ToolFailed
+from knowledge_agent.errors import ServerUnavailable, ToolFailed, WrongSetup
 from knowledge_agent.mcp_client import connected
 from owner_processes import environment
 
@@ -143,3 +143,10 @@ async def test_the_server_gets_no_key_of_the_model(monkeypatch):
     given = mcp_client.environment()
     assert "ANTHROPIC_API_KEY" not in given
     assert given["KNOWLEDGE_CORE_HOME"] == "/somewhere"
+
+
+async def test_a_token_that_was_pasted_with_its_quotation_marks_is_told_as_that(monkeypatch):
+    monkeypatch.setenv("KNOWLEDGE_AGENT_TOKEN", "\u201cabc\u201d")
+    with pytest.raises(WrongSetup, match=r"KNOWLEDGE_AGENT_TOKEN holds characters.*kcore serve --http"):
+        async with connected(url="http://127.0.0.1:9/mcp"):
+            pass

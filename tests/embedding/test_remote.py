@@ -368,3 +368,17 @@ def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_it_and
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent.pem"))
         with pytest.raises(ConfigurationError, match="SSL_CERT_FILE is"):
             remote(served).embed(["a"], Task.DOCUMENT)
+
+
+def test_a_proxy_that_is_no_address_is_told_with_its_variable(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "carrier-pigeon://127.0.0.1:9")
+    elsewhere = RemoteEmbedder(
+        RemoteModel(url="https://endpoint.test/v1", name="m", dimensions=DIMENSIONS, timeout=1.0)
+    )
+    with pytest.raises(ConfigurationError, match="HTTPS_PROXY"):
+        elsewhere.embed(["a"], Task.DOCUMENT)
+
+
+def test_an_endpoint_on_this_machine_without_tls_needs_no_certificates(endpoint, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/authority.pem")
+    assert remote(endpoint).embed(["a"], Task.DOCUMENT).shape == (1, DIMENSIONS)

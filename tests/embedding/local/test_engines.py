@@ -5,6 +5,8 @@ from __future__ import annotations
 import doctest
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -332,3 +334,22 @@ def test_a_graphics_card_gives_the_same_vectors(device, tiny, tiny_embedder):
 def test_the_examples_of_the_forward_pass_hold():
     assert doctest.testmod(packing).failed == 0
     assert SAME_ENGINE < 1
+
+
+def test_a_trial_changes_for_nobody_else_how_many_cores_torch_uses(tiny):
+    default, seen, over = torch.get_num_threads(), set(), threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            with ThreadPoolExecutor(1) as fresh:
+                seen.add(fresh.submit(torch.get_num_threads).result())
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(3):
+            make_embedder(tiny, device="cpu").load()
+    finally:
+        over.set()
+        looking.join()
+    assert seen == {default}

@@ -21,6 +21,7 @@ from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.lanes import keep_torch_to_its_share, share_cores
 from knowledge_core.embedding.local.local_embedder import LocalEmbedder
 from knowledge_core.embedding.local.onnx import at_once, beside, minilm, onnx_runner
+from knowledge_core.embedding.local.verdicts import Verdicts
 from knowledge_core.embedding.models.models import MINILM, resolve
 from knowledge_core.embedding.tokens import Tokens
 from knowledge_core.errors import ModelUnavailable
@@ -282,6 +283,40 @@ def test_where_no_second_runner_loads_the_first_goes_on_and_the_log_says_why(err
     until(lambda: caplog.records and not _loading())
     assert made.forward(tokens(beside.ENOUGH)).shape == (1, 384)
     assert (made.kind, len(caplog.records)) == ("constant", 1)
+
+
+class Accelerator(Steady):
+    """Takes one batch at a time, and says how many it had at once."""
+
+    kind, on_processor = "accelerator", False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.most = 0
+
+    def forward(self, texts, *, much=False):
+        self.now += 1
+        self.most = max(self.most, self.now)
+        time.sleep(0.02)
+        self.now -= 1
+        return super().forward(texts)
+
+
+def test_an_accelerator_gets_one_batch_at_a_time_from_however_many_threads():
+    second = Accelerator()
+    made = beside.Beside(Steady(), lambda: second)
+    made.forward(tokens(beside.ENOUGH))
+    until(lambda: not _loading())
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: made.forward(tokens(beside.LARGE)), range(8)))
+    assert second.most == 1
+
+
+def test_an_accelerator_is_held_against_all_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(beside, "_times_faster", lambda model, second, first: 3.0)  # than on one core
+    monkeypatch.setattr(beside, "cores_here", lambda: 4)
+    model, verdicts = resolve(MINILM), Verdicts(tmp_path / "engines.json")
+    assert beside.find_bulk(model, "a trial", Steady(), Accelerator, verdicts) is None
 
 
 @pytest.mark.slow  # it imports torch
