@@ -85,6 +85,25 @@ def test_without_a_yes_nothing_is_written(capsys, user):
     assert not (user / ".cursor").exists()
 
 
+def test_without_a_yes_no_folder_is_allowed_and_with_one_that_is_asked_and_told(capsys, user, tmp_path, monkeypatch):
+    (tmp_path / "notes").mkdir()
+    argv = ["setup", "cursor", "--root", str(tmp_path / "notes")]
+    assert run(capsys, *argv)[0] == 2
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer, code in (("n", 2), ("y", 0)):
+        asked = []
+        monkeypatch.setattr("builtins.input", lambda question, a=answer, q=asked: (q.append(question), a)[1])
+        done, out, _ = run(capsys, *argv)
+        assert (done, f"allow agents to index {tmp_path / 'notes'}" in asked[0]) == (code, True)
+        assert (f"Agents may index {tmp_path / 'notes'}" in out) is (code == 0)
+        assert (str(tmp_path / "notes") in run(capsys, "roots")[1]) is (answer == "y")
+    (user / ".cursor" / "mcp.json").write_text("{ // a comment\n}")
+    (tmp_path / "more").mkdir()
+    assert run(capsys, "setup", "cursor", "--yes", "--root", str(tmp_path / "more"))[0] == 1
+    assert str(tmp_path / "more") not in run(capsys, "roots")[1]
+    assert run(capsys, "setup", "cursor", "--undo", "--print")[0] == 2
+
+
 @pytest.mark.parametrize("name", PRINTED)
 def test_for_other_clients_the_lines_and_their_place_are_printed(capsys, user, name):
     code, out, _ = run(capsys, "setup", name)

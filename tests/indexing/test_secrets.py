@@ -248,3 +248,11 @@ def test_a_person_answers_the_question_or_presses_ctrl_c(tmp_path, answer, code)
     assert "looks like a file of environment variables" in text
     assert ("1 documents indexed" in text) is (code == 0)
     assert "Traceback" not in text
+
+
+async def test_a_person_who_says_no_later_takes_out_what_was_indexed_before(engine, client, folder, monkeypatch):
+    monkeypatch.setattr(content, "_in_a_terminal", lambda: True)
+    for answer, left in ((True, ["notes/.env", "notes/a.md"]), (False, ["notes/a.md"])):
+        monkeypatch.setattr(content, "_yes", lambda question, said=answer: said)
+        assert await shell(engine, str(folder / "a.md"), str(folder / ".env")) == 0
+        assert await ids(client) == left

@@ -6,6 +6,7 @@ import argparse
 import json
 import signal
 import sys
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, full_path, show
@@ -13,7 +14,7 @@ from knowledge_core.cli.waiting import Interrupts, code_of, end_of, finished
 from knowledge_core.language.printable import one_line
 
 if TYPE_CHECKING:
-    from knowledge_core.serving.client import Connection
+    from knowledge_core.serving.client import Answer, Connection
 
 
 def add(commands: Any) -> None:
@@ -71,7 +72,7 @@ def _add_index(commands: Any) -> None:
 async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.jsonl:
         raise Usage("give at least one PATH, or --jsonl FILE.")
-    paths, secrets = await _agreed(connection, arguments)
+    paths, secrets, declined = await _agreed(connection, arguments)
     if paths:
         # A person typed these paths into their own shell: that allows them, for agents too.
         await connection.ask("roots", add=paths)
@@ -84,11 +85,17 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
         documents = _documents(arguments.jsonl) if arguments.jsonl else None
         answer = await finished(connection, "index", {"paths": paths or None, "documents": documents, **given})
     show(arguments, answer)
-    return code_of(answer)
+    return code_of(answer) or int(_named_failed(answer, {Path(each).name for each in {*paths} - declined}))
 
 
-async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Return the paths to index, and those of them that the person allows though they look like secrets.
+def _named_failed(answer: Answer, names: set[str]) -> bool:
+    """Say whether a file that the person named is among those that failed; one in a named folder is no error of the call."""
+    failed = answer.structure.get("failed", [])
+    return any(PurePosixPath(each["document"]).name in names for each in failed)
+
+
+async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str], set[str]]:
+    """Return the paths to index, those of them that are allowed though they look like secrets, and those that are not.
 
     In a terminal, the person is asked about each. Elsewhere they go to the server, whose refusal names the option.
 
@@ -97,18 +104,24 @@ async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tupl
     """
     paths = list(arguments.paths)
     found = (await connection.ask("secrets", paths=paths))["secrets"] if paths else []
-    secrets = []
+    secrets: list[str] = []
+    declined: set[str] = set()
     for each in found if arguments.include_secrets or _in_a_terminal() else []:
         what = f"{one_line(each['path'])} looks like {each['what']}"
         if arguments.include_secrets or _yes(f"{what}. Index it all the same, for agents to find? [y/N] "):
             secrets.append(each["path"])
         else:
-            paths.remove(each["path"])
-    if not paths and not arguments.jsonl:
-        raise Usage("nothing was indexed.")
+            declined.add(
+                each["path"]
+            )  # it goes to the server, too, which leaves it out, names it, and removes what was there
+    if declined == {*paths} and not arguments.jsonl:
+        raise Usage(
+            "nothing was indexed. Where a file was indexed before, it stays until its folder is indexed again, or `kcore "
+            "delete` takes it out."
+        )
     if secrets and arguments.jsonl:
         raise Usage("index files with secrets and --jsonl in two commands.")
-    return paths, secrets
+    return paths, secrets, declined
 
 
 def _in_a_terminal() -> bool:

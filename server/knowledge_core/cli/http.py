@@ -53,11 +53,11 @@ def serve_http(arguments: argparse.Namespace, home: Path) -> int:
     while True:
         try:
             return unwrapped(anyio.run, _beside_the_owner, arguments, wanted, opened)
-        except OwnerUnavailable as gone:
+        except OwnerUnavailable:
             if not opened:
                 raise  # the door never was open
             time.sleep(LOOK_EVERY)
-            print(f"kcore serve: {gone} Opening the door of the next owner.", file=sys.stderr)
+            print("kcore serve: the owner has ended; opening the door of the next one.", file=sys.stderr)
 
 
 async def _beside_the_owner(arguments: argparse.Namespace, wanted: dict[str, Any], ports: list[int]) -> int:
@@ -127,4 +127,6 @@ def _tell(arguments: argparse.Namespace, opened: dict[str, Any]) -> None:
             f"The token lies in {opened['token_file']}, which only you can read. `kcore setup CLIENT --http` gives it to a "
             "client, `kcore serve --http --new-token` replaces it.",
         ]
+        if arguments.new_token:
+            lines.append("Clients that have the former one need this one: `kcore setup CLIENT --http` again.")
     print(json.dumps({**opened, "header": header}) if arguments.json else "\n".join(lines), flush=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
     from knowledge_core.serving.pipe.dialling import Link
 
+FORCED_PATIENCE = 5.0  # seconds in which an owner must be reached before --force ends it
 ENDS_WITHIN = 30.0  # seconds that an owner has to finish its batch and its calls and to close the collections
 # Files and folders of the data directory.
 OURS = (LOCK_FILE, "owner.secret", "http-tokens.json", "roots.json", "config.yaml", "engines.json")
@@ -149,7 +150,7 @@ def _ago(moment: float) -> str:
 def _stop(arguments: argparse.Namespace) -> int:
     home = data_directory(arguments.home)
     try:
-        stopped = _ask_to_stop(home, arguments.config)
+        stopped = _ask_to_stop(home, arguments.config, FORCED_PATIENCE if arguments.force else None)
     except (DataDirectoryHeld, OwnerUnavailable) as error:
         if not arguments.force:
             raise
@@ -160,17 +161,22 @@ def _stop(arguments: argparse.Namespace) -> int:
     others = (
         f"; {stopped['clients']} other clients will start a new one when they need it" if stopped.get("clients") else ""
     )
+    if stopped.get("http"):
+        others += f"; `kcore serve --http` opens its door at {stopped['http']} anew at once: Ctrl-C there closes it"
     show_as(arguments, {"stopped": True, **stopped}, f"Stopped the owner (process {stopped['pid']}){others}.")
     return 0
 
 
-def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
-    """Ask the owner to end, wait until it has, and return its answer; None if no owner runs."""
+def _ask_to_stop(home: Path, config: str | None, patience: float | None) -> dict[str, Any] | None:
+    """Ask the owner to end, wait until it has, and return its answer; None if no owner runs.
+
+    patience: seconds in which it must be reached; None: as of every command.
+    """
     import anyio
 
     from knowledge_core.serving.client import to_owner
 
-    link = _reached(home, config)
+    link = _reached(home, config, patience)
     if link is None:
         return None
 
@@ -178,7 +184,8 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
 
     async def ask() -> int:
         async with to_owner(link) as connection:
-            stopped.update(await connection.ask("stop"))
+            about = await connection.ask("owner")
+            stopped.update({"http": about.get("http"), **await connection.ask("stop")})
         return 0
 
     unwrapped(anyio.run, ask)
@@ -186,11 +193,11 @@ def _ask_to_stop(home: Path, config: str | None) -> dict[str, Any] | None:
     return stopped
 
 
-def _reached(home: Path, config: str | None) -> Link | None:
+def _reached(home: Path, config: str | None, seconds: float | None) -> Link | None:
     """Return a connection to the owner; None if no owner runs. One whose socket was deleted listens anew within seconds."""
     from knowledge_core.serving.pipe.dialling import OWNER_COMMAND, RETRY, patience, reach
 
-    deadline = time.monotonic() + patience()
+    deadline = time.monotonic() + (patience() if seconds is None else seconds)
     while (link := reach(home, config, "cli", deadline)) is None:
         if not is_held(home):
             return None

@@ -15,7 +15,7 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,16 @@ def _setup(arguments: argparse.Namespace) -> int:
     client = CLIENTS[arguments.client]
     if arguments.port is not None and not arguments.http:
         raise Usage("--port is for --http.")
+    if arguments.print and arguments.undo:
+        raise Usage("--print shows the lines of our entry, --undo takes it out: choose one.")
     printing = arguments.print or not client.editable
     if printing and arguments.undo:
         raise Usage(f"take the entry out of {client.where} by hand: {client.title}'s file is not ours to edit.")
     ours = _entry(arguments, client, printing)
-    if arguments.root and not arguments.undo and not arguments.print:
-        _allow(arguments)
     if printing:
         _show_lines(arguments, client, config_snippet(client, ours))
+        if not arguments.print:
+            _allow(arguments)  # the person puts the lines in by hand; nothing is asked here
         return 0
     return _edit(arguments, client, ours)
 
@@ -141,19 +143,26 @@ def _edit(arguments: argparse.Namespace, client: ClientKind, ours: Mapping[str, 
         state = "has no entry of ours" if arguments.undo else "is set up already"
         if private:
             _close(file)
-        show_as(arguments, {"client": client.name, "file": str(file), "changed": False}, f"{client.title} {state}.")
+        allowed = _allow(arguments)
+        show_as(
+            arguments, {"client": client.name, "file": str(file), "changed": False}, f"{client.title} {state}.{allowed}"
+        )
         return 0
     change = _change(file, before, after)
     if not arguments.yes:
-        _ask(change)
+        _ask(change, arguments.root or ())
+    allowed = _allow(arguments)
     backup = write(file, after, private=private)
     done = "Took our entry out of" if arguments.undo else "Set up"
     kept = f" The former file is {backup}." if backup else ""
+    if backup and arguments.undo and _holds_token(backup):
+        kept += " It holds the HTTP door's token: delete it, or `kcore serve --http --new-token` makes that worthless."
     running = " Keep `kcore serve --http` running: it does not launch it." if private else ""
     show_as(
         arguments,
         {"client": client.name, "file": str(file), "changed": True, "backup": backup and str(backup)},
-        f"{change}\n{done} {client.title}.{kept} Restart it to take effect.{running}",
+        # Whoever was asked has seen the change.
+        f"{change + chr(10) if arguments.yes else ''}{done} {client.title}.{allowed}{kept} Restart it to take effect.{running}",
     )
     return 0
 
@@ -173,11 +182,12 @@ def _close(file: Path) -> None:
             raise StorageError(f"{file} cannot be kept from other users ({error.strerror}).") from error
 
 
-def _ask(change: str) -> None:
+def _ask(change: str, roots: Sequence[str]) -> None:
     if not sys.stdin.isatty():
         raise Usage("say --yes to write the change, or --print to see the lines.")
     print(change)
-    if input("Write this? [y/N] ").strip().lower() not in ("y", "yes"):
+    and_allow = f", and allow agents to index {', '.join(roots)}" if roots else ""
+    if input(f"Write this{and_allow}? [y/N] ").strip().lower() not in ("y", "yes"):
         raise Usage("nothing was changed.")
 
 
@@ -224,12 +234,16 @@ def _backup(file: Path) -> Path:
     try:
         os.close(os.open(backup, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))  # closed before its first byte
         shutil.copy2(file, backup)
-        if _TOKEN.search(backup.read_text(encoding="utf-8", errors="replace")):
+        if _holds_token(backup):
             _close(backup)
     except BaseException:
         backup.unlink(missing_ok=True)
         raise
     return backup
+
+
+def _holds_token(file: Path) -> bool:
+    return _TOKEN.search(file.read_text(encoding="utf-8", errors="replace")) is not None
 
 
 def _free(file: Path) -> Path:
@@ -254,7 +268,10 @@ def undo_everywhere() -> list[str]:
     return undone
 
 
-def _allow(arguments: argparse.Namespace) -> None:
+def _allow(arguments: argparse.Namespace) -> str:
+    """Allow the folders that were named, and return a sentence that says so; "" where none is to be allowed."""
+    if not arguments.root or arguments.undo:
+        return ""
     import anyio
 
     async def record() -> int:
@@ -263,3 +280,4 @@ def _allow(arguments: argparse.Namespace) -> None:
         return 0
 
     unwrapped(anyio.run, record)
+    return f" Agents may index {', '.join(arguments.root)}."
