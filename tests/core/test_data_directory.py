@@ -67,6 +67,21 @@ def test_a_data_directory_that_is_a_link_is_closed_where_it_lies(home, tmp_path)
 
 
 @posix
+def test_what_a_link_in_the_data_directory_leads_to_is_left_as_it_is(home, tmp_path):
+    (home / "logs").mkdir(parents=True)
+    home.chmod(0o755)
+    foreign = tmp_path / "foreign"
+    foreign.mkdir(mode=0o755)
+    (foreign / "note.md").write_text("x")
+    (foreign / "note.md").chmod(0o644)
+    (home / "note.md").symlink_to(foreign / "note.md")
+    (home / "logs" / "note.md").symlink_to(foreign / "note.md")
+    (home / "collections").symlink_to(foreign)
+    assert len(closing.close_data_directory(home)) == 1
+    assert (mode(home), mode(foreign), mode(foreign / "note.md")) == (0o700, 0o755, 0o644)
+
+
+@posix
 def test_a_file_system_without_modes_and_a_folder_of_another_user_are_told(home, monkeypatch):
     home.mkdir()
     home.chmod(0o777)

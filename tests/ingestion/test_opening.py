@@ -71,6 +71,32 @@ def test_a_link_that_leads_outside_is_refused(root, tmp_path, target):
         text_at(root / "link.md", root)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="openat2 is a system call of Linux")
+@pytest.mark.parametrize(
+    "target", ["../outside/note.md", "folder/../../outside/note.md", "{outside}/note.md", "/etc/passwd"]
+)
+def test_the_kernel_itself_opens_nothing_outside_of_a_root(root, tmp_path, target):
+    inside = opening._beneath(root / "folder" / "note.md", [root])
+    if inside is None:
+        pytest.skip("this kernel has no openat2")
+    os.close(inside)
+    (root / "link.md").symlink_to(target.format(outside=tmp_path / "outside"))
+    assert opening._beneath(root / "link.md", [root]) is None
+    (root / "deep").symlink_to("../outside")
+    assert opening._beneath(root / "deep" / "note.md", [root]) is None
+    assert opening._beneath(root / ".." / "outside" / "note.md", [root]) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="openat2 is a system call of Linux")
+def test_what_the_kernel_opened_beneath_a_root_is_not_judged_again(root, monkeypatch):
+    inside = opening._beneath(root / "folder" / "note.md", [root])
+    if inside is None:
+        pytest.skip("this kernel has no openat2")
+    os.close(inside)
+    monkeypatch.setattr(opening, "_is_inside", None)
+    assert text_at(root / "folder" / "note.md", root) == "A note inside."
+
+
 @pytest.mark.usefixtures("way")
 def test_a_root_whose_name_only_begins_like_the_folder_does_not_count(root, tmp_path):
     (tmp_path / "root and more").mkdir()

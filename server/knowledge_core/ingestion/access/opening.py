@@ -5,8 +5,8 @@ a file is opened first, without waiting (a pipe that took its place must not hol
 judged, and that is read. Two ways:
 
 1. Linux: the kernel opens the file beneath a root and refuses whatever leaves the root on the way (`openat2` with
-   RESOLVE_BENEATH, Linux 5.6; man page openat2(2)). It also refuses absolute links and links into another root: these,
-   and kernels without the call, go the second way.
+   RESOLVE_BENEATH, Linux 5.6; man page openat2(2)). What it opened needs no second judgement. It also refuses absolute
+   links and links into another root: these, and kernels without the call, go the second way.
 2. The file is opened by its path, and the system is asked where the opened file lies: `/proc/self/fd` on Linux,
    F_GETPATH on macOS (fcntl(2)), GetFinalPathNameByHandleW on Windows. On a system that cannot say that, the path is
    resolved again and must lead to the same file.
@@ -61,7 +61,7 @@ def opened_inside(path: Path, roots: Sequence[Path] | None) -> Iterator[BinaryIO
     beneath = None if roots is None else _beneath(path, roots)
     descriptor = os.open(path, _FLAGS) if beneath is None else beneath
     try:
-        if roots is not None and not _is_inside(descriptor, path, roots):
+        if roots is not None and beneath is None and not _is_inside(descriptor, path, roots):
             raise PathNotAllowed(f"{path} leads outside of the allowed roots by now; nothing of it was read.")
     except BaseException:
         os.close(descriptor)
