@@ -25,7 +25,7 @@ from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
 from mcp_text import index, text_of
 from owner_processes import KCORE, environment
 
-KEY = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\n-----END PRIVATE KEY-----\n"
+KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ+DYvh6SEqVTm50DFtMDoQikTmiCqirVv9mWG9qfSnF\n-----END PRIVATE KEY-----\n"
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links or a terminal as POSIX has them")
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +83,28 @@ async def test_a_folder_of_secrets_is_refused_by_name(client, folder):
     (folder / "keys").mkdir()
     (folder / "keys" / "mine").write_text(KEY)
     assert "1 secret (keys/mine)" in await refused(client, folder / "keys")
+
+
+@pytest.mark.parametrize("name", ["credentials", "kubeconfig", "etc/shadow", "book.kdb", "Project.env", "master.key"])
+async def test_a_folder_that_is_called_like_a_secret_file_is_read_and_stays(client, folder, name):
+    (folder / name).mkdir(parents=True)
+    (folder / name / "guide.md").write_text("# Guide\n\nHow apples are kept.\n")
+    for _ in range(2):
+        report = await index(client, folder)
+        assert (report["removed"], report["skipped"]["secret"]) == (0, 5)
+        assert sorted(await ids(client)) == sorted(["notes/a.md", f"notes/{name}/guide.md"])
+    assert (await index(client, folder / name))["unchanged"] == 1
+    assert (await index(client, folder / name / "guide.md"))["unchanged"] == 1
+
+
+@posix
+async def test_a_link_to_a_folder_is_judged_as_a_folder(client, folder):
+    elsewhere = folder.parent / "book.kdb"
+    elsewhere.mkdir()
+    (elsewhere / "guide.md").write_text("# Guide\n\nHow apples are kept.\n")
+    (folder / "credentials").symlink_to(elsewhere)
+    assert (await index(client, folder))["skipped"]["secret"] == 5
+    assert await ids(client) == ["notes/a.md", "notes/credentials/guide.md"]
 
 
 @posix
@@ -201,6 +223,16 @@ async def test_without_a_terminal_the_command_refuses_and_names_the_option(engin
     assert await shell(engine, str(folder), str(folder / ".env"), "--include-secrets") == 0
     assert "2 documents indexed" in capsys.readouterr().out
     assert await ids(client) == ["notes/.env", "notes/a.md"]
+
+
+@pytest.mark.parametrize("text", [KEY * 700, KEY.replace("\n", "\r")], ids=["large", "old line ends"])
+async def test_a_key_of_any_size_and_with_any_line_ends_is_indexed_where_a_person_says_so(engine, client, folder, text):
+    (folder / "big.pem").write_bytes(text.encode())
+    with pytest.raises(ExceptionGroup) as raised:
+        await shell(engine, str(folder / "big.pem"))
+    assert raised.group_contains(Refused, match="--include-secrets")
+    assert await shell(engine, str(folder / "big.pem"), "--include-secrets") == 0
+    assert await ids(client) == ["notes/big.pem"]
 
 
 @posix

@@ -151,6 +151,21 @@ def test_links_within_the_roots_are_followed_once_and_those_leaving_are_refused(
 
 
 @posix
+def test_a_link_counts_as_a_secret_for_what_it_leads_to(write: Write, tmp_path: Path) -> None:
+    for name in ("folder/a.md", "folder/.env", "other/.ssh/config", "other/credentials/guide.md"):
+        write(name)
+    folder = tmp_path / "folder"
+    (folder / "b.md").symlink_to(folder / ".env")
+    (folder / "c").symlink_to(tmp_path / "other" / ".ssh")
+    (folder / "d.md").symlink_to(tmp_path / "other" / ".ssh" / "config")
+    (folder / "e").symlink_to(tmp_path / "other" / "credentials")
+    found = walked(folder, roots=[tmp_path])
+    assert names(found) == ["a.md", "e/guide.md"]
+    assert found.skipped == {"secret": 4}
+    assert found.skipped_examples["secret"] == (".env", "b.md", "c", "d.md")
+
+
+@posix
 def test_pipes_and_sockets_are_counted_and_not_opened(write: Write, tmp_path: Path) -> None:
     write("a.md")
     os.mkfifo(tmp_path / "pipe.md")

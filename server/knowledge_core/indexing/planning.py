@@ -121,7 +121,7 @@ def survey(
     named = frozenset(str(path) for path in resolved if not path.is_dir())
     for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
         if str(path) in named:
-            secret = None if str(path) in secrets else secret_file(Path(given).expanduser())
+            secret = None if str(path) in secrets else secret_file(Path(given).expanduser(), limit)
             surveys.append(Survey(given, path.parent, found_file(path, limit=limit, secret=secret), path, secret))
         elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
             found = walk(
@@ -174,7 +174,7 @@ class _Draft:
         if one.secret is not None:
             self._refused.append(Refused(name, "secret", refusal(one.given, one.secret)))
             # A link may have a secret's name, and lead to a document that stays.
-            self._remove += [name] if name in self._states and secret_file(file) else []
+            self._remove += [name] if name in self._states and secret_file(file, limit) else []
             return
         try:
             why = refusal_by_name_and_size(file, os.path.getsize(file), document_id=name, limit=limit)

@@ -44,6 +44,7 @@ _GUESSES = [
     "cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5",
     "iso8859_7", "koi8_r", "cp866", "mac_cyrillic", "tis_620", "cp932", "euc_jp", "gb18030", "big5", "cp949",
 ]  # fmt: skip
+_NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _KANA = re.compile("[\u3041-\u30fe]")
 _KANA_AT_LEAST = 0.08  # per byte; Japanese has one kana per 4 to 6 bytes
 _HIGH = bytes(range(128, 256))
@@ -63,6 +64,12 @@ def decode(data: bytes) -> str | None:
     if _looks_binary(data):
         return None
     return _declared_text(data) or _utf8_text(data) or _guessed_text(data)
+
+
+def clean_text(text: str) -> str:
+    """Return the text as documents hold it: line ends as "\\n", no byte order mark, U+FFFD for NULs and surrogates."""
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _looks_binary(data: bytes) -> bool:

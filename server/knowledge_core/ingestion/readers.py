@@ -21,8 +21,8 @@ from pathlib import Path
 from knowledge_core.errors import InvalidInput, PathNotAllowed, quoted
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.opening import final_path, opened_inside
-from knowledge_core.ingestion.access.secret_files import refusal, secret_by_content, secret_by_name
-from knowledge_core.ingestion.decoding import decode
+from knowledge_core.ingestion.access.secret_files import refusal, secret_by_data, secret_by_name
+from knowledge_core.ingestion.decoding import clean_text, decode
 from knowledge_core.ingestion.front_matter import front_matter
 from knowledge_core.ingestion.markdown_blocks import first_heading
 from knowledge_core.ingestion.metadata import from_caller, from_file
@@ -39,18 +39,11 @@ INLINE_LIMIT = 10_000_000  # bytes of UTF-8
 LONGEST_ID = 500  # characters
 LONGEST_TITLE = 500  # characters
 
-_NOT_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BEFORE_COMMENTS = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?", re.I)
 _LONGEST_COMMENT = 2000  # characters of a comment before a page's first tag
 _SPACE = re.compile(r"\s*")
 _HTML_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.I)
-
-
-def clean_text(text: str) -> str:
-    """Return the text as documents hold it: line ends as "\\n", no byte order mark, U+FFFD for NULs and surrogates."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def supported(path: Path) -> bool:
@@ -170,7 +163,7 @@ def _document(path: Path, name: str, data: bytes, secrets: bool) -> Document:
     if text is None:
         raise Unreadable("binary", f"{name} is no text.")
     text = clean_text(text)
-    if not secrets and (what := secret_by_content(text)):
+    if not secrets and (what := secret_by_data(data, text)):
         raise Unreadable("secret", refusal(name, what))
     suffix = path.suffix.lower()
     if suffix in formats.MARKDOWN:

@@ -1,48 +1,56 @@
 """Which texts are secrets by their whole format, whatever their file is called. Pure; takes time linear in the text.
 
 A text counts only where all of it is the format: a key that is quoted in prose, in a code fence, in a comment or in a
-field of other data makes no secret of the document around it. Placeholders (`MIIE...`) are no keys.
+field of other data makes no secret of the document around it. Placeholders (`MIIE...`) are no keys. A few lines of comment
+may stand around a key; more of them are a document.
+
+Here are the keys; `secret_data` knows JSON, tables and XML, and `secret_settings` the settings and logins of programs.
 
 Sources: RFC 7468 and RFC 9580 (armour), openssl-pkcs12(1) (what it writes around its blocks), PuTTY's manual, appendix C;
-age(1); minisign(1) and signify(1); RFC 7517 (keys as JSON); the formats in which AWS, Google Cloud, Ethereum's clients and
-WireGuard write their files.
+age(1); minisign(1) and signify(1).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from knowledge_core.ingestion.formats import word_set
+from knowledge_core.ingestion.access.secret_data import (
+    is_account,
+    is_bitwarden,
+    is_composer_logins,
+    is_docker_logins,
+    is_keepass,
+    is_key,
+    is_service_account,
+    is_state,
+    is_table_of_aws,
+    is_table_of_logins,
+    is_wallet,
+)
+from knowledge_core.ingestion.access.secret_settings import is_aws, is_hosts_of_gh, is_netrc, is_wireguard, lines
 
 _BEGIN = re.compile(r"-{4,5} ?BEGIN ([A-Z0-9 ]{1,60}?) ?-{4,5}")
 _END = re.compile(r"-{4,5} ?END ([A-Z0-9 ]{1,60}?) ?-{4,5}")
 _BODY = re.compile(r"[A-Za-z0-9+/]+={0,2}|=[A-Za-z0-9+/]{4}")  # the second form is the checksum of OpenPGP
-_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}: .*")  # as Proc-Type: 4,ENCRYPTED
+_LEAST_LINE = 24  # characters of a line that counts as part of a key; words have fewer, armour has 64 to 76
+_LEAST_BODY = 40  # characters of base64; a key of Ed25519 has 64
+_SEEN_BODY = 1_000  # characters of a body that are looked at
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,40}: .{0,300}")  # as Proc-Type: 4,ENCRYPTED
 _BAG = re.compile(
-    r"(?:Bag|Key) Attributes(?:: <.*>)?|\s+(?:friendlyName|localKeyID|Microsoft [\w ]+|[\d.]{5,}):.*|"
-    r"(?:subject|issuer)=.*|X509v3 Key Usage: .*|<No Attributes>"
+    r"(?:Bag|Key) Attributes(?:: <.*>)?|\s+(?:friendlyName|localKeyID|Microsoft [\w ]+|[\d.]{5,}):.{0,300}|"
+    r"(?:subject|issuer)=.{0,300}|X509v3 Key Usage: .{0,300}|<No Attributes>"
 )
-_PUTTY = re.compile(r"[A-Za-z0-9-]{1,40}: .*|[A-Za-z0-9+/]+={0,2}")
-_AGE = re.compile(
-    r"#\s*(?i:created|public key|recipient|serial|name|\w+ policy): .*|"
-    r"AGE-(?:SECRET-KEY|PLUGIN-[A-Z0-9+-]{1,40})-1[A-Z0-9]{10,}"
+_COMMENT = re.compile(r"#.{0,120}|(?:gpg2?|openssl|ssh-keygen): .{1,120}|(?:writing|read) (?:[A-Z]{2,5} )?key")
+_MOST_COMMENTS = 3  # lines around a key, and one for each key before; a document that explains a key has more
+_PUTTY = re.compile(
+    r"(?:PuTTY-User-Key-File-\d|Encryption|Key-Derivation|Argon2-[A-Za-z]{4,11}|Private-(?:MAC|Hash)): \S{1,200}|"
+    r"(?:Public|Private)-Lines: \d{1,4}|Comment: .{0,300}|[A-Za-z0-9+/]+={0,2}"
 )
-_SETTING = re.compile(r"([A-Za-z_][\w-]*)\s*=\s*(.*)")
-_SECTION = re.compile(r"\[[^\]]{1,200}\]")
-_OF_AWS = word_set(
-    "region output role_arn source_profile credential_source mfa_serial role_session_name duration_seconds external_id "
-    "sso_session sso_account_id sso_role_name sso_region sso_start_url x_principal_arn cli_pager"
-)
-_OF_WIREGUARD = word_set(
-    "address dns mtu table preup postup predown postdown saveconfig listenport fwmark privatekey publickey presharedkey "
-    "allowedips endpoint persistentkeepalive"
-)
-_LONGEST_JSON = 1_000_000  # characters; a set of a hundred RSA keys has 200,000
+_AGE_NOTE = re.compile(r"#\s*(?i:created|public key|recipient|serial|name|\w+ policy): .*")
+_AGE = re.compile(r"AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{58,}|AGE-PLUGIN-[A-Z0-9+-]{1,40}-1[A-Z0-9]{10,}")
 
 
 def secret_by_content(text: str) -> str | None:
@@ -56,149 +64,98 @@ def secret_by_content(text: str) -> str | None:
     return None
 
 
-def _lines(text: str) -> Iterator[str]:
-    return (line.rstrip() for line in text.split("\n") if line.strip())
-
-
 def _armoured(text: str) -> bool:
     """Say whether a text is nothing but armoured blocks, one of them a private key."""
-    inside, heads, body, private, continued = "", False, False, False, False
-    for line in _lines(text):
+    inside, heads, body, private, continued = "", False, "", False, False
+    blocks = comments = 0
+    for line in lines(text.rstrip("\0\N{REPLACEMENT CHARACTER}\n ")):
         if not inside:
             if begun := _BEGIN.fullmatch(line.strip()):
-                inside, heads, body = begun[1], True, False
+                inside, heads, body, blocks = begun[1], True, "", blocks + 1
             elif not _BAG.fullmatch(line):
-                return False
+                comments += 1
+                if comments > _MOST_COMMENTS + blocks or not _COMMENT.fullmatch(line.strip()):
+                    return False
         elif ended := _END.fullmatch(line.strip()):
             if ended[1] != inside:
                 return False
-            private = private or (body and "PRIVATE KEY" in inside)
+            private = private or (_is_body(body) and "PRIVATE KEY" in inside)
             inside = ""
         elif _BODY.fullmatch(line.strip()) and not continued:
-            heads, body = False, True
+            heads = False
+            body += line.strip() if len(body) < _SEEN_BODY and len(line.strip()) >= _LEAST_LINE else ""
         elif not (heads and (continued or _HEADER.fullmatch(line))):
             return False
         continued = line.endswith("\\")  # as SSH2 continues a header
-    return private or (body and "PRIVATE KEY" in inside)  # the end may be cut off
+    return private or (_is_body(body) and "PRIVATE KEY" in inside)  # the end may be cut off
+
+
+def _is_body(body: str) -> bool:
+    """Say whether this is base64 of something: words in its place have no digits, or letters of one case."""
+    mixed = body.lower() != body and body.upper() != body and any(map(str.isdigit, body))
+    return len(body) >= _LEAST_BODY and mixed
 
 
 def _putty(text: str) -> bool:
-    lines = list(_lines(text))
+    found = list(lines(text))
     return (
-        lines[0].startswith("PuTTY-User-Key-File-")
-        and any(line.startswith("Private-Lines:") for line in lines)
-        and all(map(_PUTTY.fullmatch, lines))
+        found[0].startswith("PuTTY-User-Key-File-")
+        and any(line.startswith("Private-Lines:") for line in found)
+        and all(map(_PUTTY.fullmatch, found))
+        and _is_body(max(found, key=lambda line: (":" not in line, len(line))))
     )
 
 
 def _age(text: str) -> bool:
-    lines = list(_lines(text))
-    return any(line[0] != "#" for line in lines) and all(map(_AGE.fullmatch, lines))
+    keys = comments = 0
+    for line in lines(text):
+        keys += 1 if _AGE.fullmatch(line) else 0
+        if line[0] != "#" and not _AGE.fullmatch(line):
+            return False
+        if line[0] == "#" and not _AGE_NOTE.fullmatch(line):
+            comments += 1
+            if comments > _MOST_COMMENTS or not _COMMENT.fullmatch(line):
+                return False
+    return keys > 0
 
 
 def _minisign(text: str) -> bool:
     """Say whether a text is a secret key of minisign (algorithm Ed, key derivation Sc or none) or signify (Ed, BK)."""
-    lines = list(_lines(text))
-    if len(lines) != 2 or not lines[0].startswith("untrusted comment:"):
+    found = list(lines(text))
+    if len(found) != 2 or not found[0].startswith("untrusted comment:"):
         return False
     try:
-        data = base64.b64decode(lines[1], validate=True)
+        data = base64.b64decode(found[1], validate=True)
     except (binascii.Error, ValueError):
         return False
     return len(data) >= 100 and data[:4] in (b"EdSc", b"Ed\0\0", b"EdBK")  # public keys have 42 bytes, signatures 74
 
 
-def _json(text: str) -> Any:
-    if len(text) > _LONGEST_JSON or text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _jwk(text: str) -> bool:
-    found = _json(text)
-    keys = found.get("keys", [found]) if isinstance(found, dict) else found
-    return isinstance(keys, list) and any(_private(key) for key in keys)
-
-
-def _private(key: object) -> bool:
-    if not isinstance(key, dict):
-        return False
-    return _holds(key, "k") if key.get("kty") == "oct" else key.get("kty") in ("RSA", "EC", "OKP") and _holds(key, "d")
-
-
-def _holds(found: Mapping[str, Any], *names: str) -> bool:
-    return all(isinstance(found.get(name), str) and found[name] for name in names)
-
-
-def _account(text: str) -> bool:
-    """Say whether a text is an account's or an application's credentials as JSON, as Google's tools write them."""
-    found = _json(text)
-    if not isinstance(found, dict):
-        return False
-    inner = found.get("installed") or found.get("web")
-    application = isinstance(inner, dict) and len(found) == 1 and _holds(inner, "client_id", "client_secret")
-    account = found.get("type") == "service_account" and _holds(found, "private_key")
-    return application or account or _holds(found, "refresh_token", "client_secret")
-
-
-def _wallet(text: str) -> bool:
-    """Say whether a text is an encrypted key as Ethereum's clients keep it."""
-    found = _json(text)
-    inner = (found.get("crypto") or found.get("Crypto")) if isinstance(found, dict) else None
-    return isinstance(inner, dict) and {"kdf", "cipher"} <= inner.keys()
-
-
-def _settings(text: str) -> list[tuple[str, str]] | None:
-    """Return the settings of a text of `name = value` lines; None where it has any other line."""
-    found = []
-    for line in map(str.strip, _lines(text)):
-        if setting := _SETTING.fullmatch(line):
-            found.append((setting[1].lower(), setting[2].strip()))
-        elif not (line[0] in "#;" or _SECTION.fullmatch(line)):
-            return None
-    return found
-
-
-def _aws(text: str) -> bool:
-    found = _settings(text)
-    return (
-        found is not None
-        and any(name == "aws_secret_access_key" and value for name, value in found)
-        and all(name.startswith("aws_") or name in _OF_AWS for name, _ in found)
-    )
-
-
-def _aws_table(text: str) -> bool:
-    head, *rows = [line.split(",") for line in _lines(text)]
-    named = [name.strip().strip('"').lower() for name in head]
-    if "secret access key" not in named or "access key id" not in named or not rows:
-        return False
-    return all(len(row) == len(head) for row in rows)
-
-
-def _wireguard(text: str) -> bool:
-    found = _settings(text)
-    return (
-        found is not None
-        and any(name == "privatekey" and len(value) == 44 for name, value in found)
-        and all(name in _OF_WIREGUARD for name, _ in found)
-    )
-
-
+_KEY = "a private key"
+_ACCOUNT = "credentials of an account"
+_PASSWORDS = "an export of passwords"
+_STATE = "a state of Terraform, which holds secrets in plain text"
 # What every text of the format holds, which costs one search to rule out; what the text is; and whether it is all of it.
 _FORMATS: tuple[tuple[str, str, Callable[[str], bool]], ...] = (
-    ("PRIVATE KEY", "a private key", _armoured),
-    ("PuTTY-User-Key-File-", "a private key", _putty),
-    ("AGE-", "a private key", _age),
-    ("untrusted comment:", "a private key", _minisign),
-    ('"kty"', "a private key", _jwk),
-    ('"private_key"', "credentials of an account", _account),
-    ('"client_secret"', "credentials of an account", _account),
-    ('"kdf"', "a private key", _wallet),
-    ("aws_secret_access_key", "credentials of an account", _aws),
-    ("ecret access key", "credentials of an account", _aws_table),
-    ("PrivateKey", "a private key", _wireguard),
+    ("PRIVATE KEY", _KEY, _armoured),
+    ("PuTTY-User-Key-File-", _KEY, _putty),
+    ("AGE-", _KEY, _age),
+    ("untrusted comment:", _KEY, _minisign),
+    ('"kty"', _KEY, is_key),
+    ('"private_key"', _ACCOUNT, lambda text: is_service_account(text, _armoured)),
+    ('"client_secret"', _ACCOUNT, is_account),
+    ('"kdf"', _KEY, is_wallet),
+    ("aws_secret_access_key", _ACCOUNT, is_aws),
+    ("AWS_SECRET_ACCESS_KEY", _ACCOUNT, is_aws),
+    ("ecret access key", _ACCOUNT, is_table_of_aws),
+    ("PrivateKey", _KEY, is_wireguard),
+    ('"auths"', _ACCOUNT, is_docker_logins),
+    ("-basic", _ACCOUNT, is_composer_logins),
+    ("-oauth", _ACCOUNT, is_composer_logins),
+    ("oauth_token:", _ACCOUNT, is_hosts_of_gh),
+    ("machine", _ACCOUNT, is_netrc),
+    ('"terraform_version"', _STATE, is_state),
+    ('"encrypted"', _PASSWORDS, is_bitwarden),
+    ("<KeePassFile", _PASSWORDS, is_keepass),
+    ("assword", _PASSWORDS, is_table_of_logins),
 )

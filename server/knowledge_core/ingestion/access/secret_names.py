@@ -9,9 +9,10 @@ Plazmaz/leaky-repo and in GitHub's templates of .gitignore, with gitleaks' rules
 programs named.
 
 Left in on purpose, because most files of these names hold no secret: `*.tfvars`, `database.yml`, `wp-config.php`,
-`settings.py`, `hosts.yml` outside of `gh/`, `gradle.properties` outside of `.gradle/`, `*.pub`, certificates. `secrets.*`
-and `credentials.*` are left out in formats of settings alone: `secrets.md` is a document, while a table of translations
-that is called `secrets.json` is rare enough for a person to name it.
+`settings.py`, `hosts.yml` outside of `gh/`, `auth.json` outside of the folders of programs, `gradle.properties` outside of
+`.gradle/`, `*.pub`, certificates. `secrets.*` and `credentials.*` are left out in formats of settings alone: `secrets.md`
+is a document, while a table of translations that is called `secrets.json` is rare enough for a person to name it. The
+names of files say nothing about folders: `credentials/` may hold a guide.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
 
+from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.formats import word_set
 
 _VARIABLES = "a file of environment variables"
@@ -28,6 +30,7 @@ _KEY = "a private key"
 _CREDENTIALS = "a file of credentials"
 _PASSWORDS = "a store of passwords"
 _KEY_STORE = "a key store"
+_EXPORT = "an export of passwords"
 _HISTORY = "the history of a shell"
 _STATE = "a state of Terraform, which holds secrets in plain text"
 
@@ -61,13 +64,18 @@ _FILES = {
     ".filezilla/recentservers.xml .filezilla/sitemanager.xml .git-credentials .gitcookies gh/hosts.yml .config/hub "
     # package managers
     ".npmrc .pypirc .cargo/credentials.toml .gem/credentials .m2/settings.xml .m2/settings-security.xml "
-    ".gradle/gradle.properties auth.json .dockercfg .docker/config.json huggingface/token .huggingface/token kaggle.json "
+    ".gradle/gradle.properties .composer/auth.json composer/auth.json .codex/auth.json containers/auth.json "
+    "opencode/auth.json .dockercfg .docker/config.json huggingface/token .huggingface/token kaggle.json "
     # clouds and their tools
     ".kube/config kubeconfig .terraformrc terraform.rc credentials.tfrc.json .vault-token .vault_pass .vault_pass.txt "
     "rclone.conf .s3cfg .boto .passwd-s3fs application_default_credentials.json credentials.db access_tokens.db "
     ".databrickscfg .snowsql/config .dbt/profiles.yml .aliyun/config.json .oci/config .fly/config.yml doctl/config.yaml "
     ".tugboat .erlang.cookie .xauthority .iceauthority",
-    _HISTORY: "consolehost_history.txt fish_history",
+    _HISTORY: "consolehost_history.txt fish_history .history .histfile .sh_history .bash_history .zsh_history .zhistory "
+    ".ksh_history .ash_history .csh_history .tcsh_history .psql_history .mysql_history .mariadb_history .sqlite_history "
+    ".rediscli_history .cqlsh_history cqlsh_history .python_history .ipython_history .node_repl_history .irb_history "
+    ".irb-history .pry_history .php_history .rhistory .julia_history .scala_history .octave_hist .dbshell .usql_history "
+    ".duckdb_history .influx_history .gdb_history .lesshst",
 }
 _BY_NAME = {name: what for what, names in _FILES.items() for name in names.split()}
 _BY_NAME |= dict.fromkeys(("login data", "login data for account", "web data"), _PASSWORDS)  # of Chromium's browsers
@@ -77,24 +85,50 @@ _BY_END = {
     ".psafe3": _PASSWORDS, ".1pux": _PASSWORDS, ".1pif": _PASSWORDS, ".keychain": _PASSWORDS, ".keychain-db": _PASSWORDS,
     ".kwallet": _PASSWORDS, ".kwl": _PASSWORDS, ".tfstate": _STATE, ".env": _VARIABLES,
 }  # fmt: skip
+_SETTINGS = r"\.(?:ya?ml|json[c5]?|toml|ini|cfg|conf|config|properties|xml|csv|tfvars)"
+_STAGES = (
+    "(?:prod|production|dev|development|devel|stage|staging|test|testing|qa|uat|int|integration|preprod|live|local|ci|"
+    "sandbox|demo|shared|common|user|enc)"
+)
 _BY_PATTERN = (
     (re.compile(r"\.env[._-].+"), _VARIABLES),
-    (re.compile(r"\.[\w-]*history"), _HISTORY),
-    (re.compile(r"\.?secrets?\.(?:ya?ml|json|toml|ini)"), _CREDENTIALS),
-    (re.compile(r"\.?credentials\.(?:ya?ml|json|toml|ini|cfg|xml|csv)"), _CREDENTIALS),
+    (re.compile(rf"\.?(?:{_STAGES}[._-])?(?:secrets|credentials)(?:[._-]\w+)?{_SETTINGS}"), _CREDENTIALS),
+    (re.compile(rf"\.?secret(?:[._-]{_STAGES})?{_SETTINGS}"), _CREDENTIALS),  # `secret_garden.xml` is a book
     (re.compile(r"client_secret[\w.-]*\.json"), _CREDENTIALS),
+    (re.compile(r"(?:[\w.-]*[._-])?kubeconfig(?:(?:[._-]\w+)?\.(?:ya?ml|json|conf|config))?"), _CREDENTIALS),
+    (
+        re.compile(
+            r"(?:(?:chrome|google|firefox|(?:microsoft )?edge|safari|brave|opera|vivaldi)[ _-])?passwords\.csv|"
+            r"(?:1password|bitwarden|lastpass|dashlane|keepass|enpass|proton ?pass)[\w .-]*export[\w .-]*\.(?:csv|json|xml)"
+        ),
+        _EXPORT,
+    ),
     (re.compile(r"[\w-]+\.tfstate\.\d+"), _STATE),
 )
 _ANY_PATTERN = re.compile("|".join(pattern.pattern for pattern, _ in _BY_PATTERN))
-_TEMPLATES = word_set("example sample template tmpl dist default defaults schema")  # they show names, not values
+_TEMPLATES = word_set(
+    "example examples sample template tmpl dist default defaults schema"
+)  # they show names, not values
+_ABOUT = word_set(
+    "policy policies guide guides docs doc readme help faq notes explained reference"
+)  # words on the subject
 _COPIES = ("~", ".bak", ".backup", ".old", ".orig", ".save", ".copy")
-_WORDS = re.compile(r"[._-]+")
+_COPY = re.compile(
+    r"(?: - cop(?:y|ie)| - kopie| cop(?:y|ie)| kopie| \((?:\d{1,3}|(?:\w{1,20} )?copy)\))(?: \d{1,3})?(?=\.[^.]*$|$)"
+)
+# A file of variables has none of these; scripts of a shell set variables.
+_DOCUMENTS = frozenset(
+    {*formats.MARKDOWN, *formats.HTML, *formats.PROSE, ".pdf"}
+    | {end for end, language in formats.LANGUAGE_OF_SUFFIX.items() if language not in ("bash", "powershell", "batch")}
+)
+_WORDS = re.compile(r"[ ._-]+")
 
 
-def secret_by_name(parts: Sequence[str]) -> str | None:
+def secret_by_name(parts: Sequence[str], *, folder: bool = False) -> str | None:
     """Return what a file or folder of this path looks like, as the end of "it looks like ..."; None where it may be read.
 
     parts: the names in the path, outermost first. Of the folders that were judged already, the nearest is enough.
+    folder: it is a folder, to which the names of files do not apply.
 
     >>> secret_by_name(["notes", ".ENV.local"])
     'a file of environment variables'
@@ -102,7 +136,7 @@ def secret_by_name(parts: Sequence[str]) -> str | None:
     (None, None)
     """
     names = [_plain(part) for part in parts]
-    if not names or names[-1].endswith(".pub"):  # a public key may be shown, wherever it lies
+    if not names or (names[-1].endswith(".pub") and not folder):  # a public key may be shown, wherever it lies
         return None
     above = ""
     for name in names:
@@ -110,7 +144,7 @@ def secret_by_name(parts: Sequence[str]) -> str | None:
         if what := _FOLDERS.get(bare) or _FOLDERS.get(f"{above}/{bare}") or _FOLDER_ENDS.get(_end(bare)):
             return what
         above, between = bare, above
-    return _file(names[-1], between)
+    return None if folder else _file(names[-1], between)
 
 
 def _file(name: str, above: str) -> str | None:
@@ -126,7 +160,11 @@ def _by_form(name: str) -> str | None:
     what = _BY_END.get(_end(name))
     if what is None and _ANY_PATTERN.fullmatch(name):
         what = next((what for pattern, what in _BY_PATTERN if pattern.fullmatch(name)), None)
-    if what is _VARIABLES and _WORDS.split(name.removesuffix(".env"))[-1] in _TEMPLATES:
+    if what is _VARIABLES:
+        original = _original(name)
+        last = _WORDS.split(original.removesuffix(".env"))[-1]
+        return None if last in _TEMPLATES or _end(original) in _DOCUMENTS else what
+    if what in (_CREDENTIALS, _EXPORT) and not _TEMPLATES.union(_ABOUT).isdisjoint(_WORDS.split(name)):
         return None
     return what
 
@@ -142,9 +180,18 @@ def _before_stream(name: str) -> str:
 
 
 def _original(name: str) -> str:
-    """Return the name of the file that this one is a copy of: `id_rsa` for `id_rsa.bak`, `id_rsa~` and `#id_rsa#`."""
-    while name.endswith(_COPIES):
-        name = name[: -max(len(end) for end in _COPIES if name.endswith(end))]
+    """Return the name of the file that this one is a copy of: `id_rsa` for `id_rsa.bak`, `id_rsa~` and `#id_rsa#`.
+
+    >>> _original("secrets copy 2.yml"), _original("credentials (1).csv"), _original(".env - copy")
+    ('secrets.yml', 'credentials.csv', '.env')
+    """
+    before = ""
+    while name != before:
+        before = name
+        while name.endswith(_COPIES):
+            name = name[: -max(len(end) for end in _COPIES if name.endswith(end))]
+        if " " in name:
+            name = _COPY.sub("", name.removeprefix("copy of ")) or name
     return name[1:-1] if len(name) > 2 and name[0] == name[-1] == "#" else name
 
 

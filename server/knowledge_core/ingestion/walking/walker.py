@@ -176,7 +176,7 @@ def walk(
     except OSError as error:
         raise SourceUnavailable(f"{folder} cannot be read: {error.strerror}. Nothing was changed.") from error
     del names  # this only checked that the top folder can be listed; the walk counts folders that cannot as unreadable
-    if secret_by_name(resolved.parts):
+    if secret_by_name(resolved.parts, folder=True):
         tally.skip("secret", "")
     else:
         walker.run()
@@ -235,7 +235,9 @@ class _Tally:
             self._files[relative] = FoundFile(path, relative, about.st_size, about.st_mtime_ns)
 
     def _is_key(self, path: Path, size: int) -> bool:
-        return path.suffix.lower() in KEY_SUFFIXES and size <= LARGEST_KEY and secret_text(path) is not None
+        return (
+            path.suffix.lower() in KEY_SUFFIXES and size <= LARGEST_KEY and secret_text(path, LARGEST_KEY) is not None
+        )
 
     def walk(self) -> Walk:
         reasons = sorted(self._skipped)
@@ -303,10 +305,11 @@ class _Walker:
             self._tally.skip("unreadable", relative)
             return
         named = relative + "/" if is_folder else relative
+        leads_to_folder = is_folder or (link and os.path.isdir(entry.path))
         if entry.path in self._named:
             self._seen.add(_identity(about))
             self._tally.pass_over(relative)
-        elif secret_by_name((*folder.parts[-1:], entry.name)):
+        elif secret_by_name((*folder.parts[-1:], entry.name), folder=leads_to_folder):
             self._tally.skip("secret", named)
         elif entry.name.startswith(".") or _hidden_on_windows(about):
             self._tally.skip("hidden", named)
@@ -339,7 +342,7 @@ class _Walker:
             self._tally.skip("outside the roots", relative)
         elif data_directory_around(target):
             self._tally.skip("data directory", relative)
-        elif secret_by_name(target.parts):
+        elif secret_by_name(target.parts, folder=os.path.isdir(target)):
             self._tally.skip("secret", relative)
         elif not os.path.isdir(target):
             self._take_file(target, relative, by_link=True)

@@ -122,7 +122,8 @@ class PrivateRequests(Extension):
 
     def _secrets(self, paths: list[str]) -> dict[str, Any]:
         """Say which of these files look like secrets, so that a person can be asked before they are indexed."""
-        judged = ((path, secret_file(Path(path))) for path in paths)
+        limit = int(self._engine.config.indexing.max_file_mb * 1e6)
+        judged = ((path, secret_file(Path(path), limit)) for path in paths)
         return {"secrets": [{"path": path, "what": what} for path, what in judged if what]}
 
     def _index(
