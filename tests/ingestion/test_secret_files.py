@@ -148,6 +148,7 @@ KEYS = {
     "aws": "# mine\n[default]\naws_access_key_id = AKIA\naws_secret_access_key = "
     f"{SECRET}\nregion=eu-west-1\n",
     "aws in the environment": f"export AWS_ACCESS_KEY_ID=AKIA\nexport AWS_SECRET_ACCESS_KEY='{SECRET}'\nAWS_REGION=eu\n",
+    "aws in powershell": f'$env:AWS_ACCESS_KEY_ID = "AKIA"\n$env:AWS_SECRET_ACCESS_KEY = "{SECRET}"\n',
     "aws with more settings": f"[default]\naws_secret_access_key={SECRET}\nendpoint_url = http://localhost:4566\n"
     "ca_bundle = /etc/ca.pem\ncredential_process = /opt/bin/login --user ann\ns3 =\n  max_concurrent_requests = 20\n"
     "services = mine\n\n[services mine]\ndynamodb =\n  endpoint_url = http://localhost:8000\n",

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from knowledge_core.ingestion.access.secret_data import is_token
 from knowledge_core.ingestion.formats import word_set
 
-_SETTING = re.compile(r"(?:export |set )?([A-Za-z_][\w-]*)\s*=\s*(.*)")
+_SETTING = re.compile(r"(?:export |set |\$env:)?([A-Za-z_][\w-]*)\s*=\s*(.*)")
 _SECTION = re.compile(r"\[[^\]]{1,200}\]")
 _NESTED = re.compile(r"\s+[\w-]{1,60}\s*=\s*\S{0,500}")
 _OF_AWS = word_set(
