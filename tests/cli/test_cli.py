@@ -75,16 +75,6 @@ def test_the_main_job_from_a_shell(capsys, notes):
     assert (code, "The collection is gone" in out) == (0, True)
 
 
-def test_a_named_file_that_fails_beside_a_good_one_fails_the_command_and_one_in_a_folder_does_not(capsys, tmp_path):
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "good.md").write_text("bread rises in the warm oven")
-    (tmp_path / "notes" / "bad.pdf").write_bytes(b"no PDF")
-    good, bad = str(tmp_path / "notes" / "good.md"), str(tmp_path / "notes" / "bad.pdf")
-    assert run(capsys, "index", good, bad)[0] == 1
-    assert run(capsys, "index", good)[0] == 0
-    assert run(capsys, "index", str(tmp_path / "notes"))[0] == 0
-
-
 def test_json_lines_are_indexed(capsys, tmp_path):
     lines = [
         {"_id": "a", "title": "A", "text": "rivers flow"},

@@ -6,7 +6,6 @@ import argparse
 import json
 import signal
 import sys
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, full_path, show
@@ -14,7 +13,7 @@ from knowledge_core.cli.waiting import Interrupts, code_of, end_of, finished
 from knowledge_core.language.printable import one_line
 
 if TYPE_CHECKING:
-    from knowledge_core.serving.client import Answer, Connection
+    from knowledge_core.serving.client import Connection
 
 
 def add(commands: Any) -> None:
@@ -72,7 +71,7 @@ def _add_index(commands: Any) -> None:
 async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.jsonl:
         raise Usage("give at least one PATH, or --jsonl FILE.")
-    paths, secrets, declined = await _agreed(connection, arguments)
+    paths, secrets = await _agreed(connection, arguments)
     if paths:
         # A person typed these paths into their own shell: that allows them, for agents too.
         await connection.ask("roots", add=paths)
@@ -85,17 +84,11 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
         documents = _documents(arguments.jsonl) if arguments.jsonl else None
         answer = await finished(connection, "index", {"paths": paths or None, "documents": documents, **given})
     show(arguments, answer)
-    return code_of(answer) or int(_named_failed(answer, {Path(each).name for each in {*paths} - declined}))
+    return code_of(answer)
 
 
-def _named_failed(answer: Answer, names: set[str]) -> bool:
-    """Say whether a file that the person named is among those that failed; one in a named folder is no error of the call."""
-    failed = answer.structure.get("failed", [])
-    return any(PurePosixPath(each["document"]).name in names for each in failed)
-
-
-async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str], set[str]]:
-    """Return the paths to index, those of them that are allowed though they look like secrets, and those that are not.
+async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Return the paths to index, and those of them that the person allows though they look like secrets.
 
     In a terminal, the person is asked about each. Elsewhere they go to the server, whose refusal names the option.
 
@@ -121,7 +114,7 @@ async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tupl
         )
     if secrets and arguments.jsonl:
         raise Usage("index files with secrets and --jsonl in two commands.")
-    return paths, secrets, declined
+    return paths, secrets
 
 
 def _in_a_terminal() -> bool:
