@@ -17,6 +17,7 @@ from knowledge_core.embedding.local.agreement import SAME_ENGINE, compared
 from knowledge_core.embedding.local.device_memory import halving
 from knowledge_core.embedding.local.engine_table import Engine
 from knowledge_core.embedding.local.engines import make_embedder
+from knowledge_core.embedding.local.lanes import cores_here
 from knowledge_core.embedding.local.packed import gemma3, packing, products
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.embedding.tokens import truncation_of
@@ -336,13 +337,13 @@ def test_the_examples_of_the_forward_pass_hold():
     assert SAME_ENGINE < 1
 
 
-def test_a_trial_changes_for_nobody_else_how_many_cores_torch_uses(tiny):
-    default, seen, over = torch.get_num_threads(), set(), threading.Event()
+def test_a_trial_changes_for_no_model_that_is_loaded_meanwhile_how_many_cores_there_are(tiny):
+    default, seen, over = cores_here(), set(), threading.Event()
 
     def look() -> None:
         while not over.is_set():
             with ThreadPoolExecutor(1) as fresh:
-                seen.add(fresh.submit(torch.get_num_threads).result())
+                seen.add(fresh.submit(cores_here).result())
 
     looking = threading.Thread(target=look)
     looking.start()

@@ -269,13 +269,17 @@ _Take = Callable[[Allowance], list[_Taken[_T, _R]]]
 """Returns the next work of a thread, by what bulk work may take; an empty list where there is none for it now."""
 
 
+_limiting = threading.Lock()  # held while the number that new threads begin with is another one for a moment
+
+
 def cores_here() -> int:
     """Return how many processor cores to use: torch's number where it is imported, else what the system allows.
 
     OMP_NUM_THREADS lowers both.
     """
     if (counted := getattr(sys.modules.get("torch"), "get_num_threads", None)) is not None:
-        return int(counted())
+        with _limiting:  # else it may be the 1 of a thread that is just being limited
+            return int(counted())
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     return max(1, min(allowed, int(wanted))) if wanted.isascii() and wanted.isdigit() else allowed
@@ -292,9 +296,6 @@ def shares_cores() -> bool:
 def share_cores() -> None:
     """Make the calling thread one that computes on one core, beside others of its kind, until it ends."""
     _own.sharing = True
-
-
-_limiting = threading.Lock()  # held while the number that new threads begin with is another one for a moment
 
 
 def keep_torch_to_its_share() -> None:
