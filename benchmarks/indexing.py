@@ -45,7 +45,7 @@ from knowledge_core.embedding.local.onnx.minilm import is_published
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.indexing import preparing, windows
 from knowledge_core.indexing.preparing import document_as_json
-from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.ingestion.readers import Unreadable, read_file
 from knowledge_core.storage import collection as collections
 from knowledge_core.storage import lexical_index

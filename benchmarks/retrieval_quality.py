@@ -35,7 +35,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.local.engines import make_embedder
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import resolve
-from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.language.lexical_query import LexicalQuery, Spelling, rarity, weighed
 from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.language.wording import trigrams

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -56,6 +56,15 @@ class Lines:
         return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
 
 
+@dataclass(frozen=True, order=True)
+class Heading:
+    """Where a section of a document begins, and its name. level: 1 for the outermost."""
+
+    start: int
+    level: int
+    name: str
+
+
 @dataclass(frozen=True)
 class Document:
     """One source text before it is cut into chunks.
@@ -67,6 +76,7 @@ class Document:
     metadata: what filters can ask for, by name.
     media_type: tells the chunker how to read the text: "text/markdown", "text/plain", "text/x-python" ...
     pages: the span of each page in `text`, in order; empty for a document without pages.
+    headings: in text order, where they are not written in the text itself, as a PDF's outline; else empty.
     """
 
     id: str
@@ -76,11 +86,13 @@ class Document:
     metadata: Metadata = field(default_factory=dict)
     media_type: str = "text/plain"
     pages: tuple[Span, ...] = ()
+    headings: tuple[Heading, ...] = ()
 
 
 def content_digest(document: Document) -> str:
     """Return the SHA-256 (hex) of everything that a document's chunks are made from, and of what is shown of it."""
     parts = [document.title, document.uri, document.media_type, json.dumps(document.metadata, sort_keys=True)]
+    parts += [json.dumps([astuple(each) for each in document.headings])] if document.headings else []
     return hashlib.sha256("\0".join([*parts, document.text]).encode()).hexdigest()
 
 

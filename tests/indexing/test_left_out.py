@@ -33,7 +33,14 @@ def folder(tmp_path: Path, engine: Engine) -> Path:
     made = tmp_path / "papers"
     (made / "office").mkdir(parents=True)
     (made / "a.md").write_text("# Lease\n\nThe boathouse is leased until May.\n")
-    for name in ("office/plan.docx", "office/PLAN2.DOCX", "office/sums.xlsx", "talk.key", "all.tar.gz", "photo.png"):
+    for name in (
+        "office/plan.pages",
+        "office/PLAN2.PAGES",
+        "office/sums.numbers",
+        "talk.key",
+        "all.tar.gz",
+        "photo.png",
+    ):
         (made / name).write_bytes(NO_TEXT)
     engine.roots.add(tmp_path)
     return made
@@ -52,17 +59,17 @@ async def refused(client: Client, *paths: Path, **more: Any) -> str:
 
 
 NOT_READ = (
-    "6 files are in formats that are not read: 2 .docx (papers/office/PLAN2.DOCX …), 1 .key (papers/talk.key), "
-    "1 .png (papers/photo.png), 1 .tar.gz (papers/all.tar.gz), 1 .xlsx (papers/office/sums.xlsx)."
+    "6 files are in formats that are not read: 2 .pages (papers/office/PLAN2.PAGES …), 1 .key (papers/talk.key), "
+    "1 .numbers (papers/office/sums.numbers), 1 .png (papers/photo.png), 1 .tar.gz (papers/all.tar.gz)."
 )
 
 
 async def test_formats_that_are_not_read_are_counted_by_kind_with_an_example_each_time(client, folder):
     for _ in range(2):  # a call that changes nothing says it again
         report, text = await indexed(client, folder)
-        assert report["unread"] == {".docx": 2, ".key": 1, ".png": 1, ".tar.gz": 1, ".xlsx": 1}
+        assert report["unread"] == {".pages": 2, ".key": 1, ".png": 1, ".tar.gz": 1, ".numbers": 1}
         assert report["skipped"] == {"binary": 2, "unsupported": 4}
-        assert report["skipped_examples"][".docx"] == ["papers/office/PLAN2.DOCX", "papers/office/plan.docx"]
+        assert report["skipped_examples"][".pages"] == ["papers/office/PLAN2.PAGES", "papers/office/plan.pages"]
         assert NOT_READ in text
     job = await client.call_tool("job", {"id": report["job"]})
     assert NOT_READ in text_of(job)
@@ -97,12 +104,12 @@ async def test_several_paths_add_up_under_the_names_that_their_documents_have(cl
     other = tmp_path / "more" / "papers"
     other.mkdir(parents=True)
     (other / "b.md").write_text("# Other\n")
-    (other / "b.docx").write_bytes(NO_TEXT)
+    (other / "b.pages").write_bytes(NO_TEXT)
     report, text = await indexed(client, folder, other)
-    assert report["unread"][".docx"] == 3
+    assert report["unread"][".pages"] == 3
     await indexed(client, other)
     _, text = await indexed(client, other)
-    assert "1 .docx (papers-2/b.docx)" in text
+    assert "1 .pages (papers-2/b.pages)" in text
 
 
 async def test_a_named_file_that_cannot_be_read_is_an_error_and_leaves_no_collection(client, folder, engine, embedder):
@@ -110,15 +117,15 @@ async def test_a_named_file_that_cannot_be_read_is_an_error_and_leaves_no_collec
     (folder / "blob").write_bytes(NO_TEXT)
     (folder / "empty.md").write_bytes(b"")
     for name, words in (
-        ("office/plan.docx", "office/plan.docx is in a format that is not read (.docx). Save it as text"),
+        ("office/plan.pages", "office/plan.pages is in a format that is not read (.pages). Save it as text"),
         ("all.tar.gz", "papers/all.tar.gz is in a format that is not read (.tar.gz)"),
         ("lies.txt", "papers/lies.txt is no text"),
         ("blob", "papers/blob is no text"),
         ("empty.md", "papers/empty.md has no bytes"),
     ):
         assert words in await refused(client, folder / name)
-    both = await refused(client, folder / "office" / "plan.docx", folder / "talk.key")
-    assert "plan.docx" in both
+    both = await refused(client, folder / "office" / "plan.pages", folder / "talk.key")
+    assert "plan.pages" in both
     assert "talk.key" in both
     assert engine.names() == []
 
@@ -139,20 +146,20 @@ async def test_a_named_file_of_another_format_needs_no_model_to_be_refused(home,
     config = Config.model_validate({"roots": [str(tmp_path)]})
     with Engine(tmp_path / "other home", config, make_embedder=lambda model, dimensions: Unloadable()) as engine:
         async with Client(application(engine)) as client:
-            assert "not read (.docx)" in await refused(client, folder / "office" / "plan.docx")
+            assert "not read (.pages)" in await refused(client, folder / "office" / "plan.pages")
 
 
 async def test_beside_others_a_named_file_that_cannot_be_read_is_a_failure_by_name(client, folder):
     (folder / ".hidden.md").write_text("# Hidden\n\nNamed files are read even so.\n")
     (folder / "huge.txt").write_bytes(b"x" * 60_000_000)
-    named = [folder / name for name in ("office/plan.docx", "huge.txt", ".hidden.md")]
+    named = [folder / name for name in ("office/plan.pages", "huge.txt", ".hidden.md")]
     for beside in ([folder / "a.md"], [folder]):  # a file, or the folder that holds them all
         report, text = await indexed(client, *beside, *named)
         assert {each["document"].rpartition("/")[2]: each["reason"] for each in report["failed"]} == {
-            "plan.docx": "unsupported", "huge.txt": "too large",
+            "plan.pages": "unsupported", "huge.txt": "too large",
         }  # fmt: skip
         assert report["indexed"] + report["unchanged"] == 2
-        assert "plan.docx is in a format that is not read (.docx)" in text
+        assert "plan.pages is in a format that is not read (.pages)" in text
         assert sum(report["unread"].values()) == (0 if beside[0] != folder else 5)  # each counts once
         assert "too large" not in report["skipped"]
     again, _ = await indexed(client, folder, *named)
@@ -162,7 +169,7 @@ async def test_beside_others_a_named_file_that_cannot_be_read_is_a_failure_by_na
 async def test_a_folder_in_which_nothing_can_be_read_is_an_error_that_names_what_is_there(client, folder):
     text = await refused(client, folder / "office")
     assert f"Nothing to index: {folder / 'office'} holds no files that can be indexed." in text
-    assert "3 files are in formats that are not read: 2 .docx (office/PLAN2.DOCX …), 1 .xlsx" in text
+    assert "3 files are in formats that are not read: 2 .pages (office/PLAN2.PAGES …), 1 .numbers" in text
     (folder / "blobs").mkdir()
     (folder / "blobs" / "one").write_bytes(NO_TEXT)
     assert "1 file is in a format that is not read: 1 binary without suffix (blobs/one)." in await refused(
@@ -182,7 +189,7 @@ async def test_a_folder_with_nothing_to_read_beside_good_ones_is_a_failure_and_l
 
 
 async def test_strange_names_come_as_one_short_line(client, folder):
-    (folder / "two\nlines.docx").write_bytes(NO_TEXT)
+    (folder / "two\nlines.pages").write_bytes(NO_TEXT)
     (folder / "two\nlines.md").write_bytes(b"")
     (folder / ("long" * 60 + ".pages")).write_bytes(NO_TEXT)
     report, text = await indexed(client, folder)
@@ -231,7 +238,7 @@ async def test_the_shell_says_the_same_and_fails_where_nothing_came_of_it(engine
     code, out = await shell(str(folder))
     assert (code, NOT_READ in out) == (0, True)
     code, out = await shell(str(folder), "--json")
-    assert (code, json.loads(out)["unread"][".docx"]) == (0, 2)
+    assert (code, json.loads(out)["unread"][".pages"]) == (0, 2)
     code, out = await shell(str(folder), str(folder / "talk.key"))
     assert (code, "Failed: papers/talk.key: unsupported" in out) == (0, True)
     with pytest.raises(ExceptionGroup) as raised:
@@ -242,7 +249,7 @@ async def test_the_shell_says_the_same_and_fails_where_nothing_came_of_it(engine
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("a.DOCX", ".docx"), ("b.tar.gz", ".tar.gz"), ("b.x.gz", ".gz"), ("c", ""), (".DS_Store", ""), ("d.", ""),
+        ("a.PAGES", ".pages"), ("b.tar.gz", ".tar.gz"), ("b.x.gz", ".gz"), ("c", ""), (".DS_Store", ""), ("d.", ""),
         ("e.4711", ""), ("f.7z", ".7z"), ("g.c++", ".c++"), ("h.no suffix", ""), ("i." + "x" * 40, ""), ("j.文書", ".文書"),
         ("k.db-wal", ".db-wal"), ("l.--", ""),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.types import Chunk, Document
 
 

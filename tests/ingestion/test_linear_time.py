@@ -16,8 +16,8 @@ from ingestion_material import Write, pdf_bytes
 
 from hostile import HOSTILE, OF_CODE
 from knowledge_core.errors import InvalidInput
-from knowledge_core.ingestion import cutting
-from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.ingestion.cutting import pieces as cutting
+from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.ingestion.decoding import decode
 from knowledge_core.ingestion.readers import Unreadable, inline_document, read_file
 from knowledge_core.ingestion.walking.walker import found_file

@@ -157,7 +157,7 @@ def test_files_that_are_no_text_say_why(write: Write) -> None:
     assert reason(write("a.txt", b"ab\0cd")) == "binary"
     assert reason(write("b.md", bytes(range(1, 32)) * 9)) == "binary"
     assert reason(write("c.png", b"x")) == "binary"
-    assert reason(write("d.docx", b"x")) == "unsupported"
+    assert reason(write("d.pages", b"x")) == "unsupported"
     assert reason(write("e.txt", b"")) == "empty"
     assert reason(write("f.txt", b" \n\t ")) == "empty"
     assert reason(write("g.txt", b"x" * 11), limit=10) == "too large"

@@ -48,7 +48,7 @@ def test_everything_left_out_has_a_reason(write: Write, tmp_path: Path) -> None:
     write("node_modules/a/b.md")
     write("environment/pyvenv.cfg")
     write("picture.png")
-    write("letter.docx")
+    write("letter.pages")
     write("big.txt", "x" * (LIMIT + 1))
     write(".gitignore", "*.log\nbuild/\n")
     write("a.log")
@@ -57,18 +57,18 @@ def test_everything_left_out_has_a_reason(write: Write, tmp_path: Path) -> None:
     assert names(found) == ["keep.md"]
     assert found.skipped == {"binary": 1, "hidden": 3, "ignored": 4, "too large": 1, "unsupported": 1}
     assert found.skipped_examples["ignored"] == ("a.log", "build/", "environment/", "node_modules/")
-    assert found.unread == {".docx": 1, ".png": 1}
-    assert found.skipped_examples[".docx"] == ("letter.docx",)
+    assert found.unread == {".pages": 1, ".png": 1}
+    assert found.skipped_examples[".pages"] == ("letter.pages",)
 
 
 @posix
 def test_files_that_are_named_besides_their_folder_are_passed_over_and_not_gone(write: Write, tmp_path: Path) -> None:
-    for name in ("a.md", ".b.md", "c.docx", "d.md"):
+    for name in ("a.md", ".b.md", "c.pages", "d.md"):
         write(name)
     (tmp_path / "link.md").symlink_to(tmp_path / "a.md")
-    found = walked(tmp_path, named={str(tmp_path / name) for name in ("a.md", ".b.md", "c.docx")})
+    found = walked(tmp_path, named={str(tmp_path / name) for name in ("a.md", ".b.md", "c.pages")})
     assert names(found) == ["d.md"]
-    assert found.passed == {"a.md", ".b.md", "c.docx"}
+    assert found.passed == {"a.md", ".b.md", "c.pages"}
     assert found.skipped == {"linked twice": 1}
 
 

@@ -17,7 +17,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed, quoted
 from knowledge_core.indexing.windows import Counting, Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
-from knowledge_core.ingestion.chunking import CHUNKER_VERSION, chunk
+from knowledge_core.ingestion.cutting.chunking import CHUNKER_VERSION, chunk
 from knowledge_core.ingestion.readers import READER_VERSION, SAME_DOCUMENTS, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow

@@ -8,24 +8,20 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import Literal
 
+from knowledge_core.ingestion.format_table import FORMATS
+
 
 def word_set(words: str) -> frozenset[str]:
     """Return the words of a table that is written as one string."""
     return frozenset(words.split())
 
 
-MARKDOWN = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"})
-HTML = frozenset({".html", ".htm", ".xhtml", ".xht", ".shtml"})
+READ = frozenset(suffix for each in FORMATS for suffix in each.suffixes.split())
+"""Suffixes of the formats with a reader."""
 
 # Suffix to media type, of texts whose units are lines: records, settings, markup. The type is the registered one where
 # there is one.
 LINES = {
-    ".csv": "text/csv",
-    ".tsv": "text/tab-separated-values",
-    ".json": "application/json",
-    ".jsonl": "application/jsonl",
-    ".ndjson": "application/jsonl",
-    ".geojson": "application/json",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
     ".toml": "application/toml",
@@ -33,15 +29,11 @@ LINES = {
     ".cfg": "text/x-ini",
     ".conf": "text/x-ini",
     ".properties": "text/x-ini",
-    ".xml": "application/xml",
-    ".rss": "application/xml",
-    ".atom": "application/xml",
-    ".xsd": "application/xml",
     ".log": "text/x-log",
     ".diff": "text/x-diff",
     ".patch": "text/x-diff",
 }
-LINE_TYPES = frozenset(LINES.values())
+LINE_TYPES = frozenset({*LINES.values(), "application/json", "application/jsonl", "application/xml"})
 
 PROSE = {".txt": "text/plain", ".text": "text/plain", ".rst": "text/x-rst", ".rest": "text/x-rst"}
 
@@ -113,11 +105,10 @@ LANGUAGE_OF_NAME = {
     "vagrantfile": "ruby",
 }
 
-# Formats that would need a reader of their own, which does not exist yet; read as text, their markup would be indexed.
-UNSUPPORTED = word_set(
-    ".docx .doc .docm .dotx .odt .rtf .pages .pptx .ppt .pptm .odp .key .xlsx .xls .xlsm .xlsb .ods .numbers "
-    ".epub .mobi .azw3 .djvu .ps .eps .ipynb .eml .mbox .msg .svg"
-)
+# Formats that hold text, but have no reader; read as text, their markup would be indexed.
+UNSUPPORTED = word_set(".doc .dot .ppt .pps .msg .pages .key .numbers .mobi .azw3 .djvu .ps .eps")
+SAVE_AS: dict[str, str] = {}
+"""Suffix of such a format -> what to do with the file."""
 
 BINARY = word_set(
     ".png .jpg .jpeg .jpe .gif .bmp .tif .tiff .webp .ico .icns .heic .heif .avif .psd .xcf .raw .cr2 .nef "
@@ -131,7 +122,7 @@ BINARY = word_set(
     ".blend .fbx .glb .stl .swf .pdb .idb .lnk .p12 .pfx .jks .keystore .gpg .der"
 )
 
-KNOWN_SUFFIXES = frozenset({".pdf", *MARKDOWN, *HTML, *LINES, *PROSE, *LANGUAGE_OF_SUFFIX, *UNSUPPORTED})
+KNOWN_SUFFIXES = frozenset({*READ, *LINES, *PROSE, *LANGUAGE_OF_SUFFIX, *UNSUPPORTED})
 """The suffixes that say what kind of document a file is; any other end of a name may be just a part of the name."""
 # Characters, the dot included: one more than ".safetensors" has. A longer end is part of the name.
 LONGEST_SUFFIX = 13
@@ -162,7 +153,7 @@ def kind(path: PurePath) -> str:
 def known(path: PurePath) -> bool:
     """Say whether the name promises text in a format that is read. If the file has no text then, it is damaged."""
     suffix = path.suffix.lower()
-    return suffix in MARKDOWN | HTML | {".pdf"} or suffix in LINES or suffix in PROSE or bool(language(path))
+    return suffix in READ or suffix in LINES or suffix in PROSE or bool(language(path))
 
 
 def language(path: PurePath) -> str:

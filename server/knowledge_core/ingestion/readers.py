@@ -22,13 +22,14 @@ from knowledge_core.errors import InvalidInput, PathNotAllowed, quoted
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.opening import final_path, opened_inside
 from knowledge_core.ingestion.access.secret_files import refusal, secret_by_data, secret_by_name
+from knowledge_core.ingestion.content import format_of, text_format_of
 from knowledge_core.ingestion.decoding import clean_text, decode
-from knowledge_core.ingestion.front_matter import front_matter
-from knowledge_core.ingestion.markdown_blocks import first_heading
-from knowledge_core.ingestion.metadata import from_caller, from_file
+from knowledge_core.ingestion.metadata import from_caller
+from knowledge_core.ingestion.parsing import parse
+from knowledge_core.ingestion.reading.parsed import Parsed
 from knowledge_core.ingestion.unreadable import Reason, Unreadable
 from knowledge_core.paths import data_directory_around
-from knowledge_core.types import Document, MetadataValue, Span
+from knowledge_core.types import Document
 
 __all__ = ["INLINE_LIMIT", "READER_VERSION", "Reason", "Unreadable", "clean_text", "inline_document", "read_file",
            "refusal_by_name_and_size", "supported"]  # fmt: skip
@@ -40,10 +41,6 @@ LONGEST_ID = 500  # characters
 LONGEST_TITLE = 500  # characters
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_BEFORE_COMMENTS = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?", re.I)
-_LONGEST_COMMENT = 2000  # characters of a comment before a page's first tag
-_SPACE = re.compile(r"\s*")
-_HTML_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.I)
 
 
 def supported(path: Path) -> bool:
@@ -58,7 +55,8 @@ def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: 
     """
     if reason := formats.refusal_by_name(path):
         kind = formats.kind(path)
-        advice = "Save it as text, Markdown, HTML or PDF." if reason == "unsupported" else "It holds no text."
+        advice = formats.SAVE_AS.get(kind, "Save it as text, Markdown, HTML or PDF.")
+        advice = advice if reason == "unsupported" else "It holds no text."
         return Unreadable(reason, f"{document_id} is in a format that is not read ({kind}). {advice}")
     if size > limit:
         return Unreadable("too large", f"{document_id} has {size} bytes; at most {limit} are read.")
@@ -155,91 +153,38 @@ def _refuse_place(path: Path, name: str, secrets: bool) -> None:
 
 
 def _document(path: Path, name: str, data: bytes, secrets: bool) -> Document:
-    if b"%PDF-" in data[:1024]:
-        return _pdf(path, name, data)
-    if path.suffix.lower() == ".pdf":
-        raise Unreadable("damaged", f"{name} does not begin like a PDF. Save it anew.")
+    if format := format_of(data, path, name):
+        return _made(path, name, parse(format, data, name))
     text = decode(data)
     if text is None:
         raise Unreadable("binary", f"{name} is no text.")
     text = clean_text(text)
     if not secrets and (what := secret_by_data(data, text)):
         raise Unreadable("secret", refusal(name, what))
+    if format := text_format_of(text, path):
+        return _made(path, name, parse(format, text, name))
+    return _made(path, name, _plain(text, path))
+
+
+def _plain(text: str, path: Path) -> Parsed:
+    """Return a text that needs no reader: source code, settings, prose without markup."""
+    if language := formats.language(path) or _language_of_shebang(text):
+        about = {"format": "code", "language": language}
+        return Parsed(text, "", about, f"text/x-{language}", lines_of_file=True)
     suffix = path.suffix.lower()
-    if suffix in formats.MARKDOWN:
-        return _markdown(path, name, text)
-    language = formats.language(path) or _language_of_shebang(text)
-    known = language or suffix in formats.PROSE or (suffix in formats.LINES and suffix != ".xml")
-    if suffix in formats.HTML or (not known and _begins_like_html(text)):
-        return _html(path, name, text)
-    if language:
-        return _made(path, name, text, f"text/x-{language}", {"format": "code", "language": language})
     media_type = formats.PROSE.get(suffix) or formats.LINES.get(suffix, "text/plain")
     format = suffix[1:] if suffix in formats.PROSE or suffix in formats.LINES else "text"
-    return _made(path, name, text, media_type, {"format": "text" if format == "txt" else format})
+    return Parsed(text, "", {"format": "text" if format == "txt" else format}, media_type, lines_of_file=True)
 
 
-def _begins_like_html(text: str) -> bool:
-    """Say whether a text begins with the first tag of an HTML page, after an XML declaration and comments at most."""
-    at = _end_of(_BEFORE_COMMENTS, text, 0)
-    while text.startswith("<!--", at):
-        closed = text.find("-->", at + 4, at + 4 + _LONGEST_COMMENT + 3)
-        if closed < 0:
-            return False
-        at = _end_of(_SPACE, text, closed + 3)
-    return _HTML_TAG.match(text, at) is not None
-
-
-def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return found.end() if found else at
-
-
-def _pdf(path: Path, name: str, data: bytes) -> Document:
-    from knowledge_core.ingestion.pdf_text import read_pdf  # only here: 0.1 s of imports
-
-    texts, title, about = read_pdf(data, name)
-    texts = [clean_text(text) for text in texts]
-    pages: list[Span] = []
-    start = 0
-    for text in texts:
-        pages.append(Span(start, start + len(text)))
-        start += len(text) + 2
-    fields: dict[str, MetadataValue] = {"format": "pdf", "pages": len(pages), **about}
-    return _made(path, name, "\n\n".join(texts), "text/plain", fields, title=title, pages=tuple(pages))
-
-
-def _html(path: Path, name: str, text: str) -> Document:
-    from knowledge_core.ingestion.html_text import read_html  # only here: 0.4 s of imports
-
-    text, title, about = read_html(text)
-    fields = from_file(about, {"format": "html"})
-    return _made(path, name, clean_text(text), "text/markdown", fields, title=title)
-
-
-def _markdown(path: Path, name: str, text: str) -> Document:
-    found, _ = front_matter(text)
-    title = found.pop("title", None)
-    heading = title if isinstance(title, str) and title.strip() else first_heading(text)
-    return _made(path, name, text, "text/markdown", from_file(found, {"format": "markdown"}), title=heading)
-
-
-def _made(
-    path: Path,
-    name: str,
-    text: str,
-    media_type: str,
-    metadata: Mapping[str, MetadataValue],
-    *,
-    title: str = "",
-    pages: tuple[Span, ...] = (),
-) -> Document:
-    title = " ".join(_CONTROL.sub(" ", title).split())[:LONGEST_TITLE].strip()
+def _made(path: Path, name: str, parsed: Parsed) -> Document:
+    title = " ".join(_CONTROL.sub(" ", parsed.title).split())[:LONGEST_TITLE].strip()
     # A name may hold bytes that are no UTF-8; they are shown as escapes.
     shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Document(
-        name, text, title or _CONTROL.sub(" ", shown), path.absolute().as_uri(), metadata, media_type, pages
-    )
+        name, parsed.text, title or _CONTROL.sub(" ", shown), path.absolute().as_uri(), parsed.metadata,
+        parsed.media_type, parsed.pages, parsed.headings,
+    )  # fmt: skip
 
 
 def _language_of_shebang(text: str) -> str:

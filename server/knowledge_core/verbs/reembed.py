@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import StorageFull
 from knowledge_core.indexing.windows import Texts, chunk_tokens, embed_lacking, texts_of
-from knowledge_core.ingestion.chunking import chunk
+from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.storage.collection import Collection, Waiting
 from knowledge_core.types import Chunk, Progress, ReportProgress
 

@@ -28,7 +28,7 @@ FILES = {
     "plain.md": SECRET,
     "front.md": f"---\n{STORED}: [\n---\n{SECRET}",
     "broken.pdf": f"%PDF-1.4\n{SECRET}",
-    "notebook.ipynb": f'{{"cells": "{SECRET}"}}',
+    "notebook.pages": f'{{"cells": "{SECRET}"}}',
     "page.html": f"<title>{STORED}</title><p>{SECRET}",
     "code.py": f'def {STORED}(:\n    """{SECRET}"""\n',
     ".gitignore": f"[{STORED}\n",

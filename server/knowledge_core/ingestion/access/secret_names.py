@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.content import BY_SUFFIX
 from knowledge_core.ingestion.formats import word_set
 
 _VARIABLES = "a file of environment variables"
@@ -118,7 +119,8 @@ _COPY = re.compile(
 )
 # A file of variables has none of these; scripts of a shell set variables.
 _DOCUMENTS = frozenset(
-    {*formats.MARKDOWN, *formats.HTML, *formats.PROSE, ".pdf"}
+    {suffix for suffix in formats.READ if BY_SUFFIX[suffix].name not in ("csv", "json", "xml")}
+    | {*formats.PROSE}
     | {end for end, language in formats.LANGUAGE_OF_SUFFIX.items() if language not in ("bash", "powershell", "batch")}
 )
 _WORDS = re.compile(r"[ ._-]+")

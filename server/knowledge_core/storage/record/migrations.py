@@ -55,7 +55,11 @@ def _version_2(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE jobs ADD COLUMN attempts INTEGER NOT NULL DEFAULT 1")
 
 
-STEPS: Sequence[Step] = (_version_1, _version_2)
+def _version_3(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE documents ADD COLUMN headings TEXT NOT NULL DEFAULT '[]'")
+
+
+STEPS: Sequence[Step] = (_version_1, _version_2, _version_3)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:

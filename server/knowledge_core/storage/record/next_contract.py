@@ -23,7 +23,7 @@ from knowledge_core.errors import ContractMismatch, InvalidInput
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import parsed, stored_form, transaction, translated
 from knowledge_core.storage.values import Waiting
-from knowledge_core.types import Chunk, Document, Span
+from knowledge_core.types import Chunk, Document, Heading, Span
 
 HEADROOM = 2**32  # numbers and keys that the old tables can still hand out before the switch
 
@@ -109,12 +109,14 @@ class Reembedding:
         size = 0
         with self._alone(), translated(self._name):
             rows = self._connection.execute(
-                "SELECT number, id, text, title, uri, metadata, media_type, pages FROM documents "
+                "SELECT number, id, text, title, uri, metadata, media_type, pages, headings FROM documents "
                 "WHERE number NOT IN (SELECT document FROM next_done) ORDER BY number"
             )
-            for number, id, text, title, uri, metadata, media_type, pages in rows:
+            for number, id, text, title, uri, metadata, media_type, pages, headings in rows:
                 spans = tuple(Span(start, end) for start, end in parsed(pages, []))
-                found.append(Waiting(number, Document(id, text, title, uri, parsed(metadata, {}), media_type, spans)))
+                outline = tuple(Heading(*each) for each in parsed(headings, []))
+                document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline)
+                found.append(Waiting(number, document))
                 size += len(text)
                 if size >= characters:
                     break

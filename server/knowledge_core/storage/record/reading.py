@@ -26,7 +26,7 @@ from knowledge_core.storage.values import (
     StoredChunk,
     StoredDocument,
 )
-from knowledge_core.types import Document, Lines, Span, Vectors
+from knowledge_core.types import Document, Heading, Lines, Span, Vectors
 
 _CHUNK = (
     "c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
@@ -35,8 +35,8 @@ _CHUNK = (
 _PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
 _JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
 _DOCUMENT = (
-    "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.digest, d.source, d.path, d.size, d.mtime_ns, "
-    "d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
+    "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.headings, d.digest, d.source, d.path, d.size, "
+    "d.mtime_ns, d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
 _WAITING = (
     "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
@@ -223,8 +223,9 @@ def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
 
 
 def _document(row: tuple[Any, ...]) -> StoredDocument:
-    (id, text, title, uri, metadata, media_type, pages, *state, chunks) = row
+    (id, text, title, uri, metadata, media_type, pages, headings, *state, chunks) = row
     spans = tuple(Span(start, end) for start, end in parsed(pages, []))
-    document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans)
+    outline = tuple(Heading(*each) for each in parsed(headings, []))
+    document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline)
     digest, source, path, size, mtime_ns, indexed_at = state
     return StoredDocument(document, digest, source, path, size, mtime_ns, indexed_at, chunks)

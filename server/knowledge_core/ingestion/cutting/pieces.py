@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from knowledge_core.ingestion.blocks import Kind
+from knowledge_core.ingestion.cutting.blocks import Kind
 
 _EMPTY_LINE = re.compile(r"\n[^\S\n]*\n\s*")
 # After these, a full stop ends no sentence: single letters and digits, and abbreviations that a name mostly follows.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from enum import Enum, auto
 from itertools import groupby
 
-from knowledge_core.ingestion.blocks import JOIN_UP_TO, Block, Kind, Outline, Section
+from knowledge_core.ingestion.cutting.blocks import JOIN_UP_TO, Block, Kind, Outline, Section
 from knowledge_core.ingestion.front_matter import front_matter
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t](.*))?$")

@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from knowledge_core.ingestion import blocks as structure
-from knowledge_core.ingestion.blocks import Block, Kind, Section
-from knowledge_core.ingestion.code_blocks import code_blocks
-from knowledge_core.ingestion.cutting import cut, trimmed
+from knowledge_core.ingestion.cutting import blocks as structure
+from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section
+from knowledge_core.ingestion.cutting.code_blocks import code_blocks
+from knowledge_core.ingestion.cutting.markdown_blocks import markdown_blocks
+from knowledge_core.ingestion.cutting.pieces import cut, trimmed
 from knowledge_core.ingestion.formats import LINE_TYPES
-from knowledge_core.ingestion.markdown_blocks import markdown_blocks
 from knowledge_core.types import Chunk, Document, Lines, Span
 
 CHUNKER_VERSION = 1

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from tree_sitter import Language, Node, Parser, Tree
 
-from knowledge_core.ingestion.blocks import Block, Kind, Section, paragraphs
+from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section, paragraphs
 from knowledge_core.ingestion.formats import word_set
 
 # Per language, the module and the function that give its grammar.

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 
 import pypdfium2
 
+from knowledge_core.ingestion.decoding import clean_text
+from knowledge_core.ingestion.reading.parsed import Parsed, paged
 from knowledge_core.ingestion.unreadable import Unreadable
 from knowledge_core.types import MetadataValue
 
@@ -29,8 +31,8 @@ _MOST_LACKING = (
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
-def read_pdf(data: bytes, name: str) -> tuple[list[str], str, dict[str, MetadataValue]]:
-    """Return the text per page (it may be empty), the title ("" unless it is sensible), and author, dates and tags.
+def read_pdf(data: bytes, name: str) -> Parsed:
+    """Return the pages' texts (a page may be empty), the title ("" unless it is sensible), and author, dates and tags.
 
     name: the file's name in error messages.
 
@@ -49,7 +51,9 @@ def read_pdf(data: bytes, name: str) -> tuple[list[str], str, dict[str, Metadata
             about = document.get_metadata_dict(skip_empty=True)
         finally:
             document.close()
-    return pages, _title(about.get("Title", "")), _about(about)
+    text, spans = paged([clean_text(page) for page in pages])
+    metadata: dict[str, MetadataValue] = {"format": "pdf", "pages": len(pages), **_about(about)}
+    return Parsed(text, _title(about.get("Title", "")), metadata, "text/plain", spans)
 
 
 def _pages(document: pypdfium2.PdfDocument) -> list[str]:

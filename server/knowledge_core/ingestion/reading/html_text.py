@@ -15,7 +15,10 @@ import trafilatura
 from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 from lxml import html as lxml_html
 
+from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.formats import word_set
+from knowledge_core.ingestion.metadata import from_file
+from knowledge_core.ingestion.reading.parsed import Parsed
 from knowledge_core.types import MetadataValue
 
 # Their messages hold parts of the page; our own report says what went wrong.
@@ -51,6 +54,12 @@ _FIELDS = {
     "og:description": "description",
     "keywords": "tags",
 }
+
+
+def read_html_page(text: str, name: str) -> Parsed:
+    """Return the main content of a web page as Markdown."""
+    found, title, about = read_html(text)
+    return Parsed(clean_text(found), title, from_file(about, {"format": "html"}))
 
 
 def read_html(text: str) -> tuple[str, str, dict[str, MetadataValue]]:

@@ -1,0 +1,19 @@
+"""JSON and JSON lines."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from knowledge_core.ingestion.reading.parsed import Parsed
+
+
+def read_json(text: str, name: str) -> Parsed:
+    """Return the text as it is."""
+    suffix = PurePath(name).suffix.lower()
+    return Parsed(
+        text,
+        "",
+        {"format": suffix[1:]},
+        "application/jsonl" if suffix in (".jsonl", ".ndjson") else "application/json",
+        lines_of_file=True,
+    )

@@ -1,0 +1,16 @@
+"""OpenDocument."""
+
+from __future__ import annotations
+
+from knowledge_core.ingestion.reading.parsed import Parsed
+from knowledge_core.ingestion.unreadable import Unreadable
+
+
+def read_odt(data: bytes, name: str) -> Parsed:
+    """Not written yet."""
+    raise Unreadable("unsupported", f"{name} is in a format that is not read.")
+
+
+def read_odp(data: bytes, name: str) -> Parsed:
+    """Not written yet."""
+    raise Unreadable("unsupported", f"{name} is in a format that is not read.")
