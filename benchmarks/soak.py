@@ -1,12 +1,17 @@
 """Ten clients for minutes: connects, mixed calls, withdrawn calls, pipes that vanish; what grows, and what fails.
 
-    python -m benchmarks.soak [--clients 10] [--minutes 5] [--seed 0] [--json FILE]
+    python -m benchmarks.soak [--clients 10] [--minutes 5] [--chunks 20000] [--seed 0] [--json FILE]
 
 Every client is a thread that starts a real pipe, makes some calls (index, search, cluster, classify, get, list, delete,
 job), now and then withdraws one or kills its pipe in the middle of it, and starts again. Any error that a client did
 not cause ends the run with exit code 1. Once a minute, with all clients paused and their pipes closed: the owner's
 threads, descriptors and anonymous memory (what is its own; mapped files come and go with the page cache), and the
-processes below it. Linux only.
+processes below it. Memory that grows from the second minute to the last by more than a tenth ends the run with exit
+code 1, too (the first minutes load what is loaded once).
+
+--chunks: before all that, so many chunks of random words are indexed, and a minute of rest follows: the owner may hold at
+most 1.3 times the memory that it held after the first 1,000 of them and a minute of rest, when its engines were loaded;
+more ends the run with exit code 1. Linux only.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import machine, table, write_json
-from benchmarks.startup import Server, data_directory, rollup
+from benchmarks.startup import INITIALIZE, Server, data_directory, rollup
 from knowledge_core.paths import holder
 
 WORDS = [
@@ -43,6 +48,13 @@ WORDS = [
     "orbit",
     "meadow",
 ]
+
+
+MOST_GROWTH = 0.1  # of memory, from the second minute to the last
+MOST_KEPT = 1.3  # times the memory with the engines loaded, after much was indexed
+LOADED_AFTER = 1_000  # chunks: by then the engine for bulk work is there
+REST = 60.0  # seconds
+PER_CALL = 200  # chunks
 
 
 class Pipe(Server):
@@ -117,12 +129,7 @@ class Soak:
     def _session(self, chance: random.Random, number: int) -> None:
         pipe = Pipe(self._home)
         try:
-            initialize = {
-                "protocolVersion": "2025-11-25",
-                "capabilities": {},
-                "clientInfo": {"name": "soak", "version": "1"},
-            }
-            assert "result" in pipe.answer(pipe.request("initialize", initialize))
+            assert "result" in pipe.answer(pipe.request("initialize", INITIALIZE))
             pipe._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
             for _ in range(chance.randint(1, 12)):
                 tool, arguments = self._call(chance, number)
@@ -179,6 +186,31 @@ class Soak:
                 self.errors.append(f"{tool}: {text[:200]}")
 
 
+def kept(home: str, chunks: int) -> tuple[float, float]:
+    """Index so many chunks, and return the memory in MB with the engines loaded, and after all and a minute of rest."""
+    chance, pipe = random.Random(0), Pipe(home)
+    pipe.request("initialize", INITIALIZE)
+    pipe._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    loaded = 0.0
+    for start in range(0, chunks, PER_CALL):
+        texts = [" ".join(chance.choices(WORDS, k=chance.randint(5, 150))) for _ in range(PER_CALL)]
+        documents = [{"id": f"n{start + number}", "text": text} for number, text in enumerate(texts)]
+        answer = pipe.answer(
+            pipe.request(
+                "tools/call",
+                {"name": "index", "arguments": {"documents": documents, "collection": "many", "wait_seconds": 100}},
+            )
+        )
+        assert not answer["result"].get("isError"), answer
+        if start + PER_CALL == LOADED_AFTER:
+            time.sleep(REST)
+            loaded = figures(home)["memory MB"]
+    time.sleep(REST)
+    found = loaded, figures(home)["memory MB"]
+    pipe.stop()
+    return found
+
+
 def figures(home: str) -> dict[str, float]:
     found = holder(Path(home))
     assert found is not None
@@ -204,10 +236,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=10)
     parser.add_argument("--minutes", type=int, default=5)
+    parser.add_argument("--chunks", type=int, default=0, help=f"to index first; at least {LOADED_AFTER}, else none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     with data_directory() as home:
+        memory = kept(home, arguments.chunks) if arguments.chunks >= LOADED_AFTER else None
         soak = Soak(home, arguments.clients, arguments.seed)
         threads = [threading.Thread(target=soak.client, args=(n,), daemon=True) for n in range(arguments.clients)]
         for thread in threads:
@@ -230,8 +264,17 @@ def main() -> int:
     print(f"Owners: {len({row['owner'] for row in rows})}. Errors that no client caused: {len(soak.errors)}")
     for error in soak.errors[:20]:
         print("  " + error)
-    write_json(arguments.json, {"minutes": rows, "growth": growth, "calls": soak.counts, "errors": soak.errors})
-    return 1 if soak.errors else 0
+    wrong = bool(soak.errors)
+    if memory is not None:
+        wrong |= memory[1] > MOST_KEPT * memory[0]
+        print(f"{arguments.chunks:,} chunks left {memory[1]:.0f} MB of {memory[0]:.0f} with the engines loaded.")
+    if len(rows) > 2:
+        grown = rows[-1]["memory MB"] / rows[1]["memory MB"] - 1
+        wrong |= grown > MOST_GROWTH
+        print(f"Memory from the second minute to the last: {100 * grown:+.1f} % (at most {100 * MOST_GROWTH:+.0f} %).")
+    found = {"minutes": rows, "growth": growth, "calls": soak.counts, "errors": soak.errors, "kept": memory}
+    write_json(arguments.json, found)
+    return int(wrong)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knowledge_core.embedding.batching import embed_packed, pack
+from knowledge_core.embedding.batching import embed_packed, even_budget, pack
 from knowledge_core.errors import Cancelled
 from knowledge_core.types import Task
 
@@ -88,3 +88,16 @@ def test_lengths_that_are_known_are_not_counted_again(embedder):
     )
     assert counted == ["three"]
     assert told == [3]
+
+
+@pytest.mark.parametrize(("count", "length", "threads"), [(128, 21, 2), (60, 155, 2), (1000, 17, 4), (300, 100, 3)])
+def test_many_equal_texts_keep_all_threads_busy_to_the_end(count, length, threads):
+    lengths = [length] * count
+    batches = pack(lengths, even_budget(lengths, 1024, threads, 64))
+    assert len(batches) % threads == 0
+    assert min(map(len, batches)) >= 0.7 * max(map(len, batches))
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=200), st.integers(64, 9000), st.integers(1, 16))
+def test_an_even_budget_is_never_more_than_the_given_one(lengths, budget, threads):
+    assert 1 <= even_budget(lengths, budget, threads, 64) <= budget

@@ -35,6 +35,28 @@ def pack(lengths: Sequence[int], budget: int = 8192, most: int = MOST) -> list[l
     return list(_packed(lengths, lambda: budget, most))
 
 
+def even_budget(lengths: Sequence[int], budget: int, threads: int, smallest: int) -> int:
+    """Return a budget for `pack`, at most this one, by which about as many batches come about as threads can share evenly.
+
+    lengths: in tokens, one per text.
+    threads: that take a batch each.
+    smallest: fewer tokens per batch are not worth a thread of their own.
+
+    Three batches of equal size keep two threads busy for as long as four: 128 queries of 21 tokens took an eighth longer.
+
+    >>> [len(batch) for batch in pack([21] * 128, even_budget([21] * 128, 1024, 2, 64))]
+    [32, 32, 32, 32]
+    """
+    total = sum(lengths)
+    if total < smallest * threads:
+        return budget
+    wanted = -(-len(pack(lengths, budget)) // threads) * threads
+    even = -(-total // wanted)
+    while even < budget and len(pack(lengths, even)) > wanted:
+        even += max(*lengths, budget // 16)
+    return min(even, budget)
+
+
 def _packed(lengths: Sequence[int], budget: Callable[[], int], most: int) -> Iterator[list[int]]:
     """Yield what `pack` returns. budget: asked before each batch."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))

@@ -354,3 +354,14 @@ def test_a_trial_changes_for_no_model_that_is_loaded_meanwhile_how_many_cores_th
         over.set()
         looking.join()
     assert seen == {default}
+
+
+def test_a_model_is_loaded_on_a_thread_that_ends_so_that_no_helper_of_it_disturbs_queries(tiny):
+    threads = []
+    embedder = make_embedder(tiny, precision="float32", device="cpu")
+    chosen = embedder._choose
+    embedder._choose = lambda *given: threads.append(threading.current_thread()) or chosen(*given)
+    embedder.load()
+    (loader,) = threads
+    assert loader is not threading.current_thread()
+    assert not loader.is_alive()

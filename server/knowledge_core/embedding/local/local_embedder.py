@@ -24,9 +24,9 @@ from tokenizers import Tokenizer
 
 from knowledge_core.contract import PROBE_TEXTS, EmbeddingContract, up_to
 from knowledge_core.embedding.background.bulk_work import Allowance
-from knowledge_core.embedding.batching import pack
+from knowledge_core.embedding.batching import even_budget, pack
 from knowledge_core.embedding.local.device_memory import halving
-from knowledge_core.embedding.local.lanes import Lanes, cores_here
+from knowledge_core.embedding.local.lanes import Lanes, cores_here, passing
 from knowledge_core.embedding.models.models import Model
 from knowledge_core.embedding.models.packaged import WEIGHTS_SHA256, verify
 from knowledge_core.embedding.tokens import Tokens, clean, open_tokenizer, tokenise
@@ -234,9 +234,11 @@ class LocalEmbedder:
                 yield start, tokens
 
     def _rows(self, tokens: list[Tokens], *, urgent: bool) -> Vectors:
-        """Return the model's vectors in the order of the texts: (n, full dimensions)."""
-        batches = pack([len(each.ids) for each in tokens], self._budget())
-        rows = self._loaded_lanes().run([[tokens[i] for i in batch] for batch in batches], urgent=urgent)
+        """Return the model's vectors in the order of the texts, one at least: (n, full dimensions)."""
+        lengths, lanes = [len(each.ids) for each in tokens], self._loaded_lanes()
+        budget = self._budget()
+        batches = pack(lengths, budget if urgent else even_budget(lengths, budget, lanes.width, SMALLEST_BATCH))
+        rows = lanes.run([[tokens[i] for i in batch] for batch in batches], urgent=urgent)
         full = np.empty((len(tokens), self.model.dimensions), np.float32)
         for batch, vectors in zip(batches, rows, strict=True):
             full[batch] = vectors
@@ -274,7 +276,7 @@ class LocalEmbedder:
                 # Read while the model is loaded: a vocabulary of a quarter of a million words takes a second.
                 threading.Thread(target=self._open_tokenizer_quietly, name="tokenizer", daemon=True).start()
                 with _blaming_its_files(self.model):
-                    self._runner = self._choose(self.model, self._precision, self._device)
+                    self._runner = passing(lambda: self._choose(self.model, self._precision, self._device))
                 cores = cores_here() if self._runner.on_processor else 1
                 self._lanes = Lanes(
                     self._forward, cores=cores, weigh=_padded, heaviest=PROCESSOR_BATCH, allowance=self.allowance
