@@ -69,6 +69,7 @@ class Engine:
         home_notices: what is wrong with the data directory as a folder.
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
+        renewing: collection -> how many of its documents an earlier version read and are still to be read again.
         most_open: the most collections that hold files at once.
         listeners: called on the writing thread with a collection's name and the ids of the documents that a write changed.
 
@@ -103,6 +104,7 @@ class Engine:
             log.warning("%s", notice)
         self.notices = list(self.home_notices)
         self.former_was_stuck = False
+        self.renewing: dict[str, int] = {}
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)
         self.jobs = Jobs()

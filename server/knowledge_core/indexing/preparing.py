@@ -18,10 +18,10 @@ from knowledge_core.errors import PathNotAllowed, quoted
 from knowledge_core.indexing.windows import Counting, Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.cutting.chunking import CHUNKER_VERSION, chunk
-from knowledge_core.ingestion.readers import READER_VERSION, SAME_DOCUMENTS, Unreadable, read_file
+from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow
-from knowledge_core.types import Document, content_digest
+from knowledge_core.types import Chunk, Document, content_digest
 
 NO_KIND = "binary without suffix"  # the kind of a file whose name says none
 
@@ -63,7 +63,7 @@ class Window:
     documents: new or changed ones, cut.
     unchanged: ids of those whose content is as it was.
     touched: id -> (size, mtime_ns), for unchanged ones whose file has another time or size.
-    digests: id -> digest, for unchanged ones that another version of the reader had read.
+    digests: id -> digest, for unchanged ones that another version had read and cut.
     failed, unread, secrets: those that are not indexed.
     removed: ids of secrets that an earlier call indexed.
     texts: of all chunks, as of `texts_of`.
@@ -130,7 +130,7 @@ class Preparation:
     ) -> None:
         self._collection, self._embedder, self._job = collection, embedder, job
         self._roots, self._file_limit, self._named, self._secrets = roots, file_limit, named, secrets
-        self._version, self._former = content_version(chunk_size), content_version(chunk_size, SAME_DOCUMENTS)
+        self._version = content_version(chunk_size)
         self._stopped = threading.Event()
         self._count_tokens = Counting(embedder.count_tokens)
         self.size = chunk_tokens(embedder.static_contract, chunk_size)
@@ -228,15 +228,24 @@ class Preparation:
                 "id taken",
                 f"The id {quoted(document.id)} belongs to {whose}; choose another, or delete it.",
             )
-        if stored is not None and stored.digest in (digest, self._former + content) and self._is_sound(document.id):
-            stat = (found.size, found.mtime_ns) if found else None
-            return _Unchanged(document.id, stat, None if stored.digest == digest else digest)
+        if stored is not None and stored.digest == digest and self._is_sound(document.id):
+            return _Unchanged(document.id, (found.size, found.mtime_ns) if found else None)
         chunks = chunk(document, self._count_tokens, size=self.size)
         if not chunks:
             return Failure(document.id, "empty", "It holds no text.")
+        if stored is not None and stored.digest.endswith(":" + content) and self._is_same(document, chunks):
+            return _Unchanged(document.id, (found.size, found.mtime_ns) if found else None, digest)
         if found is None:
             return NewDocument(document, chunks, digest)
         return NewDocument(document, chunks, digest, source, str(found.path), found.size, found.mtime_ns)
+
+    def _is_same(self, document: Document, chunks: Sequence[Chunk]) -> bool:
+        """Return whether another version, which read the same document, cut it into the same chunks, and its text is sound."""
+        with self._collection.view() as view:
+            former, stored = view.document(document.id), view.chunks_of_document(document.id)
+        cuts = [(each.span, each.heading, each.page) for each in chunks]
+        same = [(each.span, each.heading, each.page) for each in stored] == cuts
+        return same and former.is_sound and former.document.pages == document.pages
 
     def _is_sound(self, id: str) -> bool:
         """Return whether the stored text still has its digest: one that was damaged is stored again."""
@@ -250,9 +259,14 @@ def _twice(id: str) -> Failure:
     )
 
 
-def content_version(chunk_size: int, reader: int = READER_VERSION) -> str:
+def content_version(chunk_size: int) -> str:
     """Return what a document's digest begins with; it changes when the same file would be read or cut differently."""
-    return f"{reader}.{CHUNKER_VERSION}.{chunk_size}:"
+    return f"{reading_version()}{chunk_size}:"
+
+
+def reading_version() -> str:
+    """Return what the digests of all documents begin with that this version of the program read and cut."""
+    return f"{READER_VERSION}.{CHUNKER_VERSION}."
 
 
 def document_as_json(document: Document) -> str:

@@ -34,8 +34,7 @@ from knowledge_core.types import Document
 __all__ = ["INLINE_LIMIT", "READER_VERSION", "Reason", "Unreadable", "clean_text", "inline_document", "read_file",
            "refusal_by_name_and_size", "supported"]  # fmt: skip
 
-READER_VERSION = 2
-SAME_DOCUMENTS = 1  # the reader version whose documents are those of this one: version 2 only refuses secrets
+READER_VERSION = 3
 INLINE_LIMIT = 10_000_000  # bytes of UTF-8
 LONGEST_ID = 500  # characters
 LONGEST_TITLE = 500  # characters

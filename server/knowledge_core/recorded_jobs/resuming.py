@@ -1,4 +1,6 @@
-"""Resuming the jobs that earlier processes left unfinished, under their ids, and giving up jobs that end every process."""
+"""What a process begins with: the jobs that earlier ones left unfinished go on under their ids, and jobs that end every
+process are given up; then the documents that an earlier version of the program read are read again.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, KnowledgeCoreError
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
+from knowledge_core.recorded_jobs.renewing import renew
 from knowledge_core.storage.collection import Collection, JobRecord
 from knowledge_core.types import ReportProgress
 
@@ -22,7 +25,7 @@ GIVEN_UP = "Given up:"  # the beginning of the error of a job that no process co
 
 
 def resume_jobs(engine: Engine) -> None:
-    """Continue the jobs that earlier processes left unfinished, on threads of their own; return at once."""
+    """Continue the jobs that earlier processes left unfinished, and renew documents, on threads of their own; return at once."""
     threading.Thread(target=_resume_all, args=(engine,), name="resume", daemon=True).start()
 
 
@@ -42,6 +45,7 @@ def _resume_all(engine: Engine) -> None:
         except KnowledgeCoreError as error:
             log.warning("the jobs of %s cannot go on: %s", name, error)
     _resume_suspects(engine, suspects)
+    renew(engine)
 
 
 def resume_jobs_of(engine: Engine, name: str) -> None:

@@ -271,6 +271,12 @@ class Collection:
             self._derived.save()
             return self.contract
 
+    def set_read_by(self, version: str) -> None:
+        """Record by which version of reading and cutting all documents were read, as far as they could be."""
+        with self._alone():
+            self._store.set_read_by(version)
+            self._publish()
+
     def set_calibration(self, calibration: Calibration, under: EmbeddingContract) -> None:
         """Record how well the model reads the collection; searches on a new view fuse by it.
 

@@ -70,7 +70,7 @@ class Change:
     vectors: digest of the embedded text -> (dim,) float32, norm 1; only for texts that the record lacks.
     remove: ids of documents.
     touched: id -> (size, mtime_ns), for files whose time moved and whose content did not.
-    digests: id -> digest, for documents that another version of the reader would read the same.
+    digests: id -> digest, for documents that another version read and cut the same.
     job: id of the job whose plan this advances; None: no job's.
     done: ids finished by it.
     failed: id -> reason.

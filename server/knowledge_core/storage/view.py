@@ -210,6 +210,13 @@ class View:
         """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
         return reading.files(self._record, ids)
 
+    def of_other_versions(self, version: str) -> list[tuple[str, str | None]]:
+        """Return id and path of the documents that another version of reading and cutting made, in id order.
+
+        version: what the digests of the others begin with. A path is None where the document was given by its text.
+        """
+        return [] if reading.read_by(self._record) == version else reading.of_other_versions(self._record, version)
+
     def state(self, id: str) -> FileState | None:
         """Return what is remembered of one document, to see whether it changed; None if it is not there."""
         return reading.state(self._record, id)

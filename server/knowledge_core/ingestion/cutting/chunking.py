@@ -27,7 +27,7 @@ from knowledge_core.ingestion.cutting.pieces import cut, trimmed
 from knowledge_core.ingestion.formats import LINE_TYPES
 from knowledge_core.types import Chunk, Document, Lines, Span
 
-CHUNKER_VERSION = 1
+CHUNKER_VERSION = 2
 
 # The most characters per token of a chunk. Without this bound, a WordPiece model, for which a word of any length may be
 # one token, would let binary data read as text become one chunk of megabytes.

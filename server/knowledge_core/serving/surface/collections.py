@@ -100,9 +100,17 @@ def collection_named(engine: Engine, name: str) -> Collection:
 
 
 def losses_of(engine: Engine, names: Sequence[str], *, in_brief: bool) -> list[str]:
-    """Return what the records of these collections lost; see `Losses`. in_brief: a sentence for each collection."""
+    """Return what the records of these collections lost, and what in them is of an earlier version.
+
+    in_brief: a sentence for each collection; see `Losses`.
+    """
     told: list[str] = []
     for name in names:
+        if count := engine.renewing.get(name):
+            told.append(
+                f"{count} documents of {name!r} were read by an earlier version of Knowledge Core and are being read again; "
+                "until then they are found as they were."
+            )
         with suppress(KnowledgeCoreError):  # deleted meanwhile
             losses = engine.collection(name).losses
             told += losses.in_brief() if in_brief else losses.told()

@@ -142,6 +142,14 @@ class DocumentStore:
                 (calibration.to_json(),),
             )
 
+    def set_read_by(self, version: str) -> None:
+        """Store by which version of reading and cutting all documents were read, as far as they could be."""
+        with transaction(self._connection, self._name):
+            self._connection.execute(
+                "INSERT INTO meta VALUES ('read_by', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (version,),
+            )
+
     # -- documents -------------------------------------------------------------------------------------------------
 
     def write(self, change: Change, contract: EmbeddingContract) -> Written:

@@ -52,6 +52,20 @@ def calibration(record: RecordSnapshot) -> Calibration | None:
     return Calibration.from_json(stored[0][0]) if stored else None
 
 
+def read_by(record: RecordSnapshot) -> str:
+    """Return the version of reading and cutting by which all documents were read, as far as they could be; "" if unknown."""
+    stored = record.rows("SELECT value FROM meta WHERE name = 'read_by'")
+    return str(stored[0][0]) if stored else ""
+
+
+def of_other_versions(record: RecordSnapshot, version: str) -> list[tuple[str, str | None]]:
+    """Return id and path of the documents whose digest begins otherwise, in id order; no path: given by their text."""
+    rows = record.rows(
+        "SELECT id, path FROM documents WHERE substr(digest, 1, ?) != ? ORDER BY id", (len(version), version)
+    )
+    return [(str(id), path) for id, path in rows]
+
+
 def counts(record: RecordSnapshot) -> Counts:
     """Return how much there is."""
     there = [_number(record, f"SELECT count(*) FROM {table}") for table in ("documents", "chunks", "vectors")]
