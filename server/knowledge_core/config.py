@@ -63,6 +63,7 @@ class IndexingConfig(_Section):
     chunk_size: int = Field(400, ge=32, le=8192)
     max_file_mb: float = Field(50, gt=0, le=2048)
     max_text_mb: float = Field(10, gt=0, le=256)
+    generated: bool = False
     threads: int | None = Field(None, ge=1, le=1024)
     priority: Literal["low", "normal"] = "low"
 

@@ -98,6 +98,7 @@ def survey(
     include: Sequence[str],
     exclude: Sequence[str],
     limit: int,
+    generated: bool = False,
     secrets: Container[str] = (),
     between: Callable[[int], None] = lambda found: None,
 ) -> list[Survey]:
@@ -109,6 +110,7 @@ def survey(
     roots: folders that may be read.
     include, exclude: path patterns, as of `walk`.
     limit: bytes that a file may have.
+    generated: as of `walk`.
     secrets: resolved paths of files that a person allowed to index though they are secrets.
     between: as of `walk`.
 
@@ -125,7 +127,7 @@ def survey(
             surveys.append(Survey(given, path.parent, found_file(path, limit=limit, secret=secret), path, secret))
         elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
             found = walk(
-                path, roots, include=include, exclude=exclude, limit=limit, named=named, between=between
+                path, roots, include=include, exclude=exclude, limit=limit, generated=generated, named=named, between=between
             )  # fmt: skip
             surveys.append(Survey(given, path, found, None))
     return surveys

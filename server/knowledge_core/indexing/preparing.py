@@ -49,10 +49,14 @@ class NotRead:
 
 
 @dataclass(frozen=True)
-class Secret:
-    """A file that is a secret by its content. message: for the caller who named it; None where it was found in a folder."""
+class Unwanted:
+    """A file that is left out for its content. reason: "secret" or "generated".
+
+    message: for the caller who named it; None where it was found in a folder.
+    """
 
     document: str
+    reason: str
     message: str | None
 
 
@@ -64,8 +68,8 @@ class Window:
     unchanged: ids of those whose content is as it was.
     touched: id -> (size, mtime_ns), for unchanged ones whose file has another time or size.
     digests: id -> digest, for unchanged ones that another version had read and cut.
-    failed, unread, secrets: those that are not indexed.
-    removed: ids of secrets that an earlier call indexed.
+    failed, unread, unwanted: those that are not indexed.
+    removed: ids of unwanted ones that an earlier call indexed.
     texts: of all chunks, as of `texts_of`.
     lengths: tokens of these texts without their titles, by digest, as far as they were counted.
     chunks: how many.
@@ -77,7 +81,7 @@ class Window:
     digests: dict[str, str] = field(default_factory=dict)
     failed: list[Failure] = field(default_factory=list)
     unread: list[NotRead] = field(default_factory=list)
-    secrets: list[str] = field(default_factory=list)
+    unwanted: list[Unwanted] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     texts: Texts = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
@@ -86,7 +90,7 @@ class Window:
     @property
     def finished(self) -> int:
         """Return how many rows of the plan this window settles."""
-        return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread) + len(self.secrets)
+        return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread) + len(self.unwanted)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class _Unchanged:
     digest: str | None = None
 
 
-_Prepared = NewDocument | Failure | NotRead | Secret | _Unchanged
+_Prepared = NewDocument | Failure | NotRead | Unwanted | _Unchanged
 
 
 class Preparation:
@@ -113,6 +117,7 @@ class Preparation:
     file_limit: bytes that a file may have.
     named: paths of files that the caller named.
     secrets: paths of files that a person allowed to index though they are secrets.
+    generated: files that programs made for programs are wanted, too.
     size: tokens that a chunk may have, title included.
     """
 
@@ -127,7 +132,9 @@ class Preparation:
         file_limit: int,
         named: Container[str] = (),
         secrets: Container[str] = (),
+        generated: bool = False,
     ) -> None:
+        self._generated = generated
         self._collection, self._embedder, self._job = collection, embedder, job
         self._roots, self._file_limit, self._named, self._secrets = roots, file_limit, named, secrets
         self._version = content_version(chunk_size)
@@ -168,11 +175,11 @@ class Preparation:
             window.failed.append(prepared)
         elif isinstance(prepared, NotRead):
             window.unread.append(prepared)
-        elif isinstance(prepared, Secret):
+        elif isinstance(prepared, Unwanted):
             if prepared.message is None:
-                window.secrets.append(prepared.document)
+                window.unwanted.append(prepared)
             else:
-                window.failed.append(Failure(prepared.document, "secret", prepared.message))
+                window.failed.append(Failure(prepared.document, prepared.reason, prepared.message))
             if self._collection.stored_state(prepared.document) is not None:
                 window.removed.append(prepared.document)
         else:
@@ -194,7 +201,7 @@ class Preparation:
             about = os.stat(path)
             document = read_file(
                 path, document_id=row.document, limit=self._file_limit, roots=self._roots,
-                secrets=str(path) in self._secrets,
+                secrets=str(path) in self._secrets, generated=self._generated or str(path) in self._named,
             )  # fmt: skip
         except PathNotAllowed as error:
             return Failure(row.document, "not allowed", str(error))
@@ -204,10 +211,10 @@ class Preparation:
             return self._refused(row.document, path, error)
         return self._chunked(document, FoundFile(path, row.document, about.st_size, about.st_mtime_ns))
 
-    def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead | Secret:
+    def _refused(self, id: str, path: Path, error: Unreadable) -> Failure | NotRead | Unwanted:
         """Return a failure if the file was named, was indexed before, or should be text by its name; else "not read"."""
-        if error.reason == "secret":
-            return Secret(id, str(error) if str(path) in self._named else None)
+        if error.reason in ("secret", "generated"):
+            return Unwanted(id, error.reason, str(error) if str(path) in self._named else None)
         meant = str(path) in self._named or formats.known(path) or self._collection.stored_state(id) is not None
         if error.reason != "binary" or meant:
             return Failure(id, error.reason, str(error))

@@ -28,6 +28,7 @@ from knowledge_core.ingestion.metadata import from_caller
 from knowledge_core.ingestion.parsing import parse
 from knowledge_core.ingestion.reading.parsed import Parsed
 from knowledge_core.ingestion.unreadable import Reason, Unreadable
+from knowledge_core.ingestion.walking.machine_made import made_by_content, made_by_name
 from knowledge_core.paths import data_directory_around
 from knowledge_core.types import Document
 
@@ -63,13 +64,20 @@ def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: 
 
 
 def read_file(
-    path: Path, *, document_id: str, limit: int, roots: Sequence[Path] | None = None, secrets: bool = False
+    path: Path,
+    *,
+    document_id: str,
+    limit: int,
+    roots: Sequence[Path] | None = None,
+    secrets: bool = False,
+    generated: bool = True,
 ) -> Document:
     """Read one file as a document.
 
     limit: bytes that the file may have at most.
     roots: in one of which the file must lie when it is opened; None: wherever it lies.
     secrets: a person allowed to read this file even if it is a secret.
+    generated: it is wanted even if a program made it for programs.
 
     Raises:
         PathNotAllowed: the path leads outside of the roots, or into a data directory, by now.
@@ -77,9 +85,11 @@ def read_file(
     """
     if refused := refusal_by_name_and_size(path, 0, document_id=document_id, limit=limit):
         raise refused
+    if not generated and made_by_name(path):
+        raise Unreadable("generated", f"{document_id} is made by a program, by its name.")
     data = _bytes(path, document_id, limit, roots, secrets)
     try:
-        document = _document(path, document_id, data, secrets)
+        document = _document(path, document_id, data, secrets, generated)
     except Unreadable:
         raise
     except Exception as error:  # other people's parsers raise whatever they like
@@ -151,7 +161,7 @@ def _refuse_place(path: Path, name: str, secrets: bool) -> None:
         raise Unreadable("secret", refusal(name, what))
 
 
-def _document(path: Path, name: str, data: bytes, secrets: bool) -> Document:
+def _document(path: Path, name: str, data: bytes, secrets: bool, generated: bool) -> Document:
     if format := format_of(data, path, name):
         return _made(path, name, parse(format, data, name))
     text = decode(data)
@@ -160,6 +170,8 @@ def _document(path: Path, name: str, data: bytes, secrets: bool) -> Document:
     text = clean_text(text)
     if not secrets and (what := secret_by_data(data, text)):
         raise Unreadable("secret", refusal(name, what))
+    if not generated and made_by_content(text, path):
+        raise Unreadable("generated", f"{name} is made by a program, by its content.")
     if format := text_format_of(text, path):
         return _made(path, name, parse(format, text, name))
     return _made(path, name, _plain(text, path))

@@ -6,7 +6,9 @@ from typing import Literal
 
 from knowledge_core.errors import KnowledgeCoreError
 
-Reason = Literal["binary", "encrypted", "damaged", "empty", "secret", "too large", "unreadable", "unsupported"]
+Reason = Literal[
+    "binary", "encrypted", "damaged", "empty", "generated", "secret", "too large", "unreadable", "unsupported"
+]
 
 
 class Unreadable(KnowledgeCoreError):

@@ -44,6 +44,7 @@ class IndexRequest:
         exclude: patterns of the files not to read.
         secrets: full paths of files that a person allowed to index though they are secrets; no agent can give any.
         created: the collection did not exist before this call.
+        renewing: nobody named these files: an earlier version indexed them.
     """
 
     collection: str
@@ -52,6 +53,7 @@ class IndexRequest:
     exclude: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     created: bool = False
+    renewing: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> IndexRequest:
@@ -64,6 +66,7 @@ class IndexRequest:
             exclude=tuple(content.get("exclude", ())),
             secrets=tuple(content.get("secrets", ())),
             created=content.get("created", False),
+            renewing=content.get("renewing", False),
         )
 
 
@@ -153,7 +156,8 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         embedder = engine.embedder_to_fill(collection)
         done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
-            file_limit=file_limit, named=_resolved(request.paths), secrets=_resolved(request.secrets), progress=report,
+            file_limit=file_limit, named=() if request.renewing else _resolved(request.paths),
+            secrets=_resolved(request.secrets), generated=settings.generated, progress=report,
         )  # fmt: skip
         refuse_if_nothing(done)
         return done
@@ -167,7 +171,7 @@ def _plan(
         return
     surveys = survey(
         request.paths, engine.roots.all(), include=request.include, exclude=request.exclude, limit=file_limit,
-        secrets=_resolved(request.secrets), between=_looking(report),
+        generated=engine.config.indexing.generated, secrets=_resolved(request.secrets), between=_looking(report),
     )  # fmt: skip
     version = content_version(engine.config.indexing.chunk_size)
     schedule(collection, job, plan(collection, surveys, version=version, limit=file_limit), so_far)

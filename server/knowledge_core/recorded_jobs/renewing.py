@@ -56,7 +56,7 @@ def renew_collection(engine: Engine, name: str) -> None:
         paths = [path for _, path in portion if path is not None and _readable(engine, path)]
         texts = [text for id, path in portion if path is None and (text := _given_again(engine, name, id))]
         if paths or texts:
-            job = accept_index(engine, IndexRequest(name, paths=tuple(paths)), texts, [])
+            job = accept_index(engine, IndexRequest(name, paths=tuple(paths), renewing=True), texts, [])
             job.wait(threading.TIMEOUT_MAX)
             if job.state in ("interrupted", "cancelled"):
                 return

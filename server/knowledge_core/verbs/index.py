@@ -27,7 +27,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import NothingToIndex
 from knowledge_core.indexing.planning import Plan
-from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
+from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Unwanted, Window
 from knowledge_core.indexing.windows import embed_lacking
 from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut
 from knowledge_core.language.printable import one_line
@@ -158,6 +158,7 @@ def index(
     file_limit: int,
     named: Container[str] = (),
     secrets: Container[str] = (),
+    generated: bool = False,
     progress: ReportProgress,
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
@@ -168,6 +169,7 @@ def index(
     file_limit: bytes that a file may have.
     named: paths of files that the caller named.
     secrets: paths of files that a person allowed to index though they are secrets.
+    generated: files that programs made for programs are wanted, too.
     progress: called with documents done and in all, after every acknowledged window and between batches; what it raises
         ends the work, and what was acknowledged stays.
 
@@ -179,7 +181,7 @@ def index(
     rows = collection.plan(job)
     preparation = Preparation(
         collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named,
-        secrets=secrets,
+        secrets=secrets, generated=generated,
     )  # fmt: skip
     work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
@@ -295,12 +297,16 @@ class _Work:
         vectors: Mapping[str, npt.NDArray[np.float32]],
         seconds: float,
     ) -> None:
-        done = [new.document.id for new in window.documents] + window.unchanged + window.secrets
+        done = (
+            [new.document.id for new in window.documents]
+            + window.unchanged
+            + [each.document for each in window.unwanted]
+        )
         counted = _plus(
             self._counted,
             failed=window.failed,
             unread=window.unread,
-            secrets=window.secrets,
+            unwanted=window.unwanted,
             removed=len(window.removed),
             indexed=len(window.documents),
             unchanged=len(window.unchanged),
@@ -378,8 +384,8 @@ class _Work:
 
 
 def _plus(
-    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (), secrets: Sequence[str] = (),
-    **more: int,
+    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (),
+    unwanted: Sequence[Unwanted] = (), **more: int,
 ) -> IndexReport:  # fmt: skip
     """Return a report with these numbers added to its own."""
     sums = {name: getattr(report, name) + number for name, number in more.items()}
@@ -387,6 +393,8 @@ def _plus(
     examples: dict[str, Sequence[str]] = {
         kind: [each.document for each in unread if each.kind == kind][:EXAMPLES] for kind in kinds
     }
-    skipped = {name: len(some) for name, some in (("binary", unread), ("secret", secrets)) if some}
-    left_out = LeftOut(skipped, kinds, examples | {"secret": secrets[:EXAMPLES]} if secrets else examples).under("")
+    reasons = Counter(each.reason for each in unwanted)
+    examples |= {reason: [each.document for each in unwanted if each.reason == reason][:EXAMPLES] for reason in reasons}
+    skipped = {"binary": len(unread), **reasons} if unread else reasons
+    left_out = LeftOut(skipped, kinds, examples).under("")
     return replace(report, **sums).failing(failed).leaving_out(left_out)

@@ -8,8 +8,9 @@ Rules kept here:
 - the result does not depend on the order in which the disk lists names;
 - a file that can be reached twice is found once, by its own path rather than by a link.
 
-Reasons: secret, data directory, hidden, ignored, excluded, not included, binary, unsupported, too large, unreadable,
-outside the roots, special file, linked twice. A folder that is left out as such counts as one, with all it holds.
+Reasons: secret, data directory, hidden, ignored, generated, online only, excluded, not included, binary, unsupported,
+too large, unreadable, outside the roots, special file, linked twice. A folder that is left out as such counts as one, with
+all it holds.
 Files whose format is not read (binary, unsupported) are also counted by their kind.
 """
 
@@ -28,6 +29,8 @@ from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.secret_files import KEY_SUFFIXES, LARGEST_KEY, secret_by_name, secret_text
 from knowledge_core.ingestion.walking.ignoring import USUAL, Patterns, chosen, is_ignored, patterns_in
 from knowledge_core.ingestion.walking.left_out import NOT_READ
+from knowledge_core.ingestion.walking.machine_made import is_generated
+from knowledge_core.ingestion.walking.online_only import is_online_only
 from knowledge_core.ingestion.walking.path_patterns import PathPatterns
 from knowledge_core.near_names import brief, listed
 from knowledge_core.paths import data_directory_around, is_data_directory
@@ -151,6 +154,7 @@ def walk(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     limit: int,
+    generated: bool = False,
     named: Set[str] = frozenset(),
     between: Callable[[int], None] = lambda found: None,
 ) -> Walk:
@@ -159,6 +163,7 @@ def walk(
     roots: the folders that may be read.
     include, exclude: patterns as in .gitignore, relative to the folder; without `include` all files are included.
     limit: bytes that a file may have at most.
+    generated: files that programs made for programs are wanted, too.
     named: resolved paths of files to pass over, because the caller named each of them as well.
     between: called before each folder is listed, with the number of files found so far; what it raises ends the walk.
 
@@ -170,7 +175,7 @@ def walk(
     resolved = allowed(folder, roots)
     real_roots = tuple(Path(os.path.realpath(root)) for root in roots)
     tally = _Tally(limit, chosen(include, "include"), chosen(exclude, "exclude"))
-    walker = _Walker(resolved, real_roots, tally, named, between)
+    walker = _Walker(resolved, real_roots, tally, named, between, generated=generated)
     try:
         names = os.listdir(resolved)
     except OSError as error:
@@ -261,8 +266,10 @@ class _Walker:
     """One walk: the folders still to list, the links still to follow, and the identities of what was seen."""
 
     def __init__(
-        self, top: Path, roots: Sequence[Path], tally: _Tally, named: Set[str], between: Callable[[int], None]
-    ) -> None:
+        self, top: Path, roots: Sequence[Path], tally: _Tally, named: Set[str], between: Callable[[int], None], *,
+        generated: bool,
+    ) -> None:  # fmt: skip
+        self._generated = generated
         self._roots, self._tally, self._named, self._between = roots, tally, named, between
         self._folders: list[tuple[Path, str, tuple[Patterns, ...]]] = [(top, "", _stack_above(top, roots))]
         self._links: list[tuple[str, Path, tuple[Patterns, ...]]] = []
@@ -292,11 +299,13 @@ class _Walker:
         if is_data_directory(folder):
             self._tally.skip("data directory", relative)
             return
-        stack = (*patterns_in(folder, relative), *stack)
+        stack, beside = (*patterns_in(folder, relative), *stack), {entry.name for entry in entries}
         for entry in entries:
-            self._take(folder, entry, relative + _shown(entry.name), stack)
+            self._take(folder, entry, relative + _shown(entry.name), stack, beside)
 
-    def _take(self, folder: Path, entry: os.DirEntry[str], relative: str, stack: tuple[Patterns, ...]) -> None:
+    def _take(
+        self, folder: Path, entry: os.DirEntry[str], relative: str, stack: tuple[Patterns, ...], beside: Set[str]
+    ) -> None:
         try:
             about = entry.stat(follow_symlinks=False)
             link = entry.is_symlink() or getattr(about, "st_reparse_tag", 0) == _JUNCTION
@@ -311,10 +320,14 @@ class _Walker:
             self._tally.pass_over(relative)
         elif secret_by_name((*folder.parts[-1:], entry.name), folder=leads_to_folder):
             self._tally.skip("secret", named)
+        elif is_online_only(about, entry.name):
+            self._tally.skip("online only", named)
         elif entry.name.startswith(".") or _hidden_on_windows(about):
             self._tally.skip("hidden", named)
         elif is_ignored(named, stack):
             self._tally.skip("ignored", named)
+        elif not self._generated and is_generated(entry.name, named, stack, beside):
+            self._tally.skip("generated", named)
         elif link:
             self._links.append((relative, Path(entry.path), stack))
         elif is_folder and os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
