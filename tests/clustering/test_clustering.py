@@ -191,3 +191,19 @@ def test_neighbours_are_exact_and_ties_fall_by_place():
 
 def test_equal_rows_can_still_be_cut_into_k():
     assert sorted(np.bincount(kmeans(np.ones((5, 4), np.int8), 3)).tolist(), reverse=True)[-1] >= 1
+
+
+def test_a_group_is_not_named_by_the_template_of_its_notes(tmp_path):
+    shelf, template = new_collection(tmp_path), "## Gratitude of day {}\n\nBlessings and reflections:\n\n{}"
+    daily = [
+        document(f"daily/{topic}{number}", template.format(number, f"{words} entry{number}"))
+        for topic, words in TOPICS.items()
+        for number in range(6)
+    ]
+    other = [document(f"other/{number}", f"granite quarry stone mason slab number{number}") for number in range(12)]
+    put(shelf, *daily, *other)
+    with shelf.view() as view:
+        named = " ".join(word for each in cluster(view).clusters for word in each.keywords)
+    shelf.close()
+    assert not {"gratitude", "blessings", "reflections"} & {*named.split()}
+    assert {"bread", "solar", "ship"} <= {*named.split()}

@@ -3,6 +3,11 @@
 A query is embedded once per contract. Examples become one vector: the mean of what hits should be like, less half the
 mean of what they should not. Every example weighs the same, a long document as much as a sentence; documents that are
 examples are never hits.
+
+What all documents of an example's source have in common is taken out of its vector: notes that are made from one template
+are else like each other for the template. Of twelve daily notes on four subjects the nearest was on the same subject for
+.58 with it and for all without; where documents have little in common it changes little (same label among the ten
+nearest, MiniLM: 2,000 questions of banking77 .697 and .698, 1,500 of stackoverflow .691 and .692).
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from knowledge_core.errors import DocumentNotFound, InvalidInput, quoted
 from knowledge_core.language.stop_words import without_stop_words
@@ -18,12 +24,15 @@ from knowledge_core.near_names import listed
 from knowledge_core.retrieval.candidates import Group, Target
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
+from knowledge_core.storage.view import View
 from knowledge_core.types import Task, Vectors
 from knowledge_core.unit_vectors import LEAST_NORM, mean_vector
 
 # Weight of the negative examples against the positive ones. At full weight the vector points away from the subject that
 # both share; relevance feedback (Rocchio 1971) commonly uses 0.15 to 0.5.
 UNLIKE_WEIGHT = 0.5
+SAMPLED = 1_000  # vectors of a collection, to see what its documents have in common
+LEAST_SAMPLED = 8  # vectors of an example's source among these; of fewer the mean is an example's neighbour
 
 
 @dataclass(frozen=True)
@@ -120,13 +129,32 @@ def _direction(
 
 
 def _stored(members: Sequence[Target], examples: dict[str, list[ExampleChunks]]) -> Iterator[Vectors]:
-    """Yield one unit vector per example and target of the group that has it: the mean of its chunks' vectors."""
+    """Yield a vector per example and target of the group that has it: the mean of its chunks, less what is common."""
     views = {target.name: target.view for target in members}
     for places in examples.values():
         for found in places:
             if found.target in views:
                 keys = [chunk.key for chunk in found.chunks]
-                yield mean_vector(views[found.target].vectors(keys)).astype(np.float32)
+                own = mean_vector(views[found.target].vectors(keys))
+                yield (own - _in_common(views[found.target], found.chunks[0].document)).astype(np.float32)
+
+
+def _in_common(view: View, document: str) -> npt.NDArray[np.float64]:
+    """Return the mean vector of a document's source, from a sample: (dim,); zeros where there are too few to tell."""
+    keys = view.all_keys()
+    sample = keys[:: -(-len(keys) // SAMPLED)]
+    places = view.places_of_keys(sample.tolist())
+    same = [key for key, found in places.items() if _source(found[0].document) == _source(document)]
+    if len(same) < LEAST_SAMPLED:
+        return np.zeros(view.contract.dimensions)
+    common: npt.NDArray[np.float64] = view.vectors(same).mean(axis=0, dtype=np.float64)
+    return common
+
+
+def _source(document: str) -> str:
+    """Return the name of a document's source, from its id; "" for one that was given by its text."""
+    source, slash, _ = document.partition("/")
+    return source if slash else ""
 
 
 def _embedded(members: Sequence[Target], examples: Examples | None) -> Sequence[Vectors]:
