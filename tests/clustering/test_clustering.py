@@ -194,7 +194,7 @@ def test_equal_rows_can_still_be_cut_into_k():
 
 
 def test_a_group_is_not_named_by_the_template_of_its_notes(tmp_path):
-    shelf, template = new_collection(tmp_path), "## Gratitude of day {}\n\nBlessings and reflections:\n\n{}"
+    shelf, template = new_collection(tmp_path), "## Gratitude of day {}\nBlessings and reflections:\n{}"
     daily = [
         document(f"daily/{topic}{number}", template.format(number, f"{words} entry{number}"))
         for topic, words in TOPICS.items()
