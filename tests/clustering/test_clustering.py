@@ -195,8 +195,9 @@ def test_equal_rows_can_still_be_cut_into_k():
 
 def test_a_group_is_not_named_by_the_template_of_its_notes(tmp_path):
     shelf, template = new_collection(tmp_path), "## Gratitude of day {}\nBlessings and reflections:\n{}"
+    draw = np.random.default_rng(1)
     daily = [
-        document(f"daily/{topic}{number}", template.format(number, f"{words} entry{number}"))
+        document(f"daily/{topic}{number}", template.format(number, " ".join(draw.permutation(words.split()))))
         for topic, words in TOPICS.items()
         for number in range(6)
     ]
