@@ -253,11 +253,15 @@ def _onnx_float32(folder: Path, scratch: Path) -> Encode:
 
 
 def _onnx_int8(folder: Path, scratch: Path) -> Encode:
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantised = scratch / "peer-int8.onnx"
+    plain, quantised = scratch / "peer-plain.onnx", scratch / "peer-int8.onnx"
+    model = onnx.load(str(_onnx_file(folder, scratch)))
+    del model.graph.value_info[:]  # shapes that the exporter noted before it turned weights round; they are inferred anew
+    onnx.save(model, str(plain), save_as_external_data=True, location="peer-plain.data")
     quantize_dynamic(
-        str(_onnx_file(folder, scratch)), str(quantised), weight_type=QuantType.QInt8, per_channel=True,
+        str(plain), str(quantised), weight_type=QuantType.QInt8, per_channel=True,
         op_types_to_quantize=["MatMul"], use_external_data_format=True, extra_options={"MatMulConstBOnly": True},
     )  # fmt: skip
     return _onnx_session(quantised, folder)
@@ -308,9 +312,13 @@ def _with_processor(folder: Path, made: Path) -> Path:
 
 
 def _egemma2(folder: Path, scratch: Path) -> Encode:
+    from knowledge_core.embedding.models.models import resolve
+
     program = shutil.which("egemma2", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if program is None:
         raise ModuleNotFoundError("No program named egemma2")
+    if not resolve(str(folder)).second_generation:
+        raise ValueError("it reads EmbeddingGemma 2 only")
     threads, folder = str(os.cpu_count() or 1), _with_processor(folder, scratch / "egemma2")
     served = subprocess.Popen(
         [program, "--device", "cpu", "--threads", threads, "--small-threads", threads, "--model-dir", str(folder), "serve"],
