@@ -258,7 +258,9 @@ def _onnx_int8(folder: Path, scratch: Path) -> Encode:
 
     plain, quantised = scratch / "peer-plain.onnx", scratch / "peer-int8.onnx"
     model = onnx.load(str(_onnx_file(folder, scratch)))
-    del model.graph.value_info[:]  # shapes that the exporter noted before it turned weights round; they are inferred anew
+    del model.graph.value_info[
+        :
+    ]  # shapes that the exporter noted before it turned weights round; they are inferred anew
     onnx.save(model, str(plain), save_as_external_data=True, location="peer-plain.data")
     quantize_dynamic(
         str(plain), str(quantised), weight_type=QuantType.QInt8, per_channel=True,

@@ -117,7 +117,7 @@ async def test_a_named_file_that_cannot_be_read_is_an_error_and_leaves_no_collec
     (folder / "blob").write_bytes(NO_TEXT)
     (folder / "empty.md").write_bytes(b"")
     for name, words in (
-        ("office/plan.pages", "office/plan.pages is in a format that is not read (.pages). Save it as text"),
+        ("office/plan.pages", "office/plan.pages is in a format that is not read (.pages). Export it from Pages"),
         ("all.tar.gz", "papers/all.tar.gz is in a format that is not read (.tar.gz)"),
         ("lies.txt", "papers/lies.txt is no text"),
         ("blob", "papers/blob is no text"),

@@ -11,15 +11,30 @@ from typing import Any
 
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.format_table import FORMATS, Content, Format
+from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.unreadable import Unreadable
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # the containers of Microsoft's older formats, and of encrypted newer ones
-_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-_WORKBOOK, _WORD = "Workbook".encode("utf-16-le"), "WordDocument".encode("utf-16-le")
+# Stream at the top of such a container -> its format.
+_STREAMS = {
+    "worddocument": "doc",
+    "powerpoint document": "ppt",
+    "__properties_version1.0": "msg",
+    "workbook": "xlsx",
+    "book": "xlsx",
+}
 _BEFORE_COMMENTS = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?", re.I)
 _LONGEST_COMMENT = 2000  # characters of a comment before a page's first tag
 _SPACE = re.compile(r"\s*")
 _HTML_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.I)
+# The first tag of an XML text, after its declarations and comments.
+_ROOT = re.compile(
+    r"[\ufeff\s]*(?:<\?[^>]{0,2000}\?>\s*|<!--(?:(?!-->).){0,5000}-->\s*|<![A-Z][^\[>]{0,2000}(?:\[[^\]]{0,20000}\]\s*)?>\s*){0,50}"
+    r"<(?:[\w.-]{1,100}:)?([\w.-]{1,100})[^>]{0,5000}",
+    re.S,
+)
+_DECLARATION = re.compile(r"[\ufeff\s]{0,99}<\?xml\s[^<>]{0,200}\?>")
+_RSS_1 = re.compile(r"purl\.org/rss/|netscape\.com/rdf/simple")
 _PDF_WITHIN = 1024  # bytes, in which the header must begin (ISO 32000-1, annex H.3, note 13)
 BY_SUFFIX: Mapping[str, Format] = {suffix: each for each in FORMATS for suffix in each.suffixes.split()}
 BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
@@ -27,6 +42,15 @@ BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
 _PACKAGES = {"wordprocessingml": "docx", "ms-word": "docx", "presentationml": "pptx", "ms-powerpoint": "pptx",
              "spreadsheetml": "xlsx", "ms-excel": "xlsx"}  # fmt: skip
 _MIMETYPES = {"text": "odt", "presentation": "odp", "spreadsheet": "ods"}
+
+
+# The first line of a message or mailbox, and the fields that a message's head has at least two of.
+_MAIL_BEGINS = re.compile(rb"\s{0,99}(?:From [^\n]{1,200}\d{4}|[!-9;-~]{1,60}:[ \t])")
+_MAIL_FIELDS = re.compile(
+    rb"^(from|to|date|message-id|received|return-path|subject|mime-version|delivered-to):[ \t]", re.I | re.M
+)
+_MAIL_HEAD = 8_000  # bytes in which they are looked for
+_MAIL_FIELDS_AT_LEAST = 4
 
 
 def content_of(data: bytes, path: PurePath) -> Content:
@@ -40,7 +64,21 @@ def content_of(data: bytes, path: PurePath) -> Content:
     at = data[:_PDF_WITHIN].find(b"%PDF-")
     named = path.suffix.lower() == ".pdf"
     # Junk before the header is usual in files that are called .pdf; a note that speaks of "%PDF-" is no PDF.
-    return "pdf" if at == 0 or (at > 0 and (named or not data[:at].isascii() or b"\0" in data[:at])) else "text"
+    if at == 0 or (at > 0 and (named or not data[:at].isascii() or b"\0" in data[:at])):
+        return "pdf"
+    return "mail" if _is_mail(data, path) else "text"
+
+
+def _is_mail(data: bytes, path: PurePath) -> bool:
+    """Say whether bytes are e-mail: by the name or, where the name says nothing, by the fields of a message's head."""
+    by_suffix = BY_SUFFIX.get(path.suffix.lower())
+    if by_suffix or path.suffix.lower() in formats.KNOWN_SUFFIXES or formats.language(path):
+        return by_suffix is not None and by_suffix.content == "mail"
+    if not _MAIL_BEGINS.match(data):
+        return False
+    head = re.split(rb"\r?\n\r?\n", data[:_MAIL_HEAD].lstrip(), maxsplit=1)[0]
+    fields = {field.lower() for field in _MAIL_FIELDS.findall(head)}
+    return len(fields) >= _MAIL_FIELDS_AT_LEAST and b"from" in fields
 
 
 def format_of(data: bytes, path: PurePath, name: str) -> Format | None:
@@ -59,8 +97,10 @@ def format_of(data: bytes, path: PurePath, name: str) -> Format | None:
         return _of_ole(data, by_suffix, name)
     if content in ("pdf", "rtf"):
         return BY_NAME[content]
-    # Many programs call a page or a table of text ".xls", because a spreadsheet then opens it.
-    if by_suffix and by_suffix.content != "text" and path.suffix.lower() not in (".xls", ".rtf"):
+    if content == "mail":
+        return by_suffix or BY_NAME["email"]
+    # Many programs call a page, or a text, ".xls" or ".doc", because an office program then opens it.
+    if by_suffix and by_suffix.content != "text" and path.suffix.lower() not in (".xls", ".rtf", ".doc"):
         raise Unreadable("damaged", f"{name} does not begin like a {path.suffix[1:].upper()} file. Save it anew.")
     return None
 
@@ -97,10 +137,16 @@ def _of_package(types: str) -> Format | None:
 
 
 def _of_ole(data: bytes, by_suffix: Format | None, name: str) -> Format | None:
-    if _ENCRYPTED_PACKAGE in data:
+    """Return the format of a container of streams by the streams at its top; by its name where it is damaged."""
+    try:
+        streams = {stream.lower() for stream in Compound(data, name).names}
+    except Unreadable:
+        if by_suffix is None or by_suffix.content == "text":
+            return None
+        raise
+    if "encryptedpackage" in streams:
         raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.")
-    workbook = by_suffix is BY_NAME["xlsx"] or (_WORKBOOK in data and _WORD not in data)
-    return BY_NAME["xlsx"] if workbook else None
+    return next((BY_NAME[format] for stream, format in _STREAMS.items() if stream in streams), None)
 
 
 def text_format_of(text: str, path: PurePath) -> Format | None:
@@ -111,7 +157,12 @@ def text_format_of(text: str, path: PurePath) -> Format | None:
     known = formats.language(path) or path.suffix.lower() in formats.PROSE.keys() | formats.LINES.keys()
     if not known and _begins_like_html(text):
         return BY_NAME["html"]
-    return by_suffix if by_suffix and by_suffix.content == "text" else None
+    if known or (by_suffix is None and not _DECLARATION.match(text)):
+        return None
+    root = _ROOT.match(text)
+    if root and (root[1] in ("rss", "feed") or (root[1] == "RDF" and _RSS_1.search(root[0]))):
+        return BY_NAME["feed"]
+    return BY_NAME["svg" if root and root[1] == "svg" else "xml"]
 
 
 def _begins_like_html(text: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Content = Literal["zip", "ole", "pdf", "rtf", "text"]
+Content = Literal["zip", "ole", "pdf", "rtf", "mail", "text"]
 """How a file's bytes begin: what is in the file, whatever its name says."""
 
 
@@ -21,7 +21,8 @@ class Format:
     name: the value of "format" in a document's metadata.
     about: for people, in the plural: "Word documents".
     suffixes: separated by spaces.
-    content: what the bytes must be. "text": they are decoded first, and the reader takes a str.
+    content: what the bytes must be. "text": they are decoded first, and the reader takes a str. "mail": text whose parts have
+        an encoding each, so its reader takes the bytes.
     reader: module below `ingestion.reading` and function, as "office.docx:read_docx". It is called with the bytes (or the
         text) and the document's id, for messages.
     kept: what of the structure becomes part of the text.
@@ -53,23 +54,29 @@ FORMATS = (
            "sheets, rows under their header"),
     Format("epub", "Books", ".epub", "zip", "epub:read_epub", "chapters, headings, lists, tables, notes"),
     Format("rtf", "Rich text", ".rtf", "rtf", "rtf:read_rtf", "paragraphs, tables"),
+    Format("doc", "Older Word documents", ".doc .dot", "ole", "legacy.word:read_doc",
+           "headings, lists, tables, footnotes, comments"),
+    Format("ppt", "Older PowerPoint presentations", ".ppt .pps .pot", "ole", "legacy.slides:read_ppt",
+           "slides with their titles, notes"),
+    Format("msg", "Outlook messages", ".msg .oft", "ole", "legacy.outlook:read_msg",
+           "subject, people, date, text, names of attachments"),
     Format("csv", "Tables as text", ".csv .tsv .tab", "text", "delimited:read_delimited",
            "rows under their header", isolated=False),
     Format("ipynb", "Jupyter notebooks", ".ipynb", "text", "notebook:read_notebook",
            "text, code, printed output", isolated=False),
-    Format("email", "E-mail", ".eml .mbox .emlx", "text", "mail.messages:read_mail",
+    Format("email", "E-mail", ".eml .emlx .mbox .mbx", "mail", "mail.messages:read_mail",
            "subject, people, date, text, names of attachments"),
-    Format("mhtml", "Saved web pages", ".mht .mhtml", "text", "mail.mhtml:read_mhtml", "as HTML"),
+    Format("mhtml", "Saved web pages", ".mht .mhtml", "mail", "mail.mhtml:read_mhtml", "as HTML"),
     Format("html", "Web pages", ".html .htm .xhtml .xht .shtml", "text", "html_text:read_html_page",
            "main content, headings, lists, tables, code, formulas"),
     Format("feed", "RSS and Atom feeds", ".rss .atom", "text", "markup.feeds:read_feed",
-           "entries with title, date, text", isolated=False),
-    Format("subtitles", "Subtitles", ".srt .vtt", "text", "subtitles:read_subtitles",
+           "entries with title, date, text"),
+    Format("subtitles", "Subtitles", ".srt .vtt .sbv .lrc .ass .ssa", "text", "subtitles:read_subtitles",
            "spoken text with times", isolated=False),
     Format("svg", "SVG drawings", ".svg", "text", "markup.svg:read_svg",
            "title, description, labels", isolated=False),
     Format("xml", "XML", ".xml .xsd", "text", "markup.xml_text:read_xml",
-           "text and names of elements", isolated=False),
+           "text and names of elements"),
     Format("json", "JSON", ".json .jsonl .ndjson .geojson", "text", "json_text:read_json",
            "keys beside values, escapes decoded", isolated=False),
     Format("canvas", "Boards and drawings", ".canvas .drawio .excalidraw", "text", "drawings:read_drawing",

@@ -106,8 +106,17 @@ LANGUAGE_OF_NAME = {
 }
 
 # Formats that hold text, but have no reader; read as text, their markup would be indexed.
-UNSUPPORTED = word_set(".doc .dot .ppt .pps .msg .pages .key .numbers .mobi .azw3 .djvu .ps .eps")
-SAVE_AS: dict[str, str] = {}
+UNSUPPORTED = word_set(".pages .key .numbers .mobi .azw3 .djvu .ps .eps")
+SAVE_AS = {
+    ".pages": "Export it from Pages as Word or PDF.",
+    ".numbers": "Export it from Numbers as Excel or CSV.",
+    ".key": "Export it from Keynote as PowerPoint or PDF.",
+    ".mobi": "Convert it to EPUB.",
+    ".azw3": "Convert it to EPUB.",
+    ".djvu": "Convert it to PDF with its text.",
+    ".ps": "Convert it to PDF.",
+    ".eps": "Convert it to PDF.",
+}
 """Suffix of such a format -> what to do with the file."""
 
 BINARY = word_set(

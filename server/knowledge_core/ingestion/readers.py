@@ -163,18 +163,25 @@ def _refuse_place(path: Path, name: str, secrets: bool) -> None:
 
 def _document(path: Path, name: str, data: bytes, secrets: bool, generated: bool) -> Document:
     if format := format_of(data, path, name):
+        if format.content == "mail":  # text whose parts are decoded by its reader; a key may have its name
+            text = decode(data)
+            _refuse_secret(data, None if text is None else clean_text(text), name, secrets)
         return _made(path, name, parse(format, data, name))
     text = decode(data)
     if text is None:
         raise Unreadable("binary", f"{name} is no text.")
     text = clean_text(text)
-    if not secrets and (what := secret_by_data(data, text)):
-        raise Unreadable("secret", refusal(name, what))
+    _refuse_secret(data, text, name, secrets)
     if not generated and made_by_content(text, path):
         raise Unreadable("generated", f"{name} is made by a program, by its content.")
     if format := text_format_of(text, path):
         return _made(path, name, parse(format, text, name))
     return _made(path, name, _plain(text, path))
+
+
+def _refuse_secret(data: bytes, text: str | None, name: str, secrets: bool) -> None:
+    if not secrets and (what := secret_by_data(data, text)):
+        raise Unreadable("secret", refusal(name, what))
 
 
 def _plain(text: str, path: Path) -> Parsed:
