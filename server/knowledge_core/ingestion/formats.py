@@ -37,6 +37,15 @@ LINE_TYPES = frozenset({*LINES.values(), "application/json", "application/jsonl"
 
 PROSE = {".txt": "text/plain", ".text": "text/plain", ".rst": "text/x-rst", ".rest": "text/x-rst"}
 
+# Suffixes that say no more than how a document was written down: its title is the name without them. Those of code, settings
+# and tables of data are part of what people call the file.
+WITHOUT_SUFFIX = frozenset(PROSE) | {
+    suffix
+    for each in FORMATS
+    if each.name not in ("xlsx", "ods", "csv", "ipynb", "feed", "subtitles", "svg", "xml", "json")
+    for suffix in each.suffixes.split()
+}
+
 # Language to its suffixes. The language is the value of "language" in the metadata; `code_blocks` has grammars for some.
 LANGUAGES = {
     "python": ".py .pyi .pyw",

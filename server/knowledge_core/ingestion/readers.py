@@ -23,9 +23,12 @@ from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.opening import final_path, opened_inside
 from knowledge_core.ingestion.access.secret_files import refusal, secret_by_data, secret_by_name
 from knowledge_core.ingestion.content import format_of, text_format_of
+from knowledge_core.ingestion.cutting.payloads import without_payloads
 from knowledge_core.ingestion.decoding import clean_text, decode
-from knowledge_core.ingestion.metadata import from_caller
+from knowledge_core.ingestion.metadata import from_caller, from_file
 from knowledge_core.ingestion.parsing import parse
+from knowledge_core.ingestion.reading import markdown
+from knowledge_core.ingestion.reading.notes.titles import rst_title
 from knowledge_core.ingestion.reading.parsed import Parsed
 from knowledge_core.ingestion.unreadable import Reason, Unreadable
 from knowledge_core.ingestion.walking.machine_made import made_by_content, made_by_name
@@ -109,7 +112,10 @@ def inline_document(
     *,
     limit: int = INLINE_LIMIT,
 ) -> Document:
-    """Make a document of a text given in a call; the text is read as Markdown.
+    """Make a document of a text given in a call; the text is read as a Markdown file is.
+
+    Without a title in the call it is called as its front matter or its leading heading says; metadata of the call win over
+    what the text says about itself.
 
     limit: bytes that the text may have at most, in UTF-8.
 
@@ -132,7 +138,11 @@ def inline_document(
     if len(uri) > 2000 or _CONTROL.search(uri):
         raise InvalidInput(f"{where}: a uri has at most 2000 characters and no control characters.")
     fields = from_caller(metadata or {}, where)
-    return Document(id, cleaned, title.strip(), uri, fields, media_type="text/markdown")
+    shown, own_title, found = markdown.read_parts(cleaned)
+    if not shown.strip():
+        shown = cleaned
+    fields = from_file({name: value for name, value in found.items() if name not in fields}, fields)
+    return Document(id, shown, title.strip() or _one_line(own_title), uri, fields, media_type="text/markdown")
 
 
 def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None, secrets: bool) -> bytes:
@@ -190,19 +200,34 @@ def _plain(text: str, path: Path) -> Parsed:
         about = {"format": "code", "language": language}
         return Parsed(text, "", about, f"text/x-{language}", lines_of_file=True)
     suffix = path.suffix.lower()
-    media_type = formats.PROSE.get(suffix) or formats.LINES.get(suffix, "text/plain")
-    format = suffix[1:] if suffix in formats.PROSE or suffix in formats.LINES else "text"
-    return Parsed(text, "", {"format": "text" if format == "txt" else format}, media_type, lines_of_file=True)
+    if media_type := formats.LINES.get(suffix):
+        return Parsed(text, "", {"format": suffix[1:]}, media_type, lines_of_file=True)
+    media_type = formats.PROSE.get(suffix, "text/plain")
+    format = "text" if media_type == "text/plain" else "rst"
+    title = rst_title(text) if format == "rst" else ""
+    return Parsed(without_payloads(text), title, {"format": format}, media_type, lines_of_file=True)
 
 
 def _made(path: Path, name: str, parsed: Parsed) -> Document:
-    title = " ".join(_CONTROL.sub(" ", parsed.title).split())[:LONGEST_TITLE].strip()
-    # A name may hold bytes that are no UTF-8; they are shown as escapes.
-    shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return Document(
-        name, parsed.text, title or _CONTROL.sub(" ", shown), path.absolute().as_uri(), parsed.metadata,
+        name, parsed.text, _one_line(parsed.title) or _name_as_title(path), path.absolute().as_uri(), parsed.metadata,
         parsed.media_type, parsed.pages, parsed.headings,
     )  # fmt: skip
+
+
+def _one_line(title: str) -> str:
+    return " ".join(_CONTROL.sub(" ", title).split())[:LONGEST_TITLE].strip()
+
+
+def _name_as_title(path: Path) -> str:
+    """Return a file's name, without the suffix where that only says how the text was written down."""
+    # A name may hold bytes that are no UTF-8; they are shown as escapes.
+    shown = _CONTROL.sub(" ", path.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+    suffix = path.suffix.lower()
+    if suffix not in formats.WITHOUT_SUFFIX:
+        return shown
+    stem = shown[: -len(suffix)]
+    return stem[: -len(".excalidraw")] if stem.lower().endswith(".excalidraw") else stem
 
 
 def _language_of_shebang(text: str) -> str:
