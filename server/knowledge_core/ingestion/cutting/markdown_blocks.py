@@ -45,9 +45,14 @@ def markdown_blocks(text: str) -> list[Block]:
     for role, start, end, level, name in _runs(text):
         if role == _Role.HEADING:
             section = outline.enter(level, name)
-        kind = Kind.LINES if role in (_Role.ROWS, _Role.FENCE, _Role.FRONT) else Kind.PROSE
+        kind = Kind.LEFT_OUT if role == _Role.FRONT else Kind.LINES if role in (_Role.ROWS, _Role.FENCE) else Kind.PROSE
         last = blocks[-1] if blocks else None
-        if last and last.section is section and end - last.start <= JOIN_UP_TO:
+        if (
+            last
+            and Kind.LEFT_OUT not in (kind, last.kind)
+            and last.section is section
+            and end - last.start <= JOIN_UP_TO
+        ):
             kind = Kind.LINES if Kind.LINES in (kind, last.kind) else Kind.PROSE
             blocks[-1] = Block(last.start, end, section, kind)
         else:
