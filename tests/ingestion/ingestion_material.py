@@ -24,6 +24,10 @@ def count_characters(texts: Sequence[str]) -> list[int]:
     return [len(text) for text in texts]
 
 
+def worded(text: str) -> bool:
+    return any(mark.isalnum() for mark in text)
+
+
 def checked_chunks(document: Document, count: Callable[[Sequence[str]], list[int]], size: int) -> list[Chunk]:
     """Chunk a document, and assert every rule that holds for all chunks of all documents."""
     text = document.text
@@ -40,15 +44,16 @@ def checked_chunks(document: Document, count: Callable[[Sequence[str]], list[int
         assert text[one.span.start : one.span.end] == one.text
         assert one.text
         assert one.text == one.text.strip()
+        assert worded(one.text) or not worded("".join(kept)), "a chunk of punctuation"
         assert one.span.start >= end
-        assert not "".join(kept[end : one.span.start]).strip(), "text between two chunks belongs to neither"
+        assert not worded("".join(kept[end : one.span.start])), "text between two chunks belongs to neither"
         assert not any(one.span.start < page < one.span.end for page in pages), "a chunk joins two pages"
         assert one.lines.first == text.count("\n", 0, one.span.start) + 1
         assert one.lines.last == text.count("\n", 0, one.span.end) + 1
         title = min(count([one.title(document.title)])[0], size // 4)
         assert len(one.text) == 1 or count([one.text])[0] <= max(1, size - title)
         end = one.span.end
-    assert not "".join(kept[end:]).strip(), "text after the last chunk belongs to none"
+    assert not worded("".join(kept[end:])), "text after the last chunk belongs to none"
     assert chunk(document, count, size=size) == chunks
     return chunks
 

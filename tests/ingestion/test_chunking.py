@@ -46,7 +46,7 @@ def test_a_fence_is_kept_together_where_it_fits() -> None:
 
 def test_tiny_sections_join_the_next_of_the_same_parent_under_what_they_share() -> None:
     text = f"# Top\n\n## A\na\n\n## B\nb\n\n## C\n{words(20)}\n\n## D\n{words(20)}\n\n# Other\n{words(20)}\n"
-    found = chunks(text, size=80)
+    found = chunks(text, size=72)
     assert [(one.heading, one.text.split()[-1]) for one in found] == [
         (("Top",), "b"),
         (("Top", "C"), "wo"),

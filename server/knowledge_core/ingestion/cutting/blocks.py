@@ -9,7 +9,7 @@ functions take time linear in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -25,10 +25,14 @@ _EMPTY_LINES = re.compile(r"\n[^\S\n]*(?:\n[^\S\n]*)+")
 
 
 class Kind(Enum):
-    """How a block that is too long is cut: at sentence ends, or at line ends. LEFT_OUT: it goes into no chunk."""
+    """How a block that is too long is cut: at ends of sentences, of lines, of items (of a list), or of rows that may have
+    several lines. LEFT_OUT: it goes into no chunk.
+    """
 
     PROSE = "prose"
     LINES = "lines"
+    ITEMS = "items"
+    ROWS = "rows"
     LEFT_OUT = "left out"
 
 
@@ -54,6 +58,8 @@ class Section:
 class Block:
     """One run of text: text[start:end], which may begin or end with white space.
 
+    leads: it names what follows, as a heading does; no chunk should end with it.
+    lead: the place up to which such text reaches at the beginning of the block; it is not cut off from the rest.
     header: a table's header row on one line (`header_line`); every chunk of the block, save the one that holds the header
         itself, has it as the last element of its heading path.
     header_at: where that row begins; None: where the block begins.
@@ -67,6 +73,8 @@ class Block:
     header: str = ""
     header_at: int | None = None
     part: int = 0
+    leads: bool = False
+    lead: int = 0
 
     @property
     def heading(self) -> tuple[str, ...]:
@@ -120,6 +128,38 @@ def headed_blocks(text: str, headings: Sequence[Heading]) -> list[Block]:
     return [*blocks, *paragraphs(text, start, len(text), section)]
 
 
+def joined(text: str, blocks: Iterable[Block]) -> list[Block]:
+    """Return the blocks with each that leads joined to what follows, and short neighbours of one section to each other.
+
+    A lead-in of one short paragraph that ends in a colon is joined to a table, which may then be cut between rows.
+    """
+    result: list[Block] = []
+    for block in blocks:
+        last = result[-1] if result else None
+        if last is None or Kind.LEFT_OUT in (last.kind, block.kind):
+            result.append(block)
+        elif last.leads:
+            result[-1] = replace(block, start=last.start, lead=block.lead or block.start)
+        elif last.section is block.section and not last.header and _join(text, last, block):
+            kind = last.kind if block.kind is Kind.PROSE else block.kind
+            lead = block.start if block.header else last.lead
+            result[-1] = replace(block, start=last.start, kind=kind, lead=lead)
+        else:
+            result.append(block)
+    return result
+
+
+def _join(text: str, last: Block, block: Block) -> bool:
+    if block.end - last.start <= JOIN_UP_TO:
+        return not block.leads
+    return bool(block.header) and last.end - last.start <= JOIN_UP_TO and introduces(text, last.start, last.end)
+
+
+def introduces(text: str, start: int, end: int) -> bool:
+    """Say whether text[start:end] ends in a colon, as what introduces a list or a table does."""
+    return text[max(start, end - 2 * JOIN_UP_TO) : end].rstrip().endswith((":", "："))
+
+
 def parted(blocks: Sequence[Block], gaps: Sequence[Span]) -> list[Block]:
     """Return what of the blocks lies between the gaps, which are in order of their starts; each gap begins a new part.
 
@@ -155,32 +195,3 @@ class Outline:
             self._open.pop()
         self._open.append((level, self._number, name))
         return Section(tuple(entry[1] for entry in self._open), tuple(entry[2] for entry in self._open))
-
-
-_RST_LINE = re.compile(r"^([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$", re.MULTILINE)
-
-
-def rst_blocks(text: str) -> list[Block]:
-    """Return the paragraphs of a reStructuredText, each under its headings: lines with a line of punctuation below.
-
-    A heading's level is given by its kind of underline, in the order in which the kinds first appear, as in docutils.
-    """
-    headings: list[tuple[int, int, str]] = []  # where the section begins, its level, its name
-    levels: dict[str, int] = {}
-    for under in _RST_LINE.finditer(text):
-        line_end = under.start() - 1
-        line_start = text.rfind("\n", 0, max(line_end, 0)) + 1
-        name = text[line_start:line_end].rstrip() if line_end > 0 else ""
-        if not name or name[0].isspace() or len(name) > len(under[0]) + 2 or _RST_LINE.match(name):
-            continue
-        before = text.rfind("\n", 0, max(line_start - 1, 0)) + 1
-        over = bool(line_start) and text[before : line_start - 1].rstrip() == under[0].rstrip()
-        level = levels.setdefault(under[1] * (2 if over else 1), len(levels))
-        headings.append((before if over else line_start, level, name[:200]))
-    outline = Outline()
-    blocks: list[Block] = []
-    start, section = 0, Section()
-    for at, level, name in headings:
-        blocks += paragraphs(text, start, at, section)
-        start, section = at, outline.enter(level, name)
-    return [*blocks, *paragraphs(text, start, len(text), section)]

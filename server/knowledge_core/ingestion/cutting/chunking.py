@@ -3,7 +3,8 @@
 Rules kept here:
 - chunks are in text order, do not overlap, and together hold every non-space character once, but for what `left_out`
   names, which no chunk holds;
-- no chunk holds text of two pages;
+- no chunk holds text of two pages, and each has a letter or a digit, if the document has any: what has none joins a
+  neighbour or is dropped;
 - a chunk of a table that does not hold the table's header has it as the last element of its heading path;
 - each chunk is trimmed, and `document.text[span]` is its text;
 - together with its title (the document's and the headings'), no chunk has more than `size` tokens, save a single
@@ -17,6 +18,7 @@ exactly the sum of the texts' tokens.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +30,7 @@ from knowledge_core.ingestion.cutting.code_blocks import code_blocks
 from knowledge_core.ingestion.cutting.left_out import payloads
 from knowledge_core.ingestion.cutting.markdown_blocks import markdown_blocks
 from knowledge_core.ingestion.cutting.pieces import cut, trimmed
+from knowledge_core.ingestion.cutting.rst_blocks import rst_blocks
 from knowledge_core.ingestion.formats import LINE_TYPES
 from knowledge_core.types import Chunk, Document, Lines, Span
 
@@ -39,6 +42,7 @@ _CHARACTERS_PER_TOKEN = 8  # English has 4 to 5, indented code up to 8
 _SLACK = 0.9  # of the length that should fit: tokens are not spread evenly, and each further cut costs another count
 _TINY = 8  # a chunk below 1/8 of the size joins a neighbour: less than two sentences say little alone
 _COUNT_AT_ONCE = 2_000_000  # characters per batch; a tokenizer needs about 50 bytes per character while it works
+_WORDS = re.compile(r"[^\W_]")
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -61,7 +65,8 @@ def chunk(document: Document, count_tokens: CountTokens, *, size: int = 400) -> 
     runs = (list(run) for _, run in groupby(units, key=lambda unit: (unit.part, unit.section.path)))
     drafts = [draft for run in runs for draft in _filled(run, min(room.tokens(unit.heading) for unit in run))]
     drafts = _verified(text, _tiny_joined(drafts, room), room)
-    return _chunks(document, drafts)
+    worded = [draft for draft in drafts if _WORDS.search(text, draft.start, draft.end)]
+    return _chunks(document, worded or drafts)
 
 
 def left_out(document: Document) -> list[Span]:
@@ -71,10 +76,11 @@ def left_out(document: Document) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A block, or a piece of one, that fits a chunk."""
+    """A block, or a piece of one, that fits a chunk. introduces: what follows, so that it stays with that where it can."""
 
     block: Block
     tokens: int
+    introduces: bool = False
 
     @property
     def start(self) -> int:
@@ -170,7 +176,7 @@ def _blocks(document: Document) -> list[Block]:
     if document.headings:
         return structure.headed_blocks(text, document.headings)
     if kind == "text/x-rst":
-        return structure.rst_blocks(text)
+        return rst_blocks(text)
     if kind in LINE_TYPES:
         return structure.line_blocks(text)
     if kind.startswith("text/x-"):
@@ -209,7 +215,7 @@ def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
 
 
 def _pieces(text: str, block: Block, length: int) -> list[Block]:
-    ranges = cut(text, block.start, block.end, length, block.kind)
+    ranges = cut(text, block.start, block.end, length, block.kind, lead=block.lead)
     return [replace(block, start=start, end=end) for start, end in ranges] if len(ranges) > 1 else [block]
 
 
@@ -218,7 +224,9 @@ def _judged(text: str, piece: Block, tokens: int, room: _Room) -> Sequence[Block
     length = piece.end - piece.start
     if tokens <= most or length == 1:
         holds_header = piece.header_at is not None and piece.start <= piece.header_at < piece.end
-        return [_Unit(replace(piece, header="") if piece.header and holds_header else piece, tokens)]
+        prose = piece.kind in (Kind.PROSE, Kind.ITEMS)
+        introduces = prose and (piece.leads or structure.introduces(text, piece.start, piece.end))
+        return [_Unit(replace(piece, header="") if piece.header and holds_header else piece, tokens, introduces)]
     return _pieces(text, piece, max(1, min(length - 1, int(length * most * _SLACK / tokens))))
 
 
@@ -232,7 +240,7 @@ def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
             section = members[0].section.parent(depth)
             whole = len(path) == depth and section.whole and room.holds(_Draft(members, section))
             if whole:
-                folded += [_Unit(replace(unit.block, section=section), unit.tokens) for unit in members]
+                folded += [replace(unit, block=replace(unit.block, section=section)) for unit in members]
             else:
                 folded += members
         units = folded
@@ -249,12 +257,27 @@ def _filled(run: Sequence[_Unit], most: int) -> list[_Draft]:
         cost = unit.tokens + 1
         too_long = open_units and unit.end - open_units[0].start > most * _CHARACTERS_PER_TOKEN
         if open_units and (too_long or used + cost > most + 1 or used + cost / 2 > wanted):
-            drafts.append(_Draft(tuple(open_units), run[0].section))
-            left -= used
-            open_units, used = [], 0
+            moved = _introducing(open_units, unit, most)
+            drafts.append(_Draft(tuple(open_units[: len(open_units) - len(moved)]), run[0].section))
+            moved_cost = sum(each.tokens + 1 for each in moved)
+            left -= used - moved_cost
+            open_units, used = moved, moved_cost
         open_units.append(unit)
         used += cost
     return [*drafts, _Draft(tuple(open_units), run[0].section)]
+
+
+def _introducing(units: Sequence[_Unit], following: _Unit, most: int) -> list[_Unit]:
+    """Return those last units, not all, that introduce what follows and fit a chunk with it."""
+    moved: list[_Unit] = []
+    tokens = following.tokens
+    for unit in reversed(units[1:]):
+        tokens += unit.tokens + 1
+        too_long = following.end - unit.start > most * _CHARACTERS_PER_TOKEN
+        if not unit.introduces or tokens > most or too_long:
+            break
+        moved.insert(0, unit)
+    return moved
 
 
 def _tiny_joined(drafts: Sequence[_Draft], room: _Room) -> list[_Draft]:
@@ -307,6 +330,7 @@ def _verified(text: str, drafts: list[_Draft], room: _Room) -> list[_Draft]:
                 sound[draft.start] = draft
             else:
                 middle = len(draft.units) // 2
+                middle -= middle > 1 and draft.units[middle - 1].introduces
                 unsure += [replace(draft, units=draft.units[:middle]), replace(draft, units=draft.units[middle:])]
     return [sound[start] for start in sorted(sound)]
 
