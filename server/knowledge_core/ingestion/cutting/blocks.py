@@ -9,7 +9,7 @@ functions take time linear in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -126,38 +126,6 @@ def headed_blocks(text: str, headings: Sequence[Heading]) -> list[Block]:
         blocks += paragraphs(text, start, at, section)
         start, section = at, outline.enter(heading.level, " ".join(heading.name.split())[:LONGEST_HEADING])
     return [*blocks, *paragraphs(text, start, len(text), section)]
-
-
-def joined(text: str, blocks: Iterable[Block]) -> list[Block]:
-    """Return the blocks with each that leads joined to what follows, and short neighbours of one section to each other.
-
-    A lead-in of one short paragraph that ends in a colon is joined to a table, which may then be cut between rows.
-    """
-    result: list[Block] = []
-    for block in blocks:
-        last = result[-1] if result else None
-        if last is None or Kind.LEFT_OUT in (last.kind, block.kind):
-            result.append(block)
-        elif last.leads:
-            result[-1] = replace(block, start=last.start, lead=block.lead or block.start)
-        elif last.section is block.section and not last.header and _join(text, last, block):
-            kind = last.kind if block.kind is Kind.PROSE else block.kind
-            lead = block.start if block.header else last.lead
-            result[-1] = replace(block, start=last.start, kind=kind, lead=lead)
-        else:
-            result.append(block)
-    return result
-
-
-def _join(text: str, last: Block, block: Block) -> bool:
-    if block.end - last.start <= JOIN_UP_TO:
-        return not block.leads
-    return bool(block.header) and last.end - last.start <= JOIN_UP_TO and introduces(text, last.start, last.end)
-
-
-def introduces(text: str, start: int, end: int) -> bool:
-    """Say whether text[start:end] ends in a colon, as what introduces a list or a table does."""
-    return text[max(start, end - 2 * JOIN_UP_TO) : end].rstrip().endswith((":", "："))
 
 
 def parted(blocks: Sequence[Block], gaps: Sequence[Span]) -> list[Block]:

@@ -27,6 +27,7 @@ from itertools import groupby
 from knowledge_core.ingestion.cutting import blocks as structure
 from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section, parted
 from knowledge_core.ingestion.cutting.code_blocks import code_blocks
+from knowledge_core.ingestion.cutting.joining import introduces, lead_ins_apart
 from knowledge_core.ingestion.cutting.left_out import payloads
 from knowledge_core.ingestion.cutting.markdown_blocks import markdown_blocks
 from knowledge_core.ingestion.cutting.pieces import cut, trimmed
@@ -60,6 +61,7 @@ def chunk(document: Document, count_tokens: CountTokens, *, size: int = 400) -> 
     gaps = [*_left_out(text, raw), *(Span(page.start, page.start) for page in document.pages)]
     kept = parted([_trim(text, block) for block in raw if block.kind is not Kind.LEFT_OUT], sorted(gaps))
     blocks = [block for block in (_trim(text, each) for each in kept) if block.start < block.end]
+    blocks = [_trim(text, block) for block in lead_ins_apart(text, blocks)]
     room = _Room(document, blocks, count_tokens, size)
     units = _fold(_fitting(text, blocks, room), room)
     runs = (list(run) for _, run in groupby(units, key=lambda unit: (unit.part, unit.section.path)))
@@ -225,8 +227,8 @@ def _judged(text: str, piece: Block, tokens: int, room: _Room) -> Sequence[Block
     if tokens <= most or length == 1:
         holds_header = piece.header_at is not None and piece.start <= piece.header_at < piece.end
         prose = piece.kind in (Kind.PROSE, Kind.ITEMS)
-        introduces = prose and (piece.leads or structure.introduces(text, piece.start, piece.end))
-        return [_Unit(replace(piece, header="") if piece.header and holds_header else piece, tokens, introduces)]
+        leading = prose and (piece.leads or introduces(text, piece.start, piece.end))
+        return [_Unit(replace(piece, header="") if piece.header and holds_header else piece, tokens, leading)]
     return _pieces(text, piece, max(1, min(length - 1, int(length * most * _SLACK / tokens))))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from knowledge_core.ingestion.cutting.blocks import Block, Kind, Outline, Section, joined
+from dataclasses import replace
+
+from knowledge_core.ingestion.cutting.blocks import Block, Kind, Outline, Section
+from knowledge_core.ingestion.cutting.joining import joined
 from knowledge_core.ingestion.cutting.markdown_runs import Role, runs
 
 _KINDS = {
@@ -17,7 +20,10 @@ _KINDS = {
 
 
 def markdown_blocks(text: str) -> list[Block]:
-    """Return the blocks of a Markdown text, each under the headings above it."""
+    """Return the blocks of a Markdown text, each under the headings above it.
+
+    Front matter is left out, unless there is nothing else: such a note is found by it.
+    """
     blocks: list[Block] = []
     outline = Outline()
     section = Section()
@@ -27,6 +33,8 @@ def markdown_blocks(text: str) -> list[Block]:
             section = outline.enter(run.level, run.name)
         header = "" if heading else run.name
         blocks.append(Block(run.start, run.end, section, _KINDS[run.role], header, run.header_at, leads=heading))
+    if len(blocks) == 1:
+        return [replace(blocks[0], kind=Kind.LINES)] if blocks[0].kind is Kind.LEFT_OUT else blocks
     return joined(text, blocks)
 
 

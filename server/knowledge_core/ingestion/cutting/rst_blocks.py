@@ -15,8 +15,8 @@ from knowledge_core.ingestion.cutting.blocks import (
     Outline,
     Section,
     header_line,
-    joined,
 )
+from knowledge_core.ingestion.cutting.joining import joined
 from knowledge_core.ingestion.cutting.lines import TextLines, indentation
 
 _LINE = re.compile(r"([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$")
@@ -31,13 +31,14 @@ _GRID_HEAD = re.compile(r"[ \t]*\+(?:=+\+)+[ \t]*$")
 _COLUMNS = re.compile(r"[ \t]*=+(?:[ \t]+=+)+[ \t]*$")
 _ROW_OF_LIST = re.compile(r"[ \t]*\*[ \t]+-(?:[ \t]|$)")
 # Directives that say nothing to a reader, and those that name or set up what follows.
-_LEFT_OUT = frozenset({"contents", "toctree", "sectnum", "section-numbering", "meta", "raw", "header", "footer"})
+_LEFT_OUT = frozenset({"contents", "sectnum", "section-numbering", "meta", "raw", "header", "footer"})
 _LEADING = frozenset(
     {"index", "highlight", "currentmodule", "module", "py:currentmodule", "py:module", "rubric", "role"}
 )
 _TABLES = frozenset({"list-table", "csv-table", "table"})
-_CODE = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "literalinclude", "math", "productionlist",
-                   "doctest", "testcode", "ipython", "prompt", "console"})  # fmt: skip
+_AS_LINES = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "literalinclude", "math", "productionlist",
+                   "doctest", "testcode", "ipython", "prompt", "console",
+                   "toctree", "autosummary", "hlist"})  # fmt: skip
 _UNIT_UP_TO = 1200  # characters; a longer body of a directive is read as text of its own
 _LONGEST_ROW = 50_000  # characters
 _LONGEST_TITLE = 2000  # characters
@@ -112,8 +113,8 @@ class _Reader:
         if name in _TABLES:
             header, at = self._header_of(number, end)
             return self._add(number, end, Kind.ROWS if name != "csv-table" else Kind.LINES, header, at)
-        if name in _LEFT_OUT or name in _CODE:
-            return self._add(number, end, Kind.LINES if name in _CODE else Kind.LEFT_OUT)
+        if name in _LEFT_OUT or name in _AS_LINES:
+            return self._add(number, end, Kind.LEFT_OUT if name in _LEFT_OUT else Kind.LINES)
         if self.lines.start(end) - self.lines.start(number) > _UNIT_UP_TO:
             return self._entered(number, end)
         return self._add(number, end, Kind.PROSE, leads=name in _LEADING)
