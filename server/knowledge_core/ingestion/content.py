@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.cutting.csv_dialect import dialect_of
 from knowledge_core.ingestion.format_table import FORMATS, Content, Format
 from knowledge_core.ingestion.unreadable import Unreadable
 
@@ -20,6 +21,7 @@ _BEFORE_COMMENTS = re.compile(r"\s*(?:<\?xml[^>]{0,200}>\s*)?", re.I)
 _LONGEST_COMMENT = 2000  # characters of a comment before a page's first tag
 _SPACE = re.compile(r"\s*")
 _HTML_TAG = re.compile(r"<(?:!doctype\s+html|html)\b", re.I)
+_HTML_PART = re.compile(r"\s*<(?:head|meta|style|body|table|div|b)\b", re.I)
 _PDF_WITHIN = 1024  # bytes, in which the header must begin (ISO 32000-1, annex H.3, note 13)
 BY_SUFFIX: Mapping[str, Format] = {suffix: each for each in FORMATS for suffix in each.suffixes.split()}
 BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
@@ -108,10 +110,21 @@ def text_format_of(text: str, path: PurePath) -> Format | None:
     by_suffix = BY_SUFFIX.get(path.suffix.lower())
     if by_suffix and by_suffix.content == "text" and by_suffix is not BY_NAME["xml"]:
         return by_suffix
+    if by_suffix is BY_NAME["xlsx"]:
+        return _of_so_called_workbook(text)
     known = formats.language(path) or path.suffix.lower() in formats.PROSE.keys() | formats.LINES.keys()
     if not known and _begins_like_html(text):
         return BY_NAME["html"]
     return by_suffix if by_suffix and by_suffix.content == "text" else None
+
+
+def _of_so_called_workbook(text: str) -> Format | None:
+    """Return the format of a text that is called .xls: a page, a table, XML; None where it is none of them."""
+    if _begins_like_html(text) or _HTML_PART.match(text):
+        return BY_NAME["html"]
+    if text.lstrip().startswith("<?xml"):
+        return BY_NAME["xml"]
+    return BY_NAME["csv"] if dialect_of(text).delimiter else None
 
 
 def _begins_like_html(text: str) -> bool:

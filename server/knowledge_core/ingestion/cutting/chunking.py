@@ -27,6 +27,7 @@ from itertools import groupby
 from knowledge_core.ingestion.cutting import blocks as structure
 from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section, parted
 from knowledge_core.ingestion.cutting.code_blocks import code_blocks
+from knowledge_core.ingestion.cutting.csv_blocks import csv_blocks, record_blocks
 from knowledge_core.ingestion.cutting.joining import introduces, lead_ins_apart
 from knowledge_core.ingestion.cutting.left_out import payloads
 from knowledge_core.ingestion.cutting.markdown_blocks import markdown_blocks
@@ -179,6 +180,10 @@ def _blocks(document: Document) -> list[Block]:
         return structure.headed_blocks(text, document.headings)
     if kind == "text/x-rst":
         return rst_blocks(text)
+    if kind in ("text/csv", "text/tab-separated-values"):
+        return csv_blocks(text)
+    if kind == "application/jsonl":
+        return record_blocks(text)
     if kind in LINE_TYPES:
         return structure.line_blocks(text)
     if kind.startswith("text/x-"):
