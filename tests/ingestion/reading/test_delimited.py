@@ -34,6 +34,7 @@ def test_the_text_stays_as_it_is_and_every_chunk_has_the_header(write: Write) ->
     assert (first.heading, first.lines.first) == ((), 1)
     assert len(others) > 5
     assert {one.heading for one in others} == {("name | field",)}
+    assert chunks(write("a.csv", text), size=200)[0].heading == ()  # which holds the header itself, and more records
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ def test_keys_stand_beside_values_under_the_keys_above_them(write: Write) -> Non
         "version": "1.10",
         "repository": {"type": "git", "url": "there"},
         "files": ["lib", "doc"],
+        "license": None,
+        "bugs": {},
         "scripts": {"build": "tsc --project tsconfig.build.json" * 4, "nested": {"deep": "x" * 300}},
         "contributors": [{"name": "Ada", "home": {"city": "London"}, "bio": "one\n# two"}, {"name": "Bob" * 100}],
     }

@@ -128,7 +128,8 @@ class _Draft:
 
     @property
     def heading(self) -> tuple[str, ...]:
-        header = next((unit.block.header for unit in self.units if unit.block.header), "")
+        apart = (unit.block for unit in self.units if unit.block.header)
+        header = next((one.header for one in apart if not self.start <= (one.header_at or 0) < self.end), "")
         return (*self.section.heading, header) if header else self.section.heading
 
 

@@ -16,6 +16,8 @@ _SCALAR = rf"(?:{_STRING}|-?\d[\d.eE+-]*|true|false|null)"
 _KEY = re.compile(rf"\s*({_STRING})\s*:\s*", re.DOTALL)
 _VALUE = re.compile(rf"\s*({_SCALAR}|[{{\[])", re.DOTALL)
 _NEXT = re.compile(r"\s*([,\]}])")
+_EMPTY = re.compile(r"\s*(\})")
+_NONE = ""  # what null and {} say
 _CLOSED = re.compile(r"\s*([\]}])")
 _FLAT = re.compile(rf"\[\s*(?:{_SCALAR}(?:\s*,\s*{_SCALAR})*\s*)?\]", re.DOTALL)
 _SCALARS = re.compile(_SCALAR, re.DOTALL)
@@ -36,7 +38,8 @@ class Event(NamedTuple):
     """kind: a member's or item's value that is a scalar, or a list of scalars; or that an object or list begins or ends.
 
     key: the name of the member whose value this is or begins; None for an item of a list, and at the top.
-    text: the value as people read it: escapes decoded, numbers as they are written, long lists of numbers cut.
+    text: the value as people read it: escapes decoded, numbers as they are written, long lists of numbers cut; "" for null
+        and what is empty.
     at: where an object or list begins.
     """
 
@@ -107,7 +110,8 @@ class _Reader:
     def _value(self, key: str | None) -> Event:
         value = self._taken(_VALUE)
         if value == "{":
-            return Event("object", key, "", self._at - 1)
+            at = self._at - 1
+            return Event("value", key, _NONE) if self._taken(_EMPTY, "") else Event("object", key, "", at)
         if value == "[":
             return self._list(key, self._at - 1)
         return Event("value", key, _scalar(value))
@@ -115,7 +119,7 @@ class _Reader:
     def _list(self, key: str | None, at: int) -> Event:
         if flat := _FLAT.match(self._text, at, min(self._end, at + _FLAT_UP_TO)):
             self._at = flat.end()
-            items = _SCALARS.findall(flat[0])
+            items = [item for item in _SCALARS.findall(flat[0]) if item != "null"]
             if len(items) <= _NUMBERS_SHOWN or not all(_NUMBER.fullmatch(item) for item in items):
                 return Event("value", key, ", ".join(map(_scalar, items)))
             return Event("value", key, _numbers(flat[0]))
@@ -141,6 +145,8 @@ class _Reader:
 
 
 def _scalar(value: str) -> str:
+    if value == "null":
+        return _NONE
     return decoded(value) if value.startswith('"') else value
 
 

@@ -3,7 +3,7 @@
 An object becomes a section under its key, its members a list, "- key: value"; an object that is small, or lies inside of
 a list, is told by paths, "- author.name: Ada". Each item of a list is one item of a Markdown list, with one line for each
 of its values. So a chunk says where it is: by the headings above it, and by its paths. Numbers stay as they are written;
-of a list of many numbers the first ones are kept, and how many there are.
+of a list of many numbers the first ones are kept, and how many there are. Like an empty cell, null is left out.
 
 Lines of JSON become other lines, so the lines of the text are not those of the file. JSON lines stay lines: one record is
 one line. What is no sound JSON (cut off, with comments or trailing commas) stays as it is.
@@ -60,10 +60,10 @@ def _one_line(text: str, at: int, end: int) -> str:
         for event in events(text, at, end):
             if event.kind == "end":
                 names.pop()
-            elif event.kind == "value":
+            elif event.kind == "value" and event.text:
                 value = " ".join(event.text.split())
                 parts.append(f"{_path([*names[-_NAMES_SHOWN:], event.key or ''])}: {value}" if event.key else value)
-            else:
+            elif event.kind != "value":
                 names.append(event.key or "")
     except NotJson:
         return ""
@@ -112,7 +112,8 @@ class _Writer:
         if event.kind == "end":
             self._end()
         elif event.kind == "value":
-            self._value(event.key, event.text)
+            if event.text:
+                self._value(event.key, event.text)
         elif self._is_section(event):
             self._begin(event)
         else:
