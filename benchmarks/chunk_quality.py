@@ -42,7 +42,7 @@ _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)]|#\.)[ \t]")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}[ \t]*$")
 _FENCE = re.compile(r"[ \t]*(?:[-*+][ \t]+|\d{1,9}[.)][ \t]+)?(?:`{3,}|~{3,})", re.MULTILINE)
-_SENTENCE_END = re.compile(r"""[.!?…:;。！？｡؟।॥][*_`"'”’»)\]』」）]*$""")
+_SENTENCE_END = re.compile(r"""[.!?…:;。！？｡؟।॥][*_`"'”’»)\]』」）]*(?:\[[\w ]{1,8}\])*$""")
 _PROSE = frozenset(
     {"markdown", "rst", "text", "html", "pdf", "docx", "odt", "pptx", "odp", "epub", "rtf", "email", "mhtml"}
 )
@@ -82,7 +82,11 @@ class Cut:
 
     @cached_property
     def fences(self) -> Sequence[int]:
-        return [found.start() for found in _FENCE.finditer(self.text)] if self.format == "markdown" else []
+        return (
+            [found.start() for found in _FENCE.finditer(self.text)]
+            if self.format not in ("rst", "text", "code")
+            else []
+        )
 
     def ends(self, number: int) -> set[str]:
         """Say what is wrong with the end of a chunk, in words of `ENDS`."""
@@ -102,9 +106,9 @@ class Cut:
         return found
 
     def _heading(self, last: Sequence[str]) -> bool:
-        if self.format not in ("markdown", "rst"):
+        if self.format in ("text", "code", "pdf") or self.format not in _PROSE:
             return False
-        if self.format == "markdown" and _HEADING.match(last[-1]):
+        if self.format != "rst" and _HEADING.match(last[-1]):
             return True
         under = _UNDERLINE.match(last[-1])
         if not under or len(last) < 2 or not last[-2].strip() or last[-2][0] in " \t|+-*>" or "|" in last[-2]:
@@ -220,7 +224,8 @@ def drawn(found: Mapping[str, Mapping[str, Cut]], count: int) -> Iterator[str]:
                 if begin <= start < end and other:
                     title = " > ".join([other.title, *heading])
                     follows = other.text[end : end + 60].strip().split("\n")[0]
-                    yield f"## {number + 1} {of}: {one.file} [{begin}:{end}]\n{title}\n\n{other.text[begin:end]}\n\n(then: {follows})\n"
+                    yield f"## {number + 1} {of}: {one.file} [{begin}:{end}]\n{title}\n\n{other.text[begin:end]}\n"
+                    yield f"(then: {follows})\n"
 
 
 def main() -> None:
