@@ -11,8 +11,8 @@ written for this and not by those that cut.
 
 A token is here up to six letters of a word, or one other mark: about as many as a WordPiece vocabulary gives, without a model.
 
---sample: writes that many chunks with their titles, drawn from all formats alike, for reading by eye; with --against the
-chunks of both that hold the same places.
+--sample: writes that many chunks with their titles, drawn from all formats alike, for reading by eye; with --against those
+of both at places where they differ.
 """
 
 from __future__ import annotations
@@ -208,23 +208,27 @@ def report(found: Mapping[str, Mapping[str, Cut]]) -> str:
 
 
 def drawn(found: Mapping[str, Mapping[str, Cut]], count: int) -> Iterator[str]:
-    """Yield places of the texts with the chunk that each checkout has there, as Markdown; formats take turns."""
+    """Yield places of the texts with the chunk that each checkout has there, as Markdown; formats take turns.
+
+    With several checkouts, places where their chunks differ.
+    """
     draw = random.Random(7)
-    newest = next(iter(found.values()))
-    by_format: dict[str, list[Cut]] = defaultdict(list)
+    newest, *others = found.values()
+    by_format: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for one in newest.values():
-        if one.chunks:
-            by_format[one.format].append(one)
+        known = [{chunk[:2] for chunk in map(tuple, cuts[one.file].chunks)} for cuts in others if one.file in cuts]
+        starts = [start for start, end, _ in one.chunks if not known or any((start, end) not in each for each in known)]
+        by_format[one.format] += [(one.file, start) for start in starts]
+    formats = sorted(format for format in by_format if by_format[format])
     for number in range(count):
-        one = draw.choice(by_format[sorted(by_format)[number % len(by_format)]])
-        start = draw.choice(one.chunks)[0]
+        file, start = draw.choice(by_format[formats[number % len(formats)]])
         for of, cuts in found.items():
-            other = cuts.get(one.file)
+            other = cuts.get(file)
             for begin, end, heading in other.chunks if other else ():
                 if begin <= start < end and other:
                     title = " > ".join([other.title, *heading])
-                    follows = other.text[end : end + 60].strip().split("\n")[0]
-                    yield f"## {number + 1} {of}: {one.file} [{begin}:{end}]\n{title}\n\n{other.text[begin:end]}\n"
+                    follows = other.text[end : end + 80].strip().split("\n")[0]
+                    yield f"## {number + 1} {of}: {file} [{begin}:{end}]\n{title}\n\n{other.text[begin:end]}\n"
                     yield f"(then: {follows})\n"
 
 
