@@ -11,8 +11,8 @@ written for this and not by those that cut.
 
 A token is here up to six letters of a word, or one other mark: about as many as a WordPiece vocabulary gives, without a model.
 
---sample: writes that many chunks with their titles, drawn from all formats alike, for reading by eye; with --against the
-chunks of both that hold the same places.
+--sample: writes that many chunks with their titles, drawn from all formats alike, for reading by eye; with --against those
+of both at places where they differ.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)]|#\.)[ \t]")
 _HEADING = re.compile(r" {0,3}#{1,6}(?:[ \t]|$)")
 _UNDERLINE = re.compile(r"([=\-~^\"'`#*+:.])\1{2,}[ \t]*$")
 _FENCE = re.compile(r"[ \t]*(?:[-*+][ \t]+|\d{1,9}[.)][ \t]+)?(?:`{3,}|~{3,})", re.MULTILINE)
-_SENTENCE_END = re.compile(r"""[.!?…:;。！？｡؟।॥][*_`"'”’»)\]』」）]*$""")
+_SENTENCE_END = re.compile(r"""[.!?…:;。！？｡؟।॥][*_`"'”’»)\]』」）]*(?:\[[\w ]{1,8}\])*$""")
 _PROSE = frozenset(
     {"markdown", "rst", "text", "html", "pdf", "docx", "odt", "pptx", "odp", "epub", "rtf", "email", "mhtml"}
 )
@@ -82,7 +82,11 @@ class Cut:
 
     @cached_property
     def fences(self) -> Sequence[int]:
-        return [found.start() for found in _FENCE.finditer(self.text)] if self.format == "markdown" else []
+        return (
+            [found.start() for found in _FENCE.finditer(self.text)]
+            if self.format not in ("rst", "text", "code")
+            else []
+        )
 
     def ends(self, number: int) -> set[str]:
         """Say what is wrong with the end of a chunk, in words of `ENDS`."""
@@ -102,9 +106,9 @@ class Cut:
         return found
 
     def _heading(self, last: Sequence[str]) -> bool:
-        if self.format not in ("markdown", "rst"):
+        if self.format in ("text", "code", "pdf") or self.format not in _PROSE:
             return False
-        if self.format == "markdown" and _HEADING.match(last[-1]):
+        if self.format != "rst" and _HEADING.match(last[-1]):
             return True
         under = _UNDERLINE.match(last[-1])
         if not under or len(last) < 2 or not last[-2].strip() or last[-2][0] in " \t|+-*>" or "|" in last[-2]:
@@ -204,23 +208,28 @@ def report(found: Mapping[str, Mapping[str, Cut]]) -> str:
 
 
 def drawn(found: Mapping[str, Mapping[str, Cut]], count: int) -> Iterator[str]:
-    """Yield places of the texts with the chunk that each checkout has there, as Markdown; formats take turns."""
+    """Yield places of the texts with the chunk that each checkout has there, as Markdown; formats take turns.
+
+    With several checkouts, places where their chunks differ.
+    """
     draw = random.Random(7)
-    newest = next(iter(found.values()))
-    by_format: dict[str, list[Cut]] = defaultdict(list)
+    newest, *others = found.values()
+    by_format: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for one in newest.values():
-        if one.chunks:
-            by_format[one.format].append(one)
+        known = [{chunk[:2] for chunk in map(tuple, cuts[one.file].chunks)} for cuts in others if one.file in cuts]
+        starts = [start for start, end, _ in one.chunks if not known or any((start, end) not in each for each in known)]
+        by_format[one.format] += [(one.file, start) for start in starts]
+    formats = sorted(format for format in by_format if by_format[format])
     for number in range(count):
-        one = draw.choice(by_format[sorted(by_format)[number % len(by_format)]])
-        start = draw.choice(one.chunks)[0]
+        file, start = draw.choice(by_format[formats[number % len(formats)]])
         for of, cuts in found.items():
-            other = cuts.get(one.file)
+            other = cuts.get(file)
             for begin, end, heading in other.chunks if other else ():
                 if begin <= start < end and other:
                     title = " > ".join([other.title, *heading])
-                    follows = other.text[end : end + 60].strip().split("\n")[0]
-                    yield f"## {number + 1} {of}: {one.file} [{begin}:{end}]\n{title}\n\n{other.text[begin:end]}\n\n(then: {follows})\n"
+                    follows = other.text[end : end + 80].strip().split("\n")[0]
+                    yield f"## {number + 1} {of}: {file} [{begin}:{end}]\n{title}\n\n{other.text[begin:end]}\n"
+                    yield f"(then: {follows})\n"
 
 
 def main() -> None:

@@ -43,17 +43,18 @@ def _leave_out_heading(result: list[Block], following: Block) -> None:
 
 def _join(text: str, last: Block, block: Block) -> bool:
     if block.end - last.start <= JOIN_UP_TO:
-        return not block.leads
+        return not (block.leads or introduces(text, block.start, block.end))
     return bool(block.header) and last.end - last.start <= JOIN_UP_TO and introduces(text, last.start, last.end)
 
 
 def introduces(text: str, start: int, end: int) -> bool:
     """Say whether text[start:end] ends in a colon, as what introduces a list or a table does."""
-    return text[max(start, end - 2 * JOIN_UP_TO) : end].rstrip().endswith((":", "："))
+    last = text[max(start, end - 2 * JOIN_UP_TO) : end].rstrip()
+    return last.endswith((":", "：")) and not last.endswith(":::")  # three close a container
 
 
 def lead_ins_apart(text: str, blocks: Sequence[Block]) -> Iterator[Block]:
-    """Yield the blocks, the last sentence of each long one that introduces the next as a block of its own.
+    """Yield the blocks, the last sentence of each that introduces the next as a block of its own.
 
     So it can go into the next chunk alone. blocks: without white space at their ends.
     """
@@ -61,8 +62,7 @@ def lead_ins_apart(text: str, blocks: Sequence[Block]) -> Iterator[Block]:
         following = blocks[number] if number < len(blocks) else None
         apart = 0
         if following and following.section.path == block.section.path and following.part == block.part:
-            long = block.kind is Kind.PROSE and block.end - block.start > JOIN_UP_TO
-            if long and introduces(text, block.start, block.end):
+            if block.kind is Kind.PROSE and introduces(text, block.start, block.end):
                 apart = last_sentence(text, max(block.start, block.lead, block.end - JOIN_UP_TO), block.end)
         if apart:
             yield replace(block, end=apart)

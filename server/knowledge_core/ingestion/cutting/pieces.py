@@ -12,7 +12,8 @@ import unicodedata
 
 from knowledge_core.ingestion.cutting.blocks import Kind
 
-_EMPTY_LINE = re.compile(r"\n[^\S\n]*\n\s*")
+_NO_COLON = "(?<![:：])"  # a line that ends so introduces the next one
+_EMPTY_LINE = re.compile(rf"{_NO_COLON}\n[^\S\n]*\n\s*")
 # After these, a full stop ends no sentence: single letters and digits, numbers at the beginning of a line, and abbreviations
 # that a name mostly follows.
 _ABBREVIATED = r"(?<!\n\d\d)(?<!\n\d\d\d)" + "".join(
@@ -30,19 +31,21 @@ _SENTENCE_HERE = re.compile(rf"(?:{_ABBREVIATED}\.|[!?…]|[؟।॥።。！？
 # later ones in the run fail, too. Trying them all made a run of 3,200 marks cost 0.2 s.
 _FIRST = r"(?:(?<![.!?…])|(?<=\w\.))"
 _SENTENCE = re.compile(rf"(?:{_FIRST}(?:{_ABBREVIATED}\.|[!?…])|[؟।॥።。！？｡]){_AFTER_MARK}")
-_LINE = re.compile(r"\n\s*")
+_LINE = re.compile(rf"{_NO_COLON}\n\s*")
+_ANY_EMPTY_LINE = re.compile(r"\n[^\S\n]*\n\s*")  # code: much of it ends in a colon
+_ANY_LINE = re.compile(r"\n\s*")
 _SPACE = re.compile(r"\s+")
-_ITEM = re.compile(r"\n[^\S\n]*(?=(?:[-*+•]|\d{1,3}[.)]|#\.|:[^\s:][^:\n]{0,80}:)[ \t])")
+_ITEM = re.compile(rf"{_NO_COLON}\n[^\S\n]*(?=(?:[-*+•]|\d{{1,3}}[.)]|#\.|:[^\s:][^:\n]{{0,80}}:)[ \t])")
 _ROW = re.compile(r"\n[^\S\n]*(?=\*[ \t]+-[ \t]|\+[-=]{2}|<tr\b|<TR\b)")
 # Per kind, best first. What these borders enclose is not torn while it fits: where there is none near the wanted place, the
 # last one before it counts.
 _BORDERS = {
     Kind.PROSE: (_EMPTY_LINE, _ITEM, _SENTENCE, _LINE, _SPACE),
-    Kind.LINES: (_EMPTY_LINE, _LINE, _SENTENCE, _SPACE),
+    Kind.LINES: (_ANY_EMPTY_LINE, _ANY_LINE, _SENTENCE, _SPACE),
     Kind.ITEMS: (_ITEM, _EMPTY_LINE, _SENTENCE, _LINE, _SPACE),
-    Kind.ROWS: (_ROW, _EMPTY_LINE, _LINE, _SENTENCE, _SPACE),
+    Kind.ROWS: (_ROW, _ANY_EMPTY_LINE, _ANY_LINE, _SENTENCE, _SPACE),
 }
-_NOT_TORN = {Kind.PROSE: _SENTENCE, Kind.LINES: _LINE, Kind.ITEMS: _ITEM, Kind.ROWS: _ROW}
+_NOT_TORN = {Kind.PROSE: _SENTENCE, Kind.LINES: _ANY_LINE, Kind.ITEMS: _ITEM, Kind.ROWS: _ROW}
 _NOT_BEFORE_SHARE = 0.6  # of the wanted length; rather than a piece shorter than that, a lesser border is taken
 _JOINERS = "\u200d\ufe0e\ufe0f"  # tie an emoji or a letter to its neighbour
 _STEPS_BACK = 16  # characters to go back, where there is no border, so as not to cut within a tied group

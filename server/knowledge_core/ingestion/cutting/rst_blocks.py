@@ -39,7 +39,7 @@ _TABLES = frozenset({"list-table", "csv-table", "table"})
 _AS_LINES = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "literalinclude", "math", "productionlist",
                    "doctest", "testcode", "ipython", "prompt", "console",
                    "toctree", "autosummary", "hlist"})  # fmt: skip
-_UNIT_UP_TO = 1200  # characters; a longer body of a directive is read as text of its own
+_UNIT_UP_TO = 600  # characters; a longer body of a directive is read as text of its own
 _LONGEST_ROW = 50_000  # characters
 _LONGEST_TITLE = 2000  # characters
 
