@@ -176,6 +176,16 @@ def test_what_is_wrong_with_a_workbook_is_told_apart(write: Write) -> None:
     )
 
 
+def test_an_old_workbook_whose_sectors_go_round_in_a_circle_is_damaged(write: Write) -> None:
+    free = b"\xff" * 4
+    header = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(16) + struct.pack("<HHHHH", 0x3E, 3, 0xFFFE, 9, 6) + bytes(6)
+    header += (
+        struct.pack("<IIIIIIIII", 0, 1, 1, 0, 4096, 0xFFFFFFFE, 0, 0xFFFFFFFE, 0) + struct.pack("<I", 0) + free * 108
+    )
+    fat = struct.pack("<III", 0xFFFFFFFD, 2, 1) + free * 125  # sector 1, the directory, is followed by 2, and that by 1
+    assert reason(write("circle.xls", header + fat + bytes(1024))) == "damaged"
+
+
 def test_one_damaged_sheet_costs_the_workbook_no_other(write: Write) -> None:
     bad = '<row r="1"><c r="A1" t="s"><v>7</v></c></row>'
     text = read(write("a.xlsx", xlsx({"Good": rows(TABLE), "Bad": bad}))).text

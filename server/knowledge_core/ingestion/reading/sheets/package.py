@@ -141,7 +141,7 @@ def properties(archive: Archive) -> tuple[str, Mapping[str, object]]:
     about = facts(
         author=first("initial-creator", "creator"), date=first("created", "creation-date")[:10],
         modified=first("modified", "date")[:10], tags=[tag.strip() for tag in tags if tag.strip()],
-        description=first("description", "subject"), language=first("language"),
+        description=first("description", "subject"),
     )  # fmt: skip
     return first("title"), about
 

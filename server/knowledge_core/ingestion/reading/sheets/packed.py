@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from knowledge_core.ingestion.reading.archive import Archive
-from knowledge_core.ingestion.reading.sheets import package
+from knowledge_core.ingestion.reading.sheets import ole, package
 from knowledge_core.ingestion.reading.sheets.spread import MOST_AREA, gathered, shortened, xlsb_area
 from knowledge_core.ingestion.unreadable import Unreadable
 
 _NOT_READ = (".png", ".jpg", ".jpeg", ".gif", ".emf", ".wmf", ".tif", ".tiff", ".bmp", ".wdp")
 """Ends of the names of parts that calamine does not unpack."""
-_BEGIN = re.compile(rb"\x09\x08(?:\x10\0\0\x06|\x08\0\0\x05)\x05\0")  # [MS-XLS] 2.4.21, BOF of a workbook; also of 1995
-_FILEPASS, _FILEPASS_WITHIN = b"\x2f\0", 8  # [MS-XLS] 2.4.117; records
 
 
 @dataclass
@@ -49,8 +46,10 @@ def packed(data: bytes, name: str) -> Packed:
         Unreadable: "encrypted", "damaged" or "too large".
     """
     if not data.startswith(b"PK"):
-        if _locked(data):
+        if ole.locked(data):
             raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.")
+        if not ole.has_end(data):
+            raise Unreadable("damaged", f"{name} is not a sound workbook. Open it elsewhere and save it anew.")
         return Packed(data)
     archive = Archive(data, name)
     if "content.xml" in archive:
@@ -76,21 +75,6 @@ def packed(data: bytes, name: str) -> Packed:
     if changed:
         found.data = _with(changed, Archive(data, name))
     return found
-
-
-def _locked(data: bytes) -> bool:
-    """Say whether an XLS is encrypted: a FILEPASS record follows soon after the one that begins the workbook.
-
-    Calamine knows that, too, but only says so of files that it opens by a path.
-    """
-    begin = _BEGIN.search(data)
-    at = begin.start() if begin else len(data)
-    for _ in range(_FILEPASS_WITHIN):
-        kind, length = data[at : at + 2], int.from_bytes(data[at + 2 : at + 4], "little")
-        if kind == _FILEPASS:
-            return True
-        at += 4 + length
-    return False
 
 
 def _open_document(data: bytes, archive: Archive, name: str) -> Packed:

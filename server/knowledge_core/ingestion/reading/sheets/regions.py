@@ -8,11 +8,13 @@ so that a long table is never held as cells. An empty row ends a table, unless r
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from knowledge_core.ingestion.reading.sheets.block import Block, Row, Spans
 from knowledge_core.ingestion.reading.sheets.values import Value, is_text
 
 _ROWS_THAT_DECIDE = 500  # of a band, before its blocks are settled
+_TITLES_ABOVE = 3  # rows, by which one part of a table may begin higher than the other
 _EMPTY_ROWS_WITHIN = 2  # at most, in a table that goes on below
 
 
@@ -89,23 +91,39 @@ class Regions:
 def _side_by_side(band: Sequence[Row]) -> list[tuple[int, int]]:
     """Return the first and last columns of a band's blocks.
 
-    Neighbours that end in the same row are one table with an empty column in it, as a narrow one for the looks.
+    Neighbours of the same height are one table with empty columns in it, as narrow ones for the looks.
     """
-    ends: dict[int, int] = {}  # column to the last row in which it is filled
+    extents: dict[int, tuple[int, int]] = {}  # column to the first and the last row in which it is filled
     for number, cells in band:
         for column, cell in enumerate(cells):
             if cell != "":
-                ends[column] = number
-    blocks: list[tuple[int, int, int]] = []
-    for column, end in sorted(ends.items()):
-        if blocks and column == blocks[-1][1] + 1:
-            blocks[-1] = (blocks[-1][0], column, max(blocks[-1][2], end))
+                extents[column] = (extents.get(column, (number, 0))[0], number)
+    blocks: list[_Extent] = []
+    for column, (top, bottom) in sorted(extents.items()):
+        if blocks and column == blocks[-1].last + 1:
+            before = blocks[-1]
+            blocks[-1] = _Extent(before.first, column, min(before.top, top), max(before.bottom, bottom))
         else:
-            blocks.append((column, column, end))
-    joined: list[tuple[int, int, int]] = []
-    for first, last, end in blocks:
-        if joined and joined[-1][2] == end:
-            joined[-1] = (joined[-1][0], last, end)
+            blocks.append(_Extent(column, column, top, bottom))
+    joined: list[_Extent] = []
+    for each in blocks:
+        if joined and joined[-1].goes_on_in(each):
+            before = joined[-1]
+            joined[-1] = _Extent(before.first, each.last, min(before.top, each.top), each.bottom)
         else:
-            joined.append((first, last, end))
-    return [(first, last) for first, last, _ in joined]
+            joined.append(each)
+    return [(each.first, each.last) for each in joined]
+
+
+class _Extent(NamedTuple):
+    """The columns and rows of a block, each with both ends."""
+
+    first: int
+    last: int
+    top: int
+    bottom: int
+
+    def goes_on_in(self, other: _Extent) -> bool:
+        """Say whether both are parts of one table. Beside one narrow column, a title may stand above one of them."""
+        lower = abs(self.top - other.top)
+        return self.bottom == other.bottom and lower <= (_TITLES_ABOVE if other.first - self.last == 2 else 0)

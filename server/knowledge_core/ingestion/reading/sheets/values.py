@@ -34,7 +34,7 @@ def shown(value: Value, *, percent: bool = False) -> str:
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, (int, float)):
-        return f"{_number(value * 100)}%" if percent else _number(value)
+        return _percent(value) if percent else _number(value)
     if isinstance(value, datetime.timedelta):
         seconds = round(value.total_seconds())
         return f"{'-' * (seconds < 0)}{_clock(abs(seconds))}"
@@ -71,6 +71,12 @@ def _number(value: int | float) -> str:
     if value.is_integer() and abs(value) < _WHOLE_UP_TO:
         return str(int(value))
     return format(value, _DIGITS)
+
+
+def _percent(value: int | float) -> str:
+    """Return hundredths with two decimals: no cell shows the sixteen digits of a quotient."""
+    hundredths = value * 100
+    return f"{_number(round(hundredths, 2) or hundredths)}%"
 
 
 def _clock(seconds: int) -> str:
