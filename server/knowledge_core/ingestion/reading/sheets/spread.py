@@ -81,7 +81,7 @@ def _extent(sorted_numbers: Sequence[int]) -> int:
 def _area_by_order(xml: bytes) -> int:
     starts = [found.start() for found in _ANY_ROW.finditer(xml)]
     ends = [*starts[1:], len(xml)]
-    widest = max((xml.count(b"<c", start, end) for start, end in zip(starts, ends, strict=True)), default=0)
+    widest = max((xml.count(b"<c", start, end) for start, end in zip(starts, ends, strict=False)), default=0)
     widest = max([widest, *(column_number(letters) for letters in {place[0] for place in _CELL.findall(xml)})])
     last = max((int(row) for row in _ROW.findall(xml)), default=0)
     last = max([last, *(int(row) for row in {place[1] for place in _CELL.findall(xml)})])
@@ -193,14 +193,22 @@ def xlsb_records(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def xlsb_area(data: bytes) -> int:
-    """Return how many cells lie between the outermost ones of an XLSB sheet."""
-    row = first_row = last_row = last_column = 0
+    """Return how many cells lie between the outermost ones of an XLSB sheet.
+
+    Far too many where a record of them is too short, or their rows are in no order: what calamine then takes for their
+    places is anything.
+    """
+    row = top = bottom = last_column = 0
     first_column, seen = 1 << 32, False
     for kind, content in xlsb_records(data):
-        if kind == _XLSB_ROW and len(content) >= 4:
-            row = int.from_bytes(content[:4], "little")
-        elif kind in _XLSB_CELLS and len(content) >= 4:
-            column = int.from_bytes(content[:4], "little")
-            first_row, last_row = (min(first_row, row), max(last_row, row)) if seen else (row, row)
-            first_column, last_column, seen = min(first_column, column), max(last_column, column), True
-    return (last_row - first_row + 1) * (last_column - first_column + 1) if seen else 0
+        if kind != _XLSB_ROW and kind not in _XLSB_CELLS:
+            continue
+        number = int.from_bytes(content[:4], "little")
+        if len(content) < 8 or (kind == _XLSB_ROW and seen and number < bottom):
+            return MOST_AREA + 1
+        if kind == _XLSB_ROW:
+            row = number
+            continue
+        top, bottom = (top if seen else row), row
+        first_column, last_column, seen = min(first_column, number), max(last_column, number), True
+    return (bottom - top + 1) * (last_column - first_column + 1) if seen else 0

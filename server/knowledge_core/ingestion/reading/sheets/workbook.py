@@ -67,7 +67,7 @@ def _asked(work: Callable[[], _T], name: str) -> _T:
         return work()
     except calamine.PasswordError as error:
         raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.") from error
-    except calamine.CalamineError as error:
+    except (calamine.CalamineError, OSError) as error:
         raise Unreadable("damaged", f"{name} is not a sound workbook. Open it elsewhere and save it anew.") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # which is no Exception, and has no public name
