@@ -48,7 +48,7 @@ def packed(data: bytes, name: str) -> Packed:
     if not data.startswith(b"PK"):
         if ole.locked(data):
             raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.")
-        if not ole.has_end(data):
+        if not ole.has_end(data) or not ole.in_bounds(data):
             raise Unreadable("damaged", f"{name} is not a sound workbook. Open it elsewhere and save it anew.")
         return Packed(data)
     archive = Archive(data, name)
