@@ -26,7 +26,7 @@ def sheet_parts(archive: Archive) -> dict[str, str]:
     main = next((part for kind, part in _related(archive, "").values() if kind == "officeDocument"), "xl/workbook.xml")
     related = _related(archive, main)
     named = _xlsb_sheets(archive.read(main)) if main.endswith(".bin") else _xlsx_sheets(archive, main)
-    return {name: related[id][1] for name, id in named if id in related}
+    return {name: _as_spelt(archive, related[id][1]) for name, id in named if id in related}
 
 
 def _xlsx_sheets(archive: Archive, main: str) -> Iterator[tuple[str, str]]:
@@ -147,9 +147,14 @@ def properties(archive: Archive) -> tuple[str, Mapping[str, object]]:
 
 
 def _elements(archive: Archive, part: str, name: str) -> Iterator[Any]:
-    root = archive.xml(part)
+    root = archive.xml(_as_spelt(archive, part))
     if root is not None:
         yield from root.iter(f"{{*}}{name}")
+
+
+def _as_spelt(archive: Archive, part: str) -> str:
+    """Return the name of a part as the archive has it: some writers part folders by backslashes."""
+    return part if part in archive else part.replace("/", "\\")
 
 
 def _local(name: str) -> str:

@@ -27,6 +27,7 @@ class Packed:
     moved: sheets whose cells lie nearer together than in the file.
     cut: sheets of which something is left out.
     lost: sheets of which nothing can be read.
+    looked_at: the parts of all sheets were; one that has none is not to be read.
     """
 
     data: bytes
@@ -37,6 +38,7 @@ class Packed:
     moved: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    looked_at: bool = False
 
 
 def packed(data: bytes, name: str) -> Packed:
@@ -54,7 +56,7 @@ def packed(data: bytes, name: str) -> Packed:
     archive = Archive(data, name)
     if "content.xml" in archive:
         return _open_document(data, archive, name)
-    found = Packed(data, archive, package.sheet_parts(archive))
+    found = Packed(data, archive, package.sheet_parts(archive), looked_at=True)
     styles = package.percent_styles(archive)
     changed: dict[str, bytes] = {}
     for sheet, part in found.parts.items():

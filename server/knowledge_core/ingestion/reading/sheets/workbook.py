@@ -79,6 +79,8 @@ def _section(book: calamine.CalamineWorkbook, about: calamine.SheetMetadata, fou
     """Return a sheet's Markdown, of about `room` characters at most; "" for one that holds nothing."""
     complete = not {about.name, ""} & found.cut
     parts: list[str] = []
+    if found.looked_at and about.name not in found.parts:
+        raise calamine.CalamineError("a sheet without a part")
     if about.name not in found.lost:
         sheet = book.get_sheet_by_name(about.name)
         parts, whole = _tables(sheet, about.name, found, room)
