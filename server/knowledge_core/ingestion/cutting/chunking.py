@@ -43,6 +43,7 @@ CHUNKER_VERSION = 2
 _CHARACTERS_PER_TOKEN = 8  # English has 4 to 5, indented code up to 8
 _SLACK = 0.9  # of the length that should fit: tokens are not spread evenly, and each further cut costs another count
 _TINY = 8  # a chunk below 1/8 of the size joins a neighbour: less than two sentences say little alone
+_MOST_MOVED = 3  # lead-ins at the end of a chunk that go with what follows
 _COUNT_AT_ONCE = 2_000_000  # characters per batch; a tokenizer needs about 50 bytes per character while it works
 _WORDS = re.compile(r"[^\W_]")
 
@@ -279,7 +280,7 @@ def _introducing(units: Sequence[_Unit], following: _Unit, most: int) -> list[_U
     """Return those last units, not all, that introduce what follows and fit a chunk with it."""
     moved: list[_Unit] = []
     tokens = following.tokens
-    for unit in reversed(units[1:]):
+    for unit in reversed(units[-_MOST_MOVED:] if len(units) > _MOST_MOVED else units[1:]):
         tokens += unit.tokens + 1
         too_long = following.end - unit.start > most * _CHARACTERS_PER_TOKEN
         if not unit.introduces or tokens > most or too_long:

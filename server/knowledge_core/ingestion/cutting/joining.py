@@ -61,9 +61,9 @@ def lead_ins_apart(text: str, blocks: Sequence[Block]) -> Iterator[Block]:
     for number, block in enumerate(blocks, start=1):
         following = blocks[number] if number < len(blocks) else None
         apart = 0
-        if following and following.section.path == block.section.path and following.part == block.part:
-            if block.kind is Kind.PROSE and introduces(text, block.start, block.end):
-                apart = last_sentence(text, max(block.start, block.lead, block.end - JOIN_UP_TO), block.end)
+        goes_on = following and (following.section.path, following.part) == (block.section.path, block.part)
+        if goes_on and block.kind is Kind.PROSE and introduces(text, block.start, block.end):
+            apart = last_sentence(text, max(block.start, block.lead, block.end - JOIN_UP_TO), block.end)
         if apart:
             yield replace(block, end=apart)
             yield replace(block, start=apart, lead=0)

@@ -40,6 +40,7 @@ _AS_LINES = frozenset({"code-block", "code", "sourcecode", "parsed-literal", "li
                    "doctest", "testcode", "ipython", "prompt", "console",
                    "toctree", "autosummary", "hlist"})  # fmt: skip
 _UNIT_UP_TO = 600  # characters; a longer body of a directive is read as text of its own
+_DEEPEST = 6  # bodies within each other that are read so: each reads its lines once more
 _LONGEST_ROW = 50_000  # characters
 _LONGEST_TITLE = 2000  # characters
 
@@ -115,7 +116,7 @@ class _Reader:
             return self._add(number, end, Kind.ROWS if name != "csv-table" else Kind.LINES, header, at)
         if name in _LEFT_OUT or name in _AS_LINES:
             return self._add(number, end, Kind.LEFT_OUT if name in _LEFT_OUT else Kind.LINES)
-        if self.lines.start(end) - self.lines.start(number) > _UNIT_UP_TO:
+        if self.lines.start(end) - self.lines.start(number) > _UNIT_UP_TO and len(self._bodies) < _DEEPEST:
             return self._entered(number, end)
         return self._add(number, end, Kind.PROSE, leads=name in _LEADING)
 
