@@ -26,6 +26,7 @@ import numpy.typing as npt
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.errors import NothingToIndex
+from knowledge_core.indexing.pictures import MOST_NAMED
 from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
 from knowledge_core.indexing.windows import embed_lacking
@@ -59,6 +60,7 @@ class IndexReport:
     cut_tokens: by how many tokens in all.
     seconds: of work.
     planned: whether the plan is complete, folders included.
+    pictures: which pages of the first of `pictures_total` documents are pictures, as of `picture_pages`.
     """
 
     indexed: int = 0
@@ -78,6 +80,8 @@ class IndexReport:
     cut_tokens: int = 0
     seconds: float = 0.0
     planned: bool = False
+    pictures: Sequence[str] = ()
+    pictures_total: int = 0
 
     @property
     def left_out(self) -> LeftOut:
@@ -301,6 +305,7 @@ class _Work:
             failed=window.failed,
             unread=window.unread,
             secrets=window.secrets,
+            pictures=window.pictures,
             removed=len(window.removed),
             indexed=len(window.documents),
             unchanged=len(window.unchanged),
@@ -379,7 +384,7 @@ class _Work:
 
 def _plus(
     report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (), secrets: Sequence[str] = (),
-    **more: int,
+    pictures: Sequence[str] = (), **more: int,
 ) -> IndexReport:  # fmt: skip
     """Return a report with these numbers added to its own."""
     sums = {name: getattr(report, name) + number for name, number in more.items()}
@@ -389,4 +394,6 @@ def _plus(
     }
     skipped = {name: len(some) for name, some in (("binary", unread), ("secret", secrets)) if some}
     left_out = LeftOut(skipped, kinds, examples | {"secret": secrets[:EXAMPLES]} if secrets else examples).under("")
-    return replace(report, **sums).failing(failed).leaving_out(left_out)
+    named = [*report.pictures, *pictures][:MOST_NAMED]
+    sums |= {"pictures_total": report.pictures_total + len(pictures)}
+    return replace(report, **sums, pictures=named).failing(failed).leaving_out(left_out)
