@@ -153,6 +153,14 @@ def test_a_title_is_the_pages_own_without_the_name_of_its_site(write: Write, hea
     assert read(write, f"{body}<p>{PROSE}</p>", head).title == title
 
 
+def test_control_characters_in_a_page_cost_nothing_else(write: Write) -> None:
+    odd = "<p>one &#1;two</p><script>x</script>\x0b three<p><math><mi>a&#2;</mi></math> four</p><nav>five</nav>\x01 six"
+    text = read(write, f"<h1>Odd</h1>{odd}").text
+    for word in ("two", "three", "four", "six"):
+        assert word in text
+    assert "five" not in text
+
+
 def test_a_page_says_its_language_and_dates(write: Write) -> None:
     page = f"<html lang='de_AT'><meta property='article:modified_time' content='2026-01-31'><p>{PROSE}"
     found = read_file(write("page.html", page), document_id="files/page.html", limit=1_000_000)

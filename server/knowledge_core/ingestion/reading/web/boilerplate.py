@@ -13,6 +13,7 @@ from knowledge_core.ingestion.reading.web.unseen import is_hidden, is_never_seen
 
 _MOST = 0.5  # of a page's characters; a part with more is what the page is about, whatever it is called
 _ENOUGH = 2000  # characters beside it, with which a part of any size may be navigation
+_TAKEN_OUT = "taken-out"
 _SURE = word_set("nav footer aside")
 _ROLES = word_set("navigation banner contentinfo search complementary menu menubar dialog alertdialog toolbar")
 _NAMES = re.compile(
@@ -66,8 +67,10 @@ def without_unseen(page: lxml_html.HtmlElement) -> None:
 
 def _take_out(page: lxml_html.HtmlElement, says: Callable[[lxml_html.HtmlElement], bool]) -> None:
     for element in _outermost(page, says):
-        if element.getparent() is not None:
-            element.drop_tree()
+        if element is not page:
+            element.tag = _TAKEN_OUT
+    # Not `drop_tree`, which writes texts anew: lxml refuses the control characters that it reads.
+    etree.strip_elements(page, _TAKEN_OUT, with_tail=False)
 
 
 def _outermost(

@@ -11,6 +11,7 @@ from lxml import html as lxml_html
 _BETWEEN = {"mfrac": "/", "msup": "^", "msub": "_", "munder": "_", "mover": "^", "mroot": " root "}
 _SUB_SUP = frozenset({"msubsup", "munderover"})
 _TEX = re.compile("tex", re.IGNORECASE)
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")  # what lxml reads, but does not write
 _STYLE = re.compile(r"^\{\\(?:displaystyle|textstyle) (.*)\}$", re.DOTALL)
 
 
@@ -52,9 +53,8 @@ def write_out_formulas(page: lxml_html.HtmlElement) -> None:
             said = tex("".join(element.itertext()))
         else:
             continue
-        tail = element.tail
-        element.clear()
-        element.tag, element.text, element.tail = "span", f" {said} ", tail
+        element.clear(keep_tail=True)
+        element.tag, element.text = "span", f" {_NO_TEXT.sub(' ', said)} "
 
 
 def _signs(root: lxml_html.HtmlElement) -> str:

@@ -6,6 +6,7 @@ import json
 
 from lxml import html as lxml_html  # type: ignore[import-untyped]  # its stubs are a package of their own
 
+from knowledge_core.ingestion.reading.web.boilerplate import without_boilerplate, without_unseen
 from knowledge_core.ingestion.reading.web.writing import write
 
 _MOST_VALUES = 10_000  # of a script's data that are looked at
@@ -17,6 +18,8 @@ def content_without_scripts(page: lxml_html.HtmlElement) -> str:
     for name in ("noscript", "template"):
         for element in list(page.iter(name)):
             element.tag = "div"
+    without_unseen(page)
+    without_boilerplate(page)
     body = page.find("body")
     shown = write(page if body is None else body)
     return "\n\n".join(dict.fromkeys(part for part in (shown, *parts) if part.strip()))
