@@ -9,6 +9,7 @@ from lxml import html as lxml_html  # type: ignore[import-untyped]  # its stubs 
 from knowledge_core.ingestion.reading.web.boilerplate import without_boilerplate, without_unseen
 from knowledge_core.ingestion.reading.web.writing import write
 
+_LITTLE = 0.2  # of the page's characters; with less beside what is called navigation, that is what the page is about
 _MOST_VALUES = 10_000  # of a script's data that are looked at
 
 
@@ -18,10 +19,13 @@ def content_without_scripts(page: lxml_html.HtmlElement) -> str:
     for name in ("noscript", "template"):
         for element in list(page.iter(name)):
             element.tag = "div"
+    body = page.find("body")
+    body = page if body is None else body
+    everything = write(body)
     without_unseen(page)
     without_boilerplate(page)
-    body = page.find("body")
-    shown = write(page if body is None else body)
+    content = write(body)
+    shown = content if len(content) >= _LITTLE * len(everything) else everything
     return "\n\n".join(dict.fromkeys(part for part in (shown, *parts) if part.strip()))
 
 
