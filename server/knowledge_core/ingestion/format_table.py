@@ -39,7 +39,7 @@ class Format:
 
 
 FORMATS = (
-    Format("pdf", "PDF", ".pdf", "pdf", "pdf_text:read_pdf", "pages, outline as headings, values of forms"),
+    Format("pdf", "PDF", ".pdf", "pdf", "pdf.pdf_text:read_pdf", "pages, outline as headings, values of forms"),
     Format("docx", "Word documents", ".docx .docm .dotx .dotm", "zip", "office.docx:read_docx",
            "headings, lists, tables, footnotes, comments"),
     Format("pptx", "PowerPoint presentations", ".pptx .pptm .potx .potm .ppsx .ppsm", "zip", "office.pptx:read_pptx",
