@@ -1,10 +1,11 @@
 """nDCG@10 of the three modes on judged sets, beside what the parts and other fusions of them score on the same index.
 
     python -m benchmarks.retrieval_quality --data FOLDER [--cache FOLDER] [--sets adi cranfield ...] [--whole]
-        [--engine auto]
+        [--engine auto] [--chunk-size 128]
 
 FOLDER of --data has one folder a set, in BEIR's layout. Every set goes into a collection of its own in a temporary
-folder, through the product's own storage and search, cut by the product's chunker (--whole: a document is one chunk).
+folder, through the product's own storage and search, cut by the product's chunker (--whole: a document is one chunk;
+--chunk-size: tokens of a chunk with its title, at most the model's limit).
 The first 600 judged queries are asked. The vectors are kept in the folder of --cache, so that a second run embeds
 nothing. They are the reference's, or with --engine auto those of the engines that the product chooses here.
 
@@ -121,9 +122,9 @@ def whole(document: Document) -> list[Chunk]:
     return [Chunk(0, document.text, Span(0, len(document.text)), lines)]
 
 
-def product(embedder: Embedder) -> Cut:
-    """Cut as the product does."""
-    size = min(CHUNK_SIZE, embedder.static_contract.max_length)
+def product(embedder: Embedder, size: int = CHUNK_SIZE) -> Cut:
+    """Cut as the product does, or into chunks of another size."""
+    size = min(size, embedder.static_contract.max_length)
     return lambda document: chunk(document, embedder.count_tokens, size=size)
 
 
@@ -256,6 +257,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=["reference", "auto"], default="reference")
     parser.add_argument("--sets", nargs="+", default=["adi", "cranfield", "hotpotqa_small", "scifact", "xquad/de"])
     parser.add_argument("--whole", action="store_true", help="a document is one chunk")
+    parser.add_argument("--chunk-size", type=int, default=CHUNK_SIZE, help="tokens (default %(default)s)")
     parser.add_argument("--relevance", action="store_true", help="also count 'nothing seems relevant'")
     arguments = parser.parse_args()
     model = (make_embedder if arguments.engine == "auto" else reference_embedder)(resolve(MODEL))
@@ -265,7 +267,8 @@ def main() -> None:
         judged = load_beir(arguments.data / name, QUERIES)
         others = list(load_beir(arguments.data / after, 100).queries.values()) if arguments.relevance else []
         embedder = CachedEmbedder(model, arguments.cache / f"{name.replace('/', '_')}.npz")
-        one = measured[name] = measure(judged, embedder, whole if arguments.whole else product(embedder), others)
+        cut = whole if arguments.whole else product(embedder, arguments.chunk_size)
+        one = measured[name] = measure(judged, embedder, cut, others)
         print(name, *(f"{of} {one.scores[of]:.3f}" for of in SHOWN), f"{gain(one.scores, 'hybrid'):+.3f}", flush=True)
         if one.refused:
             refusals.append(f"| {name} | {one.refused[0]:.1%} | {one.refused[1]:.1%} ({after}) |")

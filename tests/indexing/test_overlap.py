@@ -16,7 +16,8 @@ from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
 from knowledge_core.types import Document, Progress, no_progress
 from knowledge_core.verbs import index as indexing
-from knowledge_core.verbs.index import IndexReport, index
+from knowledge_core.verbs.index import index
+from knowledge_core.verbs.index_report import IndexReport
 
 A_WINDOW = 4  # documents, each of one chunk
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from knowledge_core.ingestion.cutting.chunking import chunk
+from knowledge_core.ingestion.cutting.chunking import chunk, left_out
 from knowledge_core.types import Chunk, Document
 
 
@@ -24,24 +24,36 @@ def count_characters(texts: Sequence[str]) -> list[int]:
     return [len(text) for text in texts]
 
 
+def worded(text: str) -> bool:
+    return any(mark.isalnum() for mark in text)
+
+
 def checked_chunks(document: Document, count: Callable[[Sequence[str]], list[int]], size: int) -> list[Chunk]:
     """Chunk a document, and assert every rule that holds for all chunks of all documents."""
     text = document.text
     chunks = chunk(document, count, size=size)
+    left = left_out(document)
+    kept = list(text)
+    for span in left:
+        kept[span.start : span.end] = " " * (span.end - span.start)
+        assert not any(one.span.start < span.end and span.start < one.span.end for one in chunks)
+    pages = [page.start for page in document.pages]
     end = 0
     for position, one in enumerate(chunks):
         assert one.position == position
         assert text[one.span.start : one.span.end] == one.text
         assert one.text
         assert one.text == one.text.strip()
+        assert worded(one.text) or not worded("".join(kept)), "a chunk of punctuation"
         assert one.span.start >= end
-        assert not text[end : one.span.start].strip(), "text between two chunks belongs to neither"
+        assert not worded("".join(kept[end : one.span.start])), "text between two chunks belongs to neither"
+        assert not any(one.span.start < page < one.span.end for page in pages), "a chunk joins two pages"
         assert one.lines.first == text.count("\n", 0, one.span.start) + 1
         assert one.lines.last == text.count("\n", 0, one.span.end) + 1
         title = min(count([one.title(document.title)])[0], size // 4)
         assert len(one.text) == 1 or count([one.text])[0] <= max(1, size - title)
         end = one.span.end
-    assert not text[end:].strip(), "text after the last chunk belongs to none"
+    assert not worded("".join(kept[end:])), "text after the last chunk belongs to none"
     assert chunk(document, count, size=size) == chunks
     return chunks
 

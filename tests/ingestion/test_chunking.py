@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 from ingestion_material import checked_chunks, count_characters, count_words
 
-from knowledge_core.types import Chunk, Document, Span
+from knowledge_core.types import Chunk, Document
 
 
 def chunks(text: str, media_type: str = "text/markdown", size: int = 40, title: str = "") -> list[Chunk]:
@@ -46,7 +46,7 @@ def test_a_fence_is_kept_together_where_it_fits() -> None:
 
 def test_tiny_sections_join_the_next_of_the_same_parent_under_what_they_share() -> None:
     text = f"# Top\n\n## A\na\n\n## B\nb\n\n## C\n{words(20)}\n\n## D\n{words(20)}\n\n# Other\n{words(20)}\n"
-    found = chunks(text, size=80)
+    found = chunks(text, size=72)
     assert [(one.heading, one.text.split()[-1]) for one in found] == [
         (("Top",), "b"),
         (("Top", "C"), "wo"),
@@ -111,18 +111,6 @@ def test_restructured_text_has_headings_by_underlines_in_order_of_appearance() -
     text = f"====\nBook\n===={body}Part\n----{body}Piece\n~~~~~{body}Next\n----{body}"
     expected = [("Book",), ("Book", "Part"), ("Book", "Part", "Piece"), ("Book", "Next")]
     assert headings(chunks(text, "text/x-rst")) == expected
-
-
-def test_a_chunk_stays_on_its_page_unless_pages_are_tiny() -> None:
-    pages = [words(20, "one"), "tiny", "", words(70, "three"), words(20, "four")]
-    text, spans = "", []
-    for page in pages:
-        spans.append(Span(len(text), len(text) + len(page)))
-        text += page + "\n\n"
-    found = checked_chunks(Document("d", text, pages=tuple(spans)), count_words, 60)
-    assert [(one.page, sorted(set(one.text.split()))) for one in found] == [
-        (1, ["one"]), (2, ["three", "tiny"]), (4, ["three"]), (5, ["four"])
-    ]  # fmt: skip
 
 
 PYTHON = '''

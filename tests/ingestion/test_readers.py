@@ -66,7 +66,7 @@ def test_html_gives_its_main_text_with_headings_and_what_it_says_about_itself(wr
         "# Engines\n\nThe first paragraph about engines says enough to be found again.\n\n## Parts\n\n",
         "- a wheel that turns\n- a top_p setting [0, 1]\n",
         "```\ndef run():\n    # comment\n    return 1\n```",
-        "| name | size |\n| one | 1 |",
+        "| name | size |\n| --- | --- |\n| one | 1 |",
     ):
         assert expected in document.text
     assert "never" not in document.text

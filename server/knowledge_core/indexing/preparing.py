@@ -15,6 +15,7 @@ from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed, quoted
+from knowledge_core.indexing.pictures import picture_pages
 from knowledge_core.indexing.windows import Counting, Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.cutting.chunking import CHUNKER_VERSION, chunk
@@ -91,6 +92,11 @@ class Window:
     def finished(self) -> int:
         """Return how many rows of the plan this window settles."""
         return len(self.documents) + len(self.unchanged) + len(self.failed) + len(self.unread) + len(self.unwanted)
+
+    @property
+    def pictures(self) -> list[str]:
+        """Return what `picture_pages` says of the documents that have some."""
+        return [said for new in self.documents if (said := picture_pages(new.document))]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from knowledge_core.ingestion import formats
+from knowledge_core.ingestion.cutting.csv_dialect import dialect_of
 from knowledge_core.ingestion.format_table import FORMATS, Content, Format
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.unreadable import Unreadable
@@ -35,6 +36,7 @@ _ROOT = re.compile(
 )
 _DECLARATION = re.compile(r"[\ufeff\s]{0,99}<\?xml\s[^<>]{0,200}\?>")
 _RSS_1 = re.compile(r"purl\.org/rss/|netscape\.com/rdf/simple")
+_HTML_PART = re.compile(r"\s*<(?:head|meta|style|body|table|div|b)\b", re.I)
 _PDF_WITHIN = 1024  # bytes, in which the header must begin (ISO 32000-1, annex H.3, note 13)
 BY_SUFFIX: Mapping[str, Format] = {suffix: each for each in FORMATS for suffix in each.suffixes.split()}
 BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
@@ -141,12 +143,13 @@ def _of_ole(data: bytes, by_suffix: Format | None, name: str) -> Format | None:
     try:
         streams = {stream.lower() for stream in Compound(data, name).names}
     except Unreadable:
-        if by_suffix is None or by_suffix.content == "text":
-            return None
-        raise
+        if by_suffix is not None and by_suffix.content == "ole":
+            raise
+        streams = set()
     if "encryptedpackage" in streams:
         raise Unreadable("encrypted", f"{name} needs a password. Save a copy without one.")
-    return next((BY_NAME[format] for stream, format in _STREAMS.items() if stream in streams), None)
+    found = next((BY_NAME[format] for stream, format in _STREAMS.items() if stream in streams), None)
+    return found or (by_suffix if by_suffix is BY_NAME["xlsx"] else None)  # whose reader says what is wrong
 
 
 def text_format_of(text: str, path: PurePath) -> Format | None:
@@ -154,15 +157,28 @@ def text_format_of(text: str, path: PurePath) -> Format | None:
     by_suffix = BY_SUFFIX.get(path.suffix.lower())
     if by_suffix and by_suffix.content == "text" and by_suffix is not BY_NAME["xml"]:
         return by_suffix
+    if by_suffix is BY_NAME["xlsx"]:
+        return _of_so_called_workbook(text)
     known = formats.language(path) or path.suffix.lower() in formats.PROSE.keys() | formats.LINES.keys()
     if not known and _begins_like_html(text):
         return BY_NAME["html"]
-    if known or (by_suffix is None and not _DECLARATION.match(text)):
+    if known or not (by_suffix is BY_NAME["xml"] or (by_suffix is None and _DECLARATION.match(text))):
         return None
     root = _ROOT.match(text)
+    if root and root[1] == "mxfile":
+        return BY_NAME["canvas"]
     if root and (root[1] in ("rss", "feed") or (root[1] == "RDF" and _RSS_1.search(root[0]))):
         return BY_NAME["feed"]
     return BY_NAME["svg" if root and root[1] == "svg" else "xml"]
+
+
+def _of_so_called_workbook(text: str) -> Format | None:
+    """Return the format of a text that is called .xls: a page, a table, XML; None where it is none of them."""
+    if _begins_like_html(text) or _HTML_PART.match(text):
+        return BY_NAME["html"]
+    if text.lstrip().startswith("<?xml"):
+        return BY_NAME["xml"]
+    return BY_NAME["csv"] if dialect_of(text).delimiter else None
 
 
 def _begins_like_html(text: str) -> bool:

@@ -19,7 +19,9 @@ MOST_FIELDS = 64
 MOST_BYTES = 16_384  # of all metadata of a document, as JSON
 MOST_NAME = 100  # characters
 RESERVED = frozenset({"id", "title", "uri", "source"})  # in a filter, these names mean the document's own fields
-_OWN = frozenset({"format", "language", "pages"})  # set by the readers; a file cannot overrule them
+_OWN = frozenset(
+    {"format", "language", "pages", "pages_without_text"}
+)  # set by the readers; a file cannot overrule them
 _LARGEST = 2**63 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 

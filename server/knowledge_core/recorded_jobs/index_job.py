@@ -25,7 +25,8 @@ from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
 from knowledge_core.types import UNFINISHED, Document, JobState, Progress, ReportProgress
-from knowledge_core.verbs.index import IndexReport, index, refuse_if_nothing, schedule
+from knowledge_core.verbs.index import index, schedule
+from knowledge_core.verbs.index_report import IndexReport, refuse_if_nothing
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs import index_job, reembed_job
 from knowledge_core.types import ReportProgress
-from knowledge_core.verbs.index import IndexReport
+from knowledge_core.verbs.index_report import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
 

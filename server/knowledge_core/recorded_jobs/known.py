@@ -13,7 +13,7 @@ from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.storage.collection import JobRecord
 from knowledge_core.types import UNFINISHED, JobState, Progress
-from knowledge_core.verbs.index import IndexReport
+from knowledge_core.verbs.index_report import IndexReport
 
 log = logging.getLogger(__name__)
 

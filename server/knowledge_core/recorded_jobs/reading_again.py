@@ -12,7 +12,7 @@ from knowledge_core.ingestion.walking.walker import allowed
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.storage.collection import Finding
 from knowledge_core.types import Document, ReportProgress
-from knowledge_core.verbs.index import IndexReport
+from knowledge_core.verbs.index_report import IndexReport
 
 
 def read_again(engine: Engine, name: str, progress: ReportProgress) -> list[Finding]:

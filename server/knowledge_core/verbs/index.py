@@ -11,12 +11,10 @@ written, each on a thread of its own. Windows are written in their order, one at
 
 from __future__ import annotations
 
-import json
 import time
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,103 +23,17 @@ import numpy.typing as npt
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import truncation_of
-from knowledge_core.errors import NothingToIndex
 from knowledge_core.indexing.planning import Plan
-from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Unwanted, Window
+from knowledge_core.indexing.preparing import Failure, Preparation, Window
 from knowledge_core.indexing.windows import embed_lacking
-from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut
-from knowledge_core.language.printable import one_line
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
+from knowledge_core.verbs.index_report import IndexReport, plus
 
 WINDOW_SECONDS = 4.0  # that a window takes, about: what a crash can cost; shorter windows cost speed
 FIRST_WINDOW = 64  # chunks, before the speed is known
 LARGEST_WINDOW = 2048  # chunks; bounds the memory that a window of a fast model takes
 LISTENING = 0.2  # seconds between two looks whether to stop, while there is nothing to embed yet
-NAMED = 5  # refusals that are named in the error of a call that came to nothing
-MOST_FAILURES = 100  # that a report names one by one; the others are counted
-
-
-@dataclass(frozen=True)
-class IndexReport:
-    """What an index job did, over all processes that worked on it.
-
-    indexed: documents new or changed, now found by a search.
-    unchanged, removed: documents.
-    failed: the first of `failed_total`.
-    failed_reasons: how many failed by each reason.
-    skipped, unread, skipped_examples: as of `LeftOut`.
-    chunks: of the indexed documents.
-    embedded: distinct texts that went through the model.
-    reused: distinct texts whose vector the record had.
-    tokens: of the embedded texts.
-    cut: embedded texts that were longer, with their title, than the model reads.
-    cut_tokens: by how many tokens in all.
-    seconds: of work.
-    planned: whether the plan is complete, folders included.
-    """
-
-    indexed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    failed: tuple[Failure, ...] = ()
-    failed_total: int = 0
-    failed_reasons: Mapping[str, int] = field(default_factory=dict)
-    skipped: Mapping[str, int] = field(default_factory=dict)
-    unread: Mapping[str, int] = field(default_factory=dict)
-    skipped_examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    chunks: int = 0
-    embedded: int = 0
-    reused: int = 0
-    tokens: int = 0
-    cut: int = 0
-    cut_tokens: int = 0
-    seconds: float = 0.0
-    planned: bool = False
-
-    @property
-    def left_out(self) -> LeftOut:
-        """Return what was left out without being a failure."""
-        return LeftOut(self.skipped, self.unread, self.skipped_examples)
-
-    def failing(self, failed: Sequence[Failure]) -> IndexReport:
-        """Return a report that has these failures, too."""
-        reasons = dict(Counter(self.failed_reasons) + Counter(each.reason for each in failed))
-        shown = (*self.failed, *failed)[:MOST_FAILURES]
-        return replace(self, failed=shown, failed_total=self.failed_total + len(failed), failed_reasons=reasons)
-
-    def leaving_out(self, more: LeftOut) -> IndexReport:
-        """Return a report that has this, too, among what was left out."""
-        both = self.left_out.plus(more)
-        return replace(self, skipped=both.skipped, unread=both.unread, skipped_examples=both.examples)
-
-    def to_json(self) -> str:
-        """Return it as the record keeps it."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> IndexReport:
-        """Return what `to_json` wrote; an empty report for anything else."""
-        try:
-            content = {name: value for name, value in json.loads(text).items() if name in cls.__dataclass_fields__}
-            return cls(**{**content, "failed": tuple(Failure(**each) for each in content.get("failed", ()))})
-        except (ValueError, TypeError, AttributeError):
-            return cls()
-
-
-def refuse_if_nothing(report: IndexReport) -> None:
-    """Raise if a call came to nothing and something was refused: an empty report would read like success.
-
-    Raises:
-        NothingToIndex: names what was refused, and why.
-    """
-    refused = report.failed_total or report.unread or report.skipped.get("secret")
-    if report.indexed or report.unchanged or report.removed or not refused:
-        return
-    said = [each.message for each in report.failed[:NAMED]]
-    if report.failed_total > len(said):
-        said.append(f"So it is with {report.failed_total - len(said)} more.")
-    raise NothingToIndex(" ".join(["Nothing to index:", *map(one_line, said), *report.left_out.sentences()]))
 
 
 def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) -> None:
@@ -259,7 +171,7 @@ class _Work:
     def _remove(self, documents: Sequence[str]) -> None:
         if not documents:
             return
-        counted = _plus(self._counted, removed=len(documents))
+        counted = plus(self._counted, removed=len(documents))
         report = self._timed(counted).to_json()
         self._collection.write(Change(remove=documents, job=self._job, done=documents, report=report))
         self._counted = counted
@@ -302,11 +214,12 @@ class _Work:
             + window.unchanged
             + [each.document for each in window.unwanted]
         )
-        counted = _plus(
+        counted = plus(
             self._counted,
             failed=window.failed,
             unread=window.unread,
             unwanted=window.unwanted,
+            pictures=window.pictures,
             removed=len(window.removed),
             indexed=len(window.documents),
             unchanged=len(window.unchanged),
@@ -381,20 +294,3 @@ class _Work:
                 self._done, self._total, message, chunks=self._counted.chunks, tokens_per_second=rate, seconds_left=left
             )
         )
-
-
-def _plus(
-    report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (),
-    unwanted: Sequence[Unwanted] = (), **more: int,
-) -> IndexReport:  # fmt: skip
-    """Return a report with these numbers added to its own."""
-    sums = {name: getattr(report, name) + number for name, number in more.items()}
-    kinds = Counter(each.kind for each in unread)
-    examples: dict[str, Sequence[str]] = {
-        kind: [each.document for each in unread if each.kind == kind][:EXAMPLES] for kind in kinds
-    }
-    reasons = Counter(each.reason for each in unwanted)
-    examples |= {reason: [each.document for each in unwanted if each.reason == reason][:EXAMPLES] for reason in reasons}
-    skipped = {"binary": len(unread), **reasons} if unread else reasons
-    left_out = LeftOut(skipped, kinds, examples).under("")
-    return replace(report, **sums).failing(failed).leaving_out(left_out)

@@ -136,7 +136,7 @@ def test_a_mailbox_is_a_section_a_message_with_its_escapes_undone(tmp_path: Path
     assert (
         document.text == f"# First\n\n{SHOWN}Hi.\n\nFrom here on.\nFrom now on too.\n\n# Second\n\n{SHOWN}## Big\n\nend"
     )
-    assert document.title == "a.mbox"
+    assert document.title == "a"
     assert document.metadata == {"format": "email", "messages": 2}
     chunks = checked_chunks(document, count_words, 100)
     assert [chunk.heading for chunk in chunks] == [("First",), ("Second",)] or chunks[-1].heading[0] == "Second"

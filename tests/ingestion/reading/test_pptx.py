@@ -187,7 +187,7 @@ def test_notes_and_comments_follow_what_the_slide_says(tmp_path: Path) -> None:
 def test_the_first_slides_title_is_the_presentations_and_a_sign_is_named_once(tmp_path: Path) -> None:
     picture = '<p:pic><p:nvPicPr><p:cNvPr id="4" name="x" descr="a warning sign"/><p:nvPr/></p:nvPicPr></p:pic>'
     document = read(tmp_path, "a.pptx", pptx(slide(picture, picture), slide(shape("Agenda", "title"), picture)))
-    assert document.title == "a.pptx"
+    assert document.title == "a"
     assert pages(document) == ["Image: a warning sign", "# Agenda\n\nImage: a warning sign"]
 
 

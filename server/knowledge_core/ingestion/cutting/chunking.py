@@ -1,7 +1,11 @@
 """A Document to its Chunks: structure first, then size. Pure, deterministic, linear in the text.
 
 Rules kept here:
-- chunks are in text order, do not overlap, and together hold every non-space character once;
+- chunks are in text order, do not overlap, and together hold every non-space character once, but for what `left_out`
+  names, which no chunk holds;
+- no chunk holds text of two pages, and each has a letter or a digit, if the document has any: what has none joins a
+  neighbour or is dropped;
+- a chunk of a table that does not hold the table's header has it as the last element of its heading path;
 - each chunk is trimmed, and `document.text[span]` is its text;
 - together with its title (the document's and the headings'), no chunk has more than `size` tokens, save a single
   character that alone has more;
@@ -14,16 +18,21 @@ exactly the sum of the texts' tokens.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
 from knowledge_core.ingestion.cutting import blocks as structure
-from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section
+from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section, parted
 from knowledge_core.ingestion.cutting.code_blocks import code_blocks
+from knowledge_core.ingestion.cutting.csv_blocks import csv_blocks, record_blocks
+from knowledge_core.ingestion.cutting.joining import introduces, lead_ins_apart
+from knowledge_core.ingestion.cutting.left_out import payloads
 from knowledge_core.ingestion.cutting.markdown_blocks import markdown_blocks
 from knowledge_core.ingestion.cutting.pieces import cut, trimmed
+from knowledge_core.ingestion.cutting.rst_blocks import rst_blocks
 from knowledge_core.ingestion.formats import LINE_TYPES
 from knowledge_core.types import Chunk, Document, Lines, Span
 
@@ -34,7 +43,9 @@ CHUNKER_VERSION = 2
 _CHARACTERS_PER_TOKEN = 8  # English has 4 to 5, indented code up to 8
 _SLACK = 0.9  # of the length that should fit: tokens are not spread evenly, and each further cut costs another count
 _TINY = 8  # a chunk below 1/8 of the size joins a neighbour: less than two sentences say little alone
+_MOST_MOVED = 3  # lead-ins at the end of a chunk that go with what follows
 _COUNT_AT_ONCE = 2_000_000  # characters per batch; a tokenizer needs about 50 bytes per character while it works
+_WORDS = re.compile(r"[^\W_]")
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -48,24 +59,52 @@ def chunk(document: Document, count_tokens: CountTokens, *, size: int = 400) -> 
     Returns the chunks in text order; none for a text without any non-space character.
     """
     text = document.text
-    blocks = [block for block in (_trim(text, raw) for raw in _blocks(document)) if block.start < block.end]
+    raw = _blocks(document)
+    gaps = [*_left_out(text, raw), *(Span(page.start, page.start) for page in document.pages)]
+    kept = parted([_trim(text, block) for block in raw if block.kind is not Kind.LEFT_OUT], sorted(gaps))
+    blocks = [block for block in (_trim(text, each) for each in kept) if block.start < block.end]
+    blocks = [_trim(text, block) for block in lead_ins_apart(text, blocks)]
     room = _Room(document, blocks, count_tokens, size)
     units = _fold(_fitting(text, blocks, room), room)
-    runs = (list(run) for _, run in groupby(units, key=lambda unit: unit.section.path))
-    drafts = [draft for run in runs for draft in _filled(run, room.tokens(run[0].section))]
+    runs = (list(run) for _, run in groupby(units, key=lambda unit: (unit.part, unit.section.path)))
+    drafts = [draft for run in runs for draft in _filled(run, min(room.tokens(unit.heading) for unit in run))]
     drafts = _verified(text, _tiny_joined(drafts, room), room)
-    return _chunks(document, drafts)
+    worded = [draft for draft in drafts if _WORDS.search(text, draft.start, draft.end)]
+    return _chunks(document, worded or drafts)
+
+
+def left_out(document: Document) -> list[Span]:
+    """Return what of a document's text goes into no chunk, in order: front matter, payloads that are no words."""
+    return _left_out(document.text, _blocks(document))
 
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """A block, or a piece of one, that fits a chunk."""
+    """A block, or a piece of one, that fits a chunk. introduces: what follows, so that it stays with that where it can."""
 
-    start: int
-    end: int
+    block: Block
     tokens: int
-    section: Section
-    kind: Kind
+    introduces: bool = False
+
+    @property
+    def start(self) -> int:
+        return self.block.start
+
+    @property
+    def end(self) -> int:
+        return self.block.end
+
+    @property
+    def section(self) -> Section:
+        return self.block.section
+
+    @property
+    def part(self) -> int:
+        return self.block.part
+
+    @property
+    def heading(self) -> tuple[str, ...]:
+        return self.block.heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +127,12 @@ class _Draft:
     def end(self) -> int:
         return self.units[-1].end
 
+    @property
+    def heading(self) -> tuple[str, ...]:
+        apart = (unit.block for unit in self.units if unit.block.header)
+        header = next((one.header for one in apart if not self.start <= (one.header_at or 0) < self.end), "")
+        return (*self.section.heading, header) if header else self.section.heading
+
 
 class _Room:
     """How many tokens and characters a chunk may have, per section; and the counting of tokens."""
@@ -95,24 +140,26 @@ class _Room:
     def __init__(self, document: Document, blocks: Iterable[Block], count_tokens: CountTokens, size: int) -> None:
         self._count_tokens = count_tokens
         self.size = size
-        headings = {block.section.heading for block in blocks}
-        headings |= {heading[:depth] for heading in headings for depth in range(len(heading))}
-        ordered = sorted(headings)
+        # A joined chunk lies under fewer headings than its blocks, but has their header all the same.
+        paths = {(block.section.heading, block.header) for block in blocks}
+        shorter = {(heading[:depth], header) for heading, header in paths for depth in range(len(heading) + 1)}
+        ordered = sorted({(*heading, header) if header else heading for heading, header in shorter}
+                         | {heading for heading, _ in shorter})  # fmt: skip
         titles = [Chunk(0, "", Span(0, 0), Lines(1, 1), heading).title(document.title) for heading in ordered]
         taken = self.count(titles)
         self._left = {
             heading: max(1, size - min(count, size // 4)) for heading, count in zip(ordered, taken, strict=True)
         }
 
-    def tokens(self, section: Section) -> int:
-        return self._left[section.heading]
+    def tokens(self, heading: tuple[str, ...]) -> int:
+        return self._left[heading]
 
-    def characters(self, section: Section) -> int:
-        return self._left[section.heading] * _CHARACTERS_PER_TOKEN
+    def characters(self, heading: tuple[str, ...]) -> int:
+        return self._left[heading] * _CHARACTERS_PER_TOKEN
 
     def holds(self, draft: _Draft) -> bool:
-        short = draft.end - draft.start <= self.characters(draft.section)
-        return short and draft.tokens <= self.tokens(draft.section)
+        short = draft.end - draft.start <= self.characters(draft.heading)
+        return short and draft.tokens <= self.tokens(draft.heading)
 
     def count(self, texts: Sequence[str]) -> list[int]:
         counts: list[int] = []
@@ -129,12 +176,16 @@ class _Room:
 
 def _blocks(document: Document) -> list[Block]:
     text, kind = document.text, document.media_type
-    if document.pages:
-        return structure.page_blocks(text, document.pages)
     if kind == "text/markdown":
         return markdown_blocks(text)
+    if document.headings:
+        return structure.headed_blocks(text, document.headings)
     if kind == "text/x-rst":
-        return structure.rst_blocks(text)
+        return rst_blocks(text)
+    if kind in ("text/csv", "text/tab-separated-values"):
+        return csv_blocks(text)
+    if kind == "application/jsonl":
+        return record_blocks(text)
     if kind in LINE_TYPES:
         return structure.line_blocks(text)
     if kind.startswith("text/x-"):
@@ -142,9 +193,16 @@ def _blocks(document: Document) -> list[Block]:
     return structure.plain_blocks(text)
 
 
+def _left_out(text: str, blocks: Iterable[Block]) -> list[Span]:
+    found = [Span(block.start, block.end) for block in blocks if block.kind is Kind.LEFT_OUT]
+    return sorted([*found, *payloads(text)])
+
+
 def _trim(text: str, block: Block) -> Block:
     start, end = trimmed(text, block.start, block.end)
-    return Block(start, end, block.section, block.kind)
+    header_at = start if block.header and block.header_at is None else block.header_at
+    same = (start, end, header_at) == (block.start, block.end, block.header_at)
+    return block if same else replace(block, start=start, end=end, header_at=header_at)
 
 
 def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
@@ -154,8 +212,7 @@ def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
     """
     pieces: list[Block | _Unit] = []
     for block in blocks:
-        ranges = cut(text, block.start, block.end, room.characters(block.section), block.kind)
-        pieces += [Block(start, end, block.section, block.kind) for start, end in ranges]
+        pieces += _pieces(text, block, room.characters(block.heading))
     while any(isinstance(piece, Block) for piece in pieces):
         new = [piece for piece in pieces if isinstance(piece, Block)]
         counts = iter(room.count([text[piece.start : piece.end] for piece in new]))
@@ -166,13 +223,20 @@ def _fitting(text: str, blocks: Sequence[Block], room: _Room) -> list[_Unit]:
     return [piece for piece in pieces if isinstance(piece, _Unit)]
 
 
+def _pieces(text: str, block: Block, length: int) -> list[Block]:
+    ranges = cut(text, block.start, block.end, length, block.kind, lead=block.lead)
+    return [replace(block, start=start, end=end) for start, end in ranges] if len(ranges) > 1 else [block]
+
+
 def _judged(text: str, piece: Block, tokens: int, room: _Room) -> Sequence[Block | _Unit]:
-    most = room.tokens(piece.section)
+    most = room.tokens(piece.heading)
     length = piece.end - piece.start
     if tokens <= most or length == 1:
-        return [_Unit(piece.start, piece.end, tokens, piece.section, piece.kind)]
-    shorter = max(1, min(length - 1, int(length * most * _SLACK / tokens)))
-    return [Block(*ends, piece.section, piece.kind) for ends in cut(text, piece.start, piece.end, shorter, piece.kind)]
+        holds_header = piece.header_at is not None and piece.start <= piece.header_at < piece.end
+        prose = piece.kind in (Kind.PROSE, Kind.ITEMS)
+        leading = prose and (piece.leads or introduces(text, piece.start, piece.end))
+        return [_Unit(replace(piece, header="") if piece.header and holds_header else piece, tokens, leading)]
+    return _pieces(text, piece, max(1, min(length - 1, int(length * most * _SLACK / tokens))))
 
 
 def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
@@ -180,12 +244,12 @@ def _fold(units: list[_Unit], room: _Room) -> list[_Unit]:
     deepest = max((len(unit.section.path) for unit in units if unit.section.whole), default=0)
     for depth in range(1, deepest + 1):
         folded: list[_Unit] = []
-        for path, run in groupby(units, key=lambda unit: unit.section.path[:depth]):
+        for (_, path), run in groupby(units, key=lambda unit: (unit.part, unit.section.path[:depth])):
             members = tuple(run)
             section = members[0].section.parent(depth)
             whole = len(path) == depth and section.whole and room.holds(_Draft(members, section))
             if whole:
-                folded += [_Unit(unit.start, unit.end, unit.tokens, section, unit.kind) for unit in members]
+                folded += [replace(unit, block=replace(unit.block, section=section)) for unit in members]
             else:
                 folded += members
         units = folded
@@ -202,12 +266,27 @@ def _filled(run: Sequence[_Unit], most: int) -> list[_Draft]:
         cost = unit.tokens + 1
         too_long = open_units and unit.end - open_units[0].start > most * _CHARACTERS_PER_TOKEN
         if open_units and (too_long or used + cost > most + 1 or used + cost / 2 > wanted):
-            drafts.append(_Draft(tuple(open_units), run[0].section))
-            left -= used
-            open_units, used = [], 0
+            moved = _introducing(open_units, unit, most)
+            drafts.append(_Draft(tuple(open_units[: len(open_units) - len(moved)]), run[0].section))
+            moved_cost = sum(each.tokens + 1 for each in moved)
+            left -= used - moved_cost
+            open_units, used = moved, moved_cost
         open_units.append(unit)
         used += cost
     return [*drafts, _Draft(tuple(open_units), run[0].section)]
+
+
+def _introducing(units: Sequence[_Unit], following: _Unit, most: int) -> list[_Unit]:
+    """Return those last units, not all, that introduce what follows and fit a chunk with it."""
+    moved: list[_Unit] = []
+    tokens = following.tokens
+    for unit in reversed(units[-_MOST_MOVED:] if len(units) > _MOST_MOVED else units[1:]):
+        tokens += unit.tokens + 1
+        too_long = following.end - unit.start > most * _CHARACTERS_PER_TOKEN
+        if not unit.introduces or tokens > most or too_long:
+            break
+        moved.insert(0, unit)
+    return moved
 
 
 def _tiny_joined(drafts: Sequence[_Draft], room: _Room) -> list[_Draft]:
@@ -232,7 +311,12 @@ def _tiny_joined(drafts: Sequence[_Draft], room: _Room) -> list[_Draft]:
 
 
 def _joined(first: _Draft, second: _Draft) -> _Draft | None:
-    """Return both drafts as one, under the section that encloses both; None unless siblings, or parent and child."""
+    """Return both drafts as one, under the section that encloses both; None unless siblings, or parent and child.
+
+    None, too, where they lie in different parts.
+    """
+    if first.units[0].part != second.units[0].part:
+        return None
     one, other = first.section.path, second.section.path
     shared = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     siblings = one[:-1] == other[:-1]
@@ -251,10 +335,11 @@ def _verified(text: str, drafts: list[_Draft], room: _Room) -> list[_Draft]:
         counts = room.count([text[draft.start : draft.end] for draft in several])
         unsure = []
         for draft, tokens in zip(several, counts, strict=True):
-            if tokens <= room.tokens(draft.section):
+            if tokens <= room.tokens(draft.heading):
                 sound[draft.start] = draft
             else:
                 middle = len(draft.units) // 2
+                middle -= middle > 1 and draft.units[middle - 1].introduces
                 unsure += [replace(draft, units=draft.units[:middle]), replace(draft, units=draft.units[middle:])]
     return [sound[start] for start in sorted(sound)]
 
@@ -270,5 +355,5 @@ def _chunks(document: Document, drafts: Sequence[_Draft]) -> list[Chunk]:
         page = bisect_right(page_starts, draft.start) if page_starts else None
         span = Span(draft.start, draft.end)
         body = text[draft.start : draft.end]
-        chunks.append(Chunk(position, body, span, Lines(first, line), draft.section.heading, page))
+        chunks.append(Chunk(position, body, span, Lines(first, line), draft.heading, page))
     return chunks

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import struct
 
-from striprtf.striprtf import rtf_to_text
-
 from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.reading.mail.bodies import whole_page
 from knowledge_core.ingestion.reading.markup.literal import literal
+from knowledge_core.ingestion.reading.office.rtf import read_rtf
+from knowledge_core.ingestion.unreadable import Unreadable
 
 _PACKED, _PLAIN = 0x75465A4C, 0x414C454D
 _DICTIONARY = (
@@ -34,8 +34,10 @@ def rtf_text(data: bytes) -> str:
 
 
 def _plain(rtf: str) -> str:
-    text: str = rtf_to_text(rtf, errors="ignore")  # type: ignore[no-untyped-call]
-    return text
+    try:
+        return read_rtf(rtf.encode("latin-1"), "").text
+    except Unreadable:
+        return ""
 
 
 def _escaped(tag: str) -> str:

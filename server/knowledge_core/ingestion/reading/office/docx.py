@@ -93,14 +93,14 @@ class _Document:
 
             return [Block(read_html(text)[0], Kind.MARKDOWN)]
         if suffix in (".mht", ".mhtml"):
-            return self._saved_page(text)
+            return self._saved_page(data)
         return [Block(text.strip())] if suffix == ".txt" else []
 
-    def _saved_page(self, text: str) -> list[Block]:
+    def _saved_page(self, data: bytes) -> list[Block]:
         from knowledge_core.ingestion.reading.mail.mhtml import read_mhtml
 
         try:
-            return [Block(read_mhtml(text, self._package.name).text, Kind.MARKDOWN)]
+            return [Block(read_mhtml(data, self._package.name).text, Kind.MARKDOWN)]
         except Unreadable:
             return []
 

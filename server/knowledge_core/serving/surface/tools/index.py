@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput, quoted
+from knowledge_core.indexing.pictures import pictures_notice
 from knowledge_core.indexing.preparing import Failure
 from knowledge_core.ingestion.readers import inline_document
 from knowledge_core.ingestion.walking.left_out import LeftOut, shown
@@ -27,7 +28,7 @@ from knowledge_core.serving.surface.calls.waiting import watch
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import FailureResult, IndexResult
 from knowledge_core.types import UNFINISHED, Document
-from knowledge_core.verbs.index import IndexReport
+from knowledge_core.verbs.index_report import IndexReport
 
 SHOWN = 20  # failures of a report, or jobs, per answer; the rest is counted
 LONGEST_MESSAGE = 500  # characters of the message of a failure, or of a job
@@ -145,6 +146,8 @@ def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
             f"{done.cut} chunks were longer, with their titles, than the model reads; {done.cut_tokens} tokens at their ends "
             "were not embedded (words there are found all the same). Shorter titles or headings help."
         )
+    if done.pictures_total:
+        notices.append(pictures_notice(done.pictures, done.pictures_total))
     failed = fitting(map(_failure, done.failed[:SHOWN]), _render_failure, room)
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,

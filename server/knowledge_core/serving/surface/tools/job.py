@@ -27,7 +27,7 @@ from knowledge_core.serving.surface.results import JobItem, JobsResult
 from knowledge_core.serving.surface.tools.cluster import Grouped, cluster_result, render_clusters
 from knowledge_core.serving.surface.tools.index import LONGEST_MESSAGE, SHOWN, index_result, render_index
 from knowledge_core.types import UNFINISHED
-from knowledge_core.verbs.index import IndexReport
+from knowledge_core.verbs.index_report import IndexReport
 from knowledge_core.verbs.reembed import ReembedReport
 
 LOOKING = 0.1  # seconds between two checks whether an interrupted job goes on
