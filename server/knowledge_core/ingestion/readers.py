@@ -18,16 +18,16 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from knowledge_core.errors import InvalidInput, PathNotAllowed, quoted
+from knowledge_core.errors import Cancelled, InvalidInput, PathNotAllowed, quoted
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.opening import final_path, opened_inside
 from knowledge_core.ingestion.access.secret_files import refusal, secret_by_data, secret_by_name
 from knowledge_core.ingestion.content import format_of, text_format_of
 from knowledge_core.ingestion.decoding import clean_text, decode
 from knowledge_core.ingestion.metadata import from_caller
-from knowledge_core.ingestion.parsing import parse
+from knowledge_core.ingestion.parsing import Parse, parse
 from knowledge_core.ingestion.reading.parsed import Parsed
-from knowledge_core.ingestion.unreadable import Reason, Unreadable
+from knowledge_core.ingestion.unreadable import Reason, Unreadable, not_taken_apart
 from knowledge_core.paths import data_directory_around
 from knowledge_core.types import Document
 
@@ -64,28 +64,30 @@ def refusal_by_name_and_size(path: Path, size: int, *, document_id: str, limit: 
 
 
 def read_file(
-    path: Path, *, document_id: str, limit: int, roots: Sequence[Path] | None = None, secrets: bool = False
-) -> Document:
+    path: Path, *, document_id: str, limit: int, roots: Sequence[Path] | None = None, secrets: bool = False,
+    parse: Parse = parse,
+) -> Document:  # fmt: skip
     """Read one file as a document.
 
     limit: bytes that the file may have at most.
     roots: in one of which the file must lie when it is opened; None: wherever it lies.
     secrets: a person allowed to read this file even if it is a secret.
+    parse: runs the format's reader; by default here.
 
     Raises:
         PathNotAllowed: the path leads outside of the roots, or into a data directory, by now.
+        Cancelled: from `parse`.
         Unreadable: for every other reason; its `reason` is for counting, its message for the report.
     """
     if refused := refusal_by_name_and_size(path, 0, document_id=document_id, limit=limit):
         raise refused
     data = _bytes(path, document_id, limit, roots, secrets)
     try:
-        document = _document(path, document_id, data, secrets)
-    except Unreadable:
+        document = _document(path, document_id, data, secrets, parse)
+    except (Unreadable, Cancelled):
         raise
     except Exception as error:  # other people's parsers raise whatever they like
-        kind = type(error).__name__
-        raise Unreadable("damaged", f"{document_id} could not be taken apart ({kind}). Save it anew.") from error
+        raise not_taken_apart(document_id, error) from error
     if not document.text.strip():
         raise Unreadable("empty", f"{document_id} holds no text{_why_empty(document)}.")
     return document
@@ -152,7 +154,7 @@ def _refuse_place(path: Path, name: str, secrets: bool) -> None:
         raise Unreadable("secret", refusal(name, what))
 
 
-def _document(path: Path, name: str, data: bytes, secrets: bool) -> Document:
+def _document(path: Path, name: str, data: bytes, secrets: bool, parse: Parse) -> Document:
     if format := format_of(data, path, name):
         return _made(path, name, parse(format, data, name))
     text = decode(data)

@@ -153,7 +153,8 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         embedder = engine.embedder_to_fill(collection)
         done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
-            file_limit=file_limit, named=_resolved(request.paths), secrets=_resolved(request.secrets), progress=report,
+            file_limit=file_limit, named=_resolved(request.paths), secrets=_resolved(request.secrets),
+            workers=engine.workers, progress=report,
         )  # fmt: skip
         refuse_if_nothing(done)
         return done

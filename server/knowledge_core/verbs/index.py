@@ -30,6 +30,7 @@ from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, NotRead, Preparation, Window
 from knowledge_core.indexing.windows import embed_lacking
 from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut
+from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.language.printable import one_line
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
@@ -158,6 +159,7 @@ def index(
     file_limit: int,
     named: Container[str] = (),
     secrets: Container[str] = (),
+    workers: Workers | None = None,
     progress: ReportProgress,
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
@@ -168,6 +170,7 @@ def index(
     file_limit: bytes that a file may have.
     named: paths of files that the caller named.
     secrets: paths of files that a person allowed to index though they are secrets.
+    workers: parse the formats that are parsed in processes of their own; None: everything is parsed here.
     progress: called with documents done and in all, after every acknowledged window and between batches; what it raises
         ends the work, and what was acknowledged stays.
 
@@ -179,7 +182,7 @@ def index(
     rows = collection.plan(job)
     preparation = Preparation(
         collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named,
-        secrets=secrets,
+        secrets=secrets, workers=workers,
     )  # fmt: skip
     work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
