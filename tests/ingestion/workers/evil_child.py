@@ -77,7 +77,6 @@ ODD = {
     "heading-outside": Parsed("abc", headings=(Heading(4, 1, "h"),)),
     "heading-level": Parsed("abc", headings=(Heading(0, 0, "h"),)),
     "picture-outside": Parsed("abc", pages=(Span(0, 3),), pictures=(2,)),
-    "nul": Parsed("a\0c"),
     "media-type": Parsed("abc", media_type="text/html\nX: y"),
     "title-number": Parsed("abc", title=17),  # type: ignore[arg-type]
     "metadata-list": Parsed("abc", metadata={"format": ["pdf"]}),

@@ -154,6 +154,8 @@ GARBAGE = {
     "deep": frame(b"[" * 100_000),
     "unknown reason": frame(b'{"unreadable": ["fun", "x"]}'),
     "unreadable is a number": frame(b'{"unreadable": 3}'),
+    "NUL": frame(json.dumps(answer_of(Parsed("abc"))[0]).encode(), b"a\0c"),
+    "no UTF-8": frame(json.dumps(answer_of(Parsed("abc"))[0]).encode(), b"a\xed\xa0\x80"),
     **{name: frame(json.dumps(answer_of(odd)[0]).encode(), answer_of(odd)[1]) for name, odd in ODD.items()},
 }
 
@@ -162,6 +164,13 @@ GARBAGE = {
 def test_what_is_no_answer_or_out_of_bounds_is_not_believed(said):
     with pytest.raises(BadMessage):
         parsed_of(*messages.read(io.BytesIO(said), limits.MOST_ABOUT, limits.MOST_TEXT))
+
+
+def test_what_a_reader_lets_slip_does_not_cost_the_file():
+    parsed = Parsed("a\0b\ud800c", headings=(Heading(0, 1, "h" * 20_000),))
+    kept = parsed_of(*answer_of(parsed))
+    assert kept.text == "a\N{REPLACEMENT CHARACTER}b?c"
+    assert len(kept.headings[0].name) == 10_000
 
 
 def test_metadata_without_bounds_are_cut_to_those_of_all_files():
@@ -174,7 +183,7 @@ def test_metadata_without_bounds_are_cut_to_those_of_all_files():
     assert len(json.dumps(metadata)) < 17_000
 
 
-@pytest.mark.parametrize("deed", ["say", "nul"])
+@pytest.mark.parametrize("deed", ["say", "span-outside"])
 def test_a_child_that_answers_nonsense_is_exchanged(read, deed):
     garbage = struct.pack(">QQ", 2**40, 0).hex()
     assert refused(read, evil(deed, garbage)) == (

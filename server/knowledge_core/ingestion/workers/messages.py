@@ -71,11 +71,12 @@ def answer_of(parsed: Parsed) -> tuple[dict[str, Any], bytes]:
         "metadata": dict(parsed.metadata),
         "media_type": parsed.media_type,
         "pages": [[span.start, span.end] for span in parsed.pages],
-        "headings": [[each.start, each.level, each.name] for each in parsed.headings],
+        "headings": [[each.start, each.level, each.name[:_MOST_NAME]] for each in parsed.headings],
         "pictures": list(parsed.pictures),
         "lines_of_file": parsed.lines_of_file,
     }
-    return header, parsed.text.encode("utf-8", "replace")  # a character for a character: spans stay right
+    # What no text may hold is exchanged, a character for a character: spans stay right.
+    return header, parsed.text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace")
 
 
 def parsed_of(header: Mapping[str, Any], body: bytes) -> Parsed:

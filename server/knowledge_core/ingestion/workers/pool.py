@@ -13,8 +13,8 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from knowledge_core.errors import Cancelled
 from knowledge_core.ingestion.content import reader_of
@@ -93,32 +93,19 @@ class Workers:
             Cancelled: `stopped` said yes.
         """
         body = content.encode("utf-8", "replace") if isinstance(content, str) else content
-        key = (format.name, len(body), _digest(body) if self._knows(format, len(body)) else b"")
-        if not again and (loss := self._killers.get(key)):
+        if not again and (loss := self._known(format, body)):
             _refuse(name, loss, len(body))
         request = {"format": format.name, "name": name, "is_text": isinstance(content, str)}
-        for attempt in (1, 2):
-            worker = self._taken(lambda: stopped() or self._closed)
+        for last in (False, True):
+            worker = self._taken(stopped)
             if worker is None:
                 return self._here(format, content, name)
-            try:
-                parsed = parsed_of(*worker.ask(request, body, lambda: stopped() or self._closed))
-            except Unreadable:
-                self._give_back(worker)
-                raise
-            except BadMessage:
-                self._gone(worker)
-                self._remember(format, body, name, "garbage")
-            except Cancelled:
-                self._gone(worker)
-                raise
-            except Lost as lost:
-                self._gone(worker)
-                if lost.why != "crash" or attempt == 2:
-                    self._remember(format, body, name, lost.why)
-            else:
-                self._give_back(worker)
-                return parsed
+            outcome = self._asked(worker, request, body, stopped)
+            if isinstance(outcome, Parsed):
+                return outcome
+            if outcome != "crash" or last:
+                self._remember(format, body, outcome)
+                _refuse(name, outcome, len(body))
         raise AssertionError("unreachable")
 
     def notices(self) -> list[str]:
@@ -148,13 +135,34 @@ class Workers:
         for worker in free:
             worker.kill()
 
+    def _asked(
+        self, worker: Worker, request: Mapping[str, Any], body: bytes, stopped: Callable[[], bool]
+    ) -> Parsed | Loss:
+        """Return what a child makes of a file, or why it is gone. Whatever happens, it is free again or gone."""
+        try:
+            parsed = parsed_of(*worker.ask(request, body, lambda: stopped() or self._closed))
+        except Unreadable:
+            self._give_back(worker)
+            raise
+        except Lost as lost:
+            self._gone(worker)
+            return lost.why
+        except BadMessage:
+            self._gone(worker)
+            return "garbage"
+        except BaseException:
+            self._gone(worker)
+            raise
+        self._give_back(worker)
+        return parsed
+
     # -- children --------------------------------------------------------------------------------------------------
 
     def _taken(self, stopped: Callable[[], bool]) -> Worker | None:
         """Return a child that nobody else has, waiting for one if need be; None where none can be started."""
         with self._changed:
             while not self._free and len(self._all) + self._starting >= self._most:
-                if stopped():
+                if stopped() or self._closed:
                     raise Cancelled("Stopped before a file; what was acknowledged stays.")
                 self._changed.wait(0.1)
             if self._free:
@@ -222,15 +230,19 @@ class Workers:
         parsed: Parsed = reader_of(format)(content, name)
         return parsed
 
-    def _knows(self, format: Format, size: int) -> bool:
-        return any(known[:2] == (format.name, size) for known in list(self._killers))
+    def _known(self, format: Format, body: bytes) -> Loss | None:
+        """Return how a child was lost over these bytes before; None where none was."""
+        kind = (format.name, len(body))
+        with self._changed:
+            alike = any(known[:2] == kind for known in self._killers)
+            return self._killers.get((*kind, _digest(body))) if alike else None
 
-    def _remember(self, format: Format, body: bytes, name: str, loss: Loss) -> NoReturn:
+    def _remember(self, format: Format, body: bytes, loss: Loss) -> None:
+        key = (format.name, len(body), _digest(body))
         with self._changed:
             while len(self._killers) >= REMEMBERED:
                 del self._killers[next(iter(self._killers))]
-            self._killers[format.name, len(body), _digest(body)] = loss
-        _refuse(name, loss, len(body))
+            self._killers[key] = loss
 
 
 def _refuse(name: str, loss: Loss, size: int) -> NoReturn:
