@@ -18,7 +18,7 @@ from knowledge_core.ingestion.workers import limits
 from knowledge_core.ingestion.workers.messages import BadMessage, read, write
 
 CHILD = (sys.executable, "-P", "-m", "knowledge_core.ingestion.workers.child")
-START_WITHIN = 60.0  # seconds until it says that it is ready; 0.2 on an idle machine
+START_WITHIN = 120.0  # seconds until it says that it is ready; 0.2 on an idle machine, 15 were seen on a busy one
 LOOK = 0.1  # seconds between two looks at its memory, and at whether it should stop
 _NEARLY = 0.8  # of the memory; a child that was seen with so much and died by itself died of that
 # What the child may know of the environment: where the system and Python's files are. No tokens, no proxies, no home.
