@@ -32,7 +32,12 @@ def outcome(data: bytes) -> tuple[str, str]:
     return "", "" if tree is None else " ".join(tree.itertext(with_tail=False)) + str(tree.get("a"))
 
 
-@pytest.mark.parametrize("name", ARCHIVES)
+LARGE = {"million_entries", "many_great_parts"}  # take a second to make
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in ARCHIVES]
+)
 def test_every_hostile_archive_is_refused_or_read_within_bounds(name):
     data = ARCHIVES[name](PARTS)
     began = time.process_time()

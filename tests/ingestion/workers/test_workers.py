@@ -111,6 +111,7 @@ def test_memory_without_end_is_refused_and_the_next_file_is_read(read):
     assert read(evil("fine")).text == "harmless fine"
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_child_that_is_seen_with_too_much_memory_is_ended(workers, read, monkeypatch):
     monkeypatch.setattr(limits, "MEMORY", 10**9)
@@ -183,7 +184,7 @@ def test_metadata_without_bounds_are_cut_to_those_of_all_files():
     assert len(json.dumps(metadata)) < 17_000
 
 
-@pytest.mark.parametrize("deed", ["say", "span-outside"])
+@pytest.mark.parametrize("deed", ["say", pytest.param("span-outside", marks=pytest.mark.slow)])
 def test_a_child_that_answers_nonsense_is_exchanged(read, deed):
     garbage = struct.pack(">QQ", 2**40, 0).hex()
     assert refused(read, evil(deed, garbage)) == (
