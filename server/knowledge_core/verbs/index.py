@@ -212,11 +212,8 @@ class _Work:
         vectors: Mapping[str, npt.NDArray[np.float32]],
         seconds: float,
     ) -> None:
-        done = (
-            [new.document.id for new in window.documents]
-            + window.unchanged
-            + [each.document for each in window.unwanted]
-        )
+        done = [new.document.id for new in window.documents]
+        done += [*window.unchanged, *(each.document for each in window.unwanted)]
         counted = plus(
             self._counted,
             failed=window.failed,

@@ -20,9 +20,10 @@ from knowledge_core.types import Heading, MetadataValue, Span
 
 _SIZES = struct.Struct(">QQ")  # bytes of the header, bytes of the body
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,100}")
-_OWN = ("format", "language", "pages")  # metadata that the readers alone may set, see `metadata`
+_OWN = ("format", "language", "pages", "pages_without_text")  # metadata that the readers alone may set, see `metadata`
 _MOST_MESSAGE = 2000  # characters
 _MOST_NAME = 10_000  # characters of a title or a heading
+_MOST_NUMBERS = 100  # in a list of metadata
 _DEEPEST = 1000  # level of a heading
 
 
@@ -136,6 +137,8 @@ def _metadata(found: object) -> dict[str, MetadataValue]:
         value = found.get(name)
         if isinstance(value, str):
             own[name] = _text(value, 100)
+        elif isinstance(value, list):
+            own[name] = [_number(each) for each in value[:_MOST_NUMBERS]]
         elif value is not None:
             own[name] = _number(value)
     return from_file({name: value for name, value in found.items() if name not in _OWN}, own)
