@@ -81,6 +81,7 @@ class Document:
     media_type: tells the chunker how to read the text: "text/markdown", "text/plain", "text/x-python" ...
     pages: the span of each page in `text`, in order; empty for a document without pages.
     headings: in text order, where they are not written in the text itself, as a PDF's outline; else empty.
+    lines_of_file: whether the lines of `text` are those of its source; not where the text was extracted from a file.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Document:
     media_type: str = "text/plain"
     pages: tuple[Span, ...] = ()
     headings: tuple[Heading, ...] = ()
+    lines_of_file: bool = True
 
 
 def content_digest(document: Document) -> str:

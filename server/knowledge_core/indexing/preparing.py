@@ -263,7 +263,8 @@ class Preparation:
             former, stored = view.document(document.id), view.chunks_of_document(document.id)
         cuts = [(each.span, each.heading, each.page) for each in chunks]
         same = [(each.span, each.heading, each.page) for each in stored] == cuts
-        return same and former.is_sound and former.document.pages == document.pages
+        was = former.document
+        return same and former.is_sound and (was.pages, was.lines_of_file) == (document.pages, document.lines_of_file)
 
     def _is_sound(self, id: str) -> bool:
         """Return whether the stored text still has its digest: one that was damaged is stored again."""

@@ -213,7 +213,7 @@ def _plain(text: str, path: Path) -> Parsed:
 def _made(path: Path, name: str, parsed: Parsed) -> Document:
     return Document(
         name, parsed.text, _one_line(parsed.title) or _name_as_title(path), path.absolute().as_uri(), parsed.metadata,
-        parsed.media_type, parsed.pages, parsed.headings,
+        parsed.media_type, parsed.pages, parsed.headings, parsed.lines_of_file,
     )  # fmt: skip
 
 
