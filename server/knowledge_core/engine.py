@@ -23,6 +23,7 @@ from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError, ModelUnavailable, quoted
 from knowledge_core.files import raise_descriptor_limit
+from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.jobs import Jobs
 from knowledge_core.near_names import listed
 from knowledge_core.paths import COLLECTIONS, OwnerLock, config_path
@@ -98,6 +99,7 @@ class Engine:
         self.bulk_work = BulkWork(
             config.indexing, config_path(home, config_file)[0], lambda: load_config(home, config_file).indexing
         )
+        self.workers = Workers(low=lambda: self.bulk_work.allowance(1).low)
         self.embedders = Embedders(config.embedding, home, make_embedder, bulk_work=self.bulk_work)
         self.home_notices = [*close_data_directory(home), *filter(None, [network_notice(home)])]
         for notice in self.home_notices:
@@ -315,6 +317,7 @@ class Engine:
         """Stop the jobs between two batches, close the collections, and release a lock that this engine took itself."""
         self.embedders.stop()
         self.jobs.stop()
+        self.workers.close()
         with self._guard:
             for collection in self._collections.values():
                 collection.close()

@@ -1,6 +1,7 @@
 """Values that several layers share, with no behaviour beyond what keeps a value well-formed.
 
-Knows nothing of storage, models or protocols; imports NumPy for `Vectors`, the one array type that all layers share.
+Knows nothing of storage, models or protocols. NumPy is imported by whoever computes, not here: the processes that parse
+files share these values and need no arrays.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-Vectors = npt.NDArray[np.float32]
-"""(n, dim) float32, every row of norm 1."""
+    Vectors = npt.NDArray[np.float32]
+    """(n, dim) float32, every row of norm 1."""
+else:
+    Vectors = "npt.NDArray[np.float32]"  # for annotations alone
 
 MetadataValue = str | int | float | bool | None | list[str] | list[int] | list[float]
 """The value of one metadata field of a document: a scalar, or a list of scalars of one type."""
@@ -77,6 +81,7 @@ class Document:
     media_type: tells the chunker how to read the text: "text/markdown", "text/plain", "text/x-python" ...
     pages: the span of each page in `text`, in order; empty for a document without pages.
     headings: in text order, where they are not written in the text itself, as a PDF's outline; else empty.
+    lines_of_file: whether the lines of `text` are those of its source; not where the text was extracted from a file.
     """
 
     id: str
@@ -87,6 +92,7 @@ class Document:
     media_type: str = "text/plain"
     pages: tuple[Span, ...] = ()
     headings: tuple[Heading, ...] = ()
+    lines_of_file: bool = True
 
 
 def content_digest(document: Document) -> str:

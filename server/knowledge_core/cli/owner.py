@@ -109,6 +109,8 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
     in_memory = ", ".join(result["models_in_memory"]) or "none yet"
     notice = f" ({result['model_notice']})" if result["model_notice"] else ""
     lines.append(f"model: {result['model']}, in memory: {in_memory}{notice}")
+    if result["parsing"]:
+        lines.append(f"parsing: {len(result['parsing'])} processes, {sum(result['parsing']) / 1e6:.0f} MB")
     lines.append("roots: " + (", ".join(result["roots"]) or "none; allow one with: kcore roots add PATH"))
     for each in result["collections"]:
         waiting = f" of {each['known']} known" if each["known"] > each["documents"] else ""

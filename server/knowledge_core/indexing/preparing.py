@@ -19,8 +19,10 @@ from knowledge_core.indexing.pictures import picture_pages
 from knowledge_core.indexing.windows import Counting, Texts, chunk_tokens, texts_of
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.cutting.chunking import CHUNKER_VERSION, chunk
+from knowledge_core.ingestion.parsing import parse_in
 from knowledge_core.ingestion.readers import READER_VERSION, Unreadable, read_file
 from knowledge_core.ingestion.walking.walker import FoundFile, allowed
+from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.storage.collection import Collection, NewDocument, PlanRow
 from knowledge_core.types import Chunk, Document, content_digest
 
@@ -124,6 +126,7 @@ class Preparation:
     named: paths of files that the caller named.
     secrets: paths of files that a person allowed to index though they are secrets.
     generated: files that programs made for programs are wanted, too.
+    workers: parse the formats that are parsed in processes of their own; None: everything is parsed here.
     size: tokens that a chunk may have, title included.
     """
 
@@ -139,8 +142,9 @@ class Preparation:
         named: Container[str] = (),
         secrets: Container[str] = (),
         generated: bool = False,
+        workers: Workers | None = None,
     ) -> None:
-        self._generated = generated
+        self._generated, self._workers = generated, workers
         self._collection, self._embedder, self._job = collection, embedder, job
         self._roots, self._file_limit, self._named, self._secrets = roots, file_limit, named, secrets
         self._version = content_version(chunk_size)
@@ -149,7 +153,7 @@ class Preparation:
         self.size = chunk_tokens(embedder.static_contract, chunk_size)
 
     def stop(self) -> None:
-        """End `windows` after the present document."""
+        """End `windows` at the present document."""
         self._stopped.set()
 
     def windows(self, rows: Sequence[PlanRow], room: Callable[[], int]) -> Iterator[Window]:
@@ -208,6 +212,7 @@ class Preparation:
             document = read_file(
                 path, document_id=row.document, limit=self._file_limit, roots=self._roots,
                 secrets=str(path) in self._secrets, generated=self._generated or str(path) in self._named,
+                parse=parse_in(self._workers, again=str(path) in self._named, stopped=self._stopped.is_set),
             )  # fmt: skip
         except PathNotAllowed as error:
             return Failure(row.document, "not allowed", str(error))
@@ -258,7 +263,8 @@ class Preparation:
             former, stored = view.document(document.id), view.chunks_of_document(document.id)
         cuts = [(each.span, each.heading, each.page) for each in chunks]
         same = [(each.span, each.heading, each.page) for each in stored] == cuts
-        return same and former.is_sound and former.document.pages == document.pages
+        was = former.document
+        return same and former.is_sound and (was.pages, was.lines_of_file) == (document.pages, document.lines_of_file)
 
     def _is_sound(self, id: str) -> bool:
         """Return whether the stored text still has its digest: one that was damaged is stored again."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.cutting.csv_dialect import dialect_of
 from knowledge_core.ingestion.format_table import FORMATS, Content, Format
+from knowledge_core.ingestion.reading.archive import Archive
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.unreadable import Unreadable
 
@@ -94,7 +93,7 @@ def format_of(data: bytes, path: PurePath, name: str) -> Format | None:
     content = content_of(data, path)
     by_suffix = BY_SUFFIX.get(path.suffix.lower())
     if content == "zip":
-        return _of_archive(data, by_suffix)
+        return _of_archive(data, by_suffix, name)
     if content == "ole":
         return _of_ole(data, by_suffix, name)
     if content in ("pdf", "rtf"):
@@ -107,26 +106,18 @@ def format_of(data: bytes, path: PurePath, name: str) -> Format | None:
     return None
 
 
-def _of_archive(data: bytes, by_suffix: Format | None) -> Format | None:
+def _of_archive(data: bytes, by_suffix: Format | None, name: str) -> Format | None:
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.NameToInfo
-            if "[Content_Types].xml" in names:
-                return _of_package(_part(archive, "[Content_Types].xml").decode("utf-8", "replace")) or by_suffix
-            kind = _part(archive, "mimetype").decode("ascii", "replace").strip()
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, RuntimeError, NotImplementedError):
+        archive = Archive(data, name)
+        if "[Content_Types].xml" in archive:
+            return _of_package(archive.read("[Content_Types].xml").decode("utf-8", "replace")) or by_suffix
+        kind = archive.read("mimetype").decode("ascii", "replace").strip()
+    except Unreadable:
         return by_suffix  # its reader says what is wrong
-    if kind == "application/epub+zip" or "META-INF/container.xml" in names:
+    if kind == "application/epub+zip" or "META-INF/container.xml" in archive:
         return BY_NAME["epub"]
     found = re.match(r"application/vnd\.oasis\.opendocument\.(text|presentation|spreadsheet)", kind)
     return BY_NAME[_MIMETYPES[found[1]]] if found else by_suffix
-
-
-def _part(archive: zipfile.ZipFile, name: str) -> bytes:
-    if name not in archive.NameToInfo:
-        return b""
-    with archive.open(name) as opened:
-        return opened.read(1_000_000)
 
 
 def _of_package(types: str) -> Format | None:

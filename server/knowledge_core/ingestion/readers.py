@@ -18,7 +18,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from knowledge_core.errors import InvalidInput, PathNotAllowed, quoted
+from knowledge_core.errors import Cancelled, InvalidInput, PathNotAllowed, quoted
 from knowledge_core.ingestion import formats
 from knowledge_core.ingestion.access.opening import final_path, opened_inside
 from knowledge_core.ingestion.access.secret_files import refusal, secret_by_data, secret_by_name
@@ -26,11 +26,11 @@ from knowledge_core.ingestion.content import format_of, text_format_of
 from knowledge_core.ingestion.cutting.payloads import without_payloads
 from knowledge_core.ingestion.decoding import clean_text, decode
 from knowledge_core.ingestion.metadata import from_caller, from_file
-from knowledge_core.ingestion.parsing import parse
+from knowledge_core.ingestion.parsing import Parse, parse
 from knowledge_core.ingestion.reading import markdown
 from knowledge_core.ingestion.reading.notes.titles import rst_title
 from knowledge_core.ingestion.reading.parsed import Parsed
-from knowledge_core.ingestion.unreadable import Reason, Unreadable
+from knowledge_core.ingestion.unreadable import Reason, Unreadable, not_taken_apart
 from knowledge_core.ingestion.walking.machine_made import made_by_content, made_by_name
 from knowledge_core.paths import data_directory_around
 from knowledge_core.types import Document
@@ -74,6 +74,7 @@ def read_file(
     roots: Sequence[Path] | None = None,
     secrets: bool = False,
     generated: bool = True,
+    parse: Parse = parse,
 ) -> Document:
     """Read one file as a document.
 
@@ -81,9 +82,11 @@ def read_file(
     roots: in one of which the file must lie when it is opened; None: wherever it lies.
     secrets: a person allowed to read this file even if it is a secret.
     generated: it is wanted even if a program made it for programs.
+    parse: runs the format's reader; by default here.
 
     Raises:
         PathNotAllowed: the path leads outside of the roots, or into a data directory, by now.
+        Cancelled: from `parse`.
         Unreadable: for every other reason; its `reason` is for counting, its message for the report.
     """
     if refused := refusal_by_name_and_size(path, 0, document_id=document_id, limit=limit):
@@ -92,12 +95,11 @@ def read_file(
         raise Unreadable("generated", f"{document_id} is made by a program, by its name.")
     data = _bytes(path, document_id, limit, roots, secrets)
     try:
-        document = _document(path, document_id, data, secrets, generated)
-    except Unreadable:
+        document = _document(path, document_id, data, secrets, generated, parse)
+    except (Unreadable, Cancelled):
         raise
     except Exception as error:  # other people's parsers raise whatever they like
-        kind = type(error).__name__
-        raise Unreadable("damaged", f"{document_id} could not be taken apart ({kind}). Save it anew.") from error
+        raise not_taken_apart(document_id, error) from error
     if not document.text.strip():
         raise Unreadable("empty", f"{document_id} holds no text{_why_empty(document)}.")
     return document
@@ -171,7 +173,7 @@ def _refuse_place(path: Path, name: str, secrets: bool) -> None:
         raise Unreadable("secret", refusal(name, what))
 
 
-def _document(path: Path, name: str, data: bytes, secrets: bool, generated: bool) -> Document:
+def _document(path: Path, name: str, data: bytes, secrets: bool, generated: bool, parse: Parse) -> Document:
     if format := format_of(data, path, name):
         if format.content == "mail":  # text whose parts are decoded by its reader; a key may have its name
             text = decode(data)
@@ -211,7 +213,7 @@ def _plain(text: str, path: Path) -> Parsed:
 def _made(path: Path, name: str, parsed: Parsed) -> Document:
     return Document(
         name, parsed.text, _one_line(parsed.title) or _name_as_title(path), path.absolute().as_uri(), parsed.metadata,
-        parsed.media_type, parsed.pages, parsed.headings,
+        parsed.media_type, parsed.pages, parsed.headings, parsed.lines_of_file,
     )  # fmt: skip
 
 

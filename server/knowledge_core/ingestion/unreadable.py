@@ -17,3 +17,8 @@ class Unreadable(KnowledgeCoreError):
     def __init__(self, reason: Reason, message: str) -> None:
         super().__init__(message)
         self.reason: Reason = reason
+
+
+def not_taken_apart(name: str, error: Exception) -> Unreadable:
+    """Return what is told of a file on which a parser raised an error of its own. name: the file's, in messages."""
+    return Unreadable("damaged", f"{name} could not be taken apart ({type(error).__name__}). Save it anew.")

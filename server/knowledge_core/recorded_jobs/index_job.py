@@ -158,7 +158,7 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         done = index(
             collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
             file_limit=file_limit, named=() if request.renewing else _resolved(request.paths),
-            secrets=_resolved(request.secrets), generated=settings.generated, progress=report,
+            secrets=_resolved(request.secrets), generated=settings.generated, workers=engine.workers, progress=report,
         )  # fmt: skip
         refuse_if_nothing(done)
         return done

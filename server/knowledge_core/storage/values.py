@@ -247,6 +247,7 @@ class StoredChunk:
     position: among the chunks of its document, from 0 on.
     span, lines, page: where it lies in the document; page: None where the document has no pages.
     heading: the headings that it stands under, outermost first.
+    lines_of_file: as in `Document`.
     """
 
     number: int
@@ -261,6 +262,7 @@ class StoredChunk:
     heading: tuple[str, ...]
     page: int | None
     text: str
+    lines_of_file: bool = True
 
 
 @dataclass(frozen=True)

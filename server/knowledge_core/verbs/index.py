@@ -26,6 +26,7 @@ from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.indexing.planning import Plan
 from knowledge_core.indexing.preparing import Failure, Preparation, Window
 from knowledge_core.indexing.windows import embed_lacking
+from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.storage.collection import Change, Collection, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
 from knowledge_core.verbs.index_report import IndexReport, plus
@@ -71,6 +72,7 @@ def index(
     named: Container[str] = (),
     secrets: Container[str] = (),
     generated: bool = False,
+    workers: Workers | None = None,
     progress: ReportProgress,
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
@@ -82,6 +84,7 @@ def index(
     named: paths of files that the caller named.
     secrets: paths of files that a person allowed to index though they are secrets.
     generated: files that programs made for programs are wanted, too.
+    workers: parse the formats that are parsed in processes of their own; None: everything is parsed here.
     progress: called with documents done and in all, after every acknowledged window and between batches; what it raises
         ends the work, and what was acknowledged stays.
 
@@ -93,7 +96,7 @@ def index(
     rows = collection.plan(job)
     preparation = Preparation(
         collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named,
-        secrets=secrets, generated=generated,
+        secrets=secrets, generated=generated, workers=workers,
     )  # fmt: skip
     work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
@@ -209,11 +212,8 @@ class _Work:
         vectors: Mapping[str, npt.NDArray[np.float32]],
         seconds: float,
     ) -> None:
-        done = (
-            [new.document.id for new in window.documents]
-            + window.unchanged
-            + [each.document for each in window.unwanted]
-        )
+        done = [new.document.id for new in window.documents]
+        done += [*window.unchanged, *(each.document for each in window.unwanted)]
         counted = plus(
             self._counted,
             failed=window.failed,

@@ -77,6 +77,7 @@ class Hit:
         parts: with `explain`: "dense" (the cosine) and "lexical" (0..1), each where that side found the chunk; in hybrid
             mode also "dense_part" and "lexical_part", whose sum is the score.
         also: ids of other documents that hold the same text, ten at most.
+        lines_of_file: whether `lines` are those of the file, not of a text that was extracted from it.
     """
 
     collection: str
@@ -91,6 +92,7 @@ class Hit:
     score: float
     parts: Mapping[str, float] | None = None
     also: tuple[str, ...] = ()
+    lines_of_file: bool = True
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,7 @@ def _hit(ranked: Ranked, chunk: StoredChunk, wanted_words: set[str], *, explain:
         score=ranked.score,
         parts=_parts(ranked) if explain else None,
         also=_also(ranked.copies),
+        lines_of_file=chunk.lines_of_file,
     )
 
 

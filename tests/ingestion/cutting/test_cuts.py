@@ -94,10 +94,10 @@ def test_a_sentence_ends_where_it_ends(sentence: str) -> None:
     assert {one.text[-12:] for one in found} == {sentence[-12:]}
 
 
-def test_a_sentence_is_not_torn_while_it_fits() -> None:
-    long = f"Begin {words(22)} end."
-    for one in chunks(" ".join(["Short one here.", long, "Tiny.", long, long]), 30, "text/plain"):
-        assert one.text.endswith((".",))
+@pytest.mark.parametrize("short", range(3, 12))
+def test_a_sentence_is_not_torn_while_it_fits(short: int) -> None:
+    text = f"Tiny {words(short)} one. Begin {words(25)} end."
+    assert [one.text[-4:] for one in chunks(text, 30, "text/plain")] == ["one.", "end."]
 
 
 def test_sentences_without_spaces_between_them_are_not_torn() -> None:
@@ -113,6 +113,7 @@ def test_numbered_lines_of_a_plain_text_are_cut_between_numbers() -> None:
     )
 
 
-def test_no_line_that_ends_in_a_colon_is_cut_off_within_a_paragraph() -> None:
-    text = "\n".join(f"{words(9)}\nThe following:\n• {words(3)}\n• {words(3)}" for _ in range(9))
+@pytest.mark.parametrize("length", range(5, 15))
+def test_no_line_that_ends_in_a_colon_is_cut_off_within_a_paragraph(length: int) -> None:
+    text = "\n".join(f"{words(length)}\nThe following:\n• {words(3)}\n• {words(3)}" for _ in range(9))
     assert not any(one.text.endswith(":") for one in chunks(text, 25, "text/plain"))

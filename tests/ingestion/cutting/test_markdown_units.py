@@ -70,6 +70,13 @@ def test_a_lead_in_goes_with_the_first_rows_of_its_table() -> None:
     }
 
 
+def test_a_table_that_would_fit_is_cut_between_rows_rather_than_parted_from_its_lead_in() -> None:
+    rows = f"| {words(1)} | {words(1)} {'x' * 30} |\n" * 5
+    found = chunks(f"{words(30)}.\n\nThe years in question are as follows:\n\n| Name | Year |\n|---|---|\n{rows}")
+    assert not any(one.text.endswith(":") for one in found)
+    assert found[-1].heading == ("Name | Year",)
+
+
 def test_an_html_table_is_cut_between_rows_and_its_head_goes_along() -> None:
     rows = "".join(f"<tr>\n<td>{words(6)}</td>\n<td>end{n}</td>\n</tr>\n" for n in range(8))
     found = chunks(f"Before.\n\n<table>\n<tr><th>Name</th><th> <b>Year</b></th></tr>\n{rows}</table>\n\nAfter.")

@@ -32,7 +32,7 @@ from knowledge_core.errors import InvalidInput, KnowledgeCoreError, quoted
 from knowledge_core.ingestion.access.secret_files import secret_file
 from knowledge_core.recorded_jobs import reembed_job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
-from knowledge_core.recorded_jobs.known import known_jobs
+from knowledge_core.recorded_jobs.known import JobView, known_jobs
 from knowledge_core.serving.surface.collections import collection_named, collection_names, embedder_for_texts
 from knowledge_core.serving.surface.doctor import damaged_roots, examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
@@ -88,15 +88,6 @@ class PrivateRequests(Extension):
                 losses += collection_named(engine, name).losses.told()
             except KnowledgeCoreError as error:
                 unreadable[name] = str(error)
-        jobs = [
-            {
-                "id": job.id,
-                "state": job.state,
-                "message": job.error if job.state == "failed" else job.progress.told(),
-                "error": job.error,
-            }
-            for job in known_jobs(engine)[:20]
-        ]
         return {
             "owner": self._owner["owner"]() if "owner" in self._owner else None,
             "version": __version__,
@@ -105,13 +96,19 @@ class PrivateRequests(Extension):
             "model": engine.config.embedding.model,
             "model_notice": engine.embedders.notice(),
             "models_in_memory": sorted(engine.embedders.in_memory()),
-            "notices": [*engine.notices, *damaged_roots(engine), *engine.bulk_work.notices()],
+            "notices": [
+                *engine.notices,
+                *damaged_roots(engine),
+                *engine.bulk_work.notices(),
+                *engine.workers.notices(),
+            ],
+            "parsing": engine.workers.memory(),
             "roots": [] if damaged_roots(engine) else [str(root) for root in engine.roots.all()],
             "collections": collections,
             "unreadable": unreadable,
             "losses": losses,
             "set_aside": [str(path) for path in engine.all_set_aside()],
-            "jobs": jobs,
+            "jobs": [_job(each) for each in known_jobs(engine)[:20]],
         }
 
     def _roots(self, add: list[str] | None = None, remove: list[str] | None = None) -> dict[str, Any]:
@@ -244,3 +241,8 @@ def _teller(context: ServerRequestContext[Any, Any]) -> ReportProgress:
             asyncio.run_coroutine_threadsafe(report, loop)
 
     return tell
+
+
+def _job(job: JobView) -> dict[str, Any]:
+    message = job.error if job.state == "failed" else job.progress.told()
+    return {"id": job.id, "state": job.state, "message": message, "error": job.error}

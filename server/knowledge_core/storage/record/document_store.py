@@ -298,13 +298,13 @@ class DocumentStore:
         """Insert a document and its chunks; return number and lexical text of each chunk."""
         document = new.document
         number = self._connection.execute(
-            "INSERT INTO documents (id, title, uri, metadata, media_type, pages, headings, digest, source, path, "
-            "size, mtime_ns, indexed_at, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents (id, title, uri, metadata, media_type, pages, headings, lines_of_file, digest, source, path, "
+            "size, mtime_ns, indexed_at, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 document.id, document.title, document.uri, _metadata(document), document.media_type,
                 json.dumps([(page.start, page.end) for page in document.pages]),
-                json.dumps([(each.start, each.level, each.name) for each in document.headings]), new.digest, new.source,
-                new.path, new.size, new.mtime_ns, _now(), document.text,
+                json.dumps([(each.start, each.level, each.name) for each in document.headings]), document.lines_of_file,
+                new.digest, new.source, new.path, new.size, new.mtime_ns, _now(), document.text,
             ),
         ).lastrowid  # fmt: skip
         rows = []

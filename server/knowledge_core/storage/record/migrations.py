@@ -57,6 +57,7 @@ def _version_2(connection: sqlite3.Connection) -> None:
 
 def _version_3(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE documents ADD COLUMN headings TEXT NOT NULL DEFAULT '[]'")
+    connection.execute("ALTER TABLE documents ADD COLUMN lines_of_file INTEGER NOT NULL DEFAULT 1")
 
 
 STEPS: Sequence[Step] = (_version_1, _version_2, _version_3)

@@ -109,13 +109,13 @@ class Reembedding:
         size = 0
         with self._alone(), translated(self._name):
             rows = self._connection.execute(
-                "SELECT number, id, text, title, uri, metadata, media_type, pages, headings FROM documents "
+                "SELECT number, id, text, title, uri, metadata, media_type, pages, headings, lines_of_file FROM documents "
                 "WHERE number NOT IN (SELECT document FROM next_done) ORDER BY number"
             )
-            for number, id, text, title, uri, metadata, media_type, pages, headings in rows:
+            for number, id, text, title, uri, metadata, media_type, pages, headings, own in rows:
                 spans = tuple(Span(start, end) for start, end in parsed(pages, []))
                 outline = tuple(Heading(*each) for each in parsed(headings, []))
-                document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline)
+                document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline, bool(own))
                 found.append(Waiting(number, document))
                 size += len(text)
                 if size >= characters:

@@ -30,13 +30,13 @@ from knowledge_core.types import Document, Heading, Lines, Span, Vectors
 
 _CHUNK = (
     "c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
-    "c.heading, c.page, c.document"
+    "c.heading, c.page, d.lines_of_file, c.document"
 )
 _PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
 _JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
 _DOCUMENT = (
-    "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.headings, d.digest, d.source, d.path, d.size, "
-    "d.mtime_ns, d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
+    "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.headings, d.lines_of_file, d.digest, d.source, d.path, "
+    "d.size, d.mtime_ns, d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
 _WAITING = (
     "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
@@ -229,17 +229,17 @@ def _place(row: Sequence[Any]) -> Place:
 
 
 def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
-    (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, _) = row
+    (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, own, _) = row
     return StoredChunk(
         number, key, document, title, uri, parsed(metadata, {}), position, Span(start, end), Lines(first, last),
-        tuple(parsed(heading, [])), page, text[start:end],
+        tuple(parsed(heading, [])), page, text[start:end], bool(own),
     )  # fmt: skip
 
 
 def _document(row: tuple[Any, ...]) -> StoredDocument:
-    (id, text, title, uri, metadata, media_type, pages, headings, *state, chunks) = row
+    (id, text, title, uri, metadata, media_type, pages, headings, own, *state, chunks) = row
     spans = tuple(Span(start, end) for start, end in parsed(pages, []))
     outline = tuple(Heading(*each) for each in parsed(headings, []))
-    document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline)
+    document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline, bool(own))
     digest, source, path, size, mtime_ns, indexed_at = state
     return StoredDocument(document, digest, source, path, size, mtime_ns, indexed_at, chunks)

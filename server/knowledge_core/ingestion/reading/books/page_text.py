@@ -80,7 +80,10 @@ def tree_of(data: bytes) -> etree._Element | None:
         except etree.ParserError:  # nothing but white space or comments
             return None
     for element in root.iter(etree.Element):
-        element.tag = etree.QName(element).localname.lower()
+        name = element.tag.rpartition("}")[2].lower()
+        if name != element.tag:  # a damaged one may be no name that lxml lets anybody set
+            element.tag = name
+    etree.strip_tags(root, etree.Entity)
     etree.strip_elements(root, "script", "style", with_tail=False)
     body = root.find("body")
     if body is None:

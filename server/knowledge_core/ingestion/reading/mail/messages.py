@@ -18,6 +18,7 @@ from knowledge_core.ingestion.reading.mail.mime import DEEPEST, Part, part_of
 from knowledge_core.ingestion.reading.markup.literal import deeper
 from knowledge_core.ingestion.reading.parsed import Parsed, facts
 from knowledge_core.ingestion.unreadable import Unreadable
+from knowledge_core.language.printable import one_line
 
 MOST_MESSAGES = 50_000  # of a mailbox
 _NO_SUBJECT = "(no subject)"
@@ -118,7 +119,7 @@ def _written(message: Part, body: Body, level: int) -> str:
     if body.sealed:
         blocks.append("(A part of this message is encrypted and not read.)")
     if body.attachments:
-        blocks.append("Attachments, not read: " + "; ".join(body.attachments))
+        blocks.append("Attachments, not read: " + "; ".join(one_line(name) for name in body.attachments))
     return "\n\n".join(block for block in [*blocks, *attached] if block.strip())
 
 

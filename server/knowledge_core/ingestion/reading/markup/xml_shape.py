@@ -131,10 +131,15 @@ class _Shape:
         marked = name == "ab" and "code" in element.get("type", "")
         if name in _CODE or marked or (name == "code" and "\n" in "".join(element.itertext()).strip()):
             return "pre"
+        if name in ("tgroup", "simpletable", "thead", "tbody", "tfoot") or (
+            name == "table" and not _has_group(element)
+        ):
+            return "table" if name in ("tgroup", "simpletable") else name
         if name in _ROWS:
             return "tr"
         if name in _CELLS:
-            return "td"
+            above = None if parent is None else parent.getparent()
+            return "th" if above is not None and "thead" in self._names.get(above, "") else "td"
         if name in _PARAGRAPHS and not (in_line and name in _INLINE):
             return "p" if not in_line or name not in ("info", "v") else "span"
         if in_line:
@@ -235,6 +240,11 @@ class _Shape:
             element.tag = {"item": "li"}.get(kind, kind)
         if spaced and element.getparent() not in self._mixed:
             element.tail = " "
+
+
+def _has_group(element: etree._Element) -> bool:
+    """Say whether a table holds its rows in a group, beside its title, as in DocBook."""
+    return any(local(child) == "tgroup" for child in element)
 
 
 def _mixed(element: etree._Element) -> bool:

@@ -19,6 +19,7 @@ from knowledge_core.verbs.read import Excerpt, read
 
 LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
 
+EXTRACTED = "Its lines are those of the text that was extracted from the file."
 DAMAGED = (
     "This document is not as it was stored: something in the record changed. `kcore doctor --repair` reads it again from its "
     "file; a document that was given by its text is indexed again with the `index` tool."
@@ -75,8 +76,13 @@ def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
         id=document.id, collection=collection, title=document.title, uri=document.uri,
         metadata=dict(document.metadata), lines=str(excerpt.lines), total_lines=excerpt.total_lines,
         page=excerpt.page, pages=len(document.pages) or None, text=excerpt.text, truncated=excerpt.truncated,
-        cursor=excerpt.cursor, notices=[] if excerpt.stored.is_sound else [DAMAGED],
+        cursor=excerpt.cursor, notices=_notices(excerpt),
     )  # fmt: skip
+
+
+def _notices(excerpt: Excerpt) -> list[str]:
+    extracted = [] if excerpt.stored.document.lines_of_file else [EXTRACTED]
+    return extracted if excerpt.stored.is_sound else [*extracted, DAMAGED]
 
 
 def _rendered(result: DocumentResult) -> str:

@@ -205,9 +205,8 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     document = one_line(hit.document)
     where = f"{hit.collection}: {document}" if several else document
     page = f", page {hit.page}" if hit.page else ""
+    of = "" if hit.lines_of_file else " of the extracted text"
     also = f" (the same text: {', '.join(map(one_line, hit.also))})" if hit.also else ""
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
-    return (
-        f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{page}{also}\n   {hit.snippet}"
-    )
+    return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{of}{page}{also}\n   {hit.snippet}"

@@ -38,7 +38,7 @@ def test_a_document_is_prose_under_its_headings(tmp_path: Path) -> None:
         "```", "a < b", "  c", "```", "## Deeper",
     ]  # fmt: skip
     assert lines[13] == "Sizes"
-    assert lines[14] == "| Name | Size |"
+    assert lines[14:16] == ["| Name | Size |", "| --- | --- |"]
     assert lines[-3:-1] == ["| x | 1 |", "- Wheel:"]
     assert lines[-1] == "  It turns."
     assert checked_chunks(document, count_words, 20)[-1].heading == ("Setup of The Tool", "Deeper")

@@ -133,6 +133,6 @@ def read(folder: Path, name: str, data: bytes) -> Document:
 
 def real_files(kind: str) -> list[Path]:
     """Real files of a format, where there is a folder of them."""
-    beside = Path(__file__).parents[4] / "shared" / "data"
+    beside = Path(__file__).parents[5] / "shared" / "data"
     data = Path(os.environ.get("KNOWLEDGE_CORE_TEST_DATA") or beside)
     return sorted((data / "files" / kind).glob(f"*.{kind}"))

@@ -136,7 +136,7 @@ def test_the_title_is_its_own_or_the_large_words_at_the_top_of_page_1(write: Wri
     assert read(write, pdf([page], about="/Title (A title)")).title == "A title"
     for about in ("", "/Title (88300 162..177)", "/Title (none)", "/Title (thesis.tex)"):
         assert read(write, pdf([page], about=about)).title == "Shift work interventions"
-    assert read(write, pdf([text("Words of the text", "line by line")])).title == "paper.pdf"
+    assert read(write, pdf([text("Words of the text", "line by line")])).title == "paper"
 
 
 def test_a_pdf_says_its_language_and_subject(write: Write) -> None:
