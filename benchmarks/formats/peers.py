@@ -16,16 +16,21 @@ import warnings
 from importlib import metadata
 
 WAYS = {"markitdown": "markitdown", "openpyxl": "openpyxl", "xlrd": "xlrd", "pyxlsb": "pyxlsb", "odfpy": "odfpy",
-        "python-pptx": "python-pptx"}  # fmt: skip
+        "python-pptx": "python-pptx", "extract-msg": "extract-msg"}  # fmt: skip
+
+
+ERRORS = ("#VALUE!", "#REF!", "#DIV/0!", "#NAME?", "#N/A", "#NUM!", "#NULL!")
 
 
 def shown(value) -> str:
     """Return a cell's value as people write it: no binary noise, dates as ISO, nothing for empty cells."""
-    if value is None:
+    if value is None or (isinstance(value, str) and value in ERRORS):
         return ""
     if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.15g}"
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+        return str(int(value)) if value.is_integer() and abs(value) < 1e21 else f"{value:.15g}"
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("T00:00:00", "").replace("T", " ")
+    return str(value)
 
 
 def by_markitdown(file: str):
@@ -43,7 +48,8 @@ def by_openpyxl(file: str):
     book = load_workbook(file, data_only=True, read_only=False)
     sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     cells = [shown(cell) for sheet in sheets for row in sheet.iter_rows(values_only=True) for cell in row]
-    return "\n".join(filter(None, cells)), [sheet.title for sheet in sheets if sheet.dimensions != "A1:A1"]
+    names = [sheet.title for sheet in sheets if any(cell is not None for row in sheet.values for cell in row)]
+    return "\n".join(filter(None, [*names, *cells])), names
 
 
 def by_xlrd(file: str):
@@ -64,7 +70,7 @@ def by_xlrd(file: str):
                     cells.append(str(bool(cell.value)))
                 elif cell.ctype != xlrd.XL_CELL_ERROR:
                     cells.append(shown(cell.value))
-    return "\n".join(filter(None, cells)), names
+    return "\n".join(filter(None, [*names, *cells])), names
 
 
 def by_pyxlsb(file: str):
@@ -72,11 +78,13 @@ def by_pyxlsb(file: str):
 
     cells = []
     with open_workbook(file) as book:
-        names = list(book.sheets)
-        for name in names:
+        names = []
+        for name in book.sheets:
             with book.get_sheet(name) as sheet:
-                cells += [shown(cell.v) for row in sheet.rows(sparse=True) for cell in row]
-    return "\n".join(filter(None, cells)), []
+                said = list(filter(None, (shown(cell.v) for row in sheet.rows(sparse=True) for cell in row)))
+            cells += said
+            names += [name] if said else []
+    return "\n".join(filter(None, [*names, *cells])), []
 
 
 def by_odfpy(file: str):
@@ -84,11 +92,32 @@ def by_odfpy(file: str):
     from odf.opendocument import load
 
     found = load(file)
+    if file.endswith("ods"):
+        sheets = [sheet for sheet in found.body.getElementsByType(table.Table) if str(sheet).strip()]
+        names = [sheet.getAttribute("name") for sheet in sheets]
+        cells = [_of_cell(cell) for sheet in sheets for cell in sheet.getElementsByType(table.TableCell)]
+        return "\n".join([*names, *cells]), names
     parts = []
     for each in (text.H, text.P):
         parts += [teletype.extractText(element) for element in found.body.getElementsByType(each)]
-    names = [sheet.getAttribute("name") for sheet in found.body.getElementsByType(table.Table)]
-    return "\n".join(parts), names if file.endswith("ods") else []
+    return "\n".join(parts), []
+
+
+def _of_cell(cell) -> str:
+    """Return a cell's value as it is kept, and not as it is shown; as often as the cell is repeated."""
+    from odf import teletype
+    from odf.namespaces import OFFICENS, TABLENS
+
+    kind = cell.attributes.get((OFFICENS, "value-type"))
+    name = {"float": "value", "percentage": "value", "currency": "value", "date": "date-value"}.get(kind or "", "")
+    value = cell.attributes.get((OFFICENS, name)) if name else None
+    if value is not None:
+        said = shown(float(value)) if name == "value" else value.replace("T00:00:00", "").replace("T", " ")
+    else:
+        said = teletype.extractText(cell)
+    return "\n".join(
+        [said] * (min(1000, int(cell.attributes.get((TABLENS, "number-columns-repeated"), 1))) if said else 1)
+    )
 
 
 def by_python_pptx(file: str):
@@ -111,6 +140,14 @@ def by_python_pptx(file: str):
     return "\n".join(parts), titles
 
 
+def by_extract_msg(file: str):
+    import extract_msg
+
+    with extract_msg.openMsg(file) as message:
+        people = message.sender, message.to, message.cc
+        return "\n".join(part or "" for part in (message.subject, *people, message.body)), []
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
@@ -127,7 +164,7 @@ def main() -> None:
         try:
             text, headings = globals()["by_" + asked["way"].replace("-", "_")](asked["file"])
             answer = {"text": text or "", "headings": headings, "ms": (time.perf_counter() - begun) * 1e3}
-        except Exception as error:  # other people's parsers, whatever they raise
+        except Exception as error:  # noqa: BLE001 other people's parsers, whatever they raise
             answer = {"error": f"{type(error).__name__}: {str(error)[:200]}"}
         print(json.dumps(answer), file=answers, flush=True)
 

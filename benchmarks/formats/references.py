@@ -1,7 +1,8 @@
 """What a file's words and headings are, by programs and libraries that are not ours.
 
-pandoc for documents, pdftotext for PDF, `peers` (openpyxl, xlrd, pyxlsb, odfpy, python-pptx) for sheets and slides, the
-standard library for the rest. A page of HTML is compared with the Markdown that its package has for the same page.
+pandoc for documents, pdftotext for PDF, LibreOffice for older documents and presentations, `peers` (openpyxl, xlrd, pyxlsb,
+odfpy, python-pptx, extract-msg) for sheets, slides and Outlook's messages, the standard library for the rest. A page of HTML
+is compared with the Markdown that its package has for the same page.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage, Message
@@ -29,8 +31,19 @@ from xml.etree import ElementTree
 from benchmarks.formats import peers
 
 MOST_SECONDS = 60.0  # for one file
+OLE = b"\xd0\xcf\x11\xe0"
 PANDOC = {"docx": "docx", "odt": "odt", "epub": "epub", "rtf": "rtf", "ipynb": "ipynb", "rst": "rst", "md": "gfm"}
-PEERS = {"xlsx": "openpyxl", "xls": "xlrd", "xlsb": "pyxlsb", "ods": "odfpy", "odp": "odfpy", "pptx": "python-pptx"}
+WITH_TITLES = ("docx", "odt", "rtf", "rst")  # what pandoc takes as metadata stands in their text
+SHOWN = ("title", "subtitle", "author", "date", "abstract")
+PEERS = {
+    "xlsx": "openpyxl",
+    "xls": "xlrd",
+    "xlsb": "pyxlsb",
+    "ods": "odfpy",
+    "odp": "odfpy",
+    "pptx": "python-pptx",
+    "msg": "extract-msg",
+}
 
 
 @dataclass(frozen=True)
@@ -110,12 +123,22 @@ def reference(format: str, file: Path, expected: Path | None, others: Peers) -> 
     try:
         if expected is not None:
             return by_pandoc("gfm+yaml_metadata_block", expected)
+        if format == "epub":
+            return by_pages(file)
         if format in PANDOC:
             return by_pandoc(PANDOC[format], file)
         if format in PEERS:
             return others.ask(PEERS[format], file)
-        return BY_HAND[format](file)
-    except (ValueError, LookupError, ElementTree.ParseError, csv.Error, OSError, RecursionError) as error:
+        return by_libreoffice(file, others) if format in ("doc", "ppt") else BY_HAND[format](file)
+    except (
+        ValueError,
+        LookupError,
+        ElementTree.ParseError,
+        csv.Error,
+        zipfile.BadZipFile,
+        OSError,
+        RecursionError,
+    ) as error:
         raise NoReference(f"{type(error).__name__}: {str(error)[:100]}") from error
 
 
@@ -136,10 +159,12 @@ def _output(command: Sequence[str]) -> str:
 
 def by_pandoc(format: str, file: Path) -> Reference:
     """Return the words, headings and tables of a document as pandoc reads it."""
-    blocks = json.loads(_output(["pandoc", "--sandbox", "-f", format, "-t", "json", str(file)]))["blocks"]
+    tree = json.loads(_output(["pandoc", "--sandbox", "-f", format, "-t", "json", str(file)]))
     headings: list[Any] = []
     tables: list[Any] = []
-    text = _inlines(blocks, headings, tables)
+    shown = [tree["meta"][name] for name in SHOWN if format in WITH_TITLES and name in tree["meta"]]
+    text = _inlines([shown, tree["blocks"]], headings, tables)
+    headings += [tree["meta"]["title"]] if shown and "title" in tree["meta"] else []
     return Reference(text, [name for each in headings if (name := _inlines(each).strip())],
                      "\n".join(map(_inlines, tables)))  # fmt: skip
 
@@ -171,8 +196,21 @@ def _inlines(content: Any, headings: list[Any] | None = None, tables: list[Any] 
                 headings.append(inside[2])
             if kind == "Table" and tables is not None:
                 tables.append(inside)
-            waiting += ["\n", inside]
+                inside = _inlines(inside, headings)  # tables in it are parts of it
+                waiting.append({"t": "Str", "c": inside})
+            else:
+                waiting += ["\n", inside]
     return "".join(said)
+
+
+def by_pages(file: Path) -> Reference:
+    """Return a book as pandoc reads it or, where pandoc cannot, the text of its pages."""
+    try:
+        return by_pandoc("epub", file)
+    except NoReference:
+        with zipfile.ZipFile(file) as book:
+            pages = [name for name in book.namelist() if name.lower().endswith((".html", ".xhtml", ".htm"))]
+            return Reference("\n".join(_text_of_html(book.read(name).decode("utf-8", "replace")) for name in pages))
 
 
 # -- by other programs, and by the standard library --------------------------------------------------------------------
@@ -182,6 +220,19 @@ def by_pdftotext(file: Path) -> Reference:
     """Return the pages' own text; a word that is hyphenated at a line's end is one word."""
     text = _output(["pdftotext", "-enc", "UTF-8", str(file), "-"])
     return Reference(re.sub(r"(?<=[a-zäöüß])[-\u2010\u00ad]\n(?=[a-zäöüß])", "", text))
+
+
+def by_libreoffice(file: Path, others: Peers) -> Reference:
+    """Return an older document's text as LibreOffice converts it: presentations by way of OpenDocument and odfpy."""
+    slides = file.suffix.lower() == ".ppt"
+    with tempfile.TemporaryDirectory() as folder:
+        profile = f"-env:UserInstallation=file://{folder}/profile"
+        wanted = "odp" if slides else "txt:Text (encoded):UTF8"
+        _output(["soffice", profile, "--headless", "--convert-to", wanted, "--outdir", folder, str(file)])
+        made = [each for each in Path(folder).iterdir() if each.is_file()]
+        if not made:
+            raise NoReference("soffice: no output")
+        return others.ask("odfpy", made[0]) if slides else Reference(made[0].read_text(encoding="utf-8-sig"))
 
 
 def by_csv(file: Path) -> Reference:
@@ -246,8 +297,11 @@ def by_subtitles(file: Path) -> Reference:
 
 
 def by_email(file: Path) -> Reference:
-    """Return the subject and the texts of a message; of alternatives the plain one."""
-    return Reference(_message(email.message_from_bytes(file.read_bytes(), policy=email.policy.default)))
+    """Return the subject, the people and the texts of a message; of alternatives the plain one."""
+    data = file.read_bytes()
+    if data.startswith(OLE):
+        raise NoReference("an Outlook message by another name")
+    return Reference(_message(email.message_from_bytes(data, policy=email.policy.default)))
 
 
 def by_mailbox(file: Path) -> Reference:
@@ -261,7 +315,7 @@ def by_mailbox(file: Path) -> Reference:
 
 
 def _message(message: Message) -> str:
-    said = [str(message["subject"] or "")]
+    said = [str(message[name] or "") for name in ("subject", "from", "to", "cc")]
     waiting = [message]
     while waiting:
         part = waiting.pop(0)
@@ -325,6 +379,6 @@ def _decoded(data: bytes) -> str:
 
 
 BY_HAND: dict[str, Callable[[Path], Reference]] = {
-    "pdf": by_pdftotext, "csv": by_csv, "json": by_json, "xml": by_element_tree, "svg": by_svg, "feed": by_feed,
-    "srt": by_subtitles, "vtt": by_subtitles, "eml": by_email, "mbox": by_mailbox,
+    "pdf": by_pdftotext, "csv": by_csv, "json": by_json, "xml": by_element_tree, "svg": by_svg,
+    "feed": by_feed, "srt": by_subtitles, "vtt": by_subtitles, "eml": by_email, "mbox": by_mailbox,
 }  # fmt: skip
