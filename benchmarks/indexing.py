@@ -6,7 +6,8 @@
 By default the source files of scikit-learn (public, installed with sentence-transformers); `--prose`: the encyclopaedia
 paragraphs of the packaged example instead. The embedder alone and `index` take the same chunks, by the same engine object,
 and rounds are interleaved. Alone, it gets all chunks in one call, which tokenises the next ones while it computes. `index`
-reads, cuts, embeds, writes the record (fsync) and both derived indexes.
+reads, cuts, embeds, writes the record (fsync) and both derived indexes; PDF, office files and the like are parsed in processes
+of their own, as an owner does it. `--suffix ""` takes files of all formats.
 
 The second table is the processor time of each step, by the clock of the thread that did it, so that other programs on the
 machine do not count. "threads of libraries" is the rest of the process: mostly Tantivy's writer and torch's own.
@@ -47,6 +48,7 @@ from knowledge_core.indexing import preparing, windows
 from knowledge_core.indexing.preparing import document_as_json
 from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.ingestion.readers import Unreadable, read_file
+from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.storage import collection as collections
 from knowledge_core.storage import lexical_index
 from knowledge_core.storage.catalogue import create_collection
@@ -122,6 +124,9 @@ def watched(steps: Steps) -> Iterator[None]:
         yield
 
 
+WORKERS = Workers()  # as an owner has them, for all rounds
+
+
 def noise(embedder: LocalEmbedder) -> Callable[[list[Any]], Vectors]:
     """Return what stands in for the model: random vectors."""
     random = np.random.default_rng(0)
@@ -153,7 +158,7 @@ def index_once(embedder: LocalEmbedder, rows: Sequence[PlanRow], roots: Sequence
         collection.start_job(JobRecord("j", "index", "running", now, now), rows)
         report = index(
             collection, embedder, job="j", roots=roots, chunk_size=CHUNK_SIZE, file_limit=FILE_LIMIT,
-            progress=no_progress,
+            workers=WORKERS, progress=no_progress,
         )  # fmt: skip
         assert not report.failed, report.failed[:3]
         collection.close()
