@@ -26,7 +26,7 @@ DOCUMENTS = [
 ]  # fmt: skip
 FILES = {
     "plain.md": SECRET,
-    "front.md": f"---\n{STORED}: [\n---\n{SECRET}",
+    "front.md": f"---\n{STORED}field: [\n---\n{SECRET}",
     "broken.pdf": f"%PDF-1.4\n{SECRET}",
     "notebook.pages": f'{{"cells": "{SECRET}"}}',
     "page.html": f"<title>{STORED}</title><p>{SECRET}",

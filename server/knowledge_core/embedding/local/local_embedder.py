@@ -43,6 +43,10 @@ LONGEST_BATCH: Final = 0.4
 """Seconds that a bulk batch may take at the measured pace, since a query may have to wait for it. A slow model on a slow
 machine gets smaller batches than `PROCESSOR_BATCH`."""
 
+LEAST_SHARE: Final = 256
+"""Tokens: a call of fewer per core is not shared by the cores. A product of fewer rows reaches less of the peak, and fewer
+are no bulk work for an engine beside another (`onnx/beside.py`)."""
+
 SMALLEST_BATCH: Final = 64
 """Fewest tokens that a batch is limited to, however slow the model: with less, a batch's fixed costs would double."""
 
@@ -237,7 +241,7 @@ class LocalEmbedder:
         """Return the model's vectors in the order of the texts, one at least: (n, full dimensions)."""
         lengths, lanes = [len(each.ids) for each in tokens], self._loaded_lanes()
         budget = self._budget()
-        batches = pack(lengths, budget if urgent else even_budget(lengths, budget, lanes.width, SMALLEST_BATCH))
+        batches = pack(lengths, budget if urgent else even_budget(lengths, budget, lanes.width, LEAST_SHARE))
         rows = lanes.run([[tokens[i] for i in batch] for batch in batches], urgent=urgent)
         full = np.empty((len(tokens), self.model.dimensions), np.float32)
         for batch, vectors in zip(batches, rows, strict=True):
