@@ -4,8 +4,9 @@
 
 First `kcore index` twice over a folder of small Markdown notes (40 words each, 500 a folder), with an owner of its own: seconds
 per 10,000 files, and the owner's memory after each pass. --files 0 leaves that out. Then a file of each format, one unit
-repeated until it has --megabytes (of a ZIP package, its main part has), read by a process of its own: seconds, MB/s of the
-file, and the highest memory of that process, its 30 MB at rest included. Memory on Linux and macOS.
+repeated until it has --megabytes (with a running number, where the reader leaves out what is repeated; packages are not
+compressed), read by a process of its own: seconds, MB/s of the file, and the highest memory of that process, its 30 MB at
+rest included. Memory on Linux and macOS.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ TEXTS = {
     "html": ("<html><body><main>", f"<h2>Section</h2><p>{SENTENCE * 3}</p><ul><li>first</ul>\n", "</main></body></html>"),
     "xml": ("<report>", f"<entry><title>Bridge</title><para>{SENTENCE * 3}</para></entry>\n", "</report>"),
     "rtf": (r"{\rtf1\ansi ", SENTENCE * 3 + "\\par\n", "}"),
-    "srt": ("", "1\n00:00:01,000 --> 00:00:03,000\nThe committee moved the budget.\n\n", ""),
-    "mbox": ("", f"From a@b.c Mon Jan  1 00:00:00 2024\nFrom: a@b.c\nSubject: Bridge\n\n{SENTENCE * 3}\n\n", ""),
-    "svg": ('<svg xmlns="http://www.w3.org/2000/svg">', '<text x="1">northern bridge</text><path d="M1 1L2 2"/>\n', "</svg>"),
+    "srt": ("", "№\n00:00:01,000 --> 00:00:03,000\nThe committee moved budget №.\n\n", ""),
+    "mbox": ("", f"From a@b.c Mon Jan  1 00:00:00 2024\nFrom: a@b.c\nSubject: Bridge №\n\n{SENTENCE * 3}\n\n", ""),
+    "svg": ('<svg xmlns="http://www.w3.org/2000/svg">', '<text x="1">northern bridge №</text><path d="M1 1L2 2"/>\n', "</svg>"),
     "ipynb": ('{"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [',
               json.dumps({"cell_type": "markdown", "metadata": {}, "source": SENTENCE * 3}) + ",\n",
               '{"cell_type": "markdown", "metadata": {}, "source": "end"}]}'),
@@ -74,7 +75,7 @@ PACKAGES = {
               "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_RELATIONS}"><Relationship Id="r1" '
               f'Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>'},
              "xl/worksheets/sheet1.xml", f'<worksheet xmlns="{_S}"><sheetData>',
-             '<row><c t="inlineStr"><is><t>northern bridge</t></is></c><c><v>12500.75</v></c></row>',
+             '<row><c t="inlineStr"><is><t>northern bridge</t></is></c><c><v>№.75</v></c></row>',
              "</sheetData></worksheet>"),
     "odt": ({"mimetype": "application/vnd.oasis.opendocument.text"}, "content.xml",
             f'<office:document-content xmlns:office="{_T}office:1.0" xmlns:text="{_T}text:1.0"><office:body><office:text>',
@@ -107,7 +108,7 @@ print(json.dumps([seconds, most / 1e6, outcome]))
 def pieces(before: str, unit: str, after: str, size: int) -> Iterator[bytes]:
     """Yield a text of about `size` bytes in pieces."""
     yield before.encode()
-    block = (unit * (1 + 1_000_000 // len(unit))).encode()
+    block = "".join(unit.replace("№", str(number)) for number in range(1 + 1_000_000 // len(unit))).encode()
     for _ in range(max(1, size // len(block))):
         yield block
     yield after.encode()
@@ -121,7 +122,7 @@ def make(file: Path, size: int) -> None:
             out.writelines(pieces(*TEXTS[name], size))
         return
     others, main, *parts = PACKAGES[name]
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
+    with zipfile.ZipFile(file, "w") as package:
         for path, content in others.items():  # type: ignore[attr-defined]
             package.writestr(path, content)
         with package.open(str(main), "w", force_zip64=True) as out:
