@@ -92,7 +92,7 @@ def test_captions_without_words_are_empty(tmp_path: Path) -> None:
 
 
 def test_long_files_take_linear_time(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    read(tmp_path, "a.srt", "00:00:01,000 --> 00:00:02,000\nword\n\n" * 30_000)
-    read(tmp_path, "b.srt", "1:1:1," * 200_000 + "<" * 200_000)
-    assert time.perf_counter() - start < 10
+    start = time.process_time()
+    read(tmp_path, "a.srt", "00:00:01,000 --> 00:00:02,000\nword\n\n" * 10_000)
+    read(tmp_path, "b.srt", "1:1:1," * 60_000 + "<" * 60_000)
+    assert time.process_time() - start < 3
