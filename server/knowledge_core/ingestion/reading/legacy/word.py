@@ -17,7 +17,7 @@ from knowledge_core.ingestion.metadata import from_file
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.reading.legacy.paragraph_properties import Look, looks
 from knowledge_core.ingestion.reading.legacy.summary import summary
-from knowledge_core.ingestion.reading.markup.literal import literal
+from knowledge_core.ingestion.reading.literal import literal
 from knowledge_core.ingestion.reading.parsed import Parsed, table
 from knowledge_core.ingestion.unreadable import Unreadable
 

@@ -1,8 +1,7 @@
 """Markdown while it is being written: blocks with an empty line between them, items of one list without.
 
-No emphasis and no escapes are written, because people search for words. A line of the source that would be read as
-structure by accident (it begins like a heading, a fence, a comment, front matter, an underline of a heading) gets a
-zero-width space in front: it is seen by nobody, and no rule of Markdown begins with it.
+No emphasis and no escapes are written, because people search for words; `literal` keeps lines of the source from being
+structure by accident.
 """
 
 from __future__ import annotations
@@ -10,10 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from knowledge_core.ingestion.reading.literal import fenced, literal
 from knowledge_core.ingestion.reading.parsed import table
 
-_BY_ACCIDENT = re.compile(r"^(?=[ \t]*(?:#{1,6}(?:[ \t]|$)|`{3}|~{3}|<!--|={2,}[ \t]*$|-{2,}[ \t]*$|=[ \t]*$))", re.M)
-_UNSEEN = "\N{ZERO WIDTH SPACE}"
 DEEPEST_ITEM = 8  # an item deeper than this is indented like one of this depth
 _DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d")
 # Titles that programs write where nobody gave one: the program's name, a placeholder, the name of the source file.
@@ -30,15 +28,6 @@ _LONGEST_TITLE = 300  # characters; a longer one is a text
 def lines_of(text: str) -> str:
     """Return a paragraph's lines with single spaces between words, without empty lines."""
     return "\n".join(line for each in text.split("\n") if (line := " ".join(each.split())))
-
-
-def literal(text: str) -> str:
-    """Return text whose lines are no Markdown structure by accident.
-
-    >>> literal("# not a heading").endswith("# not a heading")
-    True
-    """
-    return _BY_ACCIDENT.sub(_UNSEEN, text)
 
 
 def sensible_title(text: str) -> str:
@@ -147,7 +136,5 @@ class Blocks:
             return
         text = "\n".join(self._code).rstrip()
         self._code.clear()
-        longest = max((len(run) for run in re.findall("`+", text)), default=0)
-        fence = "`" * max(3, longest + 1)
-        self._blocks.append((False, f"{fence}\n{text}\n{fence}"))
+        self._blocks.append((False, fenced(text)))
         self._plain.append(text)
