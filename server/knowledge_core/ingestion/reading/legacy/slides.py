@@ -68,6 +68,7 @@ def read_ppt(data: bytes, name: str) -> Parsed:
     slides = _slides(stream, user) or _all_texts(stream)
     title, about = summary(file)
     text, pages = paged([slide.written() for slide in slides])
+    title = title or next((slide.title for slide in slides[:1]), "")
     return Parsed(text, title, from_file(about, {"format": "ppt", "pages": len(pages)}), pages=pages)
 
 

@@ -6,44 +6,19 @@ structure by accident.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from knowledge_core.ingestion.reading.literal import fenced, literal
 from knowledge_core.ingestion.reading.parsed import table
 
 DEEPEST_ITEM = 8  # an item deeper than this is indented like one of this depth
-_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d")
-# Titles that programs write where nobody gave one: the program's name, a placeholder, the name of the source file.
-_NO_TITLE = re.compile(
-    r"^\W*$|^(untitled|anonymous|unspecified|unknown|title|document|presentation|slide|powerpoint|microsoft|layout|"
-    r"no title|powerpoint presentation).{0,25}$|\.(docx?|pptx?|odt|ott|odp|otp|rtf|epub|txt|pdf|html?)$",
-    re.IGNORECASE,
-)
 _MOST_CELLS = 2_000_000  # of a table, whose rows are filled up to the longest
 _LONGEST_CELL = 2000  # characters
-_LONGEST_TITLE = 300  # characters; a longer one is a text
 
 
 def lines_of(text: str) -> str:
     """Return a paragraph's lines with single spaces between words, without empty lines."""
     return "\n".join(line for each in text.split("\n") if (line := " ".join(each.split())))
-
-
-def sensible_title(text: str) -> str:
-    """Return a title that a file says it has; "" where a program wrote it and no person."""
-    title = " ".join(text.split())
-    return "" if len(title) > _LONGEST_TITLE or _NO_TITLE.search(title) else title
-
-
-def day(text: str) -> str:
-    """Return the day of a date as files write it, in ISO form; "" where it has none.
-
-    >>> day("2026-01-31T10:11:12.5Z")
-    '2026-01-31'
-    """
-    found = _DATE.match(text.strip())
-    return found[0] if found else ""
 
 
 def is_layout(rows: list[list[str]]) -> bool:
