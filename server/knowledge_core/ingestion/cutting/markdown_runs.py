@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from knowledge_core.ingestion.cutting.blocks import LONGEST_HEADING, header_line
-from knowledge_core.ingestion.cutting.left_out import FENCES_LEFT_OUT
 from knowledge_core.ingestion.cutting.lines import TextLines, indentation
 from knowledge_core.ingestion.cutting.markdown_lines import ATX, MODULE_LINE, SETEXT, closes, fence
 from knowledge_core.ingestion.front_matter import front_matter
@@ -104,8 +103,7 @@ class _Reader:
     def run(self, number: int) -> _Found:
         line = self._lines[number]
         if opened := fence(line):
-            left_out = (opened[2].split() or [""])[0].strip("{}").lower() in FENCES_LEFT_OUT
-            return _plain(Role.LEFT_OUT if left_out else Role.CODE, self._fence_end(number, opened[1]))
+            return _plain(Role.CODE, self._fence_end(number, opened[1]))
         return (
             self._comment(number, line)
             or self._heading(number, line)
