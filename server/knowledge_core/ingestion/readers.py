@@ -163,6 +163,8 @@ def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None, secr
         raise refused
     if not data:
         raise Unreadable("empty", f"{name} has no bytes.")
+    if data.isspace():
+        raise Unreadable("empty", f"{name} holds no text.")
     return data
 
 
