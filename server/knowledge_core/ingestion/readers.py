@@ -214,7 +214,7 @@ def _plain(text: str, path: Path) -> Parsed:
 
 
 def _made(path: Path, name: str, parsed: Parsed) -> Document:
-    parsed = parsed if parsed.lines_of_file or parsed.metadata["format"] == "ipynb" else begun_as_text(parsed)
+    parsed = parsed if parsed.lines_of_file or parsed.metadata.get("format") == "ipynb" else begun_as_text(parsed)
     return Document(
         name, parsed.text, _one_line(parsed.title) or _name_as_title(path), path.absolute().as_uri(), parsed.metadata,
         parsed.media_type, parsed.pages, parsed.headings,
