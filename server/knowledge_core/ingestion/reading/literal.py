@@ -31,7 +31,7 @@ def literal(text: str) -> str:
     '~ ~~~ Ann\n< !-- Bob'
     """
     source = text.split("\n")
-    below = _marks_below(source)
+    below = _marks_below(source) if "```" in text or "~~~" in text else {}
     lines: list[str] = []
     mark = ""
     for number, line in enumerate(source):

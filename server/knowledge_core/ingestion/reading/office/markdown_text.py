@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from knowledge_core.ingestion.reading.literal import fenced, literal
-from knowledge_core.ingestion.reading.parsed import table
+from knowledge_core.ingestion.reading.parsed import joined, table
 
 DEEPEST_ITEM = 8  # an item deeper than this is indented like one of this depth
 _MOST_CELLS = 2_000_000  # of a table, whose rows are filled up to the longest
@@ -91,12 +91,7 @@ class Blocks:
 
     def text(self) -> str:
         self._end_code()
-        parts: list[str] = []
-        for index, (tight, block) in enumerate(self._blocks):
-            if index:
-                parts.append("\n" if tight and self._blocks[index - 1][0] else "\n\n")
-            parts.append(block)
-        return "".join(parts)
+        return joined(self._blocks)
 
     def __bool__(self) -> bool:
         return bool(self._blocks or self._code)

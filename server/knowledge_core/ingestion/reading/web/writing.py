@@ -14,6 +14,7 @@ from lxml import html as lxml_html
 
 from knowledge_core.ingestion.formats import word_set
 from knowledge_core.ingestion.reading.literal import fenced, literal
+from knowledge_core.ingestion.reading.parsed import joined
 from knowledge_core.ingestion.reading.web.code import code_language, code_lines
 from knowledge_core.ingestion.reading.web.maths import formula, tex
 from knowledge_core.ingestion.reading.web.tables import Cell, span, table_text
@@ -180,12 +181,7 @@ class _Writer:
     def text(self) -> str:
         self._flush()
         self._end_terms()
-        parts: list[str] = []
-        for index, (tight, block) in enumerate(self._blocks):
-            if index:
-                parts.append("\n" if tight and self._blocks[index - 1][0] else "\n\n")
-            parts.append(block)
-        return "".join(parts)
+        return joined(self._blocks)
 
     def _mark(self) -> str:
         number = self._lists[-1] if self._lists else None
