@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
+from types import ModuleType
 
 import pytest
 from ingestion_material import Write
 
 from knowledge_core.ingestion.readers import read_file
+from knowledge_core.ingestion.reading import literal, properties
 from knowledge_core.types import Document
 
 Read = Callable[[Write, str], Document]
@@ -54,3 +57,8 @@ def test_dates_are_days_and_what_programs_write_for_nothing_is_nothing(write: Wr
         "modified": "2026-01-31",
         "tags": ["a", "b"],
     }
+
+
+@pytest.mark.parametrize("module", [literal, properties])
+def test_the_examples_hold(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
