@@ -138,6 +138,37 @@ def test_a_child_that_is_seen_with_too_much_memory_is_ended(workers, read_alone,
     assert refused(read_alone, evil("sleep"))[0] == "too large"
 
 
+@needs_proc
+def test_children_that_died_while_idle_are_no_files_failure(write):
+    workers = Workers(command=EVIL, most=2)
+    try:
+        for child in [workers._taken(lambda: False), workers._taken(lambda: False)]:
+            workers._give_back(child)
+        idle = pids(workers)
+        for pid in idle:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not any(map(alive, idle)))
+        parse = parse_in(workers, again=False, stopped=lambda: False)
+        document = read_file(write("x.pdf", evil("harmless")), document_id="x.pdf", limit=10**8, parse=parse)
+        assert document.text == "harmless harmless"
+        assert len(idle) == 2
+        assert not idle & pids(workers)
+    finally:
+        workers.close()
+
+
+def test_a_child_that_fails_to_start_in_an_unknown_way_blocks_no_later_file(write):
+    def broken() -> bool:
+        raise RuntimeError("no priority is known")
+
+    workers = Workers(command=EVIL, most=1, low=broken)
+    parse = parse_in(workers, again=False, stopped=lambda: False)
+    for _ in range(2):
+        with pytest.raises(Unreadable):
+            read_file(write("x.pdf", evil("harmless")), document_id="x.pdf", limit=10**8, parse=parse)
+    workers.close()
+
+
 @pytest.mark.parametrize("deed", ["crash", pytest.param("exit", marks=pytest.mark.slow)])
 def test_a_crash_is_the_files_failure_when_it_happens_twice(read, deed):
     assert refused(read, evil(deed)) == (

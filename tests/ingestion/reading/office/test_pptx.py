@@ -220,7 +220,7 @@ def test_slides_without_text_are_empty_pages_and_named(tmp_path: Path) -> None:
 def test_escapes_of_the_schema_and_signs_of_markdown_are_text(tmp_path: Path) -> None:
     assert (
         one(tmp_path, shape(words("a_x000D_b _x0041_ &amp; c")), shape(words("# no heading")))
-        == "a b A & c\n\n\\# no heading"
+        == "a b A & c\n\n    # no heading"
     )
 
 
