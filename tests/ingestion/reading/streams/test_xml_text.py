@@ -153,3 +153,8 @@ def test_deep_and_wide_texts_take_linear_time(tmp_path: Path) -> None:
     notes = "<article><para>" + "t<footnote><para>n</para></footnote>" * 1_000 + "</para></article>"
     assert "[1000] n" in read(tmp_path, "d.xml", notes).text
     assert time.process_time() - start < 3
+
+
+def test_an_xml_of_names_and_comments_alone_stays_as_it_is(tmp_path: Path) -> None:
+    text = '<?xml version="1.0"?>\n<!-- the licence -->\n<project/>\n'
+    assert read(tmp_path, "a.xml", text).text == text
