@@ -15,7 +15,7 @@ def main() -> None:
     print(
         "\nWith a folder of test sets: python -m benchmarks.retrieval_quality --data DIR, ... clustering --data DIR\n"
         "Long ones: python -m benchmarks.scale, ... growth, ... kills, ... soak, ... clients,\n"
-        "... corruption, ... pulling"
+        "... corruption, ... pulling, ... formats, ... many_files"
     )
 
 
