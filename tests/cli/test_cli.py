@@ -88,6 +88,31 @@ def test_json_lines_are_indexed(capsys, tmp_path):
     assert [hit["document"] for hit in json.loads(out)["hits"]] == ["b"]
 
 
+def test_json_lines_may_begin_with_a_byte_order_mark(capsys, tmp_path):
+    (tmp_path / "rows.jsonl").write_bytes(b'\xef\xbb\xbf{"id": "a", "text": "rivers flow"}\n')
+    code, out, _ = run(capsys, "index", "--jsonl", str(tmp_path / "rows.jsonl"))
+    assert (code, "1 documents indexed" in out) == (0, True)
+
+
+def test_a_pdf_with_an_outline_is_sound_for_doctor(capsys, tmp_path):
+    drawn = b"BT /F1 12 Tf 72 720 Td (Introduction) Tj 0 -14 Td (Rivers flow to the sea.) Tj ET"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>", b"<< /Type /Outlines /First 7 0 R /Last 7 0 R >>",
+        b"<< /Title (Introduction) /Parent 6 0 R /Dest [3 0 R /Fit] >>",
+    ]  # fmt: skip
+    body = b"".join(b"%d 0 obj\n%s\nendobj\n" % each for each in enumerate(objects, start=1))
+    (tmp_path / "rivers.pdf").write_bytes(b"%PDF-1.6\n" + body + b"trailer << /Root 1 0 R /Size 8 >>\n%%EOF\n")
+    code, out, _ = run(capsys, "index", str(tmp_path / "rivers.pdf"))
+    assert (code, "1 documents indexed" in out) == (0, True)
+    assert "Introduction" in run(capsys, "search", "where do rivers flow", "--json")[1]
+    code, out, _ = run(capsys, "doctor")
+    assert (code, "All is well." in out) == (0, True), out
+
+
 @pytest.mark.parametrize("line", ["[1]", '{"text": "a"}', '{"id": "a"}', "7", "{"])
 def test_a_line_that_is_no_document_is_told_with_what_one_looks_like(capsys, tmp_path, line):
     (tmp_path / "corpus.jsonl").write_text(line)

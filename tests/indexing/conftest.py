@@ -7,6 +7,9 @@ from mcp.client import Client
 
 from knowledge_core.engine import Engine
 from knowledge_core.serving.surface.application import application
+from tools_once import derive_once
+
+derive_once()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import re
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,20 @@ async def test_generated_code_is_counted_and_leaves_a_collection_that_had_it_but
     assert "1 generated (papers/api.go)" in text
     report, _ = await indexed(client, code)
     assert (report["indexed"], report["failed_total"]) == (1, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a file system whose names are bytes")
+async def test_a_name_that_is_no_utf8_is_reported_and_costs_no_other_file_anything(client, folder):
+    (folder / os.fsdecode(b"caf\xe9.md")).write_text("# Latin name")
+    report, text = await indexed(client, folder)
+    assert (report["indexed"], report["skipped"]["name not UTF-8"]) == (1, 1)
+    assert "caf\\xe9.md" in text
+
+
+async def test_a_broken_link_keeps_no_documents_whose_names_begin_like_its_own(client, folder):
+    (folder / "report-old.md").write_text("# Old")
+    await indexed(client, folder)
+    (folder / "report").symlink_to("archive/report")
+    (folder / "report-old.md").unlink()
+    report, _ = await indexed(client, folder)
+    assert report["removed"] == 1

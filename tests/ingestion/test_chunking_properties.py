@@ -38,11 +38,15 @@ COUNTS = [count_words, count_characters, lambda texts: [len(text.encode()) // 3 
 sizes = st.sampled_from([1, 2, 7, 25, 100, 400])
 counts = st.sampled_from(COUNTS)
 titles = st.sampled_from(["", "A title", "long " * 60])
-relaxed = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+relaxed = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+thorough = settings(relaxed, max_examples=3000)
+texts = st.text(max_size=400)
+places_of_pages = st.lists(st.integers(0, 300), max_size=9)
+texts_of_pages = st.lists(st.text(max_size=80), min_size=1, max_size=12)
 
 
 @relaxed
-@given(st.text(max_size=400), st.sampled_from(KINDS), titles, counts, sizes)
+@given(texts, st.sampled_from(KINDS), titles, counts, sizes)
 def test_on_any_text(text: str, kind: str, title: str, count: object, size: int) -> None:
     checked_chunks(Document("d", clean_text(text), title=title, media_type=kind), count, size)  # type: ignore[arg-type]
 
@@ -62,12 +66,7 @@ def test_on_restructured_text(parts: list[str], title: str, count: object, size:
 
 
 @relaxed
-@given(
-    st.lists(st.sampled_from(MARKDOWN), min_size=1, max_size=80),
-    st.lists(st.integers(0, 300), max_size=9),
-    counts,
-    sizes,
-)
+@given(st.lists(st.sampled_from(MARKDOWN), min_size=1, max_size=80), places_of_pages, counts, sizes)
 def test_on_markdown_with_pages(parts: list[str], places: list[int], count: object, size: int) -> None:
     text = "".join(parts)
     bounds = [0, *sorted(min(place, len(text)) for place in places), len(text)]
@@ -83,7 +82,7 @@ def test_on_python(parts: list[str], title: str, count: object, size: int) -> No
 
 
 @relaxed
-@given(st.lists(st.text(max_size=80), min_size=1, max_size=12), counts, sizes)
+@given(texts_of_pages, counts, sizes)
 def test_on_pages(pages: list[str], count: object, size: int) -> None:
     text, spans = "", []
     for page in map(clean_text, pages):
@@ -93,8 +92,29 @@ def test_on_pages(pages: list[str], count: object, size: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@thorough
 @given(st.lists(st.sampled_from(MARKDOWN + PYTHON + RST), max_size=200), st.sampled_from(KINDS), titles, counts, sizes)
 def test_on_much_more(parts: list[str], kind: str, title: str, count: object, size: int) -> None:
     document = Document("d", "".join(parts), title=title, media_type=kind)
     checked_chunks(document, count, size)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@thorough
+@given(texts, st.sampled_from(KINDS), titles, counts, sizes)
+def test_on_many_more_texts(text: str, kind: str, title: str, count: object, size: int) -> None:
+    test_on_any_text.hypothesis.inner_test(text, kind, title, count, size)
+
+
+@pytest.mark.slow
+@thorough
+@given(st.lists(st.sampled_from(MARKDOWN), min_size=1, max_size=80), places_of_pages, counts, sizes)
+def test_on_much_more_markdown_with_pages(parts: list[str], places: list[int], count: object, size: int) -> None:
+    test_on_markdown_with_pages.hypothesis.inner_test(parts, places, count, size)
+
+
+@pytest.mark.slow
+@thorough
+@given(texts_of_pages, counts, sizes)
+def test_on_many_more_pages(pages: list[str], count: object, size: int) -> None:
+    test_on_pages.hypothesis.inner_test(pages, count, size)

@@ -117,23 +117,24 @@ def test_what_is_no_encoding_of_files_is_not_believed(encoding: str) -> None:
 
 _DEEP = {
     ".json": lambda depth: '{"a":[' * depth + "]}" * depth,
-    ".yaml": lambda depth: "".join(" " * n + "a:\n" for n in range(depth // 20)),
+    ".yaml": lambda depth: "".join(" " * n + "a:\n" for n in range(depth // 10)),
     ".md": lambda depth: "---\na: " + "[" * depth + "]" * depth + "\n---\n" + "> " * depth + "- " * depth + "x",
     ".html": lambda depth: "<p>x" + "<div>" * depth + "words" + "</div>" * depth,
     ".xml": lambda depth: "<!-- x -->" + "<a>" * depth + "words" + "</a>" * depth,
     ".py": lambda depth: "x = " + "(" * depth + "1" + ")" * depth + "\n" + "".join(
-        " " * n + f"class A{n}:\n" for n in range(depth // 20)
+        " " * n + f"class A{n}:\n" for n in range(depth // 10)
     ),
     ".js": lambda depth: "if (a) {" * depth + "}" * depth,
     ".c": lambda depth: "#if A\n" * depth + "int a;\n" + "#endif\n" * depth,
     ".cpp": lambda depth: "namespace a {" * depth + "}" * depth,
-    ".rst": lambda depth: "".join(f"a{n}\n{mark * 4}\n\n" for n in range(depth // 100) for mark in "=-~^*+#"),
+    ".rst": lambda depth: "".join(f"a{n}\n{mark * 4}\n\n" for n in range(depth // 50) for mark in "=-~^*+#"),
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("depth", [10_000, pytest.param(20_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("suffix", _DEEP)
-def test_what_nests_deep_is_read_or_is_a_failure_of_its_own(suffix: str, tmp_path: Path) -> None:
-    read_and_cut(tmp_path / f"x{suffix}", _DEEP[suffix](20_000))
+def test_what_nests_deep_is_read_or_is_a_failure_of_its_own(suffix: str, depth: int, tmp_path: Path) -> None:
+    read_and_cut(tmp_path / f"x{suffix}", _DEEP[suffix](depth))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in HOSTILE if kind.startswith("front matter")])

@@ -65,7 +65,7 @@ def _by_pathspec(lines: list[str], path: str) -> bool | None:
     return None
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_written(), min_size=1, max_size=4), _PATHS, st.booleans())
 @example(["**/"], "a/b", True)
 @example(["*/"], "a", True)

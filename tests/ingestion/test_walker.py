@@ -180,7 +180,9 @@ def test_a_name_that_is_no_utf_8_is_shown_with_escapes(tmp_path: Path) -> None:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.md")).write_text("x")
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    assert names(walked(tmp_path)) == ["caf\\xe9.md"]
+    found = walked(tmp_path)
+    assert (names(found), dict(found.skipped)) == ([], {"name not UTF-8": 1})
+    assert found.skipped_examples["name not UTF-8"] == ("caf\\xe9.md",)
 
 
 @pytest.fixture

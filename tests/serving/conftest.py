@@ -10,6 +10,9 @@ from mcp.client import Client
 from knowledge_core.engine import Engine
 from knowledge_core.serving.surface.application import application
 from mcp_text import NOTES
+from tools_once import derive_once
+
+derive_once()
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 

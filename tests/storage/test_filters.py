@@ -210,9 +210,7 @@ filters = st.recursive(
 )
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
-)
+@settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(filter=filters)
 def test_every_filter_agrees_with_a_plain_reading(view, filter):
     # `tags: []` reaches SQL as a list without elements, as the plain reading has it.

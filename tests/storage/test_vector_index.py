@@ -58,7 +58,7 @@ def all_found(index: VectorIndex, queries: Vectors, limit: int) -> list[list[tup
 
 @pytest.mark.parametrize("dimensions", [384, 768, 256, 300, 32])
 def test_the_ten_nearest_are_among_thirty_candidates(tmp_path: Path, dimensions: int) -> None:
-    vectors, queries = clustered(2_000, dimensions), clustered(100, dimensions, seed=2)
+    vectors, queries = clustered(2_000, dimensions), clustered(50, dimensions, seed=2)
     keys = np.arange(1, 2_001)
     index = VectorIndex.load(tmp_path, dimensions=dimensions, tag="one")
     index.apply(1, keys, vectors, [])

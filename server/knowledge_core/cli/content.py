@@ -134,7 +134,7 @@ def _yes(question: str) -> bool:
 def _documents(file: str) -> list[dict[str, Any]]:
     documents = []
     try:
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8-sig") as lines:  # Windows' programs begin a file with a byte order mark
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     documents.append(_document(line, f"{file}, line {number}"))

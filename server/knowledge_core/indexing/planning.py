@@ -215,7 +215,8 @@ class _Draft:
             self._take_file(under + file.relative, source.name, file)
         if whole:
             kept = seen | {under + relative for relative in found.excluded | found.passed}
-            hidden = tuple(under + folder for folder in found.unreadable)
+            kept |= {under + file for file in found.unreadable if not file.endswith("/")}
+            hidden = tuple(under + folder for folder in found.unreadable if folder.endswith("/") or not folder)
             self._remove += sorted(
                 id
                 for id in self._states

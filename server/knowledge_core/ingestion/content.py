@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -36,19 +37,22 @@ _ROOT = re.compile(
 _DECLARATION = re.compile(r"[\ufeff\s]{0,99}<\?xml\s[^<>]{0,200}\?>")
 _RSS_1 = re.compile(r"purl\.org/rss/|netscape\.com/rdf/simple")
 _HTML_PART = re.compile(r"\s*<(?:head|meta|style|body|table|div|b)\b", re.I)
+_RTF_WITHIN = 100  # bytes, in which white space may stand before the first bracket
 _PDF_WITHIN = 1024  # bytes, in which the header must begin (ISO 32000-1, annex H.3, note 13)
 BY_SUFFIX: Mapping[str, Format] = {suffix: each for each in FORMATS for suffix in each.suffixes.split()}
 BY_NAME: Mapping[str, Format] = {each.name: each for each in FORMATS}
 # The main part of a package, as its content types call it; that of a template or with macros has another middle.
 _PACKAGES = {"wordprocessingml": "docx", "ms-word": "docx", "presentationml": "pptx", "ms-powerpoint": "pptx",
              "spreadsheetml": "xlsx", "ms-excel": "xlsx"}  # fmt: skip
+_ARCHIVES_OF_EXCEL = frozenset(BY_NAME["xlsx"].suffixes.split()) - {".xls", ".xlt"}
 _MIMETYPES = {"text": "odt", "presentation": "odp", "spreadsheet": "ods"}
 
 
-# The first line of a message or mailbox, and the fields that a message's head has at least two of.
+# The first line of a message or mailbox, and the fields by which a message's head is known.
 _MAIL_BEGINS = re.compile(rb"\s{0,99}(?:From [^\n]{1,200}\d{4}|[!-9;-~]{1,60}:[ \t])")
 _MAIL_FIELDS = re.compile(
-    rb"^(from|to|date|message-id|received|return-path|subject|mime-version|delivered-to):[ \t]", re.I | re.M
+    rb"^(from|to|date|message-id|received|return-path|subject|mime-version|delivered-to|content-type):[ \t]+([^\r\n]{0,200})",
+    re.I | re.M,
 )
 _MAIL_HEAD = 8_000  # bytes in which they are looked for
 _MAIL_FIELDS_AT_LEAST = 4
@@ -60,7 +64,7 @@ def content_of(data: bytes, path: PurePath) -> Content:
         return "zip"
     if data.startswith(_OLE):
         return "ole"
-    if data.lstrip()[:5] == rb"{\rtf":
+    if data[:_RTF_WITHIN].removeprefix(codecs.BOM_UTF8).lstrip().startswith(rb"{\rtf"):
         return "rtf"
     at = data[:_PDF_WITHIN].find(b"%PDF-")
     named = path.suffix.lower() == ".pdf"
@@ -71,15 +75,40 @@ def content_of(data: bytes, path: PurePath) -> Content:
 
 
 def _is_mail(data: bytes, path: PurePath) -> bool:
-    """Say whether bytes are e-mail: by the name or, where the name says nothing, by the fields of a message's head."""
+    """Say whether bytes are e-mail: by the name or, where the name says nothing of texts, by a message's head."""
     by_suffix = BY_SUFFIX.get(path.suffix.lower())
-    if by_suffix or path.suffix.lower() in formats.KNOWN_SUFFIXES or formats.language(path):
-        return by_suffix is not None and by_suffix.content == "mail"
-    if not _MAIL_BEGINS.match(data):
+    if by_suffix and by_suffix.content == "mail":
+        return True
+    known = path.suffix.lower() in formats.KNOWN_SUFFIXES or formats.language(path)
+    if known and not _of_office(by_suffix):
         return False
+    fields = _fields_of_mail(data)
+    telling = len(fields.keys() - {b"content-type"}) >= _MAIL_FIELDS_AT_LEAST and b"from" in fields
+    return telling or _is_saved_page(fields)
+
+
+def _fields_of_mail(data: bytes) -> Mapping[bytes, bytes]:
+    """Return the fields of a message's head that tell what it is, by their names; none where the bytes are no message."""
+    if not _MAIL_BEGINS.match(data):
+        return {}
     head = re.split(rb"\r?\n\r?\n", data[:_MAIL_HEAD].lstrip(), maxsplit=1)[0]
-    fields = {field.lower() for field in _MAIL_FIELDS.findall(head)}
-    return len(fields) >= _MAIL_FIELDS_AT_LEAST and b"from" in fields
+    return {name.lower(): value.lower() for name, value in _MAIL_FIELDS.findall(head)}
+
+
+def _is_saved_page(fields: Mapping[bytes, bytes]) -> bool:
+    """Say whether a message was sent to nobody and holds a page with its pictures: so browsers and Word save pages."""
+    sent = fields.keys() & {b"to", b"received", b"delivered-to"}
+    related = fields.get(b"content-type", b"").startswith(b"multipart/related")
+    return related and b"mime-version" in fields and not sent
+
+
+def _of_office(by_suffix: Format | None) -> bool:
+    """Say whether a name promises a format of office programs that was there before those in archives, or a workbook.
+
+    Many programs call a page, a table or a text so, because an office program then opens it; and other programs have
+    given texts of their own the same names: templates of translations (.pot), graphs (.dot), definitions (.msg).
+    """
+    return by_suffix is not None and (by_suffix.content in ("ole", "rtf") or by_suffix is BY_NAME["xlsx"])
 
 
 def format_of(data: bytes, path: PurePath, name: str) -> Format | None:
@@ -92,32 +121,42 @@ def format_of(data: bytes, path: PurePath, name: str) -> Format | None:
     """
     content = content_of(data, path)
     by_suffix = BY_SUFFIX.get(path.suffix.lower())
+    if found := _of_content(content, data, by_suffix, name):
+        return found
+    promised = by_suffix is not None and by_suffix.content != "text"
+    may_be_text = content == "text" and _of_office(by_suffix) and path.suffix.lower() not in _ARCHIVES_OF_EXCEL
+    if promised and not may_be_text:
+        raise Unreadable("damaged", f"{name} does not begin like a {path.suffix[1:].upper()} file. Save it anew.")
+    return None
+
+
+def _of_content(content: Content, data: bytes, by_suffix: Format | None, name: str) -> Format | None:
     if content == "zip":
-        return _of_archive(data, by_suffix, name)
+        return _of_archive(data, name) or (by_suffix if by_suffix and by_suffix.content == "zip" else None)
     if content == "ole":
         return _of_ole(data, by_suffix, name)
     if content in ("pdf", "rtf"):
         return BY_NAME[content]
     if content == "mail":
-        return by_suffix or BY_NAME["email"]
-    # Many programs call a page, or a text, ".xls" or ".doc", because an office program then opens it.
-    if by_suffix and by_suffix.content != "text" and path.suffix.lower() not in (".xls", ".rtf", ".doc"):
-        raise Unreadable("damaged", f"{name} does not begin like a {path.suffix[1:].upper()} file. Save it anew.")
+        if by_suffix and by_suffix.content == "mail":
+            return by_suffix
+        return BY_NAME["mhtml" if _is_saved_page(_fields_of_mail(data)) else "email"]
     return None
 
 
-def _of_archive(data: bytes, by_suffix: Format | None, name: str) -> Format | None:
+def _of_archive(data: bytes, name: str) -> Format | None:
+    """Return the format of an archive by what it says of itself; None where that is nothing, or it is damaged."""
     try:
         archive = Archive(data, name)
         if "[Content_Types].xml" in archive:
-            return _of_package(archive.read("[Content_Types].xml").decode("utf-8", "replace")) or by_suffix
-        kind = archive.read("mimetype").decode("ascii", "replace").strip()
+            return _of_package(archive.read("[Content_Types].xml").decode("utf-8", "replace"))
+        if "META-INF/container.xml" in archive:
+            return BY_NAME["epub"]
+        kind = archive.read("mimetype").decode("ascii", "replace").strip() if "mimetype" in archive else ""
     except Unreadable:
-        return by_suffix  # its reader says what is wrong
-    if kind == "application/epub+zip" or "META-INF/container.xml" in archive:
-        return BY_NAME["epub"]
+        return None
     found = re.match(r"application/vnd\.oasis\.opendocument\.(text|presentation|spreadsheet)", kind)
-    return BY_NAME[_MIMETYPES[found[1]]] if found else by_suffix
+    return BY_NAME[_MIMETYPES[found[1]]] if found else BY_NAME["epub"] if kind == "application/epub+zip" else None
 
 
 def _of_package(types: str) -> Format | None:
@@ -153,7 +192,8 @@ def text_format_of(text: str, path: PurePath) -> Format | None:
     known = formats.language(path) or path.suffix.lower() in formats.PROSE.keys() | formats.LINES.keys()
     if not known and _begins_like_html(text):
         return BY_NAME["html"]
-    if known or not (by_suffix is BY_NAME["xml"] or (by_suffix is None and _DECLARATION.match(text))):
+    declared = (by_suffix is None or _of_office(by_suffix)) and _DECLARATION.match(text)
+    if known or not (by_suffix is BY_NAME["xml"] or declared):
         return None
     root = _ROOT.match(text)
     if root and root[1] == "mxfile":

@@ -28,6 +28,7 @@ from knowledge_core.ingestion.decoding import clean_text, decode
 from knowledge_core.ingestion.metadata import from_caller, from_file
 from knowledge_core.ingestion.parsing import Parse, parse
 from knowledge_core.ingestion.reading import markdown
+from knowledge_core.ingestion.reading.literal import begun_as_text
 from knowledge_core.ingestion.reading.notes.titles import rst_title
 from knowledge_core.ingestion.reading.parsed import Parsed
 from knowledge_core.ingestion.unreadable import Reason, Unreadable, not_taken_apart
@@ -162,6 +163,8 @@ def _bytes(path: Path, name: str, limit: int, roots: Sequence[Path] | None, secr
         raise refused
     if not data:
         raise Unreadable("empty", f"{name} has no bytes.")
+    if data.isspace():
+        raise Unreadable("empty", f"{name} holds no text.")
     return data
 
 
@@ -211,6 +214,7 @@ def _plain(text: str, path: Path) -> Parsed:
 
 
 def _made(path: Path, name: str, parsed: Parsed) -> Document:
+    parsed = parsed if parsed.lines_of_file or parsed.metadata.get("format") == "ipynb" else begun_as_text(parsed)
     return Document(
         name, parsed.text, _one_line(parsed.title) or _name_as_title(path), path.absolute().as_uri(), parsed.metadata,
         parsed.media_type, parsed.pages, parsed.headings, parsed.lines_of_file,

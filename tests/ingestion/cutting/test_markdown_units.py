@@ -163,12 +163,10 @@ def test_sentences_that_begin_like_modules_are_text() -> None:
     assert len(chunks(text)) == 1
 
 
-def test_queries_and_scripts_are_left_out() -> None:
-    text = (
-        "words\n\n```dataview\nTABLE x\n```\n\nmore\n\n<script>\nlet a\n\nlet b\n</script>\n\n```python\nx = 1\n```\n"
-    )
-    assert dropped(text) == ["```dataview\nTABLE x\n```", "<script>\nlet a\n\nlet b\n</script>"]
-    assert [one.text for one in chunks(text)] == ["words", "more", "```python\nx = 1\n```"]
+def test_scripts_are_left_out() -> None:
+    text = "words\n\nmore\n\n<script>\nlet a\n\nlet b\n</script>\n\n```python\nx = 1\n```\n"
+    assert dropped(text) == ["<script>\nlet a\n\nlet b\n</script>"]
+    assert [one.text for one in chunks(text)] == ["words\n\nmore", "```python\nx = 1\n```"]
 
 
 def test_a_note_of_front_matter_alone_is_found_by_it() -> None:

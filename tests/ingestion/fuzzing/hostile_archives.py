@@ -55,7 +55,7 @@ def million_entries(parts: Parts, count: int = 1_000_000) -> bytes:
 
 
 def great_ratio(parts: Parts) -> bytes:
-    return packed([*parts[:-1], (parts[-1][0], parts[-1][1][:100] + b" " * 60_000_000)])
+    return packed([*parts[:-1], (parts[-1][0], parts[-1][1][:100] + b" " * 25_000_000)])
 
 
 def many_great_parts(parts: Parts) -> bytes:
@@ -146,7 +146,7 @@ def links(parts: Parts) -> bytes:
 
 
 def archive_within(parts: Parts) -> bytes:
-    return packed([*parts[:-1], (parts[-1][0], packed([*parts, ("bomb", b"\0" * 50_000_000)]))])
+    return packed([*parts[:-1], (parts[-1][0], packed([*parts, ("bomb", b"\0" * 25_000_000)]))])
 
 
 def no_parts(parts: Parts) -> bytes:

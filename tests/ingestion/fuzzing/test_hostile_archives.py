@@ -59,13 +59,14 @@ def test_all_parts_together_may_unpack_to_so_much_and_no_more(monkeypatch):
     assert caught.value.reason == "too large"
 
 
-def test_an_honest_archive_of_many_equal_rows_is_read():
-    rows = b"".join(b'<row r="%d"><c r="A%d" s="1"><v>0</v></c></row>' % (row, row) for row in range(600_000))
+def test_an_honest_archive_of_many_equal_rows_is_read(monkeypatch):
+    monkeypatch.setattr(archive, "UNJUDGED", 1_000_000)
+    rows = b"".join(b'<row r="%d"><c r="A%d" s="1"><v>0</v></c></row>' % (row, row) for row in range(60_000))
     assert len(Archive(packed([("sheet.xml", rows)]), "x").read("sheet.xml")) == len(rows)
 
 
 def test_what_an_archive_is_is_seen_without_reading_a_list_without_end(write: Write):
-    path = write("x.docx", million_entries(PARTS, 200_000))
+    path = write("x.docx", million_entries(PARTS, 160_000))
     began = time.process_time()
     with pytest.raises(Unreadable):
         read_file(path, document_id="x.docx", limit=10**9)

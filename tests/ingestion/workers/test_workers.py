@@ -33,20 +33,38 @@ Read = Callable[..., Document]
 needs_proc = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="looks at processes as Linux shows them")
 
 
-@pytest.fixture
-def workers() -> Iterator[Workers]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Workers]:
+    """The child of most tests, each of which has files of its own; whoever ends it leaves another one."""
     made = Workers(command=EVIL, most=1)
     yield made
     made.close()
 
 
 @pytest.fixture
-def read(workers: Workers, write: Write) -> Read:
+def workers() -> Iterator[Workers]:
+    """A child of the test's own: started under its environment and limits, and ended with it."""
+    made = Workers(command=EVIL, most=1)
+    yield made
+    made.close()
+
+
+def reading(workers: Workers, write: Write) -> Read:
     def made(content: bytes, name: str = "x.pdf", *, again: bool = False, stopped=lambda: False) -> Document:
         parse = parse_in(workers, again=again, stopped=stopped)
         return read_file(write(name, content), document_id=name, limit=10**8, parse=parse)
 
     return made
+
+
+@pytest.fixture
+def read(shared: Workers, write: Write) -> Read:
+    return reading(shared, write)
+
+
+@pytest.fixture
+def read_alone(workers: Workers, write: Write) -> Read:
+    return reading(workers, write)
 
 
 def pids(workers: Workers) -> set[int]:
@@ -113,11 +131,42 @@ def test_memory_without_end_is_refused_and_the_next_file_is_read(read):
 
 @pytest.mark.slow
 @needs_proc
-def test_a_child_that_is_seen_with_too_much_memory_is_ended(workers, read, monkeypatch):
+def test_a_child_that_is_seen_with_too_much_memory_is_ended(workers, read_alone, monkeypatch):
     monkeypatch.setattr(limits, "MEMORY", 10**9)
-    read(evil("ok"))
+    read_alone(evil("ok"))
     monkeypatch.setattr(limits, "resident", lambda process: 10**10)
-    assert refused(read, evil("sleep"))[0] == "too large"
+    assert refused(read_alone, evil("sleep"))[0] == "too large"
+
+
+@needs_proc
+def test_children_that_died_while_idle_are_no_files_failure(write):
+    workers = Workers(command=EVIL, most=2)
+    try:
+        for child in [workers._taken(lambda: False), workers._taken(lambda: False)]:
+            workers._give_back(child)
+        idle = pids(workers)
+        for pid in idle:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not any(map(alive, idle)))
+        parse = parse_in(workers, again=False, stopped=lambda: False)
+        document = read_file(write("x.pdf", evil("harmless")), document_id="x.pdf", limit=10**8, parse=parse)
+        assert document.text == "harmless harmless"
+        assert len(idle) == 2
+        assert not idle & pids(workers)
+    finally:
+        workers.close()
+
+
+def test_a_child_that_fails_to_start_in_an_unknown_way_blocks_no_later_file(write):
+    def broken() -> bool:
+        raise RuntimeError("no priority is known")
+
+    workers = Workers(command=EVIL, most=1, low=broken)
+    parse = parse_in(workers, again=False, stopped=lambda: False)
+    for _ in range(2):
+        with pytest.raises(Unreadable):
+            read_file(write("x.pdf", evil("harmless")), document_id="x.pdf", limit=10**8, parse=parse)
+    workers.close()
 
 
 @pytest.mark.parametrize("deed", ["crash", pytest.param("exit", marks=pytest.mark.slow)])
@@ -128,14 +177,14 @@ def test_a_crash_is_the_files_failure_when_it_happens_twice(read, deed):
     assert read(evil("fine")).text == "harmless fine"
 
 
-def test_an_error_of_a_parser_is_told_by_its_kind_and_costs_no_child(workers, read):
+def test_an_error_of_a_parser_is_told_by_its_kind_and_costs_no_child(shared, read):
     read(evil("ok"))
-    before = pids(workers)
+    before = pids(shared)
     assert refused(read, evil("raise")) == (
         "damaged",
         "x.pdf could not be taken apart (ZeroDivisionError). Save it anew.",
     )
-    assert pids(workers) == before
+    assert pids(shared) == before
 
 
 def test_a_child_that_was_killed_once_by_somebody_costs_its_file_nothing(read, tmp_path):
@@ -205,32 +254,32 @@ def test_what_a_library_prints_does_not_get_between_the_answers(read):
     assert read(evil("fine")).text == "harmless fine"
 
 
-def test_what_ended_a_child_is_not_tried_again_unless_it_is_asked_for(workers, read):
-    refused(read, evil("memory"))
-    pid = (read(evil("fine")), pids(workers))[1]
-    assert refused(read, evil("memory"), name="copy.pdf")[1].startswith("copy.pdf takes more than")
+def test_what_ended_a_child_is_not_tried_again_unless_it_is_asked_for(workers, read_alone):
+    refused(read_alone, evil("memory"))
+    pid = (read_alone(evil("fine")), pids(workers))[1]
+    assert refused(read_alone, evil("memory"), name="copy.pdf")[1].startswith("copy.pdf takes more than")
     assert pids(workers) == pid, "the child was not asked"
-    refused(read, evil("memory"), again=True)
+    refused(read_alone, evil("memory"), again=True)
     assert pids(workers) != pid
 
 
-def test_the_environment_of_the_child_holds_no_secrets(read, monkeypatch):
+def test_the_environment_of_the_child_holds_no_secrets(read_alone, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("HTTPS_PROXY", "http://user:password@proxy")
-    text = read(evil("environment", "x")).text + "x"
+    text = read_alone(evil("environment", "x")).text + "x"
     assert "secret" not in text
     assert "password" not in text
 
 
-def test_the_child_knows_no_model_no_arrays_no_record_and_no_protocol(read):
-    read(pdf_bytes([["words"]]), "honest.pdf")
-    loaded = {name.partition(".")[0] for name in read(evil("modules")).text.split()}
+def test_the_child_knows_no_model_no_arrays_no_record_and_no_protocol(read_alone):
+    read_alone(pdf_bytes([["words"]]), "honest.pdf")
+    loaded = {name.partition(".")[0] for name in read_alone(evil("modules")).text.split()}
     assert not loaded & {"torch", "onnxruntime", "usearch", "numpy", "tantivy", "sqlite3", "mcp", "httpx2", "pydantic"}
 
 
 @needs_proc
-def test_the_child_takes_little_memory(workers, read):
-    read(pdf_bytes([["words"]]))
+def test_the_child_takes_little_memory(workers, read_alone):
+    read_alone(pdf_bytes([["words"]]))
     assert 0 < sum(workers.memory()) < 70_000_000
 
 
@@ -245,22 +294,22 @@ def test_a_child_that_nobody_needs_is_ended(write):
     workers.close()
 
 
-def test_stopping_ends_the_child_in_the_middle_of_a_file(workers, read):
-    read(evil("ok"))
+def test_stopping_ends_the_child_in_the_middle_of_a_file(workers, read_alone):
+    read_alone(evil("ok"))
     began = time.monotonic()
     with pytest.raises(Cancelled):
-        read(evil("sleep"), stopped=lambda: True)
+        read_alone(evil("sleep"), stopped=lambda: True)
     assert time.monotonic() - began < 5
     assert not pids(workers)
 
 
-def test_closing_ends_a_child_in_the_middle_of_a_file(workers, read):
-    read(evil("ok"))
+def test_closing_ends_a_child_in_the_middle_of_a_file(workers, read_alone):
+    read_alone(evil("ok"))
     ended = []
 
     def reading() -> None:
         with pytest.raises(Cancelled):
-            read(evil("sleep"), "sleep.pdf")
+            read_alone(evil("sleep"), "sleep.pdf")
         ended.append(True)
 
     thread = threading.Thread(target=reading)

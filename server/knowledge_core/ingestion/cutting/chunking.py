@@ -29,8 +29,8 @@ from knowledge_core.ingestion.cutting.blocks import Block, Kind, Section, parted
 from knowledge_core.ingestion.cutting.code_blocks import code_blocks
 from knowledge_core.ingestion.cutting.csv_blocks import csv_blocks, record_blocks
 from knowledge_core.ingestion.cutting.joining import introduces, lead_ins_apart
-from knowledge_core.ingestion.cutting.left_out import payloads
 from knowledge_core.ingestion.cutting.markdown_blocks import markdown_blocks
+from knowledge_core.ingestion.cutting.payloads import payloads
 from knowledge_core.ingestion.cutting.pieces import cut, trimmed
 from knowledge_core.ingestion.cutting.rst_blocks import rst_blocks
 from knowledge_core.ingestion.formats import LINE_TYPES

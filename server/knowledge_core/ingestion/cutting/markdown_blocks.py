@@ -36,8 +36,3 @@ def markdown_blocks(text: str) -> list[Block]:
     if len(blocks) == 1:
         return [replace(blocks[0], kind=Kind.LINES)] if blocks[0].kind is Kind.LEFT_OUT else blocks
     return joined(text, blocks)
-
-
-def first_heading(text: str) -> str:
-    """Return the first heading that has words, without its markup; "" where there is none."""
-    return next((run.name for run in runs(text) if run.role == Role.HEADING and run.name), "")

@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from knowledge_core.ingestion.cutting.blocks import LONGEST_HEADING, header_line
-from knowledge_core.ingestion.cutting.left_out import FENCES_LEFT_OUT
 from knowledge_core.ingestion.cutting.lines import TextLines, indentation
+from knowledge_core.ingestion.cutting.markdown_lines import ATX, MODULE_LINE, SETEXT, closes, fence
 from knowledge_core.ingestion.front_matter import front_matter
 
-_ATX = re.compile(r" {0,3}(#{1,6})(?:[ \t](.*))?$")
 _CLOSING = re.compile(r"(?:^|(?<=[ \t]))#+$")
-_SETEXT = re.compile(r" {0,3}(?:(=+)|-{2,})[ \t]*$")
 _HTML_HEADING = re.compile(r"[ \t]*<h([1-6])\b[^<>]*>(.*)</h[1-6]>[ \t]*$", re.IGNORECASE)
-_FENCE = re.compile(r"[ \t]*(?:[-*+][ \t]+|\d{1,9}[.)][ \t]+)?(`{3,}|~{3,})([^\n]*)")
 _NO_PARAGRAPH = re.compile(r"\s*(?:[-*+>|#]|\d{1,9}[.)]\s)|(?: {4}|\t)")
 _ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
 _RULE = re.compile(r" {0,3}(?:(?:\*[ \t]*){3,}|(?:-[ \t]*){3,}|(?:_[ \t]*){3,})$")
@@ -30,10 +27,6 @@ _DELIMITERS = re.compile(r"[ \t]*(?:\|[ \t]*)?:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]
 _CELL_END = re.compile(r"(?<!\\)\|")
 _DEFINITION = re.compile(r" {0,3}:[ \t]+\S")
 _ADMONITION = re.compile(r"""(?:!!!|\?\?\?\+?)[ \t]+["'\w]|===[!+]?[ \t]+["']""")
-_MODULE_LINE = re.compile(
-    r"""import[ \t]+(?:[\w*{][^"'\n]*[ \t}]from[ \t]+)?["'][^"'\n]+["'];?[ \t]*$"""
-    r"|export[ \t]+(?:(?:const|let|var)[ \t]+[\w{]+|(?:default[ \t]+)?(?:async[ \t]+)?function\b|default[ \t]*[({]|[{*])"
-)
 _FIELD = re.compile(r"[\w-]+:(?:[ \t]|$)")
 _ENDS_A_PARAGRAPH = re.compile(
     r"[ \t]*(?:[`~]{3}|[-*+][ \t]|\d{1,9}[.)][ \t]|[>|]|:::|<!--|\{/\*|</?(?:details|table)\b)"
@@ -109,9 +102,8 @@ class _Reader:
 
     def run(self, number: int) -> _Found:
         line = self._lines[number]
-        if opened := _fence(line):
-            left_out = (opened[2].split() or [""])[0].strip("{}").lower() in FENCES_LEFT_OUT
-            return _plain(Role.LEFT_OUT if left_out else Role.CODE, self._fence_end(number, opened[1]))
+        if opened := fence(line):
+            return _plain(Role.CODE, self._fence_end(number, opened[1]))
         return (
             self._comment(number, line)
             or self._heading(number, line)
@@ -123,8 +115,7 @@ class _Reader:
 
     def _fence_end(self, number: int, mark: str) -> int:
         for after in range(number + 1, len(self._lines)):
-            rest = self._lines[after].strip()
-            if len(rest) >= len(mark) and rest == mark[0] * len(rest):
+            if closes(self._lines[after], mark):
                 return after + 1
         return len(self._lines)
 
@@ -144,21 +135,21 @@ class _Reader:
     def _heading(self, number: int, line: str) -> _Found | None:
         if len(line) > _LONGEST_LINE:
             return None
-        if found := _ATX.match(line):
+        if found := ATX.match(line):
             return Role.HEADING, number + 1, len(found[1]), _name(_CLOSING.sub("", (found[2] or "").rstrip())), 0
         if (found := _HTML_HEADING.match(line)) and (name := _name(found[2])):
             return Role.HEADING, number + 1, int(found[1]), name, 0
         below = self._lines[number + 1]
         if below[:1] not in ("=", "-", " ") or len(below) > _LONGEST_LINE or _NO_PARAGRAPH.match(line):
             return None
-        under = _SETEXT.match(below)
+        under = SETEXT.match(below)
         return (Role.HEADING, number + 2, 1 if under[1] else 2, _name(line), 0) if under else None
 
     def _marked_off(self, number: int, line: str) -> _Found | None:
         """Return what its own marks make one thing, whatever stands in it: admonitions, containers, HTML, settings."""
         if _ADMONITION.match(line):
             return _plain(Role.TEXT, max(number + 1, self._lines.indented_end(number + 1, 4)))
-        if _MODULE_LINE.match(line):
+        if MODULE_LINE.match(line):
             return _plain(Role.LEFT_OUT, self._blank_from(number + 1))
         if line.rstrip() == "---" and _FIELD.match(self._lines[number + 1]):
             for after in range(number + 2, min(number + 2 + _MOST_FIELDS, len(self._lines))):
@@ -223,7 +214,7 @@ class _Reader:
             inside = indentation(line) > base + 1
             if not inside and (self._ends_a_paragraph(number, line) or _DEFINITION.match(line)):
                 break
-            opened = _fence(line)
+            opened = fence(line)
             number = end = self._fence_end(number, opened[1]) if opened else number + 1
         return end
 
@@ -244,7 +235,7 @@ class _Reader:
         return _plain(Role.TEXT, end)
 
     def _ends_a_paragraph(self, number: int, line: str) -> bool:
-        if line[:1] == "#" and len(line) <= _LONGEST_LINE and _ATX.match(line):
+        if line[:1] == "#" and len(line) <= _LONGEST_LINE and ATX.match(line):
             return True
         if _ENDS_A_PARAGRAPH.match(line):
             return not (line[0] == ">" and self._lines[number - 1][:1] == ">")
@@ -254,11 +245,6 @@ class _Reader:
         while number < len(self._lines) and not self._lines.blank(number):
             number += 1
         return number
-
-
-def _fence(line: str) -> re.Match[str] | None:
-    opened = _FENCE.match(line)
-    return opened if opened and not (opened[1][0] == "`" and "`" in opened[2]) else None
 
 
 def _pairs(text: str) -> dict[int, tuple[str, int]]:

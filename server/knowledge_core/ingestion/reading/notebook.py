@@ -14,7 +14,7 @@ from typing import Any
 from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.front_matter import front_matter
 from knowledge_core.ingestion.metadata import from_file
-from knowledge_core.ingestion.reading.markup.literal import closed, fenced
+from knowledge_core.ingestion.reading.literal import closed, fenced
 from knowledge_core.ingestion.reading.parsed import Parsed, facts
 from knowledge_core.ingestion.unreadable import Unreadable
 from knowledge_core.types import MetadataValue

@@ -62,6 +62,19 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([row(filled[0]), "|" + " --- |" * width, *map(row, filled[1:])])
 
 
+def joined(blocks: Sequence[tuple[bool, str]]) -> str:
+    """Return blocks of Markdown as one text, with an empty line between two unless both are tight.
+
+    blocks: of each, whether it is tight, as the items of a list are, and its text.
+    """
+    parts: list[str] = []
+    for index, (tight, block) in enumerate(blocks):
+        if index:
+            parts.append("\n" if tight and blocks[index - 1][0] else "\n\n")
+        parts.append(block)
+    return "".join(parts)
+
+
 def facts(**given: object) -> Mapping[str, object]:
     """Return what a file says about itself without what it leaves empty."""
     return {name: value for name, value in given.items() if value not in (None, "", [], ())}

@@ -15,7 +15,6 @@ from itertools import pairwise
 
 from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.metadata import from_file
-from knowledge_core.ingestion.reading.markup.literal import literal
 from knowledge_core.ingestion.reading.parsed import Parsed, facts
 from knowledge_core.types import MetadataValue
 
@@ -53,7 +52,7 @@ def read_subtitles(text: str, name: str) -> Parsed:
     if not cues:
         known = _HEADER.match(text) or "[Script Info]" in text[:4000] or any(map(_ARROW.match, text.split("\n")))
         rest = "" if known else text
-        return Parsed(literal(rest), title, own, "text/plain", lines_of_file=True)
+        return Parsed(rest, title, own, "text/plain", lines_of_file=True)
     body = clean_text("\n\n".join(_paragraphs(_folded(cues))))
     return Parsed(body, title, from_file(facts(**about), own))
 

@@ -1,4 +1,4 @@
-"""Files that programs made for programs: lock files, minified code, source maps, generated code, copies of a conflict.
+"""Files that programs made for programs: locks, minified code, source maps, generated code, copies of a conflict.
 
 They drown what people wrote, and nobody asks for them: they are left out of folders, counted as "generated". A line like
 `!*.lock` in an ignore file brings some back, `indexing.generated: true` all of them, and a file that is named is read.
@@ -26,6 +26,7 @@ stack.yaml.lock shard.lock
 **/vendor/**/LICEN[CS]E* **/vendor/**/COPYING* **/vendor/**/NOTICE* **/third_party/**/LICEN[CS]E* **/third_party/**/COPYING*
 **/third_party/**/NOTICE* **/third-party/**/LICEN[CS]E* **/third-party/**/COPYING* **/third-party/**/NOTICE*
 htmlcov/ lcov-report/ CMakeFiles/ cmake-build-*/ __snapshots__/ .ipynb_checkpoints/
+~$*
 """
 BY_NAME = Patterns("", PathPatterns(_NAMES.split()))
 

@@ -9,8 +9,8 @@ Rules kept here:
 - a file that can be reached twice is found once, by its own path rather than by a link.
 
 Reasons: secret, data directory, hidden, ignored, generated, online only, excluded, not included, binary, unsupported,
-too large, unreadable, outside the roots, special file, linked twice. A folder that is left out as such counts as one, with
-all it holds.
+too large, unreadable, name not UTF-8, outside the roots, special file, linked twice. A folder that is left out as such
+counts as one, with all it holds.
 Files whose format is not read (binary, unsupported) are also counted by their kind.
 """
 
@@ -315,7 +315,9 @@ class _Walker:
             return
         named = relative + "/" if is_folder else relative
         leads_to_folder = is_folder or (link and os.path.isdir(entry.path))
-        if entry.path in self._named:
+        if _is_no_text(entry.name):
+            self._tally.skip("name not UTF-8", named)
+        elif entry.path in self._named:
             self._seen.add(_identity(about))
             self._tally.pass_over(relative)
         elif secret_by_name((*folder.parts[-1:], entry.name), folder=leads_to_folder):
@@ -363,6 +365,11 @@ class _Walker:
             self._tally.skip("ignored", relative + "/")
         else:
             self._folders.append((target, relative + "/", stack))
+
+
+def _is_no_text(name: str) -> bool:
+    """Say whether a name holds bytes that are no UTF-8, which no record and no answer can hold."""
+    return any("\udc80" <= character <= "\udcff" for character in name)
 
 
 def _identity(about: os.stat_result) -> tuple[int, int]:

@@ -161,6 +161,7 @@ class Workers:
     def _taken(self, stopped: Callable[[], bool]) -> Worker | None:
         """Return a child that nobody else has, waiting for one if need be; None where none can be started."""
         with self._changed:
+            self._forget_dead()
             while not self._free and len(self._all) + self._starting >= self._most:
                 if stopped() or self._closed:
                     raise Cancelled("Stopped before a file; what was acknowledged stays.")
@@ -178,13 +179,22 @@ class Workers:
             worker = Worker(self._command, low=self._low())
         except CannotStart as error:
             refused = (time.monotonic(), str(error))
-        with self._changed:
-            self._starting -= 1
-            self._refused = refused
-            self._changed.notify_all()
-            if worker is not None:
-                self._all.add(worker)
+        finally:
+            with self._changed:
+                self._starting -= 1
+                self._refused = refused
+                self._changed.notify_all()
+                if worker is not None:
+                    self._all.add(worker)
         return worker
+
+    def _forget_dead(self) -> None:
+        """Forget children that died while nobody needed them, so that no file is blamed for it. Called under the lock."""
+        dead = {worker for worker in self._free if not worker.alive}
+        self._free = [worker for worker in self._free if worker not in dead]
+        self._all -= dead
+        for worker in dead:
+            worker.kill()  # closes its pipes; there is nothing to wait for
 
     def _give_back(self, worker: Worker) -> None:
         if worker.memory() > KEPT_SIZE:

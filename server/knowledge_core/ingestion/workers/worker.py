@@ -78,6 +78,11 @@ class Worker:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """Say whether its process still runs."""
+        return self._process.poll() is None
+
     def memory(self) -> int:
         """Return its resident memory in bytes; 0 where the system does not tell."""
         return limits.resident(self._process.pid)

@@ -15,10 +15,11 @@ import numpy as np
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
 from knowledge_core.storage.values import MARKED, Keys, Unsound, is_as_stored
-from knowledge_core.types import Document, titled
+from knowledge_core.types import Document, Heading, titled
 
 _TEXT = ", ".join(
-    f"CAST({column} AS BLOB)" for column in ("id", "text", "title", "uri", "metadata", "media_type", "digest", "path")
+    f"CAST({column} AS BLOB)"
+    for column in ("id", "text", "title", "uri", "metadata", "media_type", "headings", "digest", "path")
 )
 
 
@@ -54,11 +55,12 @@ def unsound(record: RecordSnapshot, contract: EmbeddingContract, numbers: Sequen
     for number, id, *columns, path in rows:
         text_is_sound = chunks_are_sound = False
         try:
-            text, title, uri, metadata, media_type, digest = [column.decode() for column in columns]
-            document = Document("", text, title, uri, json.loads(metadata), media_type)
+            text, title, uri, metadata, media_type, headings, digest = [column.decode() for column in columns]
+            outline = tuple(Heading(*each) for each in json.loads(headings))
+            document = Document("", text, title, uri, json.loads(metadata), media_type, headings=outline)
             text_is_sound = is_as_stored(document, digest.removeprefix(MARKED))
             chunks_are_sound = not digest.startswith(MARKED) and _chunks_are_sound(contract, document, chunks[number])
-        except (ValueError, AttributeError):  # no UTF-8, no JSON, or a NULL
+        except (ValueError, TypeError, AttributeError):  # no UTF-8, no JSON or JSON of another form, or a NULL
             pass
         if not (text_is_sound and chunks_are_sound):
             decoded = [None if each is None else each.decode("utf-8", "replace") for each in (id, path)]

@@ -304,7 +304,7 @@ def test_text_that_looks_like_markdown_does_not_become_structure(tmp_path: Path)
     )
     document = read(tmp_path, "a.docx", docx(body, styles=STYLES))
     assert document.text == (
-        "\\# 3 pieces\n\n\\---\n\n\\```\n\n\\<!-- x\n\n#tag\n\na_b *c*\n\nName\n\\----\n\n```\nif x:\n    # y\n```"
+        "    # 3 pieces\n\n    ---\n\n` ``\n\n< !-- x\n\n#tag\n\na_b *c*\n\nName\n    ----\n\n```\nif x:\n    # y\n```"
     )
     assert document.title == "a"
 

@@ -220,7 +220,7 @@ def test_slides_without_text_are_empty_pages_and_named(tmp_path: Path) -> None:
 def test_escapes_of_the_schema_and_signs_of_markdown_are_text(tmp_path: Path) -> None:
     assert (
         one(tmp_path, shape(words("a_x000D_b _x0041_ &amp; c")), shape(words("# no heading")))
-        == "a b A & c\n\n\\# no heading"
+        == "a b A & c\n\n    # no heading"
     )
 
 
@@ -246,7 +246,7 @@ def test_the_content_decides_whether_it_is_a_document_or_a_presentation(tmp_path
 
 def test_groups_within_groups_are_read_however_deep(tmp_path: Path) -> None:
     assert one(tmp_path, "<p:grpSp>" * 1500 + shape("deep") + "</p:grpSp>" * 1500) == "deep"
-    assert len(one(tmp_path, *(shape(f"s{at}", place=(at, at, 10, 10)) for at in range(3000))).split("\n\n")) == 3000
+    assert len(one(tmp_path, *(shape(f"s{at}", place=(at, at, 10, 10)) for at in range(1000))).split("\n\n")) == 1000
 
 
 @pytest.mark.skipif(

@@ -122,8 +122,8 @@ def test_rich_text_without_words_is_empty(rtf: Read) -> None:
 
 
 def test_hostile_rich_text_takes_linear_time(write: Write) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     for unit in ("{", "{\\footnote ", '{\\field{\\*\\fldinst{HYPERLINK "a" ', "{\\*\\x", "\\u1?", "{\\pict{"):
-        path = write("a.rtf", "{\\rtf1 a" + unit * (100_000 // len(unit)))
+        path = write("a.rtf", "{\\rtf1 a" + unit * (40_000 // len(unit)))
         assert read_file(path, document_id="a.rtf", limit=200_000).text.startswith("a")
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 4

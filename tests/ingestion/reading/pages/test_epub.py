@@ -151,7 +151,7 @@ def test_drawings_descriptions_and_fallbacks_are_text(epub: Read) -> None:
     )
     assert (
         epub({"0.xhtml": page("<p/>"), "a.xhtml": page(body)}).text
-        == "first line\n\nsecond\n\nsee [a cat asleep]\n\nshown instead"
+        == "first line\n\nsecond\n\nsee a cat asleep\n\nshown instead"
     )
 
 

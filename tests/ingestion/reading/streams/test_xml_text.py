@@ -142,14 +142,19 @@ def test_entities_that_grow_are_not_put_in_and_files_are_not_opened(tmp_path: Pa
 
 
 def test_deep_and_wide_texts_take_linear_time(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    deep = "<a>" * 5_000 + "text" + "</a>" * 5_000
+    start = time.process_time()
+    deep = "<a>" * 2_000 + "text" + "</a>" * 2_000
     assert "text" in read(tmp_path, "a.xml", deep).text
-    wide = "<r>" + "words <b>x</b>" * 5_000 + "<e>v</e>" * 5_000 + "</r>"
+    wide = "<r>" + "words <b>x</b>" * 2_000 + "<e>v</e>" * 2_000 + "</r>"
     assert read(tmp_path, "b.xml", wide).text
-    unclosed = "<r>" + "<![CDATA[ " * 20_000 + "<!-- " * 20_000
+    unclosed = "<r>" + "<![CDATA[ " * 8_000 + "<!-- " * 8_000
     try_to_read = reason if False else read
     try_to_read(tmp_path, "c.xml", unclosed + "x")
-    notes = "<article><para>" + "t<footnote><para>n</para></footnote>" * 2_000 + "</para></article>"
-    assert "[2000] n" in read(tmp_path, "d.xml", notes).text
-    assert time.perf_counter() - start < 10
+    notes = "<article><para>" + "t<footnote><para>n</para></footnote>" * 1_000 + "</para></article>"
+    assert "[1000] n" in read(tmp_path, "d.xml", notes).text
+    assert time.process_time() - start < 3
+
+
+def test_an_xml_of_names_and_comments_alone_stays_as_it_is(tmp_path: Path) -> None:
+    text = '<?xml version="1.0"?>\n<!-- the licence -->\n<project/>\n'
+    assert read(tmp_path, "a.xml", text).text == text

@@ -99,7 +99,7 @@ def test_time_is_in_proportion_to_the_text(line: str) -> None:
         assert all(one.end == other.start for one, other in pairwise(blocks))
         return taken
 
-    assert seconds(40_000) < max(0.1, 12 * seconds(10_000))
+    assert seconds(20_000) < max(0.05, 12 * seconds(5_000))
 
 
 @pytest.mark.slow

@@ -108,18 +108,18 @@ def test_damaged_lines_of_json_lines_stay_as_they_are(write: Write) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "[" * 100_000 + "]" * 100_000,
-        '{"a":[' * 50_000 + "1" + "]}" * 50_000,
-        "[" * 100_000,
-        '[1,"a",' * 50_000,
-        '[{"a":' * 50_000,
+        "[" * 20_000 + "]" * 20_000,
+        '{"a":[' * 10_000 + "1" + "]}" * 10_000,
+        "[" * 20_000,
+        '[1,"a",' * 10_000,
+        '[{"a":' * 10_000,
     ],
 )
 def test_depth_costs_no_recursion_and_time_in_proportion(write: Write, text: str) -> None:
     begun = time.process_time()
     path = write("a.json", text + '\n"words"' if text.endswith("]") else text)
     assert read(path).text
-    assert time.process_time() - begun < 5
+    assert time.process_time() - begun < 1
 
 
 def test_long_paths_do_not_multiply_a_text(write: Write) -> None:

@@ -7,12 +7,11 @@ import re
 from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from knowledge_core.ingestion.reading.parsed import facts
+from knowledge_core.ingestion.reading.properties import day, language
 from knowledge_core.types import MetadataValue
 
 _DC = "{http://purl.org/dc/elements/1.1/}"
 _OPF = "{http://www.idpf.org/2007/opf}"
-_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 _TAG = re.compile(r"<[^<>]*>")
 _LONGEST = 2000  # characters of one value
 _MOST = 50  # authors, or tags
@@ -27,10 +26,10 @@ def about(package: etree._Element | None) -> tuple[str, dict[str, MetadataValue]
     if package is None:
         return "", own, {}
     refined = _refined(package)
-    if _LANGUAGE.fullmatch(language := _first(_said(package, "language"))):
-        own["language"] = language
+    if said := language(_first(_said(package, "language"))):
+        own["language"] = said
     authors = _authors(package, refined)
-    dates = {each.get(f"{_OPF}event", ""): date for each, date in _said(package, "date") if _DATE.match(date)}
+    dates = {each.get(f"{_OPF}event", ""): date for each, date in _said(package, "date") if _day(date)}
     published = dates.get("publication") or dates.get("") or next(iter(dates.values()), "")
     modified = next((_text(each) for each in package.iter("{*}meta") if each.get("property") == "dcterms:modified"), "")
     found = facts(
@@ -77,5 +76,4 @@ def _authors(package: etree._Element, refined: dict[tuple[str, str], str]) -> li
 
 
 def _day(date: str) -> str:
-    found = _DATE.match(date)
-    return found[0] if found else ""
+    return day(date, since=1000)  # when the book appeared, not the file

@@ -14,7 +14,6 @@ from knowledge_core.ingestion.formats import word_set
 from knowledge_core.ingestion.reading.archive import parsed_xml
 from knowledge_core.ingestion.reading.books.package import Entry
 from knowledge_core.ingestion.reading.html_text import write
-from knowledge_core.ingestion.reading.office.formulas import formula
 from knowledge_core.ingestion.unreadable import Unreadable
 
 _HEAD = re.compile(r"\s*(<\?xml[^>]{0,200}\?>)?\s*(<!DOCTYPE[^>\[]{0,500}(\[[^\]]{0,5000}\]\s*)?>)?", re.I)
@@ -32,7 +31,6 @@ _TYPE = "{http://www.idpf.org/2007/ops}type"
 _SHORT = 300  # characters; a longer page that is called a cover holds a text
 _LINKS = 0.6  # of a page's characters; with more in links, it is a table of contents
 _LINKED = frozenset({"a", "li", "nav"})
-_FILE_NAME = re.compile(r"\S+\.(jpe?g|png|gif|svg|webp|bmp)", re.I)
 _MOST_ENTRIES = 1000  # of the table of contents for one page
 _TRIED = 20  # elements in which a title is looked for
 
@@ -121,23 +119,21 @@ def _only_repeats(root: etree._Element, repeats: str) -> bool:
 
 
 def _prepare(root: etree._Element) -> None:
-    """Turn into text what the writer of web pages passes over: descriptions, text in drawings, formulas, notes.
+    """Turn into text what the writer of web pages passes over: text in drawings, hidden notes.
 
     A description is written once on a page: that of an ornament is repeated. Marks of notes stand in brackets, apart
     from the words before them, and notes that pop up are shown.
     """
     described: set[str] = set()
-    for element in list(root.iter("img", "svg", "math", "object", "a", "aside", "section", "div", "li", "p", "span")):
+    for element in list(root.iter("img", "svg", "object", "a", "aside", "section", "div", "li", "p", "span")):
         kind = f"{element.get(_TYPE, '')} {element.get('role', '')}"
         if element.tag == "img":
             said = " ".join((element.get("alt") or "").split())
-            known = said in described or not any(map(str.isalnum, said)) or _FILE_NAME.fullmatch(said)
+            if said in described:
+                element.attrib.pop("alt", None)
             described.add(said)
-            _become(element, "span", "" if known else f"[{said}]")
         elif element.tag == "svg":
             _draw(element)
-        elif element.tag == "math":
-            _become(element, "span", f" {formula(element)} ")
         elif element.tag == "object":
             element.tag = "div"  # what stands in it is shown where the object cannot be
         elif "pagebreak" in kind:

@@ -6,8 +6,8 @@ import re
 import struct
 
 from knowledge_core.ingestion.decoding import clean_text
+from knowledge_core.ingestion.reading.literal import literal
 from knowledge_core.ingestion.reading.mail.bodies import whole_page
-from knowledge_core.ingestion.reading.markup.literal import literal
 from knowledge_core.ingestion.reading.office.rtf import read_rtf
 from knowledge_core.ingestion.unreadable import Unreadable
 

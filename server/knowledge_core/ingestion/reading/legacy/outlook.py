@@ -16,9 +16,9 @@ from knowledge_core.ingestion.metadata import from_file
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.reading.legacy.compressed_rtf import rtf_text
 from knowledge_core.ingestion.reading.legacy.summary import time_of
+from knowledge_core.ingestion.reading.literal import deeper, literal
 from knowledge_core.ingestion.reading.mail.bodies import tidy, whole_page
 from knowledge_core.ingestion.reading.mail.headers import date_of, header_field, shown
-from knowledge_core.ingestion.reading.markup.literal import deeper, literal
 from knowledge_core.ingestion.reading.parsed import Parsed, facts
 from knowledge_core.ingestion.unreadable import Unreadable
 

@@ -15,7 +15,6 @@ _HEADINGS = range(1, 10)  # numbers of the built-in styles "heading 1" to "headi
 _LIST_BULLETS = range(48, 58)  # "List Bullet", "List Number" and their levels
 # Changes ("sprms") that count here.
 _IN_TABLE, _ENDS_ROW, _LIST, _LIST_LEVEL, _OUTLINE_LEVEL = 0x2416, 0x2417, 0x460B, 0x260A, 0x2640
-_ENDS_INNER_ROW = 0x244C
 _OPERAND = (1, 1, 2, 4, 2, 2, 0, 3)  # bytes, by the upper three bits; 0: the operand says its length
 _ELSEWHERE = (b"\x46\x66", b"\x45\x66")  # the changes lie in another stream
 _LONG_TABLE = 0xD608  # its length has two bytes

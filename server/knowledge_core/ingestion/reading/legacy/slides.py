@@ -14,7 +14,7 @@ from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.metadata import from_file
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.reading.legacy.summary import summary
-from knowledge_core.ingestion.reading.markup.literal import literal
+from knowledge_core.ingestion.reading.literal import literal
 from knowledge_core.ingestion.reading.parsed import Parsed, paged
 from knowledge_core.ingestion.unreadable import Unreadable
 
@@ -68,6 +68,7 @@ def read_ppt(data: bytes, name: str) -> Parsed:
     slides = _slides(stream, user) or _all_texts(stream)
     title, about = summary(file)
     text, pages = paged([slide.written() for slide in slides])
+    title = title or next((slide.title for slide in slides[:1]), "")
     return Parsed(text, title, from_file(about, {"format": "ppt", "pages": len(pages)}), pages=pages)
 
 

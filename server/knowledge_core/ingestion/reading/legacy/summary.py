@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,13 +9,8 @@ from datetime import UTC, datetime, timedelta
 from knowledge_core.ingestion.decoding import clean_text, decode_as
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.reading.parsed import facts
+from knowledge_core.ingestion.reading.properties import day, person, sensible_title, tags_of
 
-# Titles that programs write where nobody gave one.
-_NO_TITLE = re.compile(
-    r"^\W*$|^(untitled|unknown|title|document|presentation|slide|powerpoint|microsoft|no slide title|dokument|folie).{0,25}$"
-    r"|\.(docx?|dot|pptx?|rtf|txt|tmp)$",
-    re.IGNORECASE,
-)
 _STREAM = "\x05SummaryInformation"
 _CODE_PAGE, _TITLE, _SUBJECT, _AUTHOR, _KEYWORDS, _CREATED, _SAVED = 1, 2, 3, 4, 5, 12, 13
 _BYTES, _WIDE, _TIME, _SHORT = 30, 31, 64, 2  # types of values
@@ -36,16 +30,14 @@ def summary(file: Compound) -> tuple[str, dict[str, object]]:
             value = decode_as(value.split(b"\0")[0], label)
         return " ".join(clean_text(value).split()) if isinstance(value, str) else ""
 
-    title = text(_TITLE)
-    tags = [each.strip() for each in text(_KEYWORDS).replace(";", ",").split(",") if each.strip()]
     about = facts(
-        author=text(_AUTHOR)[:300],
-        date=found.get(_CREATED, "") if isinstance(found.get(_CREATED), str) else "",
-        modified=found.get(_SAVED, "") if isinstance(found.get(_SAVED), str) else "",
+        author=person(text(_AUTHOR)),
+        date=day(text(_CREATED)),
+        modified=day(text(_SAVED)),
         description=text(_SUBJECT),
-        tags=tags[:50],
+        tags=tags_of(text(_KEYWORDS)),
     )
-    return "" if _NO_TITLE.search(title) else title, dict(about)
+    return sensible_title(text(_TITLE)), dict(about)
 
 
 def time_of(ticks: int) -> str:

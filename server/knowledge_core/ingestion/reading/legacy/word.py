@@ -17,7 +17,7 @@ from knowledge_core.ingestion.metadata import from_file
 from knowledge_core.ingestion.reading.legacy.compound import Compound
 from knowledge_core.ingestion.reading.legacy.paragraph_properties import Look, looks
 from knowledge_core.ingestion.reading.legacy.summary import summary
-from knowledge_core.ingestion.reading.markup.literal import literal
+from knowledge_core.ingestion.reading.literal import literal
 from knowledge_core.ingestion.reading.parsed import Parsed, table
 from knowledge_core.ingestion.unreadable import Unreadable
 
@@ -103,7 +103,9 @@ def read_doc(data: bytes, name: str) -> Parsed:
         wide = magic in _FAR_EAST
         words = _of_95(stream, flags, "utf-16-le" if wide else _ENCODINGS.get(language, "cp1252"))
     title, about = summary(file)
-    return Parsed(clean_text(_joined(_tight(_document(words)))), title, from_file(about, {"format": "doc"}))
+    text = clean_text(_joined(_tight(_document(words))))
+    heading = re.match("# ([^\n]+)", text)
+    return Parsed(text, title or (heading[1] if heading else ""), from_file(about, {"format": "doc"}))
 
 
 def _of_97(stream: bytes, tables: bytes, more: bytes) -> _Words:

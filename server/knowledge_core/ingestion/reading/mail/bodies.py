@@ -11,9 +11,9 @@ from lxml import html as lxml_html
 from knowledge_core.ingestion.decoding import clean_text, decode_as
 from knowledge_core.ingestion.formats import word_set
 from knowledge_core.ingestion.reading.html_text import write
+from knowledge_core.ingestion.reading.literal import literal
 from knowledge_core.ingestion.reading.mail.headers import decoded
 from knowledge_core.ingestion.reading.mail.mime import Part
-from knowledge_core.ingestion.reading.markup.literal import literal
 
 _MOST_NAMES = 200  # of attachments
 _ATTACHED = word_set("message/rfc822 message/global message/news")

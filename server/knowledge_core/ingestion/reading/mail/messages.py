@@ -12,10 +12,10 @@ from pathlib import PurePath
 
 from knowledge_core.ingestion.decoding import clean_text, decode
 from knowledge_core.ingestion.metadata import from_file
+from knowledge_core.ingestion.reading.literal import deeper
 from knowledge_core.ingestion.reading.mail.bodies import Body, body_of
 from knowledge_core.ingestion.reading.mail.headers import date_of, header, people, shown
 from knowledge_core.ingestion.reading.mail.mime import DEEPEST, Part, part_of
-from knowledge_core.ingestion.reading.markup.literal import deeper
 from knowledge_core.ingestion.reading.parsed import Parsed, facts
 from knowledge_core.ingestion.unreadable import Unreadable
 from knowledge_core.language.printable import one_line

@@ -11,8 +11,8 @@ from lxml import html as lxml_html
 from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.metadata import from_file
 from knowledge_core.ingestion.reading.html_text import write
+from knowledge_core.ingestion.reading.literal import deeper, literal
 from knowledge_core.ingestion.reading.mail.headers import date_of
-from knowledge_core.ingestion.reading.markup.literal import deeper, literal
 from knowledge_core.ingestion.reading.markup.trees import local, tree_of, words
 from knowledge_core.ingestion.reading.markup.xml_text import read_xml
 from knowledge_core.ingestion.reading.parsed import Parsed, facts

@@ -54,7 +54,9 @@ def read_xml(text: str, name: str) -> Parsed:
     about = from_file(_about(root) if prose else {}, {**own})
     if prose and place is not None and place.getparent() is not root:  # said once, as the document's title
         place.getparent().remove(place)
-    return Parsed(clean_text(write(as_page(root, prose=prose))), title, about)
+    if found := clean_text(write(as_page(root, prose=prose))):
+        return Parsed(found, title, about)
+    return Parsed(text, title, own, "application/xml", lines_of_file=True)  # nothing but names and comments
 
 
 def _title(root: etree._Element, kind: str) -> tuple[etree._Element | None, str]:

@@ -1,60 +1,24 @@
 """Markdown while it is being written: blocks with an empty line between them, items of one list without.
 
-No emphasis and no escapes are written, because people search for words. A line of the source that would be read as
-structure by accident (it begins like a heading, a fence, a comment, front matter, an underline of a heading) gets a
-zero-width space in front: it is seen by nobody, and no rule of Markdown begins with it.
+No emphasis and no escapes are written, because people search for words; `literal` keeps lines of the source from being
+structure by accident.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from knowledge_core.ingestion.reading.parsed import table
+from knowledge_core.ingestion.reading.literal import fenced, literal
+from knowledge_core.ingestion.reading.parsed import joined, table
 
-_BY_ACCIDENT = re.compile(r"^(?=[ \t]*(?:#{1,6}(?:[ \t]|$)|`{3}|~{3}|<!--|={2,}[ \t]*$|-{2,}[ \t]*$|=[ \t]*$))", re.M)
-_UNSEEN = "\N{ZERO WIDTH SPACE}"
 DEEPEST_ITEM = 8  # an item deeper than this is indented like one of this depth
-_DATE = re.compile(r"[12]\d{3}-[01]\d-[0-3]\d")
-# Titles that programs write where nobody gave one: the program's name, a placeholder, the name of the source file.
-_NO_TITLE = re.compile(
-    r"^\W*$|^(untitled|anonymous|unspecified|unknown|title|document|presentation|slide|powerpoint|microsoft|layout|"
-    r"no title|powerpoint presentation).{0,25}$|\.(docx?|pptx?|odt|ott|odp|otp|rtf|epub|txt|pdf|html?)$",
-    re.IGNORECASE,
-)
 _MOST_CELLS = 2_000_000  # of a table, whose rows are filled up to the longest
 _LONGEST_CELL = 2000  # characters
-_LONGEST_TITLE = 300  # characters; a longer one is a text
 
 
 def lines_of(text: str) -> str:
     """Return a paragraph's lines with single spaces between words, without empty lines."""
     return "\n".join(line for each in text.split("\n") if (line := " ".join(each.split())))
-
-
-def literal(text: str) -> str:
-    """Return text whose lines are no Markdown structure by accident.
-
-    >>> literal("# not a heading").endswith("# not a heading")
-    True
-    """
-    return _BY_ACCIDENT.sub(_UNSEEN, text)
-
-
-def sensible_title(text: str) -> str:
-    """Return a title that a file says it has; "" where a program wrote it and no person."""
-    title = " ".join(text.split())
-    return "" if len(title) > _LONGEST_TITLE or _NO_TITLE.search(title) else title
-
-
-def day(text: str) -> str:
-    """Return the day of a date as files write it, in ISO form; "" where it has none.
-
-    >>> day("2026-01-31T10:11:12.5Z")
-    '2026-01-31'
-    """
-    found = _DATE.match(text.strip())
-    return found[0] if found else ""
 
 
 def is_layout(rows: list[list[str]]) -> bool:
@@ -127,12 +91,7 @@ class Blocks:
 
     def text(self) -> str:
         self._end_code()
-        parts: list[str] = []
-        for index, (tight, block) in enumerate(self._blocks):
-            if index:
-                parts.append("\n" if tight and self._blocks[index - 1][0] else "\n\n")
-            parts.append(block)
-        return "".join(parts)
+        return joined(self._blocks)
 
     def __bool__(self) -> bool:
         return bool(self._blocks or self._code)
@@ -147,7 +106,5 @@ class Blocks:
             return
         text = "\n".join(self._code).rstrip()
         self._code.clear()
-        longest = max((len(run) for run in re.findall("`+", text)), default=0)
-        fence = "`" * max(3, longest + 1)
-        self._blocks.append((False, f"{fence}\n{text}\n{fence}"))
+        self._blocks.append((False, fenced(text)))
         self._plain.append(text)

@@ -14,17 +14,16 @@ from lxml import etree  # type: ignore[import-untyped]  # its stubs are a packag
 from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.metadata import from_file
 from knowledge_core.ingestion.reading.archive import Archive, parsed_xml
-from knowledge_core.ingestion.reading.office.markdown_text import day, sensible_title
 from knowledge_core.ingestion.reading.office.odf_slides import slides
 from knowledge_core.ingestion.reading.office.odf_styles import DC, MANIFEST, META, OFFICE, Styles
 from knowledge_core.ingestion.reading.office.odf_text import Writer
 from knowledge_core.ingestion.reading.parsed import Parsed, facts, paged
+from knowledge_core.ingestion.reading.properties import day, language, person, sensible_title, tags_of
 from knowledge_core.ingestion.unreadable import Unreadable
 from knowledge_core.types import MetadataValue
 
 _DECLARATION = re.compile(r"\s*<\?xml[^>]{0,200}\?>")  # its encoding is about the bytes that were decoded before
 _SLIDES = (f"{OFFICE}presentation", f"{OFFICE}drawing")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
 Embedded = Callable[[str], etree._Element | None]
 
 
@@ -117,16 +116,14 @@ def _about(trees: list[etree._Element], format: str) -> tuple[str, dict[str, Met
     def first(tag: str) -> str:
         return " ".join(meta.findtext(tag, "").split())[:1000]
 
-    if _LANGUAGE.fullmatch(language := first(f"{DC}language")):
-        own["language"] = language
-    words = [" ".join(each.itertext()).strip() for each in meta.iterchildren(f"{META}keyword")]
-    tags = [tag for each in words for word in re.split("[,;]", each) if (tag := " ".join(word.split()))]
+    if said := language(first(f"{DC}language")):
+        own["language"] = said
     about = facts(
-        author=first(f"{META}initial-creator") or first(f"{DC}creator"),
+        author=person(first(f"{META}initial-creator") or first(f"{DC}creator")),
         date=day(first(f"{META}creation-date")),
         modified=day(first(f"{DC}date")),
         description=first(f"{DC}description"),
         subject=first(f"{DC}subject"),
-        tags=tags[:50],
+        tags=tags_of(*(" ".join(each.itertext()) for each in meta.iterchildren(f"{META}keyword"))),
     )
     return sensible_title(first(f"{DC}title")), own, dict(about)

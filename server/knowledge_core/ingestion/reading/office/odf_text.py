@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from knowledge_core.ingestion.reading.office.formulas import formula
-from knowledge_core.ingestion.reading.office.markdown_text import Blocks, day, is_layout
+from knowledge_core.ingestion.reading.office.markdown_text import Blocks, is_layout
 from knowledge_core.ingestion.reading.office.odf_places import OpenList, OpenTable, Place
 from knowledge_core.ingestion.reading.office.odf_styles import (
     DC,
@@ -27,6 +27,7 @@ from knowledge_core.ingestion.reading.office.odf_styles import (
     XLINK,
     Styles,
 )  # fmt: skip
+from knowledge_core.ingestion.reading.properties import day
 
 _SPACES = re.compile(r"[ \t\r\n]+")
 _MOST_SPACES = 1000  # that one element stands for

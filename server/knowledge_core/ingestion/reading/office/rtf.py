@@ -7,13 +7,11 @@ text, and searches for links in time that is not linear: 0.6 MB of them did not 
 
 from __future__ import annotations
 
-import re
-
 from knowledge_core.ingestion.decoding import clean_text
 from knowledge_core.ingestion.metadata import from_file
-from knowledge_core.ingestion.reading.office.markdown_text import sensible_title
 from knowledge_core.ingestion.reading.office.rtf_text import RichText
 from knowledge_core.ingestion.reading.parsed import Parsed, facts
+from knowledge_core.ingestion.reading.properties import day, person, sensible_title, tags_of
 
 
 def read_rtf(data: bytes, name: str) -> Parsed:
@@ -21,17 +19,17 @@ def read_rtf(data: bytes, name: str) -> Parsed:
     rich = RichText(data.decode("latin-1"))
     about = rich.about
     found = facts(
-        author=about.get("author", "")[:300],
+        author=person(about.get("author", "")),
         date=_day(about, "creatim"),
         modified=_day(about, "revtim"),
         description=about.get("doccomm", "")[:2000],
         subject=about.get("subject", "")[:300],
-        tags=[tag for each in re.split("[,;]", about.get("keywords", "")) if (tag := each.strip())][:50],
+        tags=tags_of(about.get("keywords", "")),
     )
     title = sensible_title(about.get("title", "")) or rich.blocks.first_heading
     return Parsed(clean_text(rich.blocks.text()), title, from_file(found, {"format": "rtf"}))
 
 
 def _day(about: dict[str, str], when: str) -> str:
-    year, month, day = (int(about.get(f"{when} {part}", 0)) for part in ("yr", "mo", "dy"))
-    return f"{year:04}-{month:02}-{day:02}" if 1970 <= year <= 2999 and 1 <= month <= 12 and 1 <= day <= 31 else ""
+    year, month, date = (int(about.get(f"{when} {part}", 0)) for part in ("yr", "mo", "dy"))
+    return day(f"{year:04}-{month:02}-{date:02}")

@@ -15,13 +15,12 @@ from knowledge_core.ingestion.reading.pdf.hyphens import with_hyphens
 from knowledge_core.ingestion.reading.pdf.outline import headings
 from knowledge_core.ingestion.reading.pdf.pdfium import RawPage, document_of
 from knowledge_core.ingestion.reading.pdf.title import title_of
+from knowledge_core.ingestion.reading.properties import day, language, person, tags_of
 from knowledge_core.types import MetadataValue
 
-_DATE = re.compile(r"(?:D:)?(\d{4})(\d\d)?(\d\d)?")
 _CONTROLS = re.compile(r"[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # The replacement character, controls, and what is for private use: a font's own numbers of its shapes.
 _MEANINGLESS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SENSELESS = 0.3  # of a page's characters; with more that mean nothing, its fonts do not say what they show
 _MOST_PICTURES = 50  # numbers of pages in the metadata
 
@@ -50,8 +49,8 @@ def read_pdf(data: bytes, name: str) -> Parsed:
     own: dict[str, MetadataValue] = {"format": "pdf", "pages": len(document.pages)}
     if pictures:
         own["pages_without_text"] = list(pictures[:_MOST_PICTURES])
-    if _LANGUAGE.fullmatch(document.language):
-        own["language"] = document.language
+    if said := language(document.language):
+        own["language"] = said
     title = title_of(document.about.get("Title", ""), document.first)
     metadata = from_file(_about(document.about), own)
     return Parsed(text, title, metadata, "text/plain", spans, headings(document.outline, text, spans), pictures)
@@ -73,16 +72,8 @@ def _page_text(layer: str, page: RawPage) -> str:
 
 
 def _about(about: Mapping[str, str]) -> Mapping[str, object]:
-    author = " ".join(about.get("Author", "").split())[:300]
-    if re.fullmatch(r"\(?(anonymous|unknown|unspecified)\)?", author, re.IGNORECASE):
-        author = ""
-    keywords = [word.strip() for word in re.split("[,;]", about.get("Keywords", "")) if word.strip()]
     return facts(
-        author=author, date=_date(about.get("CreationDate", "")), modified=_date(about.get("ModDate", "")),
-        description=" ".join(about.get("Subject", "").split())[:1000], tags=keywords[:50],
+        author=person(about.get("Author", "")), date=day(about.get("CreationDate", "")),
+        modified=day(about.get("ModDate", "")),
+        description=" ".join(about.get("Subject", "").split())[:1000], tags=tags_of(about.get("Keywords", "")),
     )  # fmt: skip
-
-
-def _date(text: str) -> str:
-    found = _DATE.match(text)
-    return "-".join(part for part in found.groups() if part) if found and "1970" <= found[1] <= "2999" else ""

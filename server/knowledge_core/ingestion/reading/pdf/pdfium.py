@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from collections import Counter
 from dataclasses import dataclass, field
 
 import pypdfium2
@@ -26,6 +27,7 @@ _PASSWORD_NEEDED = 4  # FPDF_ERR_PASSWORD
 _MOST_LACKING = (
     1000  # pages in a row that cannot be loaded, then the rest is given up: a file may claim two billion pages
 )
+_MOST_ALIKE = 1000  # pages of the very same text; a small file may list one page 400,000 times
 _MOST_BOOKMARKS = 5000  # of an outline; a manual of 3,000 pages has about 2,000
 _MOST_OBJECTS = 2000  # that are looked at to tell a picture from an empty page
 _FIRST = 1500  # characters of page 1, in which its title is looked for
@@ -98,10 +100,15 @@ def document_of(data: bytes, name: str) -> RawDocument:
 def _pages(document: pypdfium2.PdfDocument, annotations: Annotations) -> list[RawPage]:
     pages: list[RawPage] = []
     lacking = 0  # pages in a row that could not be loaded, up to this one
+    told: Counter[str] = Counter()  # how many pages have a text
     for number in range(len(document)):
         page = _page(document, number, annotations)
         lacking = lacking + 1 if page is None else 0
         pages.append(page or RawPage())
+        if page and page.text:
+            told[page.text] += 1
+            if told[page.text] > _MOST_ALIKE:
+                return pages[:-1]
         if lacking == _MOST_LACKING:
             return pages[:-lacking]
     return pages

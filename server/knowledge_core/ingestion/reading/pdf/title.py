@@ -5,17 +5,11 @@ Of 26 public files without a sensible title of their own that have such words, t
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
-_LONGEST = 300
-# Titles that programs write where nobody gave one: the program's name, a placeholder, the name of the source file.
-_NO_TITLE = re.compile(
-    r"^\W*$|^(untitled|anonymous|unspecified|none|title|document|presentation|slide|powerpoint|microsoft|layout|print|"
-    r"\(anonymous\)|\(unspecified\)).{0,25}$|\.(docx?|pptx?|xlsx?|odt|tex|dvi|ps|eps|indd|qxd|rtf|txt|pdf|p65|fm|ai)$",
-    re.IGNORECASE,
-)
+from knowledge_core.ingestion.reading.properties import sensible_title
+
 _LARGER = 1.3  # than the text; with 1.15 every second heading of a table is taken
 _LETTERS = (8, 150)  # that a title has, fewest and most
 _IDEOGRAPHS = "\u2e80"  # from here on a word is a character or two
@@ -30,12 +24,9 @@ def title_of(own: str, first: Sequence[Glyph]) -> str:
     >>> title_of("88300 162..177", [*((sign, 20.0) for sign in "Shift work"), *((sign, 9.0) for sign in "\\nText " * 9)])
     'Shift work'
     """
-    title = re.sub(r"^Microsoft (Word|PowerPoint|Excel) - ", "", " ".join(own.split()))
-    digits = sum(map(str.isdigit, title))
-    serial = digits > sum(map(str.isalpha, title))  # the number of a file
-    if title and not serial and len(title) <= _LONGEST and not _NO_TITLE.search(title):
-        return title
-    return _largest(first)
+    title = sensible_title(own)
+    serial = sum(map(str.isdigit, title)) > sum(map(str.isalpha, title))  # the number of a file
+    return title if title and not serial else _largest(first)
 
 
 def _largest(first: Sequence[Glyph]) -> str:
@@ -61,4 +52,4 @@ def _reads_like_a_title(title: str) -> bool:
     if max(title) >= _IDEOGRAPHS:
         return few // 2 <= letters <= most
     apart = sum(len(word) == 1 for word in words)  # letters that were set with spaces between
-    return few <= letters <= most and len(words) > 1 and apart <= len(words) / 2 and not _NO_TITLE.search(title)
+    return few <= letters <= most and len(words) > 1 and apart <= len(words) / 2 and bool(sensible_title(title))

@@ -11,6 +11,7 @@ from typing import Any
 
 from knowledge_core.ingestion.reading.archive import Archive
 from knowledge_core.ingestion.reading.parsed import facts
+from knowledge_core.ingestion.reading.properties import day, person, sensible_title, tags_of
 from knowledge_core.ingestion.reading.sheets.spread import column_number, xlsb_records
 
 MOST_NOTES = 20_000  # comments and texts of drawings of one sheet
@@ -137,13 +138,13 @@ def properties(archive: Archive) -> tuple[str, Mapping[str, object]]:
     def first(*names: str) -> str:
         return next((own[name][0] for name in names if name in own), "")
 
-    tags = [tag for text in [*own.get("keywords", []), *own.get("keyword", [])] for tag in re.split("[,;]", text)]
     about = facts(
-        author=first("initial-creator", "creator"), date=first("created", "creation-date")[:10],
-        modified=first("modified", "date")[:10], tags=[tag.strip() for tag in tags if tag.strip()],
+        author=person(first("initial-creator", "creator")), date=day(first("created", "creation-date")),
+        modified=day(first("modified", "date")),
+        tags=tags_of(*own.get("keywords", []), *own.get("keyword", [])),
         description=first("description", "subject"),
     )  # fmt: skip
-    return first("title"), about
+    return sensible_title(first("title")), about
 
 
 def _elements(archive: Archive, part: str, name: str) -> Iterator[Any]:

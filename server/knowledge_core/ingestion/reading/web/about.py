@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from lxml import etree  # type: ignore[import-untyped]  # its stubs are a package of their own
 from lxml import html as lxml_html
 
+from knowledge_core.ingestion.reading.properties import language
+
 _FIELDS = {
     "author": "author",
     "article:author": "author",
@@ -25,7 +27,6 @@ _FIELDS = {
 _OF_SITE = ("og:site_name", "application-name")
 _ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 _PARTS = re.compile(r"\s+(?:[|·•–—»«/:>]|::|-|--)\s+|\s*[|»«]\s*")
-_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})*")
 _HEADINGS = 20  # first-level headings that are compared with the title
 
 
@@ -49,7 +50,7 @@ def language_of(page: lxml_html.HtmlElement) -> str:
     for attributes in _meta(page):
         if attributes.get("http-equiv", "").lower() == "content-language" or _name(attributes) == "og:locale":
             said.append(attributes.get("content") or "")
-    return next((each.strip().replace("_", "-") for each in said if _LANGUAGE.fullmatch(each.strip())), "")
+    return next(filter(None, map(language, said)), "")
 
 
 def title_of(page: lxml_html.HtmlElement) -> str:

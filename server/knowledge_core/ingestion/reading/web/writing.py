@@ -1,8 +1,7 @@
 """The tree of a page, or trafilatura's of its main content, as Markdown-like text.
 
 Trafilatura's own Markdown is not used, because it escapes punctuation inside words (`top\\_p`), which nobody searches for.
-Inline emphasis and addresses of links are not written. A paragraph that would be read as structure by accident ("# 3",
-"---") gets a zero-width space in front: it is seen by nobody, and no rule of Markdown begins with it.
+Inline emphasis and addresses of links are not written; `literal` keeps paragraphs ("# 3", "---") from being structure.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from lxml import etree  # type: ignore[import-untyped]  # its stubs are a packag
 from lxml import html as lxml_html
 
 from knowledge_core.ingestion.formats import word_set
+from knowledge_core.ingestion.reading.literal import fenced, literal
+from knowledge_core.ingestion.reading.parsed import joined
 from knowledge_core.ingestion.reading.web.code import code_language, code_lines
 from knowledge_core.ingestion.reading.web.maths import formula, tex
 from knowledge_core.ingestion.reading.web.tables import Cell, span, table_text
@@ -30,7 +31,6 @@ _CELLS = word_set("td th cell")
 _BREAKS = word_set("br lb")
 _HEADING = re.compile("h[1-6]")
 _OF_TABLES = (*_CELLS, "table", "p", "pre", "h1", "h2", "h3", "h4", "h5", "h6")
-_BY_ACCIDENT = re.compile(r"#{1,6}(?: |$)|`{3}|~{3}|<!--|={1,}$|-{2,}$|\| ")
 _LONGEST_TERM = 200  # characters; a longer one stands alone
 _DEEPEST_ITEM = 8  # an item deeper than this is indented like one of this depth
 
@@ -181,12 +181,7 @@ class _Writer:
     def text(self) -> str:
         self._flush()
         self._end_terms()
-        parts: list[str] = []
-        for index, (tight, block) in enumerate(self._blocks):
-            if index:
-                parts.append("\n" if tight and self._blocks[index - 1][0] else "\n\n")
-            parts.append(block)
-        return "".join(parts)
+        return joined(self._blocks)
 
     def _mark(self) -> str:
         number = self._lists[-1] if self._lists else None
@@ -211,10 +206,8 @@ class _Writer:
         self._flush()
         self._end_terms()
         self._prefix = ""
-        longest = max((len(run) for run in re.findall("`+", text)), default=0)
-        fence = "`" * max(3, longest + 1)
-        if text.strip():
-            self._blocks.append((False, f"{fence}{code_language(element)}\n{text}\n{fence}"))
+        if code := fenced(text, code_language(element)):
+            self._blocks.append((False, code))
 
     def _table(self) -> None:
         rows, self._rows = self._rows or [], None
@@ -250,8 +243,8 @@ class _Writer:
                 self._terms = None
             else:
                 self._end_terms()
-        if not self._prefix and _BY_ACCIDENT.match(text):
-            text = f"\N{ZERO WIDTH SPACE}{text}"
+        if not self._prefix.startswith("#"):
+            text = literal(text)
         item = self._prefix.endswith(("- ", ". "))
         self._blocks.append((item or keep, self._prefix + text))
         # In a list item, what follows a line break or a paragraph is indented under the item.

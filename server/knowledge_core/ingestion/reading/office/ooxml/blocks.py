@@ -1,7 +1,6 @@
 """Blocks of a document in the order of reading, and how they are written as Markdown.
 
-Emphasis is not written, nothing within a line is escaped. A line of the source that Markdown would take for structure
-by accident ("# 3 pieces", "---", a fence, a comment) gets a backslash before it, as Markdown itself has it.
+Emphasis is not written, nothing is escaped; `literal` keeps lines of the source ("# 3 pieces", "---") from being structure.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import groupby
 
+from knowledge_core.ingestion.reading.literal import fenced, literal
 from knowledge_core.ingestion.reading.parsed import row, table
 
 DEEPEST_HEADING = 6
@@ -21,7 +21,6 @@ MOST_COLUMNS = 200  # of a table; Word itself makes at most 63
 _MOST_CELLS = 2_000_000  # of a table whose short rows are filled up
 _TYPED_BULLET = re.compile(r"[•▪◦‣●○■]\s*(?=\S)")
 _PLAIN_NUMBER = re.compile(r"\d{1,9}[.)]")
-_STRUCTURE = re.compile(r"^([ \t]*)(?=#{1,6}(?:[ \t]|$)|`{3}|~{3}|<!--|(?:=+|-{2,})[ \t]*$)", re.MULTILINE)
 _LINE_ENDS = re.compile(r"[ \t]*\n[ \t]*")
 _SPACES = re.compile(r"[ \t]{2,}")
 _WIDE = dict.fromkeys((0xA0, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000), " ")  # spaces of other widths
@@ -92,12 +91,11 @@ def written(blocks: Sequence[Block]) -> str:
         if kind is Kind.ITEM:
             parts.append("\n".join(_items(list(run))))
         elif kind is Kind.CODE:
-            code = "\n".join(block.text for block in run).strip("\n")
-            parts += [_fenced(code)] if code.strip() else []
+            parts.append(fenced("\n".join(block.text for block in run)))
         elif kind is Kind.HEADING:
             parts += ["#" * min(max(block.level, 1), DEEPEST_HEADING) + " " + one_line(block.text) for block in run]
         else:
-            parts += [block.text if kind is Kind.MARKDOWN else escaped(block.text) for block in run]
+            parts += [block.text if kind is Kind.MARKDOWN else literal(block.text) for block in run]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -106,23 +104,12 @@ def in_a_cell(blocks: Sequence[Block]) -> str:
     return " ".join(f"{block.marker} {block.text}" if block.kind is Kind.ITEM else block.text for block in blocks)
 
 
-def escaped(text: str) -> str:
-    """Return a text of which no line is a heading, a fence, a rule or the begin of a comment in Markdown."""
-    return _STRUCTURE.sub(r"\1\\", text)
-
-
 def _items(items: Sequence[Block]) -> list[str]:
     lines: list[str] = []
     depth = -1
     for item in items:
         depth = min(item.level, depth + 1)  # a list that begins deep, or leaves out a level
         indent = "  " * depth
-        text = escaped(item.text).replace("\n", f"\n{indent}  ")
+        text = literal(item.text).replace("\n", f"\n{indent}  ")
         lines.append(f"{indent}{item.marker} {text}")
     return lines
-
-
-def _fenced(code: str) -> str:
-    longest = max((len(run) for run in re.findall("`{3,}", code)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{fence}\n{code}\n{fence}"
