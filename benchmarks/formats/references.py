@@ -33,7 +33,7 @@ from benchmarks.formats import peers
 MOST_SECONDS = 60.0  # for one file
 OLE = b"\xd0\xcf\x11\xe0"
 PANDOC = {"docx": "docx", "odt": "odt", "epub": "epub", "rtf": "rtf", "ipynb": "ipynb", "rst": "rst", "md": "gfm"}
-WITH_TITLES = ("docx", "odt", "rtf", "rst")  # what pandoc takes as metadata stands in their text
+WITH_TITLES = ("docx", "odt", "rst")  # what pandoc takes as metadata stands in their text
 SHOWN = ("title", "subtitle", "author", "date", "abstract")
 PEERS = {
     "xlsx": "openpyxl",
