@@ -174,3 +174,12 @@ def test_real_pages_keep_their_headings_and_facts() -> None:
     assert page.title == "Microsoft"
     assert len(re.findall("^#+ ", page.text, re.MULTILINE)) > 15
     assert "\nISIN: US5949181045\n" in page.text
+
+
+def test_content_that_stands_beside_a_sidebar_is_content(write: Write) -> None:
+    words = "<p>The harbour master counts the boats each morning and writes them into the long blue book.</p>" * 12
+    side = '<div class="VPSidebar"><nav><a href="/">Guide</a></nav></div>'
+    page = f'{side}<div class="VPContent has-sidebar"><h1>Boats</h1>{words}</div>'
+    found = read_file(write("a.html", f"<html><body>{page}</body></html>"), document_id="a.html", limit=10**6).text
+    assert found.count("harbour master") == 12
+    assert "Guide" not in found

@@ -11,7 +11,6 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from collections import Counter
 from dataclasses import dataclass, field
 
 import pypdfium2

@@ -17,7 +17,7 @@ _TAKEN_OUT = "taken-out"
 _SURE = word_set("nav footer aside")
 _ROLES = word_set("navigation banner contentinfo search complementary menu menubar dialog alertdialog toolbar")
 _NAMES = re.compile(
-    r"(?:^|\s)(?:"
+    r"(?:^|\s)(?!(?:has|with|without|no|hide|show)[-_])(?:"  # "has-sidebar" is what stands beside one
     r"(?:[\w-]*[-_])?(?:nav|navbar|navigation|navbox|breadcrumbs?|sidebar|side-bar|menu|footer|cookies?|consent|gdpr|"
     r"newsletter|subscribe|social|share|sharing|sharebar|pagination|pager|masthead|catlinks|related-?(?:posts|articles|links)?|"
     r"promo|sponsor(?:ed)?|advert(?:s|isement|isements|ising)?|tocframe|toolbar|dropdown|popup|modal|paywall|signup|login)"
