@@ -84,6 +84,7 @@ def test_a_header_is_at_most_200_characters_of_a_heading(write: Write) -> None:
     assert found[-1].heading[0].startswith("column number 0 | column number 1 | ")
 
 
+@pytest.mark.slow  # it is timed, and a busy machine disturbs it
 @pytest.mark.parametrize(
     "line",
     ["{n},name {n},{n}.5\n", '{n},"two\nlines",""\n', 'x"y,1\n', '"\n', '"x,""\n', '"""\n', ",,,,\n", "\n", "x\n"],
