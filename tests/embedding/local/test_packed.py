@@ -14,7 +14,8 @@ import torch
 
 from knowledge_core.embedding.local.agreement import compared
 from knowledge_core.embedding.local.engines import make_embedder
-from knowledge_core.embedding.local.packed import products
+from knowledge_core.embedding.local.local_embedder import PROCESSOR_BATCH
+from knowledge_core.embedding.local.packed import packing, products
 from knowledge_core.embedding.local.packed.packed_runner import encoder_of
 from knowledge_core.embedding.local.sentence_transformers_engine import reference_embedder
 from knowledge_core.embedding.models.models import resolve
@@ -233,3 +234,10 @@ def test_an_odd_machine_gives_the_same_vectors(settings, precision, engine, fold
     assert done.stdout.strip() == engine
     wanted = embedder.embed(["a", "Where is the library?", "word " * 3000], Task.QUERY)
     assert np.sum(np.load(tmp_path / "v.npy") * wanted, axis=1).min() > (0.999 if "bfloat16" in engine else 0.99999)
+
+
+def test_rows_are_rounded_up_to_so_few_numbers_that_their_products_stay_prepared():
+    rounded = {tokens: tokens + -tokens % packing.step_of(tokens) for tokens in range(1, PROCESSOR_BATCH + 1)}
+    assert len({*rounded.values()}) == 28
+    assert all(rounded[tokens] - tokens <= max(15, tokens // 4) for tokens in rounded)
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) >= 4 * 28

@@ -47,10 +47,6 @@ LEAST_SHARE: Final = 256
 """Tokens: a call of fewer per core is not shared by the cores. A product of fewer rows reaches less of the peak, and fewer
 are no bulk work for an engine beside another (`onnx/beside.py`)."""
 
-SHORT: Final = 64
-"""Tokens of the longest text of a call that is shared evenly. Queries in bulk gain an eighth by it; while passages are
-indexed, where two calls are under way at any time, evenly shared calls cost a third more of the processor's time."""
-
 SMALLEST_BATCH: Final = 64
 """Fewest tokens that a batch is limited to, however slow the model: with less, a batch's fixed costs would double."""
 
@@ -245,9 +241,7 @@ class LocalEmbedder:
         """Return the model's vectors in the order of the texts, one at least: (n, full dimensions)."""
         lengths, lanes = [len(each.ids) for each in tokens], self._loaded_lanes()
         budget = self._budget()
-        if not urgent and max(lengths) <= SHORT:
-            budget = even_budget(lengths, budget, lanes.width, LEAST_SHARE)
-        batches = pack(lengths, budget)
+        batches = pack(lengths, budget if urgent else even_budget(lengths, budget, lanes.width, LEAST_SHARE))
         rows = lanes.run([[tokens[i] for i in batch] for batch in batches], urgent=urgent)
         full = np.empty((len(tokens), self.model.dimensions), np.float32)
         for batch, vectors in zip(batches, rows, strict=True):

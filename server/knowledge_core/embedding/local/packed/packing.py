@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,10 +23,14 @@ from knowledge_core.types import Vectors
 if TYPE_CHECKING:
     from torch import Tensor
 
-STEP: Final = 16
-"""The number of tokens is rounded up to a multiple of this with rows that nobody reads. oneDNN prepares its products once
-per number of rows, which makes a first pass 10 to 40 % slower (measured on 2 cores); beyond 256 tokens the unread rows
-cost a sixteenth at most."""
+
+def step_of(tokens: int) -> int:
+    """Return the number to a multiple of which a number of tokens is rounded up, with rows that nobody reads.
+
+    oneDNN prepares its products once per number of rows, which costs time and memory (`embedding/local/__init__.py`). So
+    there are 28 numbers up to 1,024, and the unread rows cost a sixteenth on average at 128 tokens, a thirtieth at 1,024.
+    """
+    return 16 if tokens <= 128 else 32 if tokens <= 512 else 64
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def runs_of(lengths: Sequence[int]) -> list[Run]:
 class Packed:
     """Texts as rows of a matrix of tokens.
 
-    ids, places: of each row, its token and its place in its text: (tokens,) int64, rounded up to a multiple of `STEP`.
+    ids, places: of each row, its token and its place in its text: (tokens,) int64, rounded up by `step_of`.
     runs: which rows are texts.
     """
 
@@ -86,7 +90,7 @@ def vectors_of(texts: Sequence[Sequence[int]], pooled: Callable[[Packed], Tensor
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     ids = [token for i in order for token in texts[i]]
     places = [place for i in order for place in range(len(texts[i]))]
-    unread = [0] * (-len(ids) % STEP)
+    unread = [0] * (-len(ids) % step_of(len(ids)))
     with torch.inference_mode():
         runs = runs_of([len(texts[i]) for i in order])
         packed = Packed(torch.tensor(ids + unread), torch.tensor(places + unread), runs)
