@@ -45,7 +45,7 @@ from knowledge_core.embedding.local.local_embedder import LocalEmbedder
 from knowledge_core.embedding.local.onnx.minilm import is_published
 from knowledge_core.embedding.models.models import resolve
 from knowledge_core.indexing import preparing, windows
-from knowledge_core.indexing.preparing import document_as_json
+from knowledge_core.indexing.preparing import Reading, document_as_json
 from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.ingestion.readers import Unreadable, read_file
 from knowledge_core.ingestion.workers.pool import Workers
@@ -156,10 +156,8 @@ def index_once(embedder: LocalEmbedder, rows: Sequence[PlanRow], roots: Sequence
         collection = create_collection(Path(home) / "c", "c", embedder.contract)
         now = time.time()
         collection.start_job(JobRecord("j", "index", "running", now, now), rows)
-        report = index(
-            collection, embedder, job="j", roots=roots, chunk_size=CHUNK_SIZE, file_limit=FILE_LIMIT,
-            workers=WORKERS, progress=no_progress,
-        )  # fmt: skip
+        reading = Reading(roots, CHUNK_SIZE, FILE_LIMIT, workers=WORKERS)
+        report = index(collection, embedder, reading, job="j", progress=no_progress)
         assert not report.failed, report.failed[:3]
         collection.close()
 

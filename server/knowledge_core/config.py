@@ -64,6 +64,8 @@ class IndexingConfig(_Section):
     max_file_mb: float = Field(50, gt=0, le=2048)
     max_text_mb: float = Field(10, gt=0, le=256)
     generated: bool = False
+    watch: bool = True
+    exclude_tags: tuple[str, ...] = Field((), strict=False)
     threads: int | None = Field(None, ge=1, le=1024)
     priority: Literal["low", "normal"] = "low"
 

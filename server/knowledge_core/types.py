@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from enum import StrEnum
@@ -93,6 +94,11 @@ class Document:
     pages: tuple[Span, ...] = ()
     headings: tuple[Heading, ...] = ()
     lines_of_file: bool = True
+
+
+def composed(id: str) -> str:
+    """Return an id as it is stored: in Unicode's composed form (NFC), whichever form a file system or a caller uses."""
+    return id if id.isascii() else unicodedata.normalize("NFC", id)
 
 
 def content_digest(document: Document) -> str:

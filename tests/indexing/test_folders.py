@@ -117,14 +117,24 @@ async def test_a_folder_inside_a_known_source_belongs_to_it(client, folder):
     assert "notes/deep/d.md" in await ids(client)
 
 
-async def test_a_parent_absorbs_its_children_without_embedding_again(client, folder, embedder):
+async def test_a_folder_above_a_source_leaves_its_ids_alone(client, folder, embedder):
     await index(client, folder / "deep")
     assert await ids(client) == ["deep/b.md", "deep/c.txt"]
     embedder.embedded.clear()
     report = await index(client, folder)
-    assert await ids(client) == ["notes/a.md", "notes/deep/b.md", "notes/deep/c.txt"]
-    assert (report["indexed"], report["removed"]) == (1, 0)
+    assert await ids(client) == ["deep/b.md", "deep/c.txt", "notes/a.md"]
+    assert (report["indexed"], report["unchanged"], report["removed"]) == (1, 2, 0)
     assert len(embedder.embedded) == 1
+    (folder / "deep" / "d.md").write_text("delta\n")
+    (folder / "deep" / "b.md").unlink()
+    await index(client, folder)
+    assert await ids(client) == ["deep/c.txt", "deep/d.md", "notes/a.md"]
+
+
+async def test_a_file_named_alone_keeps_its_id_when_the_folder_above_is_indexed(client, folder):
+    await index(client, folder / "deep" / "b.md")
+    await index(client, folder)
+    assert await ids(client) == ["deep/b.md", "notes/a.md", "notes/deep/c.txt"]
 
 
 async def test_two_folders_of_one_name_get_names_of_their_own(client, folder, tmp_path):
@@ -163,12 +173,12 @@ async def test_damaged_files_fail_alone_with_their_reason(client, folder):
     assert "notes/data.bin" in reasons or "binary" in report["skipped"]
 
 
-async def test_a_file_that_cannot_be_read_any_more_keeps_its_last_text(client, folder):
+@pytest.mark.parametrize("now", [b"", b" \n\n", b"\0\1\2\3" * 500])
+async def test_what_a_file_no_longer_says_leaves_the_index(client, folder, now):
     await index(client, folder)
-    (folder / "a.md").write_bytes(b"\0\1\2\3" * 500)
-    report = await index(client, folder)
-    assert report["failed_total"] == 1
-    assert "notes/a.md" in await ids(client)
+    (folder / "a.md").write_bytes(now)
+    await index(client, folder)
+    assert await ids(client) == ["notes/deep/b.md", "notes/deep/c.txt"]
 
 
 async def test_a_link_that_leaves_the_roots_is_not_followed(client, folder, tmp_path):

@@ -11,7 +11,7 @@ from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Cancelled, ModelUnavailable, StorageFull
-from knowledge_core.indexing.preparing import document_as_json
+from knowledge_core.indexing.preparing import Reading, document_as_json
 from knowledge_core.storage.catalogue import create_collection
 from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
 from knowledge_core.types import Document, Progress, no_progress
@@ -47,9 +47,7 @@ class Job:
         collection.start_job(JobRecord(self.id, "index", "running", Job.count, Job.count), rows)
 
     def run(self, progress=no_progress) -> IndexReport:
-        return index(
-            self.collection, self.embedder, job=self.id, roots=(), chunk_size=400, file_limit=10**6, progress=progress
-        )
+        return index(self.collection, self.embedder, Reading((), 400, 10**6), job=self.id, progress=progress)
 
 
 def documents(count: int, text: str = "Note {} speaks of marker{}.") -> list[Document]:

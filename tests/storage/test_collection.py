@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +29,12 @@ from knowledge_core.storage.catalogue import collection_names, drop, sweep, vali
 from knowledge_core.storage.collection import (
     Change,
     Collection,
+    Found,
     JobRecord,
+    Patterns,
     PlanRow,
     Source,
+    Stat,
 )
 from knowledge_core.storage.record.migrations import STEPS, migrate
 from knowledge_core.types import Task
@@ -224,7 +228,7 @@ def test_documents_come_in_pages_in_the_order_of_their_ids(shelf):
     put(shelf, *(document(f"d{number:02}", f"text {number}") for number in range(7)))
     with shelf.view() as view:
         first = [stored.document.id for stored in view.documents(None, 4)]
-        rest = [stored.document.id for stored in view.documents(None, 4, first[-1])]
+        rest = [stored.document.id for stored in view.documents(None, 4, ("", first[-1]))]
     assert first + rest == [f"d{number:02}" for number in range(7)]
 
 
@@ -253,29 +257,60 @@ def test_a_job_that_a_crash_left_running_is_interrupted_and_still_counted(shelf)
     again.close()
 
 
-def test_a_folder_above_absorbs_a_source_and_keeps_its_vectors(shelf):
-    shelf.adopt_sources([Source("b", "/a/b")], [], {})
+def test_a_source_is_recorded_as_a_whole_and_forgotten_without_its_documents(shelf):
+    first = Source(
+        "b", "/a/b", (Patterns("", ("*.md",), ("private/",)),), by_person=True, watch=False, mounts=("usb/",)
+    )
+    shelf.set_sources([first, Source("c", "/c", by_person=False)])
+    assert shelf.sources() == [first, Source("c", "/c", by_person=False)]
     put(shelf, document("b/x.md", "text", source="b"))
-    shelf.adopt_sources([Source("a", "/a")], ["b"], {"b/x.md": "a/b/x.md"})
-    assert [source.name for source in shelf.sources()] == ["a"]
-    assert list(shelf.states("a")) == ["a/b/x.md"]
-    assert found_by_words(shelf, "text") == ["a/b/x.md"]
+    shelf.set_sources([replace(first, path="/new")])
+    assert shelf.sources()[0].path == "/new"
+    shelf.set_sources([], forget=["b"])
+    assert [source.name for source in shelf.sources()] == ["c"]
+    assert found_by_words(shelf, "text") == ["b/x.md"]
+
+
+def test_a_document_whose_file_moved_keeps_its_vectors_its_number_and_its_time(shelf):
+    put(shelf, document("notes/old.txt", "one two three", title="old"), document("other", "else"))
+    with shelf.view() as view:
+        (number, _), former, keys = view.document_numbers(), view.document("notes/old.txt"), set(view.all_keys())
+    moved = replace(
+        document("archive/new.txt", "one two three", title="new"), moved_from="notes/old.txt", embedded_title="old"
+    )
+    shelf.write(Change(add=[moved]))
+    with shelf.view() as view:
+        stored = view.document("archive/new.txt")
+        assert (stored.document.title, stored.embedded_title, stored.indexed_at) == ("new", "old", former.indexed_at)
+        assert number in view.document_numbers()
+        assert set(view.all_keys()) == keys
+        assert view.state("notes/old.txt") is None
+    assert found_by_words(shelf, "new") == ["archive/new.txt"]
     assert damaged(shelf) == []
 
 
-def test_a_new_id_may_be_the_old_one_of_a_document_that_moves_too(shelf):
-    put(shelf, document("docs/x", "outer"), document("docs/docs/x", "inner"))
-    shelf.adopt_sources([Source("docs", "/docs")], [], {"docs/x": "docs/docs/x", "docs/docs/x": "docs/docs/docs/x"})
+def test_a_deleted_file_is_kept_out_until_it_is_let_in_or_stored_again(shelf):
+    put(shelf, document("n/a.md", "text a", path="/n/a.md"), document("n/b.md", "text b", path="/n/b.md"))
+    put(shelf, document("given", "by its text"))
+    shelf.write(Change(remove=["n/a.md", "n/b.md", "given"], keep_out=["n/a.md", "n/b.md", "given"]))
+    assert [(each.id, each.path) for each in shelf.kept_out()] == [("n/a.md", "/n/a.md"), ("n/b.md", "/n/b.md")]
+    shelf.start_job(JobRecord("j", "index", "running", 1.0, 1.0), [])
+    shelf.extend_job("j", [], "{}", Found(let_in=["n/a.md"]))
+    assert [each.id for each in shelf.kept_out()] == ["n/b.md"]
+    put(shelf, document("n/b.md", "text b", path="/n/b.md"))
+    assert shelf.kept_out() == []
+
+
+def test_a_filter_on_times_follows_a_touched_file(shelf):
+    put(shelf, document("n/a.md", "text a", path="/n/a.md"), document("given", "by its text"))
+    old = {"modified": {"$lt": "2001"}, "source": {"$exists": False}}
     with shelf.view() as view:
-        assert view.document("docs/docs/x").document.text == "outer"
-        assert view.document("docs/docs/docs/x").document.text == "inner"
-
-
-def test_a_rename_onto_another_document_changes_nothing(shelf):
-    put(shelf, document("a", "one"), document("b", "two"))
-    with pytest.raises(InvalidInput, match="another document"):
-        shelf.adopt_sources([Source("s", "/s")], [], {"a": "b"})
-    assert shelf.sources() == []
+        assert view.allowed({"modified": {"$lt": "2001"}}).documents == 1, old
+    shelf.write(Change(touched={"n/a.md": Stat(3, 1_700_000_000_000_000_000, 5)}))
+    with shelf.view() as view:
+        assert view.allowed({"modified": {"$lt": "2001"}}).documents == 0
+        assert view.document("n/a.md").modified == "2023-11-14T22:13:20Z"
+        assert [each.document.id for each in view.documents(order="modified")] == ["given", "n/a.md"]
 
 
 def test_a_full_disk_is_a_clear_error_and_leaves_what_was_there(shelf):
@@ -380,7 +415,8 @@ def test_closing_does_not_wait_for_a_reader(shelf):
         lambda shelf: shelf.jobs(),
         lambda shelf: shelf.plan("job"),
         lambda shelf: shelf.inline("job", "a"),
-        lambda shelf: shelf.adopt_sources([], [], {}),
+        lambda shelf: shelf.set_sources([]),
+        lambda shelf: shelf.kept_out(),
         lambda shelf: shelf.resume_job("job"),
         lambda shelf: shelf.blame_job("job"),
         lambda shelf: shelf.finish_job("job", "done", None),

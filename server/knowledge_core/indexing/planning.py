@@ -1,12 +1,14 @@
-"""What an `index` call has to do: from paths, and what the record remembers of them, to a plan. Writes nothing.
+"""What an `index` call has to do: from what was found, and what the record remembers of it, to a plan. Writes nothing.
 
 The rules kept here:
 - a file's document id is `source/relative path`; a source is a folder, named by its last part, with a number where another
-  source has that name;
-- a folder inside a known source belongs to it; a folder above known sources absorbs them;
-- a file of unchanged size, time and reader version costs one stat;
+  source has that name; an id never changes because another folder is indexed;
+- a folder inside a known source belongs to it; known sources below a folder keep their own documents;
+- a folder that holds the files of a known source whose own folder is gone is that source, moved;
+- a file of unchanged size, times and reader version costs one stat;
 - the document of a file that vanished from a folder that was walked is removed, unless the folder as a whole is gone or
-  empty;
+  empty, or the disk that lay there is not mounted;
+- what was deleted here stays out until it is asked back;
 - a file or folder that the caller named is never left out silently: where it cannot be read, it is refused by name;
 - a secret is not read unless a person named it and allowed it; one that an earlier call indexed is removed.
 """
@@ -14,34 +16,21 @@ The rules kept here:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge_core.errors import SourceUnavailable
+from knowledge_core.indexing.relocated import relocated
+from knowledge_core.indexing.surveying import Survey
 from knowledge_core.ingestion.access.secret_files import refusal, secret_file
 from knowledge_core.ingestion.readers import refusal_by_name_and_size
 from knowledge_core.ingestion.walking.left_out import LeftOut
-from knowledge_core.ingestion.walking.walker import FoundFile, Walk, allowed, found_file, walk
+from knowledge_core.ingestion.walking.walker import FoundFile
 from knowledge_core.storage.collection import Collection, FileState, Source
+from knowledge_core.types import composed
 
-
-@dataclass(frozen=True)
-class Survey:
-    """What lies at one path that the caller named.
-
-    given: the path as it was given.
-    folder: the folder, or that of the one file.
-    walk: what was found there.
-    file: the one file; None for a folder.
-    secret: what the one file looks like, where it is not to be read; else None.
-    """
-
-    given: str
-    folder: Path
-    walk: Walk
-    file: Path | None
-    secret: str | None = None
+NOT_MOUNTED = "The disk on which it lies is not mounted."
 
 
 @dataclass(frozen=True)
@@ -73,81 +62,52 @@ class Plan:
 
     items: files to read, in order.
     remove: ids of the documents whose files vanished.
+    unreadable: id -> why its file cannot be read for now, of documents that stay as they are.
     unchanged: how many files are as they were.
     refused: what the caller named and cannot be indexed.
     left_out: what is in the folders and is not indexed.
-    sources: folders to record.
-    absorbed: names of sources that a new source above takes in.
-    renames: document ids before and after, where sources are absorbed.
+    sources: folders to record, new or changed.
+    covered: what the ids of all documents begin with that were looked after.
+    let_in: ids of deleted documents that are asked back.
+    moved: name of a source -> the folder where it was before.
     """
 
     items: tuple[Item, ...]
     remove: tuple[str, ...]
+    unreadable: Mapping[str, str]
     unchanged: int
     refused: tuple[Refused, ...]
     left_out: LeftOut
     sources: tuple[Source, ...]
-    absorbed: tuple[str, ...]
-    renames: Mapping[str, str]
+    covered: tuple[str, ...]
+    let_in: tuple[str, ...]
+    moved: Mapping[str, str]
 
 
-def survey(
-    paths: Sequence[str],
-    roots: Sequence[Path],
-    *,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    limit: int,
-    generated: bool = False,
-    secrets: Container[str] = (),
-    between: Callable[[int], None] = lambda found: None,
-) -> list[Survey]:
-    """Walk every path, before anything is written or read, save that named files are opened to see whether they are keys.
+@dataclass(frozen=True)
+class Wanted:
+    """What a call says about the sources that it touches.
 
-    Overlapping folders are walked once, from the outermost. A file that was named gets a survey of its own.
-
-    paths: files and folders.
-    roots: folders that may be read.
-    include, exclude: path patterns, as of `walk`.
-    limit: bytes that a file may have.
-    generated: as of `walk`.
-    secrets: resolved paths of files that a person allowed to index though they are secrets.
-    between: as of `walk`.
-
-    Raises:
-        PathNotAllowed: a path lies outside the roots.
-        SourceUnavailable: a folder is missing or cannot be read.
+    by_person: a person made it, not an agent: the sources are a person's from now on, and watched.
+    restore: documents that were deleted come back.
+    watch: whether a person's sources are watched.
     """
-    surveys: list[Survey] = []
-    resolved = {allowed(Path(path), roots): path for path in reversed(paths)}  # two spellings may name one file
-    named = frozenset(str(path) for path in resolved if not path.is_dir())
-    for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
-        if str(path) in named:
-            secret = None if str(path) in secrets else secret_file(Path(given).expanduser(), limit)
-            surveys.append(Survey(given, path.parent, found_file(path, limit=limit, secret=secret), path, secret))
-        elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
-            found = walk(
-                path, roots, include=include, exclude=exclude, limit=limit, generated=generated, named=named, between=between
-            )  # fmt: skip
-            surveys.append(Survey(given, path, found, None))
-    return surveys
+
+    by_person: bool = False
+    restore: bool = False
+    watch: bool = True
 
 
-def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: str, limit: int) -> Plan:
+def plan(collection: Collection, surveys: Sequence[Survey], wanted: Wanted, *, version: str, limit: int) -> Plan:
     """Compare what was found with what the record remembers.
 
-    collection: None while it does not exist yet.
     version: what the digests of documents begin with while reader, chunker and their settings are the same.
     limit: bytes that a file may have.
 
     Raises:
         SourceUnavailable: a folder that held documents is suddenly empty.
     """
-    sources = {source.name: source for source in (collection.sources() if collection else ())}
-    states: dict[str, FileState] = {}
-    for name in sources:
-        states.update(collection.states(name) if collection else {})
-    draft = _Draft(sources, states, version)
+    draft = _Draft(collection, wanted, version)
     for one in surveys:
         if one.file is not None and not one.walk.files:
             draft.refuse(one, one.file, limit)
@@ -156,36 +116,53 @@ def plan(collection: Collection | None, surveys: Sequence[Survey], *, version: s
     return draft.finished()
 
 
+@dataclass
 class _Draft:
     """A plan that is being made: what the record remembers, updated survey by survey."""
 
-    def __init__(self, sources: dict[str, Source], states: dict[str, FileState], version: str) -> None:
-        self._sources, self._states, self._version = sources, states, version
-        self._items: list[Item] = []
-        self._remove: list[str] = []
-        self._unchanged = 0
-        self._refused: list[Refused] = []
-        self._left_out = LeftOut()
-        self._changed: dict[str, Source] = {}
-        self._absorbed: list[str] = []
-        self._renames: dict[str, str] = {}
+    collection: Collection
+    wanted: Wanted
+    version: str
+    items: list[Item] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    unchanged: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
+    covered: list[str] = field(default_factory=list)
+    moved: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.known = {source.name: source for source in self.collection.sources()}
+        self.sources = dict(self.known)
+        self.states: dict[str, FileState] = {}
+        for name in self.sources:
+            self.states.update(self.collection.states(name))
+        self.kept_out = {each.id for each in self.collection.kept_out()}
+        self.let_in: list[str] = []
 
     def refuse(self, one: Survey, file: Path, limit: int) -> None:
         """Refuse a file that was named and need not be opened: its reader's message says why."""
         name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
         if one.secret is not None:
-            self._refused.append(Refused(name, "secret", refusal(one.given, one.secret)))
+            self.refused.append(Refused(name, "secret", refusal(one.given, one.secret)))
             # A link may have a secret's name, and lead to a document that stays.
-            self._remove += [name] if name in self._states and secret_file(file, limit) else []
+            self.remove += [name] if name in self.states and secret_file(file, limit) else []
             return
+        for reason in ("excluded", "not included"):
+            if reason in one.walk.skipped:
+                self.refused.append(Refused(name, reason, _by_patterns(name, self._covering(one.folder))))
+                self.remove += [name] if name in self.states else []
+                return
         try:
             why = refusal_by_name_and_size(file, os.path.getsize(file), document_id=name, limit=limit)
         except OSError:
             why = None
         if why is None:
-            self._refused.append(Refused(name, "gone", f"{name} changed while it was looked at. Call again."))
+            self.refused.append(Refused(name, "gone", f"{name} changed while it was looked at. Call again."))
         else:
-            self._refused.append(Refused(name, why.reason, str(why)))
+            self.refused.append(Refused(name, why.reason, str(why)))
+            self.remove += [name] if name in self.states else []
 
     def take(self, one: Survey) -> None:
         """Add what one survey found.
@@ -194,101 +171,178 @@ class _Draft:
             SourceUnavailable: a folder that held documents is suddenly empty.
         """
         found, whole = one.walk, one.file is None
-        nothing = whole and not (found.files or found.passed)
-        if nothing:
-            self._refuse_sudden_emptiness(one)
-            files = "files that can be indexed" if found.skipped else "files"
-            self._refused.append(Refused(one.given, "nothing to index", f"{one.given} holds no {files}."))
-        source = self._covering(one.folder)
-        if source is None and not nothing:
-            source = self._absorbing(one.folder)
-        self._left_out = self._left_out.plus(
-            LeftOut(found.skipped, found.unread, found.skipped_examples).under(self._prefix(one.folder))
-        )
+        nothing = whole and not one.level and not (found.files or found.passed)
+        if nothing and not self._may_be_empty(one):
+            return
+        source = self._source_of(one, nothing)
+        if source is not None:
+            self.sources[source.name] = source
+        under = self._prefix(one.folder)
+        self.left_out = self.left_out.plus(LeftOut(found.skipped, found.unread, found.skipped_examples).under(under))
         if source is None:
             return  # an empty folder of which the record knows nothing: it becomes no source
-        self._changed[source.name] = source
-        under = self._prefix(one.folder)
-        seen: set[str] = set()
+        seen = set()
         for file in found.files:
             seen.add(under + file.relative)
-            self._take_file(under + file.relative, source.name, file)
+            self._take_file(under + file.relative, source.name, file, one)
         if whole:
-            kept = seen | {under + relative for relative in found.excluded | found.passed}
-            kept |= {under + file for file in found.unreadable if not file.endswith("/")}
-            hidden = tuple(under + folder for folder in found.unreadable if folder.endswith("/") or not folder)
-            self._remove += sorted(
-                id
-                for id in self._states
-                if id.startswith(under) and id not in kept and not id.startswith(hidden or "\0")
-            )
+            self.covered.append(under)
+            self._remove_vanished(one, under, seen)
 
     def finished(self) -> Plan:
         return Plan(
-            items=tuple(self._items),
-            remove=tuple(self._remove),
-            unchanged=self._unchanged,
-            refused=tuple(self._refused),
-            left_out=self._left_out,
-            sources=tuple(self._changed.values()),
-            absorbed=tuple(self._absorbed),
-            renames=self._renames,
+            items=tuple(self.items),
+            remove=tuple(dict.fromkeys(self.remove)),
+            unreadable={id: why for id, why in self.unreadable.items() if self.states[id].unreadable != why},
+            unchanged=self.unchanged,
+            refused=tuple(self.refused),
+            left_out=self.left_out,
+            sources=tuple(source for name, source in self.sources.items() if source != self.known.get(name)),
+            covered=tuple(self.covered),
+            let_in=tuple(self.let_in),
+            moved=self.moved,
         )
 
-    def _take_file(self, document: str, source: str, file: FoundFile) -> None:
-        state = self._states.get(document)
-        same = state is not None and (state.size, state.mtime_ns) == (file.size, file.mtime_ns)
-        if state is not None and same and state.digest.startswith(self._version):
-            self._unchanged += 1
+    def _take_file(self, document: str, source: str, file: FoundFile, one: Survey) -> None:
+        if document in self.kept_out:
+            if not self.wanted.restore:
+                said = LeftOut({"deleted": 1}, {}, {"deleted": (document,)})
+                self.left_out = self.left_out.plus(said.under(""))
+                if one.file is not None:
+                    self.refused.append(Refused(document, "deleted", _deleted(document, one.given)))
+                return
+            self.let_in.append(document)
+        state = self.states.get(document)
+        if state is not None and self._is_unchanged(state, file):
+            self.unchanged += 1
         else:
-            self._items.append(Item(document, source, file))
+            self.items.append(Item(document, source, file))
+
+    def _is_unchanged(self, state: FileState, file: FoundFile) -> bool:
+        same = (state.size, state.mtime_ns, state.path) == (file.size, file.mtime_ns, str(file.path))
+        # Not recorded by earlier versions; where size and time say nothing, this says that something was done.
+        same = same and (state.ctime_ns == file.ctime_ns or not state.ctime_ns or not file.ctime_ns)
+        return same and not state.unreadable and state.digest.startswith(self.version)
+
+    def _remove_vanished(self, one: Survey, under: str, seen: set[str]) -> None:
+        """Plan the removal of what is in the record below a folder, and was not found there."""
+        found = one.walk
+        kept = seen | {under + relative for relative in found.excluded | found.passed}
+        kept |= {under + file for file in found.unreadable if not file.endswith("/")}
+        hidden = tuple(under + folder for folder in found.unreadable if folder.endswith("/") or not folder)
+        listed = tuple(under + folder for folder in found.folders) if one.level else ()
+        unmounted = tuple(under + folder for folder in self._unmounted(one))
+        for id in sorted(id for id in self.states if id.startswith(under) and id not in kept):
+            if id.startswith((*hidden, *listed)):
+                continue
+            if id.startswith(unmounted):
+                self.unreadable[id] = NOT_MOUNTED
+            else:
+                self.remove.append(id)
+        for folder in unmounted:
+            count = sum(id.startswith(folder) for id in self.unreadable)
+            if count:
+                self.refused.append(Refused(folder, "not mounted", f"{folder}: {NOT_MOUNTED} {count} documents stay."))
+
+    def _unmounted(self, one: Survey) -> list[str]:
+        """Return the folders, below the walked one, on which a disk lay when they were last walked, and lies no more."""
+        source = self._covering(one.folder)
+        if source is None:
+            return []
+        below = one.below(source)
+        found = {file.relative for file in one.walk.files}
+        lost = (mount.removeprefix(below) for mount in source.mounts if mount.startswith(below) and mount != below)
+        return [
+            each for each in lost if each not in one.walk.mounts and not any(file.startswith(each) for file in found)
+        ]
+
+    # -- sources ---------------------------------------------------------------------------------------------------
+
+    def _source_of(self, one: Survey, nothing: bool) -> Source | None:
+        """Return the source of a surveyed path as it is to be recorded; None for an empty folder that is in none."""
+        source = self._covering(one.folder)
+        if source is None and nothing:
+            return None
+        if source is None:
+            source = self._relocated(one) or self._new(one)
+        if one.patterns is not None and one.by_caller:
+            source = replace(source, patterns=one.patterns)
+        if self.wanted.by_person and one.by_caller:
+            watch = source.watch if source.by_person else self.wanted.watch
+            source = replace(source, by_person=True, watch=watch)
+        if one.file is None and one.below(source) == "" and not one.level:
+            source = replace(source, whole=True, mounts=self._mounts(source, one))
+        return source
+
+    def _mounts(self, source: Source, one: Survey) -> tuple[str, ...]:
+        return tuple(sorted({*one.walk.mounts, *self._unmounted(one)}))
+
+    def _new(self, one: Survey) -> Source:
+        name = self._free_name(composed(one.folder.name or "root"))
+        by_person = self.wanted.by_person
+        return Source(
+            name, str(one.folder), by_person=by_person, watch=by_person and self.wanted.watch, whole=one.file is None
+        )
+
+    def _relocated(self, one: Survey) -> Source | None:
+        """Return the source whose folder is gone and whose files lie in this folder now, with that as its place."""
+        if one.file is not None or one.level:
+            return None
+        sizes = {file.relative: file.size for file in one.walk.files}
+        source = relocated(self.sources.values(), self.states, sizes)
+        if source is not None:
+            self.moved[source.name] = source.path
+            source = replace(source, path=str(one.folder))
+            self.sources[source.name] = source
+        return source
 
     def _prefix(self, folder: Path) -> str:
         """Return what the ids of a folder's documents begin with, or would if it were a source."""
         source = self._covering(folder)
         if source is None:
-            return f"{folder.name or 'root'}/"
-        below = folder.relative_to(source.path).as_posix()
+            return f"{composed(folder.name or 'root')}/"
+        below = composed(folder.relative_to(source.path).as_posix())
         return f"{source.name}/" if below == "." else f"{source.name}/{below}/"
 
     def _covering(self, folder: Path) -> Source | None:
-        return next((s for s in self._sources.values() if folder.is_relative_to(s.path)), None)
-
-    def _absorbing(self, folder: Path) -> Source:
-        """Make a new source for a folder, and take the sources below it into it."""
-        inner = [source for source in self._sources.values() if Path(source.path).is_relative_to(folder)]
-        for child in inner:
-            del self._sources[child.name]
-            self._changed.pop(child.name, None)
-            self._absorbed.append(child.name)
-        new = Source(self._free_name(folder.name or "root"), str(folder))
-        self._sources[new.name] = new
-        for child in inner:
-            below = Path(child.path).relative_to(folder).as_posix()
-            for id in [id for id in self._states if id.startswith(child.name + "/")]:
-                renamed = f"{new.name}/{below}/{id.removeprefix(child.name + '/')}"
-                self._renames[id] = renamed
-                self._states[renamed] = self._states.pop(id)
-        return new
+        around = [source for source in self.sources.values() if folder.is_relative_to(source.path)]
+        return max(around, key=lambda source: len(source.path), default=None)
 
     def _free_name(self, wanted: str) -> str:
-        taken = set(self._sources) | set(self._absorbed)
-        return next(name for name in _candidates(wanted) if name not in taken)
+        return next(name for name in _candidates(wanted) if name not in self.sources)
 
-    def _refuse_sudden_emptiness(self, one: Survey) -> None:
-        inside = [
-            source.name + "/" for source in self._sources.values() if Path(source.path).is_relative_to(one.folder)
-        ]
-        under = tuple(inside) if self._covering(one.folder) is None else self._prefix(one.folder)
-        # Where there are secrets, the disk is there.
-        if not (one.walk.excluded or one.walk.skipped.get("secret")) and any(
-            id.startswith(under) for id in self._states
-        ):
-            raise SourceUnavailable(
+    def _may_be_empty(self, one: Survey) -> bool:
+        """Say whether a folder with nothing to index in it can be taken for what it is; refuse it where it cannot.
+
+        Raises:
+            SourceUnavailable: the caller named it, and it held documents.
+        """
+        under = self._prefix(one.folder)
+        held = self._covering(one.folder) is not None and any(id.startswith(under) for id in self.states)
+        # Where there are secrets, or files that nobody wants, the disk is there.
+        if held and not (one.walk.excluded or one.walk.skipped):
+            why = (
                 f"{one.given} held documents when it was last indexed and holds none now; an unmounted disk looks "
                 "like that. Nothing was deleted. If it is right, delete its documents with the `delete` tool."
             )
+            if one.by_caller:
+                raise SourceUnavailable(why)
+            self.refused.append(Refused(one.given, "suddenly empty", why))
+            return False
+        if one.by_caller and not held:
+            files = "files that can be indexed" if one.walk.skipped else "files"
+            self.refused.append(Refused(one.given, "nothing to index", f"{one.given} holds no {files}."))
+        return True
 
 
 def _candidates(wanted: str) -> list[str]:
     return [wanted, *(f"{wanted}-{number}" for number in range(2, 10_000))]
+
+
+def _by_patterns(name: str, source: Source | None) -> str:
+    of = f"of the source {source.name!r} " if source else ""
+    return f"{name} is left out by the patterns {of}that a person set; `kcore sources` shows and changes them."
+
+
+def _deleted(document: str, given: str) -> str:
+    return f"{document} was deleted here and stays out. A person brings it back with: kcore index --restore {given}"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.embedding.batching import embed_packed
 from knowledge_core.embedding.embedder import Embedder
-from knowledge_core.types import Chunk, Document
+from knowledge_core.types import Chunk
 
 Texts = dict[str, tuple[str, str]]
 """Text and title of chunks, by the digest of the embedded text (`EmbeddingContract.digest`)."""
@@ -47,9 +47,9 @@ def chunk_tokens(contract: EmbeddingContract, chunk_size: int) -> int:
     return min(chunk_size, contract.max_length)
 
 
-def texts_of(contract: EmbeddingContract, document: Document, chunks: Sequence[Chunk]) -> Texts:
-    """Return what is to be embedded of a document's chunks; of equal texts one."""
-    titled = ((part.text, part.title(document.title)) for part in chunks)
+def texts_of(contract: EmbeddingContract, title: str, chunks: Sequence[Chunk]) -> Texts:
+    """Return what is to be embedded of a document's chunks; of equal texts one. title: the document's."""
+    titled = ((part.text, part.title(title)) for part in chunks)
     return {contract.digest(text, title): (text, title) for text, title in titled}
 
 

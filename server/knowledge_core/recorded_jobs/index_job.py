@@ -15,11 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, KnowledgeCoreError, SourceUnavailable
-from knowledge_core.indexing.planning import plan, survey
-from knowledge_core.indexing.preparing import Failure, content_version, document_as_json
+from knowledge_core.indexing.planning import Wanted, plan
+from knowledge_core.indexing.preparing import Failure, Reading, content_version, document_as_json
+from knowledge_core.indexing.surveying import Selection, Surveying
 from knowledge_core.ingestion.walking.walker import allowed
 from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
@@ -46,6 +48,10 @@ class IndexRequest:
         secrets: full paths of files that a person allowed to index though they are secrets; no agent can give any.
         created: the collection did not exist before this call.
         renewing: nobody named these files: an earlier version indexed them.
+        levels: full paths of folders of which only what lies directly in them is looked at.
+        by_person: a person made the call: the patterns become the sources' own, and the sources are watched.
+        restore: documents that were deleted here come back.
+        watching: begun because files changed, not by a call.
     """
 
     collection: str
@@ -55,20 +61,21 @@ class IndexRequest:
     secrets: tuple[str, ...] = ()
     created: bool = False
     renewing: bool = False
+    levels: tuple[str, ...] = ()
+    by_person: bool = False
+    restore: bool = False
+    watching: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> IndexRequest:
         """Return a job's recorded request; jobs of the first schema recorded only their plan, and an empty request."""
-        content = json.loads(text)
-        return cls(
-            collection=content.get("collection", ""),
-            paths=tuple(content.get("paths", ())),
-            include=tuple(content.get("include", ())),
-            exclude=tuple(content.get("exclude", ())),
-            secrets=tuple(content.get("secrets", ())),
-            created=content.get("created", False),
-            renewing=content.get("renewing", False),
-        )
+        content: dict[str, Any] = {"collection": "", **json.loads(text)}
+        known: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content.items()
+            if name in cls.__dataclass_fields__
+        }
+        return cls(**known)
 
 
 def accept_index(
@@ -155,11 +162,12 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
             refuse_if_nothing(IndexReport.from_json(collection.job(job.id).report))
         report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
         embedder = engine.embedder_to_fill(collection)
-        done = index(
-            collection, embedder, job=job.id, roots=engine.roots.all(), chunk_size=settings.chunk_size,
-            file_limit=file_limit, named=() if request.renewing else _resolved(request.paths),
-            secrets=_resolved(request.secrets), generated=settings.generated, workers=engine.workers, progress=report,
+        reading = Reading(
+            engine.roots.all(), settings.chunk_size, file_limit, secrets=_resolved(request.secrets),
+            named=() if request.renewing or request.watching else _resolved(request.paths),
+            generated=settings.generated, exclude_tags=settings.exclude_tags, workers=engine.workers,
         )  # fmt: skip
+        done = index(collection, embedder, reading, job=job.id, progress=report)
         refuse_if_nothing(done)
         return done
 
@@ -168,14 +176,24 @@ def _plan(
     engine: Engine, collection: Collection, job: str, request: IndexRequest, so_far: IndexReport, file_limit: int,
     report: ReportProgress,
 ) -> None:  # fmt: skip
-    if not request.paths:
+    if not request.paths and not request.levels:
         return
-    surveys = survey(
-        request.paths, engine.roots.all(), include=request.include, exclude=request.exclude, limit=file_limit,
-        generated=engine.config.indexing.generated, secrets=_resolved(request.secrets), between=_looking(report),
+    settings = engine.config.indexing
+    selection = Selection(
+        request.include, request.exclude, request.by_person, settings.generated, _resolved(request.secrets)
+    )
+    surveying = Surveying(
+        collection.sources(), partial(_files_of, collection), engine.roots.all(), selection, limit=file_limit,
+        between=_looking(report),
     )  # fmt: skip
-    version = content_version(engine.config.indexing.chunk_size)
-    schedule(collection, job, plan(collection, surveys, version=version, limit=file_limit), so_far)
+    surveys = surveying.survey(request.paths, request.levels)
+    wanted = Wanted(by_person=request.by_person, restore=request.restore, watch=settings.watch)
+    made = plan(collection, surveys, wanted, version=content_version(settings.chunk_size), limit=file_limit)
+    schedule(collection, job, made, so_far)
+
+
+def _files_of(collection: Collection, source: str) -> list[str]:
+    return [state.path for state in collection.states(source).values() if state.path is not None]
 
 
 def _looking(report: ReportProgress) -> Callable[[int], None]:

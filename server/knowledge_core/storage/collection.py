@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -37,19 +37,23 @@ from knowledge_core.storage.values import (
     Counts,
     FileState,
     Finding,
+    Found,
     JobRecord,
+    KeptOut,
     NewDocument,
+    Patterns,
     PlanRow,
     Source,
+    Stat,
     Waiting,
-)
+)  # fmt: skip
 from knowledge_core.storage.vectors.graph_building import GraphWork
 from knowledge_core.storage.view import View
 from knowledge_core.types import ReportProgress, no_progress
 
 __all__ = [
-    "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "JobRecord", "NewDocument", "PlanRow",
-    "Source", "View", "Waiting",
+    "Calibration", "Change", "Collection", "Counts", "FileState", "Finding", "Found", "JobRecord", "KeptOut", "NewDocument",
+    "Patterns", "PlanRow", "Source", "Stat", "View", "Waiting",
 ]  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -158,15 +162,15 @@ class Collection:
         with self.view() as view:
             return view.state(id)
 
-    def states(self, source: str) -> dict[str, FileState]:
-        """Return what is remembered of a source's documents, by id."""
+    def states(self, source: str, under: str = "") -> dict[str, FileState]:
+        """Return what is remembered of a source's documents, by id. under: of those whose ids begin so."""
         with self._alone():
-            return self._store.states(source)
+            return self._store.states(source, under)
 
     def sources(self) -> list[Source]:
         """Return the folders that were indexed."""
         with self._alone():
-            return self._store.sources()
+            return self._store.sources.all()
 
     def jobs(self) -> list[JobRecord]:
         """Return the recorded jobs, newest first: those that have not ended, and the latest that have."""
@@ -219,21 +223,19 @@ class Collection:
 
     def _tell(self, change: Change) -> None:
         changed = [*(new.document.id for new in change.add), *change.remove]
+        changed += [new.moved_from for new in change.add if new.moved_from]
         for listener in self.listeners if changed else ():
             listener(self.name, changed)
 
-    def adopt_sources(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
-        """Record sources, remove those that a folder above has absorbed, and rename their documents. Vectors stay.
-
-        absorbed: names of sources.
-        renames: document ids before and after.
-
-        Raises:
-            InvalidInput: a new id is another document's; nothing was changed.
-        """
+    def set_sources(self, sources: Sequence[Source], *, forget: Sequence[str] = ()) -> None:
+        """Record sources, each as a whole, and forget others by name: their documents stay, and nobody looks after them."""
         with self._alone():
-            self._store.adopt(sources, absorbed, renames)
-            self._publish()
+            self._store.sources.set(sources, forget)
+
+    def kept_out(self) -> list[KeptOut]:
+        """Return the deleted documents whose files are passed over, by id."""
+        with self._alone():
+            return self._store.sources.kept_out()
 
     def set_probe(self, contract: EmbeddingContract) -> None:
         """Complete the contract with the probe of the first model that was loaded for it."""
@@ -295,13 +297,10 @@ class Collection:
             self._store.jobs.start(job, rows)
             self._publish()
 
-    def extend_job(self, id: str, rows: Sequence[PlanRow], report: str, *, supersedes: Sequence[str] = ()) -> None:
-        """Record what else a job has to settle, once that is known, and its report so far.
-
-        supersedes: id prefixes; waiting rows of older, interrupted jobs under them are dropped, as this plan covers them.
-        """
+    def extend_job(self, id: str, rows: Sequence[PlanRow], report: str, found: Found | None = None) -> None:
+        """Record what else a job has to settle, once that is known, what was found besides, and its report so far."""
         with self._alone():
-            self._store.jobs.extend(id, rows, report, supersedes)
+            self._store.extend_job(id, rows, report, found or Found())
             self._publish()
 
     def resume_job(self, id: str) -> int:
@@ -313,6 +312,11 @@ class Collection:
         """Record that a process got stuck while it worked on a job; return how many have so far."""
         with self._alone():
             return self._store.jobs.blame(id)
+
+    def forget_job(self, id: str) -> None:
+        """Forget a job that has ended, as if it had never been."""
+        with self._alone():
+            self._store.jobs.forget(id)
 
     def finish_job(self, id: str, state: str, report: str | None) -> None:
         """Record how a job ended. report: JSON; None leaves the report of its latest write."""

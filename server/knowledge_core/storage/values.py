@@ -22,11 +22,50 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
+class Patterns:
+    """Which files below a folder a person wants, as patterns of .gitignore relative to that folder.
+
+    base: the folder's path below its source, with a slash at its end; "" for the source's own folder.
+    include: only files that match one of these; empty for all. exclude: no files that match one of these.
+    """
+
+    base: str
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Source:
-    """A folder that was indexed. name: what the ids of its documents begin with, before a slash."""
+    """A folder that was indexed.
+
+    name: what the ids of its documents begin with, before a slash.
+    patterns: a person's, which hold for every later call; at most one per base, in the order of the bases.
+    by_person: a person named it, not an agent.
+    watch: its changes are indexed by themselves while an owner runs.
+    whole: the folder was named; else single files in it were, and nothing else of it is wanted.
+    mounts: paths below it, each with a slash at its end, on which another file system lay when it was last walked.
+    """
 
     name: str
     path: str
+    patterns: tuple[Patterns, ...] = ()
+    by_person: bool = True
+    watch: bool = True
+    whole: bool = True
+    mounts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeptOut:
+    """A document of a file that was deleted here and is not to come back by itself.
+
+    id: that it had. path: of its file. text_digest: SHA-256 (hex) of its text. deleted_at: ISO 8601, UTC.
+    """
+
+    id: str
+    path: str
+    text_digest: str
+    deleted_at: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +77,8 @@ class FileState:
     path: of the file; None for a document that was given by its text.
     size: bytes of the file.
     mtime_ns: when the file was last changed, nanoseconds since 1970.
+    ctime_ns: when the file or what is known of it was last changed; 0 where that was not recorded, or is not told.
+    unreadable: why the file could not be read when it was last looked at; "" where it could.
     """
 
     digest: str
@@ -45,11 +86,28 @@ class FileState:
     path: str | None
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
+    unreadable: str = ""
+
+
+@dataclass(frozen=True)
+class Stat:
+    """What tells a file that changed from one that did not: `size`, `mtime_ns` and `ctime_ns` as in `FileState`."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True)
 class NewDocument:
-    """A document to write, cut into chunks. digest, source, path, size, mtime_ns: as in `FileState`."""
+    """A document to write, cut into chunks. digest, source, path, size, mtime_ns, ctime_ns: as in `FileState`.
+
+    moved_from: id that the same document had before its file was moved; it goes in the same transaction, and the document
+        keeps its number and the time at which it was indexed.
+    embedded_title: the title under which its chunks are embedded, where that is not the document's: a file that was
+        renamed may be called otherwise now, and its vectors stay.
+    """
 
     document: Document
     chunks: Sequence[Chunk]
@@ -58,6 +116,9 @@ class NewDocument:
     path: str | None = None
     size: int = 0
     mtime_ns: int = 0
+    ctime_ns: int = 0
+    moved_from: str | None = None
+    embedded_title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +130,9 @@ class Change:
     add: documents to write; one whose id is there is replaced.
     vectors: digest of the embedded text -> (dim,) float32, norm 1; only for texts that the record lacks.
     remove: ids of documents.
-    touched: id -> (size, mtime_ns), for files whose time moved and whose content did not.
+    keep_out: those of `remove` that a person or an agent deleted: their files are passed over until they are asked back.
+    touched: id -> its file's, for files whose time moved and whose content did not; they can be read again.
+    unreadable: id -> why its file cannot be read for now; the document stays as it is, and says so.
     digests: id -> digest, for documents that another version read and cut the same.
     job: id of the job whose plan this advances; None: no job's.
     done: ids finished by it.
@@ -80,12 +143,29 @@ class Change:
     add: Sequence[NewDocument] = ()
     vectors: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     remove: Sequence[str] = ()
-    touched: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    keep_out: Sequence[str] = ()
+    touched: Mapping[str, Stat] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
     job: str | None = None
     done: Sequence[str] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
     report: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found while a job was planned, and is recorded with its plan.
+
+    sources: folders, new or changed. let_in: ids of deleted documents that are asked back.
+    covered: id prefixes; waiting rows of older, interrupted jobs under them are dropped, as this plan covers them.
+    unreadable: as in `Change`.
+    """
+
+    sources: Sequence[Source] = ()
+    let_in: Sequence[str] = ()
+    covered: Sequence[str] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -269,7 +349,9 @@ class StoredChunk:
 class StoredDocument:
     """A document as the record holds it.
 
-    digest, source, path, size, mtime_ns: as in `FileState`.
+    digest, source, path, size, mtime_ns, ctime_ns, unreadable: as in `FileState`.
+    embedded_title: as in `NewDocument`.
+    modified: when its file was last changed, or its text last given: ISO 8601, UTC.
     indexed_at: ISO 8601, UTC.
     chunks: how many it has.
     """
@@ -280,6 +362,10 @@ class StoredDocument:
     path: str | None
     size: int
     mtime_ns: int
+    ctime_ns: int
+    unreadable: str
+    embedded_title: str | None
+    modified: str
     indexed_at: str
     chunks: int
 

@@ -21,6 +21,7 @@ from knowledge_core.quantising import Rows, quantise, scale
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.record import reading, soundness
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
+from knowledge_core.storage.record.reading import Order
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.values import (
     Allowed,
@@ -34,7 +35,7 @@ from knowledge_core.storage.values import (
 )
 from knowledge_core.storage.vectors.int8_scan import inner_products
 from knowledge_core.storage.vectors.snapshot import Nearest, VectorSnapshot
-from knowledge_core.types import Vectors
+from knowledge_core.types import Vectors, composed
 
 __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
 
@@ -149,7 +150,7 @@ class View:
 
     def places_of_document(self, id: str) -> list[Place]:
         """Return where a document's chunks lie, in text order; none if there is no such document. Reads no text."""
-        return reading.places_of_document(self._record, id)
+        return reading.places_of_document(self._record, composed(id))
 
     def places_of_keys(self, keys: Iterable[int], allowed: Allowed | None = None) -> dict[int, list[Place]]:
         """Return where the chunks lie that have each of these keys, ascending by number. Reads no text."""
@@ -161,7 +162,7 @@ class View:
 
     def chunks_of_document(self, id: str) -> list[StoredChunk]:
         """Return a document's chunks in text order; none if there is no such document."""
-        return reading.chunks_of_document(self._record, id)
+        return reading.chunks_of_document(self._record, composed(id))
 
     def all_chunk_numbers(self) -> Keys:
         """Return the numbers of all chunks, ascending: (n,)."""
@@ -175,20 +176,26 @@ class View:
         Raises:
             DocumentNotFound: names the nearest ids there are.
         """
-        found = reading.document(self._record, id)
+        found = reading.document(self._record, composed(id))
         if found is None:
             raise DocumentNotFound(self._not_found(id))
         return found
 
     def documents(
-        self, filter: Mapping[str, Any] | None = None, limit: int = 50, after: str | None = None
+        self,
+        filter: Mapping[str, Any] | None = None,
+        limit: int = 50,
+        after: tuple[str, str] | None = None,
+        order: Order = "id",
     ) -> list[StoredDocument]:
-        """Return documents without their text, in the order of their ids, from the first id above `after`.
+        """Return documents without their text: in the order of their ids, or the latest by a time first, ties by id.
+
+        after: time ("" where ids order) and id of the document that the first one follows; None: from the beginning.
 
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return reading.documents(self._record, self._filters.condition(self._record, filter), limit, after)
+        return reading.documents(self._record, self._filters.condition(self._record, filter), limit, order, after)
 
     def document_ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
         """Return the ids of all documents that a filter allows, in order.
@@ -206,9 +213,13 @@ class View:
         """
         return reading.document_keys(self._record, self._filters.condition(self._record, filter))
 
-    def files(self, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
-        """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
+    def files(self, ids: Iterable[str]) -> dict[str, FileState]:
+        """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""
         return reading.files(self._record, ids)
+
+    def of_size(self, size: int, limit: int) -> list[str]:
+        """Return the ids of up to `limit` documents whose files had this many bytes, in order."""
+        return reading.of_size(self._record, size, limit)
 
     def of_other_versions(self, version: str) -> list[tuple[str, str | None]]:
         """Return id and path of the documents that another version of reading and cutting made, in id order.
@@ -219,7 +230,7 @@ class View:
 
     def state(self, id: str) -> FileState | None:
         """Return what is remembered of one document, to see whether it changed; None if it is not there."""
-        return reading.state(self._record, id)
+        return reading.state(self._record, composed(id))
 
     def document_numbers(self, *, marked: bool = False) -> Keys:
         """Return the numbers of all documents' rows, ascending: (n,). marked: of those alone that are to be read again."""

@@ -48,7 +48,7 @@ def list_documents(
     """
     allowed = view.allowed(filter)
     request = request_digest(["list_documents", view.name, filter])
-    after = None if cursor is None else decode_after(cursor, request)
+    after = None if cursor is None else ("", decode_after(cursor, request))
     stored = view.documents(filter, limit + 1, after)
     shown = tuple(takewhile(fits, stored[:limit])) or tuple(stored[:1])
     return DocumentsPage(

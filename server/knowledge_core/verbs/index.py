@@ -11,11 +11,11 @@ written, each on a thread of its own. Windows are written in their order, one at
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,9 @@ import numpy.typing as npt
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.embedding.tokens import truncation_of
 from knowledge_core.indexing.planning import Plan
-from knowledge_core.indexing.preparing import Failure, Preparation, Window
+from knowledge_core.indexing.preparing import Failure, Preparation, Reading, Window
 from knowledge_core.indexing.windows import embed_lacking
-from knowledge_core.ingestion.workers.pool import Workers
-from knowledge_core.storage.collection import Change, Collection, PlanRow
+from knowledge_core.storage.collection import Change, Collection, Found, PlanRow
 from knowledge_core.types import Progress, ReportProgress, Task
 from knowledge_core.verbs.index_report import IndexReport, plus
 
@@ -46,45 +45,25 @@ def schedule(collection: Collection, job: str, plan: Plan, report: IndexReport) 
     report: of the job so far.
 
     Raises:
-        InvalidInput: a folder would give a document an id that another one has.
         StorageError: the disk refused.
     """
-    if plan.sources:
-        collection.adopt_sources(plan.sources, plan.absorbed, plan.renames)
-    rows = [PlanRow(id, "remove") for id in plan.remove]
-    rows += [PlanRow(item.document, "add", path=str(item.found.path)) for item in plan.items]
+    rows = [PlanRow(item.document, "add", path=str(item.found.path)) for item in plan.items]
+    # Last: until then a document of a file that was moved is found where it was, and its vectors are there.
+    rows += [PlanRow(id, "remove") for id in plan.remove]
     failed = [Failure(each.name, each.reason, each.message) for each in plan.refused]
-    planned = replace(report, unchanged=report.unchanged + plan.unchanged, planned=True)
+    planned = replace(report, unchanged=report.unchanged + plan.unchanged, planned=True, moved_sources=plan.moved)
     planned = planned.failing(failed).leaving_out(plan.left_out)
-    # What an interrupted job still had to do in these folders is in this plan, or gone from the folder.
-    covered = [source.name + "/" for source in plan.sources]
-    collection.extend_job(job, rows, planned.to_json(), supersedes=covered)
+    # What an interrupted job still had to do in the covered folders is in this plan, or gone from the folder.
+    found = Found(plan.sources, plan.let_in, plan.covered, plan.unreadable)
+    collection.extend_job(job, rows, planned.to_json(), found)
 
 
 def index(
-    collection: Collection,
-    embedder: Embedder,
-    *,
-    job: str,
-    roots: Sequence[Path],
-    chunk_size: int,
-    file_limit: int,
-    named: Container[str] = (),
-    secrets: Container[str] = (),
-    generated: bool = False,
-    workers: Workers | None = None,
-    progress: ReportProgress,
+    collection: Collection, embedder: Embedder, reading: Reading, *, job: str, progress: ReportProgress
 ) -> IndexReport:
     """Settle what the plan of `job` still has waiting, and return the report of the whole job.
 
     job: its id.
-    roots: folders that may be read now.
-    chunk_size: tokens, title included, as configured.
-    file_limit: bytes that a file may have.
-    named: paths of files that the caller named.
-    secrets: paths of files that a person allowed to index though they are secrets.
-    generated: files that programs made for programs are wanted, too.
-    workers: parse the formats that are parsed in processes of their own; None: everything is parsed here.
     progress: called with documents done and in all, after every acknowledged window and between batches; what it raises
         ends the work, and what was acknowledged stays.
 
@@ -94,13 +73,17 @@ def index(
     """
     so_far = IndexReport.from_json(collection.job(job).report)
     rows = collection.plan(job)
-    preparation = Preparation(
-        collection, embedder, job=job, roots=roots, chunk_size=chunk_size, file_limit=file_limit, named=named,
-        secrets=secrets, generated=generated, workers=workers,
-    )  # fmt: skip
+    preparation = Preparation(collection, embedder, reading, job=job, vanished=_vanished(collection, rows))
     work = _Work(collection, embedder, job, so_far, rows, preparation, progress)
     work.run([row for row in rows if row.state == "waiting"])
     return work.report()
+
+
+def _vanished(collection: Collection, rows: Sequence[PlanRow]) -> list[str]:
+    """Return the ids of documents whose files are gone, or whose whole source is: such a file may have moved."""
+    gone = [source.name for source in collection.sources() if not os.path.lexists(source.path)]
+    ids = [row.document for row in rows if row.action == "remove" and row.state == "waiting"]
+    return [*ids, *(id for name in gone for id in collection.states(name))]
 
 
 @dataclass(frozen=True)
@@ -143,11 +126,11 @@ class _Work:
         self._tokens_now = 0  # of the window that is being embedded
         self._tokens_run = 0  # in this process
         self._write: _Write | None = None
+        self._moved: set[str] = set()  # ids of documents whose files were found under others
 
     def run(self, waiting: Sequence[PlanRow]) -> None:
-        """Do the removals, then every window: while one is embedded, the next is read and the former written."""
+        """Do every window, then the removals: while one is embedded, the next is read and the former written."""
         self._tell("reading")
-        self._remove([row.document for row in waiting if row.action == "remove"])
         windows = self._preparation.windows(
             [row for row in waiting if row.action == "add"], lambda: self._window_chunks
         )
@@ -163,6 +146,7 @@ class _Work:
                 self._acknowledge()
             finally:
                 self._preparation.stop()
+        self._remove([row.document for row in waiting if row.action == "remove" and row.document not in self._moved])
 
     def report(self) -> IndexReport:
         """Return what was done, in former processes and in this one."""
@@ -212,8 +196,7 @@ class _Work:
         vectors: Mapping[str, npt.NDArray[np.float32]],
         seconds: float,
     ) -> None:
-        done = [new.document.id for new in window.documents]
-        done += [*window.unchanged, *(each.document for each in window.unwanted)]
+        self._moved.update(window.moved)
         counted = plus(
             self._counted,
             failed=window.failed,
@@ -221,7 +204,8 @@ class _Work:
             unwanted=window.unwanted,
             pictures=window.pictures,
             removed=len(window.removed),
-            indexed=len(window.documents),
+            indexed=len(window.documents) - len(window.moved),
+            moved=len(window.moved),
             unchanged=len(window.unchanged),
             chunks=window.chunks,
             embedded=len(vectors),
@@ -234,9 +218,10 @@ class _Work:
             vectors=vectors,
             remove=window.removed,
             touched=window.touched,
+            unreadable=window.unreadable,
             digests=window.digests,
             job=self._job,
-            done=done,
+            done=window.settled,
             failed={each.document: f"{each.reason}: {each.message}" for each in window.failed}
             | {each.document: "binary: its format is not read" for each in window.unread},
             report=self._timed(counted).to_json(),

@@ -23,6 +23,8 @@ class IndexReport:
 
     indexed: documents new or changed, now found by a search.
     unchanged, removed: documents.
+    moved: documents whose files were found under other names or in other folders.
+    moved_sources: name of a source whose folder was found elsewhere -> the folder where it was before.
     failed: the first of `failed_total`.
     failed_reasons: how many failed by each reason.
     skipped, unread, skipped_examples: as of `LeftOut`.
@@ -40,6 +42,8 @@ class IndexReport:
     indexed: int = 0
     unchanged: int = 0
     removed: int = 0
+    moved: int = 0
+    moved_sources: Mapping[str, str] = field(default_factory=dict)
     failed: tuple[Failure, ...] = ()
     failed_total: int = 0
     failed_reasons: Mapping[str, int] = field(default_factory=dict)
@@ -94,7 +98,7 @@ def refuse_if_nothing(report: IndexReport) -> None:
         NothingToIndex: names what was refused, and why.
     """
     refused = report.failed_total or report.unread or report.skipped.get("secret")
-    if report.indexed or report.unchanged or report.removed or not refused:
+    if report.indexed or report.unchanged or report.removed or report.moved or not refused:
         return
     said = [each.message for each in report.failed[:NAMED]]
     if report.failed_total > len(said):

@@ -139,7 +139,7 @@ class _Work:
             self._tell()
             chunks = chunk(waiting.document, self._embedder.count_tokens, size=self._size)
             cut.append((waiting, chunks))
-            texts |= texts_of(contract, waiting.document, chunks)
+            texts |= texts_of(contract, waiting.document.title, chunks)
         lacking = self._made.missing(list(texts))
         vectors = embed_lacking(self._embedder, texts, lacking, before=self._tell, after=self._count)
         self._made.write(contract, cut, vectors)

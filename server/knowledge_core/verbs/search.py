@@ -316,7 +316,7 @@ def _stale(over: Sequence[Searched], hits: Sequence[Hit]) -> tuple[str, ...]:
     for each in over:
         ids = {hit.document for hit in hits if hit.collection == each.name}
         files = each.view.files(ids) if ids else {}
-        stale.update(id for id, (path, size, mtime_ns) in files.items() if _changed(path, size, mtime_ns))
+        stale.update(id for id, state in files.items() if _changed(state.path or "", state.size, state.mtime_ns))
     return tuple(dict.fromkeys(hit.document for hit in hits if hit.document in stale))
 
 

@@ -20,9 +20,11 @@ import errno
 import os
 import shlex
 import stat
+import sys
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
+from typing import Protocol
 
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable, quoted
 from knowledge_core.ingestion import formats
@@ -34,6 +36,7 @@ from knowledge_core.ingestion.walking.online_only import is_online_only
 from knowledge_core.ingestion.walking.path_patterns import PathPatterns
 from knowledge_core.near_names import brief, listed
 from knowledge_core.paths import data_directory_around, is_data_directory
+from knowledge_core.types import composed
 
 SHOWN = 200  # characters of a path in an error
 _EXAMPLES = 5  # per reason and per kind
@@ -44,14 +47,16 @@ _JUNCTION = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a link between folders on 
 class FoundFile:
     """A file to read.
 
-    path: resolved. relative: its path below the walked folder, with forward slashes. size: in bytes. mtime_ns: when it
-    was last changed, in nanoseconds since 1970.
+    path: resolved. relative: its path below the walked folder, with forward slashes, in Unicode's composed form. size: in
+    bytes. mtime_ns: when it was last changed, in nanoseconds since 1970. ctime_ns: when it or what is known of it was; 0
+    where the system does not tell that.
     """
 
     path: Path
     relative: str
     size: int
     mtime_ns: int
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Walk:
     unreadable: relative paths of folders ("a/b/") and files that could not be looked at: they may still exist.
     passed: relative paths of files that the caller also named one by one, and that are found that way.
     unread: kind -> count, of the binary and unsupported files.
+    folders: relative paths, each with a slash at its end, of subfolders that were not looked into ("level").
+    mounts: relative paths, each with a slash at its end, of folders that lie on another file system than their parents.
     """
 
     files: tuple[FoundFile, ...]
@@ -74,6 +81,19 @@ class Walk:
     unreadable: frozenset[str] = frozenset()
     passed: frozenset[str] = frozenset()
     unread: Mapping[str, int] = field(default_factory=dict)
+    folders: tuple[str, ...] = ()
+    mounts: tuple[str, ...] = ()
+
+
+class LastingPatterns(Protocol):
+    """Path patterns that a person set for a folder: see `storage.values.Patterns`."""
+
+    @property
+    def base(self) -> str: ...
+    @property
+    def include(self) -> Sequence[str]: ...
+    @property
+    def exclude(self) -> Sequence[str]: ...
 
 
 def allowed(path: Path, roots: Sequence[Path]) -> Path:
@@ -126,11 +146,14 @@ def _refuse_unread(path: Path, resolved: Path) -> None:
         raise PathNotAllowed(f"{shown} is a device, a socket or a pipe; only files and folders are read.")
 
 
-def found_file(path: Path, *, limit: int, secret: str | None = None) -> Walk:
+def found_file(
+    path: Path, *, limit: int, secret: str | None = None, patterns: Sequence[LastingPatterns] = (), below: str = ""
+) -> Walk:
     """Return the walk of one file that the caller named, as if its folder held nothing else.
 
     path: as `allowed` returned it. A file that was named is found even if it is hidden or ignored.
     secret: what it looks like, where it is to be left out for that.
+    patterns, below: as of `walk`.
 
     Raises:
         SourceUnavailable: there is no such file.
@@ -139,7 +162,7 @@ def found_file(path: Path, *, limit: int, secret: str | None = None) -> Walk:
         about = os.stat(path)
     except OSError as error:
         raise SourceUnavailable(f"{path} cannot be read: {error.strerror}. Check the path.") from error
-    tally = _Tally(limit)
+    tally = _Tally(limit, lasting=_Lasting(patterns, below))
     if secret:
         tally.skip("secret", _shown(path.name))
     else:
@@ -153,6 +176,10 @@ def walk(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    patterns: Sequence[LastingPatterns] = (),
+    below: str = "",
+    apart: Set[str] = frozenset(),
+    level: bool = False,
     limit: int,
     generated: bool = False,
     named: Set[str] = frozenset(),
@@ -162,6 +189,10 @@ def walk(
 
     roots: the folders that may be read.
     include, exclude: patterns as in .gitignore, relative to the folder; without `include` all files are included.
+    patterns: those that a person set for the source that the folder belongs to.
+    below: the folder's path below that source, with a slash at its end; "" for the source's own folder.
+    apart: resolved folders that are other sources: they are not looked into, and not counted.
+    level: look only at what lies directly in the folder.
     limit: bytes that a file may have at most.
     generated: files that programs made for programs are wanted, too.
     named: resolved paths of files to pass over, because the caller named each of them as well.
@@ -174,8 +205,8 @@ def walk(
     """
     resolved = allowed(folder, roots)
     real_roots = tuple(Path(os.path.realpath(root)) for root in roots)
-    tally = _Tally(limit, chosen(include, "include"), chosen(exclude, "exclude"))
-    walker = _Walker(resolved, real_roots, tally, named, between, generated=generated)
+    tally = _Tally(limit, chosen(include, "include"), chosen(exclude, "exclude"), _Lasting(patterns, below))
+    walker = _Walker(resolved, real_roots, tally, named, between, generated=generated, apart=apart, level=level)
     try:
         names = os.listdir(resolved)
     except OSError as error:
@@ -193,15 +224,43 @@ def _inside(path: Path, roots: Sequence[Path]) -> bool:
 
 
 def _shown(name: str) -> str:
-    """Return a name as valid text: bytes in it that are no UTF-8 become escapes."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a name as valid text in composed form: bytes in it that are no UTF-8 become escapes."""
+    return composed(name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+
+
+class _Lasting:
+    """The patterns that a person set for a source. below: as of `walk`."""
+
+    def __init__(self, patterns: Sequence[LastingPatterns], below: str) -> None:
+        self._below = below
+        self._each = [(one.base, chosen(one.include, "include"), chosen(one.exclude, "exclude")) for one in patterns]
+
+    def reason(self, relative: str) -> str | None:
+        """Return why a file is left out, for counting; None where it is wanted."""
+        path = self._below + relative
+        for base, include, exclude in self._each:
+            if path.startswith(base):
+                if include is not None and not include.match(path[len(base) :]):
+                    return "not included"
+                if exclude is not None and exclude.match(path[len(base) :]):
+                    return "excluded"
+        return None
 
 
 class _Tally:
     """What was found and left out so far. Applies the rules that need only a name and a stat."""
 
-    def __init__(self, limit: int, include: PathPatterns | None = None, exclude: PathPatterns | None = None) -> None:
+    def __init__(
+        self,
+        limit: int,
+        include: PathPatterns | None = None,
+        exclude: PathPatterns | None = None,
+        lasting: _Lasting | None = None,
+    ) -> None:
         self._limit, self._include, self._exclude = limit, include, exclude
+        self._lasting = lasting or _Lasting((), "")
+        self.folders: list[str] = []
+        self.mounts: list[str] = []
         self._files: dict[str, FoundFile] = {}
         self._skipped: dict[str, list[str]] = {}
         self._excluded: set[str] = set()
@@ -228,6 +287,8 @@ class _Tally:
             self.skip(refused, relative)
         elif about.st_size > self._limit:
             self.skip("too large", relative)
+        elif reason := self._lasting.reason(relative):
+            self.skip(reason, relative)
         elif self._include is not None and not self._include.match(relative):
             self._excluded.add(relative)
             self.skip("not included", relative)
@@ -235,9 +296,9 @@ class _Tally:
             self._excluded.add(relative)
             self.skip("excluded", relative)
         elif relative in self._files:  # two names that become the same text
-            self.skip("unreadable", relative)
+            self.skip("same name", relative)
         else:
-            self._files[relative] = FoundFile(path, relative, about.st_size, about.st_mtime_ns)
+            self._files[relative] = FoundFile(path, relative, about.st_size, about.st_mtime_ns, ctime_ns(about))
 
     def _is_key(self, path: Path, size: int) -> bool:
         return (
@@ -259,6 +320,8 @@ class _Tally:
             unreadable=frozenset(self._skipped.get("unreadable", ())),
             passed=frozenset(self._passed),
             unread={kind: len(some) for kind, some in sorted(kinds.items())},
+            folders=tuple(self.folders),
+            mounts=tuple(sorted(self.mounts)),
         )
 
 
@@ -267,9 +330,9 @@ class _Walker:
 
     def __init__(
         self, top: Path, roots: Sequence[Path], tally: _Tally, named: Set[str], between: Callable[[int], None], *,
-        generated: bool,
+        generated: bool, apart: Set[str], level: bool,
     ) -> None:  # fmt: skip
-        self._generated = generated
+        self._generated, self._apart, self._level = generated, apart, level
         self._roots, self._tally, self._named, self._between = roots, tally, named, between
         self._folders: list[tuple[Path, str, tuple[Patterns, ...]]] = [(top, "", _stack_above(top, roots))]
         self._links: list[tuple[str, Path, tuple[Patterns, ...]]] = []
@@ -334,7 +397,13 @@ class _Walker:
             self._links.append((relative, Path(entry.path), stack))
         elif is_folder and os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
             self._tally.skip("ignored", named)  # a Python environment, whatever its name
+        elif is_folder and entry.path in self._apart:
+            pass
+        elif is_folder and self._level:
+            self._tally.folders.append(named)
         elif is_folder:
+            if about.st_dev != os.stat(folder).st_dev:
+                self._tally.mounts.append(named)
             self._folders.append((Path(entry.path), named, stack))
         else:
             self._take_file(Path(entry.path), relative)
@@ -365,6 +434,11 @@ class _Walker:
             self._tally.skip("ignored", relative + "/")
         else:
             self._folders.append((target, relative + "/", stack))
+
+
+def ctime_ns(about: os.stat_result) -> int:
+    """Return when a file or what is known of it was last changed; 0 on Windows, which tells when it was made instead."""
+    return 0 if sys.platform == "win32" else about.st_ctime_ns
 
 
 def _is_no_text(name: str) -> bool:

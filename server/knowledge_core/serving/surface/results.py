@@ -55,6 +55,7 @@ class IndexResult(BaseModel):
     job: str
     indexed: int = 0
     unchanged: int = 0
+    moved: int = 0
     removed: int = 0
     failed: list[FailureResult] = []
     failed_total: int = 0

@@ -7,7 +7,6 @@ subject; `reading.py` is the reading side; nothing above this folder speaks SQL.
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +22,7 @@ from knowledge_core.storage.record.job_table import JobTable
 from knowledge_core.storage.record.log import RecordLog
 from knowledge_core.storage.record.migrations import migrate
 from knowledge_core.storage.record.next_contract import Alone, Reembedding
+from knowledge_core.storage.record.source_table import SourceTable
 from knowledge_core.storage.record.sqlite import (
     FILE,
     WAL_KEPT,
@@ -34,7 +34,7 @@ from knowledge_core.storage.record.sqlite import (
     translated,
     unit,
 )
-from knowledge_core.storage.values import MARKED, Calibration, Change, FileState, Keys, NewDocument, Source
+from knowledge_core.storage.values import MARKED, Calibration, Change, FileState, Found, Keys, NewDocument, PlanRow
 from knowledge_core.types import Document, Vectors
 
 
@@ -71,6 +71,7 @@ class DocumentStore:
                 self._connection.close()
                 raise
         self.jobs = JobTable(self._connection, name)
+        self.sources = SourceTable(self._connection, name)
         self.record_log = RecordLog(self._connection, name)
 
     def reembedding(self, alone: Alone, written: Callable[[], None]) -> Reembedding:
@@ -164,11 +165,15 @@ class DocumentStore:
         with transaction(self._connection, self._name):
             generation = self._next_generation()
             orphans: set[int] = set()
-            removed = self._remove([*change.remove, *(new.document.id for new in change.add)], orphans)
+            self.sources.keep_out(change.keep_out)
+            former = {new.moved_from: self._former(new.moved_from) for new in change.add if new.moved_from}
+            gone_ids = [*change.remove, *former, *(new.document.id for new in change.add)]
+            removed = self._remove(gone_ids, orphans)
             inserted = self._insert_vectors(stored)
-            chunks = [row for new in with_pauses(change.add) for row in self._insert(new, contract)]
+            chunks = [row for new in with_pauses(change.add) for row in self._insert(new, contract, former)]
             gone = self._drop_orphans(orphans | set(inserted))
-            self._touch(change)
+            self.sources.let_in_within(new.document.id for new in change.add)
+            self._touch(change, generation)
             self.jobs.settle(change)
             added = [key for key in inserted if key not in gone]
             self._note(generation, "+k", added)
@@ -179,16 +184,26 @@ class DocumentStore:
         vectors = unit([inserted[key] for key in added], contract.dimensions)
         return Written(generation, np.array(added, np.int64), vectors, sorted(gone), chunks, removed)
 
+    def extend_job(self, id: str, rows: Sequence[PlanRow], report: str, found: Found) -> None:
+        """Add to a job's plan, and record what was found and its report so far, in one transaction."""
+        with transaction(self._connection, self._name):
+            self.sources.set_within(found.sources)
+            self.sources.let_in_within(found.let_in)
+            self._mark_unreadable(found.unreadable)
+            self.jobs.extend_within(id, rows, report, found.covered)
+
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return which of these embedded texts have no vector yet."""
         with translated(self._name):
             return set(digests) - known_digests(self._connection.execute, digests)
 
-    def states(self, source: str) -> dict[str, FileState]:
-        """Return what is remembered of a source's documents, by id."""
+    def states(self, source: str, under: str = "") -> dict[str, FileState]:
+        """Return what is remembered of a source's documents, by id. under: of those whose ids begin so."""
         with translated(self._name):
             rows = self._connection.execute(
-                "SELECT id, digest, source, path, size, mtime_ns FROM documents WHERE source = ?", (source,)
+                "SELECT id, digest, source, path, size, mtime_ns, ctime_ns, unreadable FROM documents WHERE source = ?1 "
+                "AND (?2 = '' OR (id >= ?2 AND substr(id, 1, length(?2)) = ?2))",
+                (source, under),
             ).fetchall()
         return {row[0]: FileState(*row[1:]) for row in rows}
 
@@ -206,36 +221,6 @@ class DocumentStore:
                 "UPDATE vectors SET digest = randomblob(32) WHERE key = ?", ((key,) for key in keys)
             )
 
-    # -- sources ---------------------------------------------------------------------------------------------------
-
-    def sources(self) -> list[Source]:
-        """Return the folders that were indexed, by name."""
-        with translated(self._name):
-            rows = self._connection.execute("SELECT name, path FROM sources ORDER BY name").fetchall()
-        return [Source(name, path) for name, path in rows]
-
-    def adopt(self, sources: Sequence[Source], absorbed: Sequence[str], renames: Mapping[str, str]) -> None:
-        """Record sources, remove absorbed ones, and rename their documents, in one transaction.
-
-        Raises:
-            InvalidInput: a new id is another document's.
-        """
-        with transaction(self._connection, self._name):
-            generation = self._next_generation()
-            if renames:  # the log names chunks, which stay: a filter on ids must be evaluated again
-                self._connection.execute(
-                    "INSERT INTO meta VALUES ('renamed', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    (str(generation),),
-                )
-            for name in absorbed:
-                self._connection.execute("DELETE FROM sources WHERE name = ?", (name,))
-            for source in sources:
-                self._connection.execute(
-                    "INSERT INTO sources VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET indexed_at = excluded.indexed_at",
-                    (source.name, source.path, _now()),
-                )
-            self._rename(renames)
-
     # -- within one transaction ------------------------------------------------------------------------------------
 
     def _next_generation(self) -> int:
@@ -243,27 +228,6 @@ class DocumentStore:
             "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value"
         ).fetchone()
         return int(row[0])
-
-    def _rename(self, renames: Mapping[str, str]) -> None:
-        moved = []
-        for old, new in renames.items():
-            row = self._connection.execute("SELECT number FROM documents WHERE id = ?", (old,)).fetchone()
-            if row is not None:
-                moved.append((row[0], old, new))
-        # First out of the way: a new id may be the old id of another document that moves, too ("docs/x", "docs/docs/x").
-        self._connection.executemany(
-            "UPDATE documents SET id = char(0) || number WHERE number = ?", ((number,) for number, _, _ in moved)
-        )
-        for number, old, new in moved:
-            try:
-                self._connection.execute(
-                    "UPDATE documents SET id = ?, source = ? WHERE number = ?", (new, new.partition("/")[0], number)
-                )
-            except sqlite3.IntegrityError:
-                raise InvalidInput(
-                    f"The folder would give document {old!r} the id {new!r}, which another document has. "
-                    "Delete or rename that one first."
-                ) from None
 
     def _remove(self, ids: Iterable[str], orphans: set[int]) -> list[int]:
         """Delete documents with their chunks, and return the chunks' numbers, ascending.
@@ -294,23 +258,33 @@ class DocumentStore:
                 inserted[int(cursor.lastrowid or 0)] = blob
         return inserted
 
-    def _insert(self, new: NewDocument, contract: EmbeddingContract) -> list[tuple[int, str]]:
+    def _former(self, id: str) -> tuple[int | None, str]:
+        """Return the number of a document that moves, which it keeps, and when it was indexed; (None, now) if it is gone."""
+        row = self._connection.execute("SELECT number, indexed_at FROM documents WHERE id = ?", (id,)).fetchone()
+        return (None, _now()) if row is None else (int(row[0]), str(row[1]))
+
+    def _insert(
+        self, new: NewDocument, contract: EmbeddingContract, former: Mapping[str, tuple[int | None, str]]
+    ) -> list[tuple[int, str]]:
         """Insert a document and its chunks; return number and lexical text of each chunk."""
         document = new.document
+        known, indexed_at = former[new.moved_from] if new.moved_from else (None, _now())
+        under = document.title if new.embedded_title is None else new.embedded_title
         number = self._connection.execute(
-            "INSERT INTO documents (id, title, uri, metadata, media_type, pages, headings, lines_of_file, digest, source, path, "
-            "size, mtime_ns, indexed_at, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO documents (number, id, title, uri, metadata, media_type, pages, headings, lines_of_file, digest, "
+            "source, path, size, mtime_ns, ctime_ns, embedded_title, indexed_at, text) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                document.id, document.title, document.uri, _metadata(document), document.media_type,
+                known, document.id, document.title, document.uri, _metadata(document), document.media_type,
                 json.dumps([(page.start, page.end) for page in document.pages]),
                 json.dumps([(each.start, each.level, each.name) for each in document.headings]), document.lines_of_file,
-                new.digest, new.source, new.path, new.size, new.mtime_ns, _now(), document.text,
+                new.digest, new.source, new.path, new.size, new.mtime_ns, new.ctime_ns,
+                None if under == document.title else under, indexed_at, document.text,
             ),
         ).lastrowid  # fmt: skip
         rows = []
         for part in with_pauses(new.chunks):
-            title = part.title(document.title)
-            key = self._key_of(contract.digest(part.text, title), document.id)
+            key = self._key_of(contract.digest(part.text, part.title(under)), document.id)
             cursor = self._connection.execute(
                 "INSERT INTO chunks (document, position, start, end, first_line, last_line, page, heading, key) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -319,7 +293,7 @@ class DocumentStore:
                     json.dumps(part.heading), key,
                 ),
             )  # fmt: skip
-            rows.append((int(cursor.lastrowid or 0), f"{title}\n{part.text}"))
+            rows.append((int(cursor.lastrowid or 0), f"{part.title(document.title)}\n{part.text}"))
         return rows
 
     def _key_of(self, digest: str, id: str) -> int:
@@ -337,15 +311,32 @@ class DocumentStore:
         self._connection.executemany("DELETE FROM vectors WHERE key = ?", ((key,) for key in with_pauses(gone)))
         return gone
 
-    def _touch(self, change: Change) -> None:
-        for id, (size, mtime_ns) in change.touched.items():
-            self._connection.execute("UPDATE documents SET size = ?, mtime_ns = ? WHERE id = ?", (size, mtime_ns, id))
+    def _touch(self, change: Change, generation: int) -> None:
+        moved = self._connection.executemany(
+            "UPDATE documents SET mtime_ns = ?1 WHERE id = ?2 AND mtime_ns <> ?1",
+            ((stat.mtime_ns, id) for id, stat in change.touched.items()),
+        )
+        if moved.rowcount > 0:  # the log names chunks, which stay: a filter on times must be evaluated again
+            self._connection.execute(
+                "INSERT INTO meta VALUES ('renamed', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (str(generation),),
+            )
+        self._connection.executemany(
+            "UPDATE documents SET size = ?, ctime_ns = ?, unreadable = '' WHERE id = ?",
+            ((stat.size, stat.ctime_ns, id) for id, stat in change.touched.items()),
+        )
+        self._mark_unreadable(change.unreadable)
         for id, digest in change.digests.items():
             # Not of one that was marked since to be read again: the mark must stay.
             self._connection.execute(
                 "UPDATE documents SET digest = ? WHERE id = ? AND substr(digest, 1, ?) <> ?",
                 (digest, id, len(MARKED), MARKED),
             )
+
+    def _mark_unreadable(self, unreadable: Mapping[str, str]) -> None:
+        self._connection.executemany(
+            "UPDATE documents SET unreadable = ? WHERE id = ?", ((why, id) for id, why in unreadable.items())
+        )
 
     def _note(self, generation: int, kind: str, numbers: Iterable[int]) -> None:
         self._connection.executemany(

@@ -1,7 +1,7 @@
 """From a caller's filter to one SQL condition over documents. Pure: values in, text and parameters out.
 
 The operators are those that language models know from other stores. Everything a caller wrote becomes a parameter, never SQL.
-A field is built in (id, title, uri, source) or the name of a metadata field; `metadata.NAME` always means the latter.
+A field is built in (`BUILT_IN`) or the name of a metadata field; `metadata.NAME` always means the latter.
 A field that is a list matches when any of its elements does.
 """
 
@@ -15,8 +15,19 @@ from typing import Any
 from knowledge_core.errors import LONGEST_QUOTED, InvalidFilter, quoted
 from knowledge_core.near_names import did_you_mean, listed
 from knowledge_core.storage.filter_bounds import DEEPEST, check_bounds
+from knowledge_core.types import composed
 
-BUILT_IN = ("id", "title", "uri", "source")
+MODIFIED = (
+    "CASE WHEN d.path IS NULL THEN d.indexed_at ELSE "
+    "strftime('%Y-%m-%dT%H:%M:%SZ', d.mtime_ns / 1000000000, 'unixepoch') END"
+)
+"""SQL over `documents AS d`: when a document's file was last changed, or its text last given: ISO 8601, UTC."""
+
+_COLUMNS = {
+    "id": "d.id", "title": "d.title", "uri": "d.uri", "source": "d.source", "modified": MODIFIED, "indexed_at": "d.indexed_at",
+}  # fmt: skip
+BUILT_IN = tuple(_COLUMNS)
+_COMPOSED = ("id", "source")
 COMPARISONS = {"$eq": "=", "$ne": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 OPERATORS = (*COMPARISONS, "$in", "$nin", "$exists", "$glob", "$and", "$or", "$not")
 LONGEST_LIST = 1_000  # values of $in and $nin
@@ -101,7 +112,7 @@ def _operation(field: _Field, operator: str, operand: Any, depth: int) -> Condit
         if _open_bracket(operand):
             raise InvalidFilter(f"$glob {quoted(operand)} has a [ without its ]; [[] stands for the character itself.")
         # SQLite does not try a star again once a later one has failed: its time grows with pattern times value.
-        return field.any("e.type = 'text' AND e.value GLOB ?", operand)
+        return field.any("e.type = 'text' AND e.value GLOB ?", field.spelled(operand))
     if operator == "$not":
         if not isinstance(operand, Mapping) or not operand:
             raise InvalidFilter(f'$not takes operators like {{"$gt": 5}}; found {quoted(operand)}.')
@@ -143,11 +154,16 @@ class _Field:
     @classmethod
     def named(cls, name: str, fields: Sequence[str]) -> _Field:
         if name in BUILT_IN:
-            return cls(name, f"(SELECT 'text' AS type, d.{name} AS value WHERE d.{name} IS NOT NULL)", ())
+            column = _COLUMNS[name]
+            return cls(name, f"(SELECT 'text' AS type, {column} AS value WHERE {column} IS NOT NULL)", ())
         inner = name.removeprefix("metadata.")
         if inner not in fields:
             raise InvalidFilter(_unknown_field(name, fields))
         return cls(name, _ELEMENTS, (inner, inner))
+
+    def spelled(self, value: Any) -> Any:
+        """Return what a caller compares the field with as the field is stored: ids are in Unicode's composed form."""
+        return composed(value) if self.name in _COMPOSED and isinstance(value, str) else value
 
     def any(self, condition: str, *parameters: Any) -> Condition:
         return Condition(
@@ -164,7 +180,7 @@ class _Field:
                 raise InvalidFilter(f"{operator} cannot compare with null; use $exists.")
             return self.exists(operator == "$ne")
         types, value = _operand(self.name, operator, operand)
-        found = self.any(f"e.type IN ({types}) AND e.value {COMPARISONS[operator]} ?", value)
+        found = self.any(f"e.type IN ({types}) AND e.value {COMPARISONS[operator]} ?", self.spelled(value))
         return Condition(f"NOT ({found.sql})", found.parameters) if operator == "$ne" else found
 
     def among(self, operator: str, operands: Any) -> Condition:
@@ -174,7 +190,7 @@ class _Field:
         for operand in operands:
             if operand is not None:
                 types, value = _operand(self.name, "$eq", operand)
-                by_type.setdefault(types, []).append(value)
+                by_type.setdefault(types, []).append(self.spelled(value))
         # One list per type, not one comparison per value: each comparison reads the document's metadata again.
         parts = [
             self.any(f"e.type IN ({types}) AND e.value IN (SELECT value FROM json_each(?))", json.dumps(values))

@@ -30,19 +30,24 @@ class JobTable:
             )
             self._insert(job.id, rows)
 
-    def extend(self, id: str, rows: Sequence[PlanRow], report: str, supersedes: Sequence[str]) -> None:
-        """Add to a job's plan, and record its report so far; see `Collection.extend_job`.
+    def extend_within(self, id: str, rows: Sequence[PlanRow], report: str, covered: Sequence[str]) -> None:
+        """Add to a job's plan, and record its report so far, within a transaction that is open.
 
-        supersedes: id prefixes; waiting rows of older, interrupted jobs under them are dropped, as this plan covers them.
+        covered: as in `Found`.
         """
+        self._connection.executemany(
+            "DELETE FROM plan WHERE path IS NOT NULL AND substr(document, 1, length(?1)) = ?1 AND job IN ("
+            "SELECT id FROM jobs WHERE state = 'interrupted' AND created < (SELECT created FROM jobs WHERE id = ?2))",
+            ((prefix, id) for prefix in covered),
+        )
+        self._insert(id, rows)
+        self._connection.execute("UPDATE jobs SET report = ?, updated = ? WHERE id = ?", (report, time.time(), id))
+
+    def forget(self, id: str) -> None:
+        """Forget a job that has ended, as if it had never been."""
         with transaction(self._connection, self._name):
-            self._connection.executemany(
-                "DELETE FROM plan WHERE path IS NOT NULL AND substr(document, 1, length(?1)) = ?1 AND job IN ("
-                "SELECT id FROM jobs WHERE state = 'interrupted' AND created < (SELECT created FROM jobs WHERE id = ?2))",
-                ((prefix, id) for prefix in supersedes),
-            )
-            self._insert(id, rows)
-            self._connection.execute("UPDATE jobs SET report = ?, updated = ? WHERE id = ?", (report, time.time(), id))
+            self._connection.execute("DELETE FROM plan WHERE job = ?", (id,))
+            self._connection.execute("DELETE FROM jobs WHERE id = ?", (id,))
 
     def resume(self, id: str) -> int:
         """Mark an interrupted job as running again; return which attempt this is."""

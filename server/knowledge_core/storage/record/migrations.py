@@ -7,6 +7,7 @@ never changed: what is to be different is a new step. No step needs anything new
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -60,7 +61,36 @@ def _version_3(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE documents ADD COLUMN lines_of_file INTEGER NOT NULL DEFAULT 1")
 
 
-STEPS: Sequence[Step] = (_version_1, _version_2, _version_3)
+def _version_4(connection: sqlite3.Connection) -> None:
+    for column in ("ctime_ns INTEGER NOT NULL DEFAULT 0", "unreadable TEXT NOT NULL DEFAULT ''", "embedded_title TEXT"):
+        connection.execute(f"ALTER TABLE documents ADD COLUMN {column}")
+    for column in (
+        # Of a source that is there nobody knows who named it, so it is not watched until a person names it again.
+        "patterns TEXT NOT NULL DEFAULT '[]'", "by_person INTEGER NOT NULL DEFAULT 0",
+        "watch INTEGER NOT NULL DEFAULT 0", "whole INTEGER NOT NULL DEFAULT 1", "mounts TEXT NOT NULL DEFAULT '[]'",
+    ):  # fmt: skip
+        connection.execute(f"ALTER TABLE sources ADD COLUMN {column}")
+    connection.execute(
+        """CREATE TABLE kept_out (
+        id TEXT PRIMARY KEY, path TEXT NOT NULL, text_digest TEXT NOT NULL, deleted_at TEXT NOT NULL) WITHOUT ROWID"""
+    )
+    connection.execute("CREATE INDEX documents_by_size ON documents (size)")
+    _compose_ids(connection)
+
+
+def _compose_ids(connection: sqlite3.Connection) -> None:
+    """Spell ids in Unicode's composed form, as they are looked for: file systems keep both forms. One that is taken stays."""
+    for table, column in (("documents", "id"), ("documents", "source"), ("sources", "name"), ("plan", "document")):
+        spelled = {
+            row[0] for row in connection.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} NOT NULL")
+        }
+        for each in spelled:
+            composed = unicodedata.normalize("NFC", each)
+            if composed != each:
+                connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", (composed, each))
+
+
+STEPS: Sequence[Step] = (_version_1, _version_2, _version_3, _version_4)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:

@@ -187,6 +187,7 @@ class Reembedding:
             self._connection.execute("CREATE INDEX chunks_by_key ON chunks (key)")
             for name in ("next_done", "next_contract"):
                 self._connection.execute(f"DROP TABLE {name}")
+            self._connection.execute("UPDATE documents SET embedded_title = NULL")  # made under their own titles
             self._connection.execute("DELETE FROM log")
             self._connection.execute(
                 "DELETE FROM meta WHERE name = 'calibration'"

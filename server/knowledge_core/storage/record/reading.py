@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from knowledge_core.storage.record.filters import Condition
+from knowledge_core.storage.record.filters import MODIFIED, Condition
 from knowledge_core.storage.record.overview import NEWEST
 from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
 from knowledge_core.storage.record.sqlite import known_digests, parsed, unit
@@ -36,8 +36,12 @@ _PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
 _JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
 _DOCUMENT = (
     "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.headings, d.lines_of_file, d.digest, d.source, d.path, "
-    "d.size, d.mtime_ns, d.indexed_at, (SELECT count(*) FROM chunks c WHERE c.document = d.number)"
+    f"d.size, d.mtime_ns, d.ctime_ns, d.unreadable, d.embedded_title, {MODIFIED}, d.indexed_at, "
+    "(SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
+_STATE = "digest, source, path, size, mtime_ns, ctime_ns, unreadable"
+Order = Literal["id", "modified", "indexed_at"]
+
 _WAITING = (
     "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
     "p.action = 'add' AND j.state IN ('running', 'interrupted') AND p.document NOT IN (SELECT id FROM documents)"
@@ -128,12 +132,22 @@ def document(record: RecordSnapshot, id: str) -> StoredDocument | None:
     return _document(rows[0]) if rows else None
 
 
-def documents(record: RecordSnapshot, condition: Condition, limit: int, after: str | None) -> list[StoredDocument]:
-    """Return documents without their text, in the order of their ids, from the first id above `after`."""
+def documents(
+    record: RecordSnapshot, condition: Condition, limit: int, order: Order, after: tuple[str, str] | None
+) -> list[StoredDocument]:
+    """Return documents without their text: in the order of their ids, or the latest by a time first, ties by id.
+
+    after: time ("" where ids order) and id of the document that the first one follows; None: from the beginning.
+    """
     fields = _DOCUMENT.format(text="''")
+    moment = {"id": "''", "modified": MODIFIED, "indexed_at": "d.indexed_at"}[order]
+    where, given = (
+        ("1", ()) if after is None else (f"({moment} < ? OR ({moment} = ? AND d.id > ?))", (after[0], *after))
+    )
     rows = record.rows(
-        f"SELECT {fields} FROM documents d WHERE d.id > ? AND ({condition.sql}) ORDER BY d.id LIMIT ?",
-        (after or "", *condition.parameters, limit),
+        f"SELECT {fields} FROM documents d WHERE {where} AND ({condition.sql}) "
+        f"ORDER BY {'' if order == 'id' else moment + ' DESC, '}d.id LIMIT ?",
+        (*given, *condition.parameters, limit),
     )
     return [_document(row) for row in rows]
 
@@ -162,18 +176,25 @@ def document_keys(record: RecordSnapshot, condition: Condition) -> dict[str, lis
     return found
 
 
-def files(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, tuple[str, int, int]]:
-    """Return path, size and mtime_ns of the files that these documents were read from; inline ones are left out."""
+def files(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, FileState]:
+    """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""
     rows = record.rows(
-        f"SELECT id, path, size, mtime_ns FROM documents WHERE path IS NOT NULL AND id IN {GIVEN}",
-        (json.dumps(list(ids)),),
+        f"SELECT id, {_STATE} FROM documents WHERE path IS NOT NULL AND id IN {GIVEN}", (json.dumps(list(ids)),)
     )
-    return {id: (path, size, mtime_ns) for id, path, size, mtime_ns in rows}
+    return {id: FileState(*state) for id, *state in rows}
+
+
+def of_size(record: RecordSnapshot, size: int, limit: int) -> list[str]:
+    """Return the ids of up to `limit` documents whose files had this many bytes, in order."""
+    rows = record.rows(
+        "SELECT id FROM documents WHERE size = ? AND path IS NOT NULL ORDER BY id LIMIT ?", (size, limit)
+    )
+    return [row[0] for row in rows]
 
 
 def state(record: RecordSnapshot, id: str) -> FileState | None:
     """Return what is remembered of one document, to see whether it changed; None if it is not there."""
-    rows = record.rows("SELECT digest, source, path, size, mtime_ns FROM documents WHERE id = ?", (id,))
+    rows = record.rows(f"SELECT {_STATE} FROM documents WHERE id = ?", (id,))
     return FileState(*rows[0]) if rows else None
 
 
@@ -237,9 +258,8 @@ def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
 
 
 def _document(row: tuple[Any, ...]) -> StoredDocument:
-    (id, text, title, uri, metadata, media_type, pages, headings, own, *state, chunks) = row
+    (id, text, title, uri, metadata, media_type, pages, headings, own, *state) = row
     spans = tuple(Span(start, end) for start, end in parsed(pages, []))
     outline = tuple(Heading(*each) for each in parsed(headings, []))
     document = Document(id, text, title, uri, parsed(metadata, {}), media_type, spans, outline, bool(own))
-    digest, source, path, size, mtime_ns, indexed_at = state
-    return StoredDocument(document, digest, source, path, size, mtime_ns, indexed_at, chunks)
+    return StoredDocument(document, *state)

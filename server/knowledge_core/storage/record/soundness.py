@@ -19,7 +19,18 @@ from knowledge_core.types import Document, Heading, titled
 
 _TEXT = ", ".join(
     f"CAST({column} AS BLOB)"
-    for column in ("id", "text", "title", "uri", "metadata", "media_type", "headings", "digest", "path")
+    for column in (
+        "id",
+        "text",
+        "title",
+        "uri",
+        "metadata",
+        "media_type",
+        "headings",
+        "embedded_title",
+        "digest",
+        "path",
+    )
 )
 
 
@@ -55,11 +66,14 @@ def unsound(record: RecordSnapshot, contract: EmbeddingContract, numbers: Sequen
     for number, id, *columns, path in rows:
         text_is_sound = chunks_are_sound = False
         try:
-            text, title, uri, metadata, media_type, headings, digest = [column.decode() for column in columns]
+            text, title, uri, metadata, media_type, headings = [column.decode() for column in columns[:6]]
+            under, digest = title if columns[6] is None else columns[6].decode(), columns[7].decode()
             outline = tuple(Heading(*each) for each in json.loads(headings))
             document = Document("", text, title, uri, json.loads(metadata), media_type, headings=outline)
             text_is_sound = is_as_stored(document, digest.removeprefix(MARKED))
-            chunks_are_sound = not digest.startswith(MARKED) and _chunks_are_sound(contract, document, chunks[number])
+            chunks_are_sound = not digest.startswith(MARKED) and _chunks_are_sound(
+                contract, document, under, chunks[number]
+            )
         except (ValueError, TypeError, AttributeError):  # no UTF-8, no JSON or JSON of another form, or a NULL
             pass
         if not (text_is_sound and chunks_are_sound):
@@ -68,9 +82,11 @@ def unsound(record: RecordSnapshot, contract: EmbeddingContract, numbers: Sequen
     return found
 
 
-def _chunks_are_sound(contract: EmbeddingContract, document: Document, chunks: Sequence[tuple[Any, ...]]) -> bool:
-    """Return whether each chunk has the vector of what is embedded of it."""
+def _chunks_are_sound(
+    contract: EmbeddingContract, document: Document, under: str, chunks: Sequence[tuple[Any, ...]]
+) -> bool:
+    """Return whether each chunk has the vector of what is embedded of it. under: the title under which it is embedded."""
     return all(
-        contract.digest(document.text[start:end], titled(document.title, json.loads(heading))) == (digest or b"").hex()
+        contract.digest(document.text[start:end], titled(under, json.loads(heading))) == (digest or b"").hex()
         for start, end, heading, digest in chunks
     )

@@ -148,10 +148,15 @@ def index_result(job: JobView, model_notice: str, room: Room) -> IndexResult:
         )
     if done.pictures_total:
         notices.append(pictures_notice(done.pictures, done.pictures_total))
+    notices += [
+        f"The folder of the source {one_line(name)} moved from {one_line(former)}; its documents keep their ids."
+        for name, former in done.moved_sources.items()
+    ]
     failed = fitting(map(_failure, done.failed[:SHOWN]), _render_failure, room)
     return IndexResult(
         collection=job.collection, state=job.state, job=job.id, indexed=done.indexed, unchanged=done.unchanged,
-        removed=done.removed, failed=failed, failed_total=done.failed_total, failed_reasons=dict(done.failed_reasons),
+        moved=done.moved, removed=done.removed, failed=failed, failed_total=done.failed_total,
+        failed_reasons=dict(done.failed_reasons),
         skipped=dict(left_out.skipped), unread=dict(left_out.unread),
         skipped_examples={of: list(some) for of, some in left_out.examples.items()},
         chunks=done.chunks, embedded=done.embedded, reused=done.reused, tokens=done.tokens,
@@ -177,7 +182,8 @@ def render_index(result: IndexResult) -> str:
     elif result.state != "done":
         again = "index again to go on: what is unchanged costs nothing"
         lines.append(f"Indexing into {result.collection!r} {WAS[result.state]} after {result.progress}; {again}.")
-    something = result.indexed or result.unchanged or result.removed or result.failed_total or result.skipped
+    counts = (result.indexed, result.unchanged, result.moved, result.removed, result.failed_total)
+    something = any(counts) or result.skipped
     if result.state == "done" or (result.state != "running" and something):
         lines += _counts(result)
     return "\n".join([*lines, *result.notices])
@@ -190,7 +196,8 @@ def _counts(result: IndexResult) -> list[str]:
     """Return lines about what an index job did, what failed, and what was left out."""
     lines = [
         f"Collection {result.collection!r}: {result.indexed} documents indexed ({result.chunks} chunks), "
-        f"{result.unchanged} unchanged, {result.removed} removed, {result.failed_total} failed, in {result.seconds:.1f} s."
+        f"{result.unchanged} unchanged, {f'{result.moved} moved, ' if result.moved else ''}{result.removed} removed, "
+        f"{result.failed_total} failed, in {result.seconds:.1f} s."
     ]
     if result.tokens:
         rate = result.tokens / max(result.seconds, 1e-3)

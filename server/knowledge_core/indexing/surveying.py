@@ -1,0 +1,169 @@
+"""What lies at the paths that a call names: every folder is walked, before anything is written or read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from knowledge_core.ingestion.access.secret_files import secret_file
+from knowledge_core.ingestion.walking.walker import Walk, allowed, found_file, walk
+from knowledge_core.storage.collection import Patterns, Source
+from knowledge_core.types import composed
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What lies at one path.
+
+    given: the path as it was given.
+    folder: the folder, or that of the one file.
+    walk: what was found there.
+    file: the one file; None for a folder.
+    secret: what the one file looks like, where it is not to be read; else None.
+    level: only what lies directly in the folder was looked at, and subfolders that are new.
+    patterns: the patterns that the path's source has from now on; None: those that it had.
+    by_caller: the caller named it; else it is a source below a folder that was named.
+    """
+
+    given: str
+    folder: Path
+    walk: Walk
+    file: Path | None
+    secret: str | None = None
+    level: bool = False
+    patterns: tuple[Patterns, ...] | None = None
+    by_caller: bool = True
+
+    def below(self, source: Source) -> str:
+        """Return the folder's path below a source that it lies in, with a slash at its end; "" for the source's own."""
+        return path_below(self.folder, Path(source.path))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files a call wants.
+
+    include, exclude: path patterns, as of `walk`.
+    by_person: they become the sources' own; else they narrow this call alone.
+    generated: as of `walk`.
+    secrets: resolved paths of files that a person allowed to index though they are secrets.
+    """
+
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    by_person: bool = False
+    generated: bool = False
+    secrets: Container[str] = ()
+
+
+class Surveying:
+    """Walks paths, each folder once, from the outermost, and each known source below one as what it is.
+
+    sources: the collection's.
+    files_of: the files that are known of a source, by its name.
+    roots: folders that may be read.
+    limit: bytes that a file may have.
+    between: as of `walk`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        files_of: Callable[[str], Iterable[str]],
+        roots: Sequence[Path],
+        selection: Selection,
+        *,
+        limit: int,
+        between: Callable[[int], None] = lambda found: None,
+    ) -> None:
+        self._sources, self._files_of, self._roots, self._selection = sources, files_of, roots, selection
+        self._limit, self._between = limit, between
+
+    def survey(self, paths: Sequence[str], levels: Sequence[str] = ()) -> list[Survey]:
+        """Walk every path; of `levels`, folders, only what lies directly in them.
+
+        Raises:
+            PathNotAllowed: a path lies outside the roots.
+            SourceUnavailable: a folder is missing or cannot be read.
+            InvalidInput: a pattern is malformed.
+        """
+        surveys: list[Survey] = []
+        resolved = {allowed(Path(path), self._roots): path for path in reversed(paths)}  # two spellings of one file
+        named = frozenset(str(path) for path in resolved if not path.is_dir())
+        for path, given in sorted(resolved.items(), key=lambda pair: (len(pair[0].parts), pair[0])):
+            if str(path) in named:
+                surveys.append(self._file(path, given))
+            elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
+                surveys += self._folder(path, given, named)
+        done = [each.folder for each in surveys if each.file is None]
+        for path in sorted({allowed(Path(level), self._roots) for level in levels}):
+            if path.is_dir() and not any(path.is_relative_to(folder) for folder in done):
+                surveys.append(self._walked(path, str(path), named, level=True))
+        return surveys
+
+    def _file(self, path: Path, given: str) -> Survey:
+        selection, source = self._selection, self._covering(path.parent)
+        secret = None if str(path) in selection.secrets else secret_file(Path(given).expanduser(), self._limit)
+        patterns = source.patterns if source else ()
+        below = path_below(path.parent, Path(source.path)) if source else ""
+        found = found_file(path, limit=self._limit, secret=secret, patterns=patterns, below=below)
+        return Survey(given, path.parent, found, path, secret)
+
+    def _folder(self, path: Path, given: str, named: frozenset[str]) -> list[Survey]:
+        inner = [source for source in self._sources if Path(source.path) != path and _is_below(source.path, path)]
+        # Of a folder in which single files were named, nothing else is that source's.
+        named |= {file for source in inner if not source.whole for file in self._files_of(source.name)}
+        surveys = [self._walked(path, given, named)]
+        for source in sorted(inner, key=lambda source: source.path):
+            if source.whole and Path(source.path).is_dir():
+                surveys.append(self._walked(Path(source.path), source.path, named, by_caller=False))
+        return surveys
+
+    def _walked(
+        self, path: Path, given: str, named: frozenset[str], *, level: bool = False, by_caller: bool = True
+    ) -> Survey:
+        selection, source = self._selection, self._covering(path)
+        patterns = source.patterns if source else ()
+        below = path_below(path, Path(source.path)) if source else ""
+        changed = selection.by_person and by_caller and (selection.include or selection.exclude)
+        if changed:
+            patterns = with_patterns(patterns, Patterns(below, tuple(selection.include), tuple(selection.exclude)))
+        own = selection.by_person or not by_caller
+        found = walk(
+            path, self._roots, include=() if own else selection.include, exclude=() if own else selection.exclude,
+            patterns=patterns, below=below, apart=self._apart(path), level=level, limit=self._limit,
+            generated=selection.generated, named=named, between=self._between,
+        )  # fmt: skip
+        return Survey(given, path, found, None, None, level, patterns if changed else None, by_caller)
+
+    def _covering(self, folder: Path) -> Source | None:
+        around = [source for source in self._sources if folder.is_relative_to(source.path)]
+        return max(around, key=lambda source: len(source.path), default=None)
+
+    def _apart(self, folder: Path) -> frozenset[str]:
+        return frozenset(source.path for source in self._sources if source.whole and _is_below(source.path, folder)) - {
+            str(folder)
+        }
+
+
+def with_patterns(present: Sequence[Patterns], more: Patterns) -> tuple[Patterns, ...]:
+    """Return a source's patterns with more of them, each once, in the order of their folders."""
+    by_base = {each.base: each for each in present}
+    former = by_base.get(more.base, Patterns(more.base))
+    by_base[more.base] = Patterns(
+        more.base,
+        tuple(dict.fromkeys([*former.include, *more.include])),
+        tuple(dict.fromkeys([*former.exclude, *more.exclude])),
+    )
+    return tuple(by_base[base] for base in sorted(by_base))
+
+
+def path_below(folder: Path, top: Path) -> str:
+    """Return a folder's path below another, composed, with a slash at its end; "" for that folder itself."""
+    below = composed(folder.relative_to(top).as_posix())
+    return "" if below == "." else f"{below}/"
+
+
+def _is_below(path: str, folder: Path) -> bool:
+    return Path(path).is_relative_to(folder)
