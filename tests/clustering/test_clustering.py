@@ -193,6 +193,12 @@ def test_equal_rows_can_still_be_cut_into_k():
     assert sorted(np.bincount(kmeans(np.ones((5, 4), np.int8), 3)).tolist(), reverse=True)[-1] >= 1
 
 
+def test_a_group_is_not_named_by_what_its_links_lead_to():
+    texts = [f"solar [{n}](#cite_note-x-{n}) see https://example.org/wiki/walrus?page={n}" for n in range(3)]
+    (found,) = cluster_texts(texts, HashEmbedder(), ClusterRequest(k=1)).clusters
+    assert set(found.keywords) == {"solar", "see"}
+
+
 def test_a_group_is_not_named_by_the_template_of_its_notes(tmp_path):
     shelf, template = new_collection(tmp_path), "## Gratitude of day {}\nBlessings and reflections:\n{}"
     draw = np.random.default_rng(1)

@@ -8,6 +8,7 @@ one long text does not speak for all).
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -27,6 +28,8 @@ _FREQUENT = "get just like may one only out us use used using"
 # texts, so that their weight is low.
 _OTHER_LANGUAGES = "de la le les des und der die das ist el los las que en un una il do da"
 STOP_WORDS = ENGLISH_FUNCTION_WORDS.union(_FREQUENT.split(), _OTHER_LANGUAGES.split())
+
+_ADDRESS = re.compile(r"(?<=\]\()[^()\s]{1,2000}|\bhttps?://[^\s()<>\[\]]{1,2000}")
 
 
 def keywords(texts: Sequence[Mapping[str, str]], labels: npt.NDArray[np.int64]) -> dict[int, list[str]]:
@@ -69,9 +72,18 @@ def _commonest(forms: Counter[str]) -> str:
 
 
 def terms_of(spans: Iterable[tuple[str, int, int]], text: str) -> dict[str, str]:
-    """Return the useful terms of a text and the form in which it writes each first. spans: `wording.spans` of the text."""
+    """Return the useful terms of a text and the form in which it writes each first. spans: `wording.spans` of the text.
+
+    Addresses, and what links lead to, are no words of the text.
+    """
     found: dict[str, str] = {}
+    addresses = [each.span() for each in _ADDRESS.finditer(text)]
+    at = 0
     for term, start, end in spans:
+        while at < len(addresses) and addresses[at][1] <= start:
+            at += 1
+        if at < len(addresses) and addresses[at][0] <= start:
+            continue
         form = text[start:end].lower()
         if useful(term, form):
             found.setdefault(term, form)

@@ -115,11 +115,13 @@ LANGUAGE_OF_NAME = {
 }
 
 # Formats that hold text, but have no reader; read as text, their markup would be indexed.
-UNSUPPORTED = word_set(".pages .key .numbers .mobi .azw3 .djvu .ps .eps")
+UNSUPPORTED = word_set(".pages .key .numbers .one .odg .mobi .azw3 .djvu .ps .eps")
 SAVE_AS = {
     ".pages": "Export it from Pages as Word or PDF.",
     ".numbers": "Export it from Numbers as Excel or CSV.",
     ".key": "Export it from Keynote as PowerPoint or PDF.",
+    ".one": "Export it from OneNote as Word or PDF.",
+    ".odg": "Export it as PDF.",
     ".mobi": "Convert it to EPUB.",
     ".azw3": "Convert it to EPUB.",
     ".djvu": "Convert it to PDF with its text.",

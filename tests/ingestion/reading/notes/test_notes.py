@@ -116,6 +116,11 @@ def test_what_is_there_for_the_program_alone_is_left_out(note, left_out: str) ->
     assert note(f"before\n\n{left_out}\n\nafter [[x]]").text.split() == ["before", "after", "x"]
 
 
+@pytest.mark.parametrize("word", ["query", "tasks", "base", "button", "tracker"])
+def test_a_fence_with_an_ordinary_word_stays_where_nothing_else_is_of_a_vault(note, word: str) -> None:
+    assert "SELECT walrus" in note(f"# Readme\n\n```{word}\nSELECT walrus\n```\n").text
+
+
 @pytest.mark.parametrize(
     "text",
     [

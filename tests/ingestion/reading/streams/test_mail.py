@@ -62,6 +62,13 @@ def test_attachments_are_named_and_not_read(tmp_path: Path) -> None:
     assert document.metadata["attachments"] == ["plan.pdf", "ü.txt"]
 
 
+@pytest.mark.parametrize("named", ['; boundary="another"', "; boundary=", ""])
+def test_the_parts_are_found_though_the_head_names_another_boundary_or_none(tmp_path: Path, named: str) -> None:
+    encoded = "Content-Transfer-Encoding: base64\n" + PLAIN + base64.b64encode(b"the walrus ledger").decode()
+    body = multipart("mixed", encoded, PLAIN + "A footer.").replace('; boundary="=_b:1"', named, 1)
+    assert read(tmp_path, "a.eml", HEAD + body).text == SHOWN + "the walrus ledger\n\nA footer."
+
+
 def test_an_attached_message_is_a_section_under_its_subject(tmp_path: Path) -> None:
     inner = "Content-Type: message/rfc822\n\nFrom: c@d.org\nSubject: Inner\n\nThe # text\n# of it."
     text = read(tmp_path, "a.eml", HEAD + multipart("mixed", PLAIN + "Look:", inner)).text

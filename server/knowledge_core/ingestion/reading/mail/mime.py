@@ -23,6 +23,11 @@ _BLANK = re.compile(rb"[ \t]*\r?\n")
 _SEPARATOR = re.compile(rb">?From [^\n]*\n")
 
 
+_PREAMBLE = 10_000  # bytes before the first part
+_BOUNDARY = re.compile(rb"(?:^|\n)--([^\s-][^\r\n]{0,69}?)[ \t]*\r?\n(?=Content-[A-Za-z-]{1,40}:)", re.IGNORECASE)
+"""A line that begins a part, by what follows it: the head of the part. RFC 2046 allows a boundary 70 characters."""
+
+
 @dataclass(frozen=True)
 class Part:
     """One part: its head, and its body as data[start:end].
@@ -70,9 +75,14 @@ class Part:
 
     def _between(self) -> list[tuple[int, int]]:
         boundary = self.head.get_boundary()
-        if not boundary:
-            return []
-        line = b"(?:^|\n)--" + re.escape(boundary.encode("utf-8", "surrogateescape")) + rb"(--)?[ \t]*\r?(?=\n|\Z)"
+        cuts = self._cut(boundary.encode("utf-8", "surrogateescape")) if boundary else []
+        if not cuts and self.kind.startswith("multipart/"):  # the head names another one, or none
+            found = _BOUNDARY.search(self.data, max(0, self.start - 1), min(self.end, self.start + _PREAMBLE))
+            cuts = self._cut(found[1]) if found else []
+        return cuts
+
+    def _cut(self, boundary: bytes) -> list[tuple[int, int]]:
+        line = b"(?:^|\n)--" + re.escape(boundary) + rb"(--)?[ \t]*\r?(?=\n|\Z)"
         cuts: list[tuple[int, int]] = []
         begin = -1
         for found in re.compile(line).finditer(self.data, max(0, self.start - 1), self.end):

@@ -12,10 +12,12 @@ from knowledge_core.ingestion.formats import word_set
 from knowledge_core.ingestion.reading.notes.links import Told, shown_line
 
 QUERY_FENCES = word_set(
-    "dataview dataviewjs tasks query base bases datacore datacorejs datacorejsx datacorets datacoretsx tracker button "
+    "dataview dataviewjs datacore datacorejs datacorejsx datacorets datacoretsx "
     "meta-bind meta-bind-button meta-bind-embed meta-bind-js-view js-engine folder-overview compressed-json"
 )
 """First words of fences whose content is a query, a command or the data of a plugin, in small letters."""
+QUERY_FENCES_OF_VAULTS = word_set("tasks query base bases tracker button")
+"""The same, where they are ordinary words: they count in a note with front matter or links between notes, not in a README."""
 
 _FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(`{3,}|~{3,})[ \t]*([\w-]*)([^\n]*)\Z")
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|\Z)")
@@ -38,7 +40,8 @@ def read_note(text: str, start: int, *, mdx: bool = False) -> tuple[str, Told]:
     start: where the front matter ends; what is above stays as it is.
     mdx: it is MDX for certain; then every `export` goes, else only one that is surely code.
     """
-    reading = _Reading(text[start:].split("\n"), mdx=mdx)
+    queries = QUERY_FENCES | QUERY_FENCES_OF_VAULTS if start > 0 or "[[" in text else QUERY_FENCES
+    reading = _Reading(text[start:].split("\n"), queries, mdx=mdx)
     shown = "\n".join([reading.shown(number) for number in range(len(reading.lines))])
     return text[:start] + shown, reading.told
 
@@ -46,8 +49,8 @@ def read_note(text: str, start: int, *, mdx: bool = False) -> tuple[str, Told]:
 class _Reading:
     """The state between two lines: what is open, and what was told so far."""
 
-    def __init__(self, lines: list[str], *, mdx: bool) -> None:
-        self.lines = lines
+    def __init__(self, lines: list[str], queries: frozenset[str], *, mdx: bool) -> None:
+        self.lines, self._queries = lines, queries
         self.told = Told()
         self._mdx = mdx
         self._last = {mark: max((n for n, line in enumerate(lines) if mark in line), default=-1) for mark in _ENDS}
@@ -106,7 +109,7 @@ class _Reading:
         fence = _FENCE.match(line)
         if fence and not (fence[1][0] == "`" and "`" in fence[3]):
             self._fence = fence[1]
-            self._skips = "fence" if fence[2].lower() in QUERY_FENCES else ""
+            self._skips = "fence" if fence[2].lower() in self._queries else ""
             return "" if self._skips else line
         bare = line.strip()
         if self._opens_skipped(number, bare) or (self._blank_before and self._opens_code(line)):
