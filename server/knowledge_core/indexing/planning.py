@@ -135,15 +135,15 @@ class _Draft:
     def __post_init__(self) -> None:
         self.known = {source.name: source for source in self.collection.sources()}
         self.sources = dict(self.known)
-        self.states: dict[str, FileState] = {}
-        for name in self.sources:
-            self.states.update(self.collection.states(name))
+        self.states: dict[str, FileState] = {}  # of what was loaded so far
+        self.loaded: list[str] = []  # what the ids of that begin with
         self.kept_out = {each.id for each in self.collection.kept_out()}
         self.let_in: list[str] = []
 
     def refuse(self, one: Survey, file: Path, limit: int) -> None:
         """Refuse a file that was named and need not be opened: its reader's message says why."""
         name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
+        self._load(name)
         if one.secret is not None:
             self.refused.append(Refused(name, "secret", refusal(one.given, one.secret)))
             # A link may have a secret's name, and lead to a document that stays.
@@ -171,6 +171,7 @@ class _Draft:
             SourceUnavailable: a folder that held documents is suddenly empty.
         """
         found, whole = one.walk, one.file is None
+        self._load(self._prefix(one.folder) + ("" if whole else found.files[0].relative))
         nothing = whole and not one.level and not (found.files or found.passed)
         if nothing and not self._may_be_empty(one):
             return
@@ -188,6 +189,12 @@ class _Draft:
         if whole:
             self.covered.append(under)
             self._remove_vanished(one, under, seen)
+
+    def _load(self, under: str) -> None:
+        """Bring to mind what the record remembers of the documents whose ids begin so."""
+        if not under.startswith(tuple(self.loaded)):
+            self.states.update(self.collection.states(under.partition("/")[0], under))
+            self.loaded.append(under)
 
     def finished(self) -> Plan:
         return Plan(
@@ -288,8 +295,11 @@ class _Draft:
         """Return the source whose folder is gone and whose files lie in this folder now, with that as its place."""
         if one.file is not None or one.level:
             return None
+        gone = [each for each in self.sources.values() if each.whole and not os.path.lexists(each.path)]
+        for each in gone:
+            self._load(each.name + "/")
         sizes = {file.relative: file.size for file in one.walk.files}
-        source = relocated(self.sources.values(), self.states, sizes)
+        source = relocated(gone, self.states, sizes)
         if source is not None:
             self.moved[source.name] = source.path
             source = replace(source, path=str(one.folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 from knowledge_core.storage.collection import FileState, Source
@@ -13,14 +12,12 @@ SHARE = 0.5  # of a source's documents that must be found at their places with t
 def relocated(sources: Iterable[Source], states: Mapping[str, FileState], sizes: Mapping[str, int]) -> Source | None:
     """Return the source whose files these are; the one with the most of them found, ties by name. None: none's.
 
-    sources: the collection's; those whose folders are there are passed over.
+    sources: those whose folders are gone.
     states: what is remembered of their documents, by id.
     sizes: bytes of the files found, by their paths below the folder.
     """
     best: tuple[float, Source] | None = None
     for source in sources:
-        if not source.whole or os.path.lexists(source.path):
-            continue
         prefix = source.name + "/"
         own = {id.removeprefix(prefix): state.size for id, state in states.items() if id.startswith(prefix)}
         if not own:

@@ -158,17 +158,19 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
         if not so_far.planned:
             _plan(engine, collection, job.id, request, so_far, file_limit, report)
         rows = collection.plan(job.id)
-        if not rows:  # nothing to do, so no model is needed
-            refuse_if_nothing(IndexReport.from_json(collection.job(job.id).report))
-        report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
-        embedder = engine.embedder_to_fill(collection)
+        if any(row.state == "waiting" and row.action == "add" for row in rows):
+            report(Progress(sum(row.state != "waiting" for row in rows), len(rows), "loading the model"))
+            embedder = engine.embedder_to_fill(collection)
+        else:
+            embedder = engine.embedder_of(collection)  # nothing is embedded, so it need not be loaded
         reading = Reading(
             engine.roots.all(), settings.chunk_size, file_limit, secrets=_resolved(request.secrets),
             named=() if request.renewing or request.watching else _resolved(request.paths),
             generated=settings.generated, exclude_tags=settings.exclude_tags, workers=engine.workers,
         )  # fmt: skip
         done = index(collection, embedder, reading, job=job.id, progress=report)
-        refuse_if_nothing(done)
+        if not request.watching:
+            refuse_if_nothing(done)
         return done
 
 
