@@ -302,8 +302,12 @@ def test_a_record_of_the_first_schema_is_taken_over(home):
     file = home / "collections" / "old" / "documents.db"
     with sqlite3.connect(file) as connection:
         connection.execute("ALTER TABLE jobs DROP COLUMN attempts")
-        for later in ("headings", "lines_of_file"):
+        connection.execute("DROP INDEX documents_by_size")
+        connection.execute("DROP TABLE kept_out")
+        for later in ("headings", "lines_of_file", "ctime_ns", "unreadable", "embedded_title"):
             connection.execute(f"ALTER TABLE documents DROP COLUMN {later}")
+        for later in ("patterns", "by_person", "watch", "whole", "mounts"):
+            connection.execute(f"ALTER TABLE sources DROP COLUMN {later}")
         connection.execute("INSERT INTO jobs VALUES ('index-1', 'index', 'running', 1, 1, '{}', '{}')")
         inline = json.dumps(document(7))
         connection.execute("INSERT INTO plan VALUES ('index-1', 0, 'd7', 'add', NULL, ?, 'waiting', '')", (inline,))
