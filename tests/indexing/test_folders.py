@@ -137,6 +137,17 @@ async def test_a_file_named_alone_keeps_its_id_when_the_folder_above_is_indexed(
     assert await ids(client) == ["deep/b.md", "notes/a.md", "notes/deep/c.txt"]
 
 
+async def test_a_folder_below_a_file_named_alone_is_a_source_of_its_own(client, folder, engine):
+    await index(client, folder / "a.md")
+    await index(client, folder / "deep")
+    assert await ids(client) == ["deep/b.md", "deep/c.txt", "notes/a.md"]
+    assert [(each.name, each.whole) for each in engine.collection("default").sources()] == [
+        ("deep", True), ("notes", False),
+    ]  # fmt: skip
+    await index(client, folder)
+    assert await ids(client) == ["deep/b.md", "deep/c.txt", "notes/a.md"]
+
+
 async def test_two_folders_of_one_name_get_names_of_their_own(client, folder, tmp_path):
     other = tmp_path / "allowed" / "other" / "notes"
     other.mkdir(parents=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from knowledge_core.errors import SourceUnavailable
 from knowledge_core.indexing.relocated import relocated
-from knowledge_core.indexing.surveying import Survey
+from knowledge_core.indexing.surveying import Survey, covering
 from knowledge_core.ingestion.access.secret_files import refusal, secret_file
 from knowledge_core.ingestion.readers import refusal_by_name_and_size
 from knowledge_core.ingestion.walking.left_out import LeftOut
@@ -142,7 +142,7 @@ class _Draft:
 
     def refuse(self, one: Survey, file: Path, limit: int) -> None:
         """Refuse a file that was named and need not be opened: its reader's message says why."""
-        name = self._prefix(one.folder) + next(iter(one.walk.skipped_examples.values()))[0]
+        name = self._prefix(one) + next(iter(one.walk.skipped_examples.values()))[0]
         self._load(name)
         if one.secret is not None:
             self.refused.append(Refused(name, "secret", refusal(one.given, one.secret)))
@@ -151,7 +151,7 @@ class _Draft:
             return
         for reason in ("excluded", "not included"):
             if reason in one.walk.skipped:
-                self.refused.append(Refused(name, reason, _by_patterns(name, self._covering(one.folder))))
+                self.refused.append(Refused(name, reason, _by_patterns(name, self._covering(one))))
                 self.remove += [name] if name in self.states else []
                 return
         try:
@@ -171,14 +171,14 @@ class _Draft:
             SourceUnavailable: a folder that held documents is suddenly empty.
         """
         found, whole = one.walk, one.file is None
-        self._load(self._prefix(one.folder) + ("" if whole else found.files[0].relative))
+        self._load(self._prefix(one) + ("" if whole else found.files[0].relative))
         nothing = whole and not one.level and not (found.files or found.passed)
         if nothing and not self._may_be_empty(one):
             return
         source = self._source_of(one, nothing)
         if source is not None:
             self.sources[source.name] = source
-        under = self._prefix(one.folder)
+        under = self._prefix(one)
         self.left_out = self.left_out.plus(LeftOut(found.skipped, found.unread, found.skipped_examples).under(under))
         if source is None:
             return  # an empty folder of which the record knows nothing: it becomes no source
@@ -253,7 +253,7 @@ class _Draft:
 
     def _unmounted(self, one: Survey) -> list[str]:
         """Return the folders, below the walked one, on which a disk lay when they were last walked, and lies no more."""
-        source = self._covering(one.folder)
+        source = self._covering(one)
         if source is None:
             return []
         below = one.below(source)
@@ -267,7 +267,7 @@ class _Draft:
 
     def _source_of(self, one: Survey, nothing: bool) -> Source | None:
         """Return the source of a surveyed path as it is to be recorded; None for an empty folder that is in none."""
-        source = self._covering(one.folder)
+        source = self._covering(one)
         if source is None and nothing:
             return None
         if source is None:
@@ -306,17 +306,15 @@ class _Draft:
             self.sources[source.name] = source
         return source
 
-    def _prefix(self, folder: Path) -> str:
+    def _prefix(self, one: Survey) -> str:
         """Return what the ids of a folder's documents begin with, or would if it were a source."""
-        source = self._covering(folder)
+        source = self._covering(one)
         if source is None:
-            return f"{composed(folder.name or 'root')}/"
-        below = composed(folder.relative_to(source.path).as_posix())
-        return f"{source.name}/" if below == "." else f"{source.name}/{below}/"
+            return f"{composed(one.folder.name or 'root')}/"
+        return f"{source.name}/{one.below(source)}"
 
-    def _covering(self, folder: Path) -> Source | None:
-        around = [source for source in self.sources.values() if folder.is_relative_to(source.path)]
-        return max(around, key=lambda source: len(source.path), default=None)
+    def _covering(self, one: Survey) -> Source | None:
+        return covering(one.folder, self.sources.values(), file=one.file is not None)
 
     def _free_name(self, wanted: str) -> str:
         return next(name for name in _candidates(wanted) if name not in self.sources)
@@ -327,8 +325,8 @@ class _Draft:
         Raises:
             SourceUnavailable: the caller named it, and it held documents.
         """
-        under = self._prefix(one.folder)
-        held = self._covering(one.folder) is not None and any(id.startswith(under) for id in self.states)
+        under = self._prefix(one)
+        held = self._covering(one) is not None and any(id.startswith(under) for id in self.states)
         # Where there are secrets, or files that nobody wants, the disk is there.
         if held and not (one.walk.excluded or one.walk.skipped):
             why = (

@@ -103,7 +103,7 @@ class Surveying:
         return surveys
 
     def _file(self, path: Path, given: str) -> Survey:
-        selection, source = self._selection, self._covering(path.parent)
+        selection, source = self._selection, covering(path.parent, self._sources, file=True)
         secret = None if str(path) in selection.secrets else secret_file(Path(given).expanduser(), self._limit)
         patterns = source.patterns if source else ()
         below = path_below(path.parent, Path(source.path)) if source else ""
@@ -113,7 +113,8 @@ class Surveying:
     def _folder(self, path: Path, given: str, named: frozenset[str]) -> list[Survey]:
         inner = [source for source in self._sources if Path(source.path) != path and _is_below(source.path, path)]
         # Of a folder in which single files were named, nothing else is that source's.
-        named |= {file for source in inner if not source.whole for file in self._files_of(source.name)}
+        beside = [each for each in self._sources if not each.whole and Path(each.path) != path]
+        named |= {file for each in beside for file in self._files_of(each.name) if _is_below(file, path)}
         surveys = [self._walked(path, given, named)]
         for source in sorted(inner, key=lambda source: source.path):
             if source.whole and Path(source.path).is_dir():
@@ -123,7 +124,7 @@ class Surveying:
     def _walked(
         self, path: Path, given: str, named: frozenset[str], *, level: bool = False, by_caller: bool = True
     ) -> Survey:
-        selection, source = self._selection, self._covering(path)
+        selection, source = self._selection, covering(path, self._sources)
         patterns = source.patterns if source else ()
         below = path_below(path, Path(source.path)) if source else ""
         changed = selection.by_person and by_caller and (selection.include or selection.exclude)
@@ -137,14 +138,23 @@ class Surveying:
         )  # fmt: skip
         return Survey(given, path, found, None, None, level, patterns if changed else None, by_caller)
 
-    def _covering(self, folder: Path) -> Source | None:
-        around = [source for source in self._sources if folder.is_relative_to(source.path)]
-        return max(around, key=lambda source: len(source.path), default=None)
-
     def _apart(self, folder: Path) -> frozenset[str]:
         return frozenset(source.path for source in self._sources if source.whole and _is_below(source.path, folder)) - {
             str(folder)
         }
+
+
+def covering(folder: Path, sources: Iterable[Source], *, file: bool = False) -> Source | None:
+    """Return the source that a folder belongs to; None for none.
+
+    file: a single file in the folder is asked for. Else a source of single files does not cover what lies below it.
+    """
+    around = [
+        source
+        for source in sources
+        if folder.is_relative_to(source.path) and (file or source.whole or str(folder) == source.path)
+    ]
+    return max(around, key=lambda source: len(source.path), default=None)
 
 
 def with_patterns(present: Sequence[Patterns], more: Patterns) -> tuple[Patterns, ...]:
