@@ -26,7 +26,7 @@ from knowledge_core.files import raise_descriptor_limit
 from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.jobs import Jobs
 from knowledge_core.near_names import listed
-from knowledge_core.paths import COLLECTIONS, OwnerLock, config_path
+from knowledge_core.paths import COLLECTIONS, IGNORED, OwnerLock, config_path
 from knowledge_core.roots import Roots
 from knowledge_core.storage.catalogue import (
     SET_ASIDE,
@@ -256,6 +256,14 @@ class Engine:
     def all_set_aside(self) -> list[Path]:
         """Return where the collections lie that were set aside, sorted."""
         return sorted(path for path in (self.home / SET_ASIDE).glob("*") if path.is_dir())
+
+    def ignored(self) -> tuple[str, ...]:
+        """Return the patterns that a person set for all sources (`kcore ignore`), as lines of .gitignore, in their order."""
+        try:
+            text = (self.home / IGNORED).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ()
+        return tuple(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
     # -- models --------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ HOME_VARIABLE = "KNOWLEDGE_CORE_HOME"
 CONFIG_VARIABLE = "KNOWLEDGE_CORE_CONFIG"
 LOCK_FILE = "owner.lock"
 LOGS = "logs"  # folder of the owner's log, in the data directory
+IGNORED = "ignore"  # file of the patterns that hold in all sources, in the data directory
 COLLECTIONS = "collections"  # folder of the collections, in the data directory
 
 if sys.platform == "win32":

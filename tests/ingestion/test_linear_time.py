@@ -20,7 +20,7 @@ from knowledge_core.ingestion.cutting import pieces as cutting
 from knowledge_core.ingestion.cutting.chunking import chunk
 from knowledge_core.ingestion.decoding import decode
 from knowledge_core.ingestion.readers import Unreadable, inline_document, read_file
-from knowledge_core.ingestion.walking.walker import found_file
+from knowledge_core.ingestion.walking.walker import Selecting, found_file
 from knowledge_core.language.wording import spaceless, spans, spans_among, spellings, trigrams, words
 from knowledge_core.retrieval.snippets import Match, flat, snippet
 from linear import FLOOR, grows_linearly
@@ -174,7 +174,7 @@ def test_pages_full_of_spaces_are_read_in_time_that_grows_with_them(write: Write
 
 
 def test_a_name_of_many_letters_costs_a_walk_nothing(write: Write) -> None:
-    assert found_file(write("a" * 240 + ".md"), limit=1000).files
+    assert found_file(write("a" * 240 + ".md"), Selecting(1000)).files
 
 
 @settings(max_examples=150, deadline=None)

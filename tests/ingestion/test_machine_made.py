@@ -13,14 +13,14 @@ from knowledge_core.ingestion.readers import Unreadable, read_file
 from knowledge_core.ingestion.walking import machine_made
 from knowledge_core.ingestion.walking.machine_made import conflict_copy_of
 from knowledge_core.ingestion.walking.online_only import is_online_only
-from knowledge_core.ingestion.walking.walker import Walk, walk
+from knowledge_core.ingestion.walking.walker import Selecting, Walk, walk
 
 LIMIT = 1_000_000
 MINIFIED = "!function(e,t){" + "".join(f"var a{n}=e[{n}]||t({n});" for n in range(400)) + "}(window,1);"
 
 
 def walked(folder: Path, *, generated: bool = False) -> Walk:
-    return walk(folder, [folder], limit=LIMIT, generated=generated)
+    return walk(folder, [folder], Selecting(LIMIT, generated=generated))
 
 
 def names(found: Walk) -> list[str]:

@@ -16,7 +16,7 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.walking.path_patterns import LONGEST, MalformedPattern, PathPatterns
-from knowledge_core.ingestion.walking.walker import Walk, walk
+from knowledge_core.ingestion.walking.walker import Selecting, Walk, walk
 from linear import grows_linearly
 
 # -- held against pathspec ---------------------------------------------------------------------------------------------
@@ -109,11 +109,11 @@ def test_a_malformed_pattern_says_why_and_in_an_ignore_file_costs_only_its_own_l
     line: str, why: str, write: Write, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInput, match=f"exclude: .* is no pattern: it .*{why}.* as in .gitignore"):
-        walk(tmp_path, [tmp_path], exclude=[line], limit=1000)
+        walk(tmp_path, [tmp_path], Selecting(1000, exclude=[line]))
     write(".gitignore", f"{line}\n*.log\n")
     write("a.log")
     write("a.md")
-    assert [file.relative for file in walk(tmp_path, [tmp_path], limit=1000).files] == ["a.md"]
+    assert [file.relative for file in walk(tmp_path, [tmp_path], Selecting(1000)).files] == ["a.md"]
 
 
 def test_a_set_never_takes_a_slash() -> None:
@@ -166,9 +166,9 @@ def test_a_name_of_many_letters_and_a_pattern_of_many_stars_end_a_walk_soon(
     began = time.process_time()
     if where.startswith("."):
         write(where, "\n".join(hostile))
-        found = walk(tmp_path, [tmp_path], limit=1000)
+        found = walk(tmp_path, [tmp_path], Selecting(1000))
     else:
-        found = walk(tmp_path, [tmp_path], limit=1000, **{where: hostile})
+        found = walk(tmp_path, [tmp_path], Selecting(1000, **{where: hostile}))
     assert len(found.files) == (0 if where == "include" else 2)
     assert time.process_time() - began < 2
 
@@ -182,6 +182,6 @@ def test_ten_thousand_lines_in_an_ignore_file_are_usable(kind: str, write: Write
     for number in range(30):
         write(f"text{number}.md")
     began = time.process_time()
-    found: Walk = walk(tmp_path, [tmp_path], limit=1000)
+    found: Walk = walk(tmp_path, [tmp_path], Selecting(1000))
     assert 20 <= len(found.files) <= 30
     assert time.process_time() - began < 5  # half a second here

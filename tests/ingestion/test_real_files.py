@@ -14,7 +14,7 @@ import pytest
 from ingestion_material import checked_chunks, count_words
 
 from knowledge_core.ingestion.readers import Unreadable, read_file
-from knowledge_core.ingestion.walking.walker import walk
+from knowledge_core.ingestion.walking.walker import Selecting, walk
 
 DATA = os.environ.get("KNOWLEDGE_CORE_TEST_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="KNOWLEDGE_CORE_TEST_DATA names no folder of real files")
@@ -28,7 +28,7 @@ def files() -> Path:
 
 def test_every_file_becomes_sound_chunks_or_says_why_not(files: Path) -> None:
     reasons: Counter[str] = Counter()
-    for found in walk(files, [files], limit=LIMIT).files:
+    for found in walk(files, [files], Selecting(LIMIT)).files:
         try:
             document = read_file(found.path, document_id=found.relative, limit=LIMIT)
         except Unreadable as error:

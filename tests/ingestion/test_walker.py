@@ -16,14 +16,14 @@ import pytest
 from ingestion_material import Write
 
 from knowledge_core.errors import InvalidInput, PathNotAllowed, SourceUnavailable
-from knowledge_core.ingestion.walking.walker import Walk, allowed, found_file, walk
+from knowledge_core.ingestion.walking.walker import Selecting, Walk, allowed, found_file, walk
 
 LIMIT = 1000
 posix = pytest.mark.skipif(os.name != "posix", reason="needs links, pipes and permissions as POSIX has them")
 
 
-def walked(folder: Path, *, roots: list[Path] | None = None, **more: Any) -> Walk:
-    return walk(folder, [folder] if roots is None else roots, limit=LIMIT, **more)
+def walked(folder: Path, *, roots: list[Path] | None = None, between: Any = lambda found: None, **more: Any) -> Walk:
+    return walk(folder, [folder] if roots is None else roots, Selecting(LIMIT, **more), between=between)
 
 
 def names(found: Walk) -> list[str]:
@@ -147,7 +147,7 @@ def test_links_within_the_roots_are_followed_once_and_those_leaving_are_refused(
     found = walked(folder, roots=[folder, tmp_path / "other"])
     assert names(found) == ["again/far.md", "real.md", "sub/x.md"]
     assert found.files[0].path == tmp_path / "other" / "far.md"
-    assert found.skipped == {"linked twice": 3, "outside the roots": 2, "unreadable": 1}
+    assert found.skipped == {"broken link": 1, "linked twice": 3, "outside the roots": 2}
 
 
 @posix
@@ -219,15 +219,15 @@ def test_a_folder_that_is_not_there_is_an_error(write: Write, tmp_path: Path) ->
     with pytest.raises(SourceUnavailable):
         walked(write("a.md"))
     with pytest.raises(SourceUnavailable):
-        found_file(tmp_path / "missing.md", limit=LIMIT)
+        found_file(tmp_path / "missing.md", Selecting(LIMIT))
 
 
 def test_one_named_file_is_found_even_if_hidden_and_refused_with_a_reason(write: Write) -> None:
     path = write(".notes.md")
-    found = found_file(path, limit=LIMIT)
+    found = found_file(path, Selecting(LIMIT))
     assert [(file.path, file.relative) for file in found.files] == [(path, ".notes.md")]
-    assert found_file(write("a.png"), limit=LIMIT).skipped == {"binary": 1}
-    assert found_file(write("b.txt", "x" * 2000), limit=LIMIT).skipped == {"too large": 1}
+    assert found_file(write("a.png"), Selecting(LIMIT)).skipped == {"binary": 1}
+    assert found_file(write("b.txt", "x" * 2000), Selecting(LIMIT)).skipped == {"too large": 1}
 
 
 def test_nothing_is_allowed_without_roots(tmp_path: Path) -> None:

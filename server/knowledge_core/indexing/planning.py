@@ -25,10 +25,17 @@ from knowledge_core.indexing.relocated import relocated
 from knowledge_core.indexing.surveying import Survey, covering
 from knowledge_core.ingestion.access.secret_files import refusal, secret_file
 from knowledge_core.ingestion.readers import refusal_by_name_and_size
-from knowledge_core.ingestion.walking.left_out import LeftOut
+from knowledge_core.ingestion.walking.left_out import LEADS_TO, LeftOut, shown
 from knowledge_core.ingestion.walking.walker import FoundFile
 from knowledge_core.storage.collection import Collection, FileState, Source
 from knowledge_core.types import composed
+
+BAD_NAMES = {
+    "name not UTF-8": "has a name that is no UTF-8, so no id can be made of it. Rename it.",
+    "same name": "has the same name as another file, but for how its letters are composed. Rename one of them.",
+    "broken link": "is a link that leads to nothing. Mend the link, or remove it.",
+}
+"""Reasons of the walk for which an entry is a failure by its name -> what is told."""
 
 NOT_MOUNTED = "The disk on which it lies is not mounted."
 
@@ -171,7 +178,8 @@ class _Draft:
             SourceUnavailable: a folder that held documents is suddenly empty.
         """
         found, whole = one.walk, one.file is None
-        self._load(self._prefix(one) + ("" if whole else found.files[0].relative))
+        for folder in found.listed if one.level else ("",):
+            self._load(self._prefix(one) + (folder if whole else found.files[0].relative))
         nothing = whole and not one.level and not (found.files or found.passed)
         if nothing and not self._may_be_empty(one):
             return
@@ -180,6 +188,7 @@ class _Draft:
             self.sources[source.name] = source
         under = self._prefix(one)
         self.left_out = self.left_out.plus(LeftOut(found.skipped, found.unread, found.skipped_examples).under(under))
+        self._refuse_bad_names(one, under)
         if source is None:
             return  # an empty folder of which the record knows nothing: it becomes no source
         seen = set()
@@ -187,7 +196,7 @@ class _Draft:
             seen.add(under + file.relative)
             self._take_file(under + file.relative, source.name, file, one)
         if whole:
-            self.covered.append(under)
+            self.covered += [] if one.level else [under]
             self._remove_vanished(one, under, seen)
 
     def _load(self, under: str) -> None:
@@ -209,6 +218,14 @@ class _Draft:
             let_in=tuple(self.let_in),
             moved=self.moved,
         )
+
+    def _refuse_bad_names(self, one: Survey, under: str) -> None:
+        """Name the first few entries that nobody meant to leave out: nothing can be read by such a name."""
+        for reason, why in BAD_NAMES.items():
+            for each in one.walk.skipped_examples.get(reason, ()):
+                name, leads_to, target = (under + each).partition(LEADS_TO)
+                said = f"{shown(name)}{leads_to}{shown(target)} {why}"
+                self.refused.append(Refused(shown(name), reason, said))
 
     def _take_file(self, document: str, source: str, file: FoundFile, one: Survey) -> None:
         if document in self.kept_out:
@@ -237,10 +254,11 @@ class _Draft:
         kept = seen | {under + relative for relative in found.excluded | found.passed}
         kept |= {under + file for file in found.unreadable if not file.endswith("/")}
         hidden = tuple(under + folder for folder in found.unreadable if folder.endswith("/") or not folder)
-        listed = tuple(under + folder for folder in found.folders) if one.level else ()
+        hidden += tuple(under + folder for folder in found.folders)
         unmounted = tuple(under + folder for folder in self._unmounted(one))
-        for id in sorted(id for id in self.states if id.startswith(under) and id not in kept):
-            if id.startswith((*hidden, *listed)):
+        looked_at = tuple(under + folder for folder in found.listed) if one.level else (under,)
+        for id in sorted(id for id in self.states if id.startswith(looked_at) and id not in kept):
+            if id.startswith(hidden):
                 continue
             if id.startswith(unmounted):
                 self.unreadable[id] = NOT_MOUNTED

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from knowledge_core.ingestion.access.secret_files import secret_file
-from knowledge_core.ingestion.walking.walker import Walk, allowed, found_file, walk
+from knowledge_core.ingestion.walking.walker import Levels, Selecting, Walk, allowed, found_file, walk
 from knowledge_core.storage.collection import Patterns, Source
 from knowledge_core.types import composed
 
@@ -21,7 +22,7 @@ class Survey:
     walk: what was found there.
     file: the one file; None for a folder.
     secret: what the one file looks like, where it is not to be read; else None.
-    level: only what lies directly in the folder was looked at, and subfolders that are new.
+    level: only some folders in it were looked at (`Walk.listed`), and subfolders of these that are new.
     patterns: the patterns that the path's source has from now on; None: those that it had.
     by_caller: the caller named it; else it is a source below a folder that was named.
     """
@@ -44,9 +45,9 @@ class Survey:
 class Selection:
     """Which files a call wants.
 
-    include, exclude: path patterns, as of `walk`.
+    include, exclude: path patterns, as of the walker's `Selecting`.
     by_person: they become the sources' own; else they narrow this call alone.
-    generated: as of `walk`.
+    generated, ignored: as of the walker's `Selecting`.
     secrets: resolved paths of files that a person allowed to index though they are secrets.
     """
 
@@ -54,14 +55,27 @@ class Selection:
     exclude: Sequence[str] = ()
     by_person: bool = False
     generated: bool = False
+    ignored: Sequence[str] = ()
     secrets: Container[str] = ()
+
+
+class Known(Protocol):
+    """What the record knows of sources."""
+
+    def files_of(self, source: str) -> Iterable[str]:
+        """Return the paths of a source's files."""
+        ...
+
+    def is_known(self, under: str) -> bool:
+        """Say whether there is a document whose id begins so."""
+        ...
 
 
 class Surveying:
     """Walks paths, each folder once, from the outermost, and each known source below one as what it is.
 
     sources: the collection's.
-    files_of: the files that are known of a source, by its name.
+    known: what the record knows of them.
     roots: folders that may be read.
     limit: bytes that a file may have.
     between: as of `walk`.
@@ -70,18 +84,18 @@ class Surveying:
     def __init__(
         self,
         sources: Sequence[Source],
-        files_of: Callable[[str], Iterable[str]],
+        known: Known,
         roots: Sequence[Path],
         selection: Selection,
         *,
         limit: int,
         between: Callable[[int], None] = lambda found: None,
     ) -> None:
-        self._sources, self._files_of, self._roots, self._selection = sources, files_of, roots, selection
+        self._sources, self._known, self._roots, self._selection = sources, known, roots, selection
         self._limit, self._between = limit, between
 
     def survey(self, paths: Sequence[str], levels: Sequence[str] = ()) -> list[Survey]:
-        """Walk every path; of `levels`, folders, only what lies directly in them.
+        """Walk every path; of `levels`, folders in known sources, only what lies directly in them.
 
         Raises:
             PathNotAllowed: a path lies outside the roots.
@@ -97,9 +111,14 @@ class Surveying:
             elif not any(path.is_relative_to(done.folder) and done.file is None for done in surveys):
                 surveys += self._folder(path, given, named)
         done = [each.folder for each in surveys if each.file is None]
-        for path in sorted({allowed(Path(level), self._roots) for level in levels}):
-            if path.is_dir() and not any(path.is_relative_to(folder) for folder in done):
-                surveys.append(self._walked(path, str(path), named, level=True))
+        wanted: dict[str, set[str]] = {}
+        for path in {allowed(Path(level), self._roots) for level in levels}:
+            source = covering(path, self._sources)
+            if source is not None and not any(path.is_relative_to(folder) for folder in done):
+                wanted.setdefault(source.name, set()).add(path_below(path, Path(source.path)))
+        for source in self._sources:
+            if source.name in wanted and Path(source.path).is_dir():
+                surveys.append(self._levels(source, frozenset(wanted[source.name]), named))
         return surveys
 
     def _file(self, path: Path, given: str) -> Survey:
@@ -107,23 +126,21 @@ class Surveying:
         secret = None if str(path) in selection.secrets else secret_file(Path(given).expanduser(), self._limit)
         patterns = source.patterns if source else ()
         below = path_below(path.parent, Path(source.path)) if source else ""
-        found = found_file(path, limit=self._limit, secret=secret, patterns=patterns, below=below)
+        found = found_file(path, Selecting(self._limit, patterns=patterns, below=below), secret=secret)
         return Survey(given, path.parent, found, path, secret)
 
     def _folder(self, path: Path, given: str, named: frozenset[str]) -> list[Survey]:
         inner = [source for source in self._sources if Path(source.path) != path and _is_below(source.path, path)]
         # Of a folder in which single files were named, nothing else is that source's.
         beside = [each for each in self._sources if not each.whole and Path(each.path) != path]
-        named |= {file for each in beside for file in self._files_of(each.name) if _is_below(file, path)}
+        named |= {file for each in beside for file in self._known.files_of(each.name) if _is_below(file, path)}
         surveys = [self._walked(path, given, named)]
         for source in sorted(inner, key=lambda source: source.path):
             if source.whole and Path(source.path).is_dir():
                 surveys.append(self._walked(Path(source.path), source.path, named, by_caller=False))
         return surveys
 
-    def _walked(
-        self, path: Path, given: str, named: frozenset[str], *, level: bool = False, by_caller: bool = True
-    ) -> Survey:
+    def _walked(self, path: Path, given: str, named: frozenset[str], *, by_caller: bool = True) -> Survey:
         selection, source = self._selection, covering(path, self._sources)
         patterns = source.patterns if source else ()
         below = path_below(path, Path(source.path)) if source else ""
@@ -131,12 +148,25 @@ class Surveying:
         if changed:
             patterns = with_patterns(patterns, Patterns(below, tuple(selection.include), tuple(selection.exclude)))
         own = selection.by_person or not by_caller
-        found = walk(
-            path, self._roots, include=() if own else selection.include, exclude=() if own else selection.exclude,
-            patterns=patterns, below=below, apart=self._apart(path), level=level, limit=self._limit,
-            generated=selection.generated, named=named, between=self._between,
+        selecting = replace(
+            self._selecting(path, named), patterns=patterns, below=below,
+            include=() if own else selection.include, exclude=() if own else selection.exclude,
         )  # fmt: skip
-        return Survey(given, path, found, None, None, level, patterns if changed else None, by_caller)
+        found = walk(path, self._roots, selecting, between=self._between)
+        return Survey(given, path, found, None, None, False, patterns if changed else None, by_caller)
+
+    def _levels(self, source: Source, folders: frozenset[str], named: frozenset[str]) -> Survey:
+        path = Path(source.path)
+        levels = Levels(folders, lambda below: self._known.is_known(f"{source.name}/{below}"))
+        selecting = replace(self._selecting(path, named), patterns=source.patterns, levels=levels)
+        found = walk(path, self._roots, selecting, between=self._between)
+        return Survey(source.path, path, found, None, level=True, by_caller=False)
+
+    def _selecting(self, path: Path, named: frozenset[str]) -> Selecting:
+        selection = self._selection
+        return Selecting(
+            self._limit, ignored=selection.ignored, generated=selection.generated, apart=self._apart(path), named=named
+        )
 
     def _apart(self, folder: Path) -> frozenset[str]:
         return frozenset(source.path for source in self._sources if source.whole and _is_below(source.path, folder)) - {

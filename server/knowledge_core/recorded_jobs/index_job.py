@@ -182,10 +182,11 @@ def _plan(
         return
     settings = engine.config.indexing
     selection = Selection(
-        request.include, request.exclude, request.by_person, settings.generated, _resolved(request.secrets)
-    )
+        request.include, request.exclude, by_person=request.by_person, generated=settings.generated,
+        ignored=engine.ignored(), secrets=_resolved(request.secrets),
+    )  # fmt: skip
     surveying = Surveying(
-        collection.sources(), partial(_files_of, collection), engine.roots.all(), selection, limit=file_limit,
+        collection.sources(), _Known(collection), engine.roots.all(), selection, limit=file_limit,
         between=_looking(report),
     )  # fmt: skip
     surveys = surveying.survey(request.paths, request.levels)
@@ -194,8 +195,18 @@ def _plan(
     schedule(collection, job, made, so_far)
 
 
-def _files_of(collection: Collection, source: str) -> list[str]:
-    return [state.path for state in collection.states(source).values() if state.path is not None]
+class _Known:
+    """What the record knows of a collection's sources: see `surveying.Known`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def files_of(self, source: str) -> list[str]:
+        return [state.path for state in self._collection.states(source).values() if state.path is not None]
+
+    def is_known(self, under: str) -> bool:
+        with self._collection.view() as view:
+            return view.holds_below(under)
 
 
 def _looking(report: ReportProgress) -> Callable[[int], None]:

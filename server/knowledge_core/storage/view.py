@@ -221,6 +221,10 @@ class View:
         """Return the ids of up to `limit` documents whose files had this many bytes, in order."""
         return reading.of_size(self._record, size, limit)
 
+    def holds_below(self, under: str) -> bool:
+        """Say whether there is a document whose id begins so."""
+        return reading.holds_below(self._record, under)
+
     def of_other_versions(self, version: str) -> list[tuple[str, str | None]]:
         """Return id and path of the documents that another version of reading and cutting made, in id order.
 

@@ -8,7 +8,7 @@ ignored folder.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +49,18 @@ class Patterns:
 USUAL = Patterns("", PathPatterns(_USUAL.split()))
 
 
-def patterns_in(folder: Path, base: str) -> list[Patterns]:
-    """Return the patterns of the folder's ignore files, in the order of `IGNORE_FILES`, without those that cannot be read."""
+def ignoring(lines: Sequence[str]) -> Patterns:
+    """Return patterns that hold in every folder; malformed lines are passed over."""
+    return Patterns("", PathPatterns([_plain(line) for line in lines], lambda wrong: None))
+
+
+def patterns_in(folder: Path, base: str, names: Set[str] | None = None) -> list[Patterns]:
+    """Return the patterns of the folder's ignore files, in the order of `IGNORE_FILES`, without those that cannot be read.
+
+    names: what lies in the folder, where that is known.
+    """
     result = []
-    for name in IGNORE_FILES:
+    for name in IGNORE_FILES if names is None else [each for each in IGNORE_FILES if each in names]:
         try:
             with open(folder / name, encoding="utf-8-sig", errors="surrogateescape") as file:
                 lines = [_plain(line) for line in file.read(_LONGEST).split("\n")]

@@ -5,12 +5,16 @@ Pure values. File names come from strangers, so a name is only shown by way of `
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from knowledge_core.language.printable import one_line
 
 NOT_READ = ("binary", "unsupported")  # the reasons that mean a format that is not read; the files' kinds say more
+OUTSIDE = "outside the roots"  # the reason of links that lead out of what may be read
+LONGEST_TARGET = 300  # characters of what a link leads to; none is offered in a command where it is longer
+LEADS_TO = " -> "  # between a link and what it leads to
 EXAMPLES = 2  # per reason and per kind: one to recognise it by, one to see that it is no exception
 KINDS_SHOWN = 12  # per answer; a real folder of mixed documents has about ten
 KINDS_KEPT = 200  # per report; a folder may hold any number of suffixes
@@ -33,7 +37,7 @@ class LeftOut:
 
     def under(self, prefix: str) -> LeftOut:
         """Return the same with a prefix before each example: its name within a collection."""
-        named = {of: tuple(shown(prefix + each) for each in some) for of, some in self.examples.items()}
+        named = {of: tuple(_shown_example(prefix + each) for each in some) for of, some in self.examples.items()}
         return LeftOut(self.skipped, self.unread, named)
 
     def plus(self, other: LeftOut) -> LeftOut:
@@ -85,7 +89,18 @@ class LeftOut:
         others = [each for each in short.skipped.items() if not (short.unread and each[0] in NOT_READ)]
         if others:
             said.append("Skipped: " + ", ".join(short._named(*each, EXAMPLES) for each in others) + ".")
+        said += [
+            f"What a link leads to is read once a person allows it: kcore roots add {shlex.quote(each)}"
+            for each in short.targets()
+        ]
         return said
+
+    def targets(self) -> list[str]:
+        """Return what the named links out of the roots lead to, each once."""
+        named = self.examples.get(OUTSIDE, ())
+        return list(
+            dict.fromkeys(target for each in named if 0 < len(target := each.partition(LEADS_TO)[2]) < LONGEST_TARGET)
+        )
 
     def _named(self, what: str, count: int, examples: int) -> str:
         some = list(self.examples.get(what, ()))[:examples]
@@ -95,6 +110,12 @@ class LeftOut:
 
 def _sums(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {each: some.get(each, 0) + more.get(each, 0) for each in sorted({*some, *more})}
+
+
+def _shown_example(name: str) -> str:
+    """Return an example as one line. What a link leads to is not shortened: it is to be copied into a command."""
+    link, leads_to, target = name.partition(LEADS_TO)
+    return shown(link) + leads_to + one_line(target)[:LONGEST_TARGET]
 
 
 def shown(name: str) -> str:

@@ -192,6 +192,12 @@ def of_size(record: RecordSnapshot, size: int, limit: int) -> list[str]:
     return [row[0] for row in rows]
 
 
+def holds_below(record: RecordSnapshot, under: str) -> bool:
+    """Say whether there is a document whose id begins so."""
+    rows = record.rows("SELECT id FROM documents WHERE id >= ? ORDER BY id LIMIT 1", (under,))
+    return bool(rows) and str(rows[0][0]).startswith(under)
+
+
 def state(record: RecordSnapshot, id: str) -> FileState | None:
     """Return what is remembered of one document, to see whether it changed; None if it is not there."""
     rows = record.rows(f"SELECT {_STATE} FROM documents WHERE id = ?", (id,))
