@@ -33,11 +33,13 @@ class Deletion:
     """What is to go.
 
     documents: their ids. whole: the collection itself goes, too.
+    files: how many of the documents were read from files. These are passed over from now on, until a person asks them back.
     unreadable: the collection is damaged, so that nobody can say which documents go with it.
     """
 
     documents: Sequence[str]
     whole: bool
+    files: int = 0
     unreadable: bool = False
 
 
@@ -56,9 +58,9 @@ def deletion(view: View, *, ids: Sequence[str] | None, filter: Mapping[str, Any]
     """
     if sum([bool(ids), bool(filter), whole]) != 1:
         raise InvalidInput("Give exactly one of ids, filter or all=true.")
-    if ids:
-        return Deletion([view.document(id).document.id for id in dict.fromkeys(ids)], whole=False)
-    return Deletion(view.document_ids(filter), whole)
+    named = [view.document(id).document.id for id in dict.fromkeys(ids or ())]
+    documents = named or view.document_ids(filter)
+    return Deletion(documents, whole, 0 if whole else len(view.files(documents)))
 
 
 def delete(collection: Collection, deletion: Deletion, *, jobs: Jobs, turn: Turn, drop: Callable[[], None]) -> None:
@@ -79,7 +81,7 @@ def delete(collection: Collection, deletion: Deletion, *, jobs: Jobs, turn: Turn
         if deletion.whole:
             drop()
         elif deletion.documents:
-            collection.write(Change(remove=deletion.documents))
+            collection.write(Change(remove=deletion.documents, keep_out=deletion.documents))
 
 
 def delete_unreadable(name: str, *, jobs: Jobs, turn: Turn, drop: Callable[[], None]) -> None:

@@ -159,6 +159,12 @@ def _structured(collection: str, decided: Deletion, *, dry_run: bool) -> DeleteR
     notices = []
     if decided.unreadable:
         notices.append("How many documents there were cannot be said: the record is damaged.")
+    if decided.files:
+        which = "It is a file" if decided.files == len(doomed) == 1 else f"{decided.files} of them are files"
+        stay = "would stay" if dry_run else "stay" if decided.files > 1 else "stays"
+        notices.append(
+            f"{which} and {stay} out of later index calls; a person brings deleted files back with `kcore index --restore`."
+        )
     if len(shown) < len(doomed):
         more = " `list_documents` with the same filter lists them in pages." if dry_run else ""
         notices.append(f"{len(doomed) - len(shown)} more ids are not listed here.{more}")
