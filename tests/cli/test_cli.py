@@ -170,7 +170,8 @@ def test_a_failure_is_one_line_that_says_what_to_do_and_exit_code_1(capsys, argv
 @pytest.mark.parametrize(
     "argv",
     [
-        ["index"],
+        ["index", "--exclude", "x"],
+        ["sources", "set"],
         ["search"],
         ["search", "x", "--filter", "{"],
         ["delete"],

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import sys
 from typing import TYPE_CHECKING, Any
 
+from knowledge_core.cli.folders.asking import agreed, in_a_terminal, said_yes
 from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, full_path, show
 from knowledge_core.cli.waiting import Interrupts, code_of, end_of, finished
 from knowledge_core.language.printable import one_line
@@ -46,7 +45,8 @@ def _add_index(commands: Any) -> None:
     made = command(
         commands, "index", "make files, folders or JSON lines searchable",
         "kcore index ~/notes ~/papers\nkcore index ~/src --include '*.py' --collection code\n"
-        "kcore index --jsonl corpus.jsonl --collection corpus\nkcore index ~/notes/.env --include-secrets",
+        "kcore index --jsonl corpus.jsonl --collection corpus\nkcore index ~/notes/.env --include-secrets\n"
+        "kcore index ~/notes --exclude private/ --exclude '*.tmp'\nkcore index                     (all known sources)",
         connected(_index),
     )  # fmt: skip
     made.description = (made.description or "") + (
@@ -54,11 +54,26 @@ def _add_index(commands: Any) -> None:
         "the\njob alone: it goes on in the owner process."
     )
     made.add_argument(
-        "paths", nargs="*", type=full_path, metavar="PATH", help="file or folder; becomes an allowed root"
+        "paths",
+        nargs="*",
+        type=full_path,
+        metavar="PATH",
+        help="file or folder; becomes an allowed root (none: all known sources)",
     )
     made.add_argument("--collection", default="default", metavar="NAME", help="collection (default: default)")
-    made.add_argument("--include", action="append", metavar="PATTERN", help="only files that match, like '*.md'")
-    made.add_argument("--exclude", action="append", metavar="PATTERN", help="no files that match")
+    made.add_argument(
+        "--include",
+        action="append",
+        metavar="PATTERN",
+        help="only files that match, like '*.md', now and in later calls",
+    )
+    made.add_argument(
+        "--exclude", action="append", metavar="PATTERN", help="no files that match, now and in later calls"
+    )
+    made.add_argument(
+        "--restore", action="store_true", help="bring back what was deleted with `kcore delete` or by an agent"
+    )
+    made.add_argument("--yes", action="store_true", help="open a home folder, or a folder above others, without asking")
     made.add_argument(
         "--include-secrets", action="store_true",
         help="index files named here that look like keys or credentials, without asking; in folders they stay left out",
@@ -70,24 +85,42 @@ def _add_index(commands: Any) -> None:
 
 async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
     if not arguments.paths and not arguments.jsonl:
-        raise Usage("give at least one PATH, or --jsonl FILE.")
-    paths, secrets = await _agreed(connection, arguments)
+        return await _index_known(connection, arguments)
+    await agreed(connection, arguments.paths, yes=arguments.yes)
+    paths, secrets = await _secrets_agreed(connection, arguments)
     if paths:
         # A person typed these paths into their own shell: that allows them, for agents too.
         await connection.ask("roots", add=paths)
     given = {"collection": arguments.collection, "include": arguments.include, "exclude": arguments.exclude}
-    if secrets:
-        with Interrupts() as interrupts:
-            started = await connection.ask("index", paths=paths, secrets=secrets, **given)
-            answer = await end_of(connection, started["job"], interrupts)
-    else:
-        documents = _documents(arguments.jsonl) if arguments.jsonl else None
+    if arguments.jsonl:
+        documents = _documents(arguments.jsonl)
         answer = await finished(connection, "index", {"paths": paths or None, "documents": documents, **given})
+    else:
+        with Interrupts() as interrupts:
+            started = await connection.ask("index", paths=paths, secrets=secrets, restore=arguments.restore, **given)
+            answer = await end_of(connection, started["job"], interrupts)
     show(arguments, answer)
     return code_of(answer)
 
 
-async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+async def _index_known(connection: Connection, arguments: argparse.Namespace) -> int:
+    """Index what is known already: all sources, or all that was deleted."""
+    from knowledge_core.cli.folders.sources import sync_all
+
+    if arguments.include or arguments.exclude:
+        raise Usage("give a PATH with --include and --exclude, or change a source: kcore sources set NAME.")
+    if not arguments.restore:
+        return await sync_all(
+            connection, arguments, [], arguments.collection if arguments.collection != "default" else None
+        )
+    with Interrupts() as interrupts:
+        started = await connection.ask("restore", collection=arguments.collection)
+        answer = await end_of(connection, started["job"], interrupts)
+    show(arguments, answer)
+    return code_of(answer)
+
+
+async def _secrets_agreed(connection: Connection, arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Return the paths to index, and those of them that the person allows though they look like secrets.
 
     In a terminal, the person is asked about each. Elsewhere they go to the server, whose refusal names the option.
@@ -99,9 +132,9 @@ async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tupl
     found = (await connection.ask("secrets", paths=paths))["secrets"] if paths else []
     secrets: list[str] = []
     declined: set[str] = set()
-    for each in found if arguments.include_secrets or _in_a_terminal() else []:
+    for each in found if arguments.include_secrets or in_a_terminal() else []:
         what = f"{one_line(each['path'])} looks like {each['what']}"
-        if arguments.include_secrets or _yes(f"{what}. Index it all the same, for agents to find? [y/N] "):
+        if arguments.include_secrets or said_yes(f"{what}. Index it all the same, for agents to find? [y/N] "):
             secrets.append(each["path"])
         else:
             declined.add(
@@ -115,20 +148,6 @@ async def _agreed(connection: Connection, arguments: argparse.Namespace) -> tupl
     if secrets and arguments.jsonl:
         raise Usage("index files with secrets and --jsonl in two commands.")
     return paths, secrets
-
-
-def _in_a_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _yes(question: str) -> bool:
-    """Ask a person. While they think, Ctrl-C ends the command at once: nothing runs yet that could be kept."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        print(question, end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _documents(file: str) -> list[dict[str, Any]]:

@@ -23,10 +23,10 @@ from knowledge_core.cli import (
     owner,
     pull,
     reembedding,
-    roots,
 )
 from knowledge_core.cli.backups import backup, restore
 from knowledge_core.cli.clients import setup
+from knowledge_core.cli.folders import roots, sources
 from knowledge_core.cli.output import Usage
 from knowledge_core.cli.waiting import INTERRUPTED
 from knowledge_core.errors import KnowledgeCoreError
@@ -36,6 +36,7 @@ DESCRIPTION = "The local, private semantic engine for AI agents: index, search, 
 EXAMPLES = """\
 examples:
   kcore index ~/notes                       make a folder searchable (again and again: only changes cost)
+  kcore sync                                bring all that was indexed in step with its folders, once
   kcore search "how do refunds work"        find passages by meaning and by words
   kcore cluster                             show the topics of a collection
   kcore serve                               what MCP clients launch; see `kcore demo` for the lines to connect them
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         owner,
         setup,
         roots,
+        sources,
         doctor,
         backup,
         restore,

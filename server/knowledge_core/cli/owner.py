@@ -14,7 +14,7 @@ from knowledge_core.cli.http import add_http_options, http_options_given, serve_
 from knowledge_core.cli.output import Usage, command, connected, full_path, show_as, unwrapped
 from knowledge_core.errors import DataDirectoryHeld, OwnerUnavailable, StorageError
 from knowledge_core.language.printable import one_line, printable
-from knowledge_core.paths import LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
+from knowledge_core.paths import IGNORED, LOCK_FILE, LOGS, OwnerLock, data_directory, holder, is_held
 
 if TYPE_CHECKING:
     from knowledge_core.serving.client import Connection
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORCED_PATIENCE = 5.0  # seconds in which an owner must be reached before --force ends it
 ENDS_WITHIN = 30.0  # seconds that an owner has to finish its batch and its calls and to close the collections
 # Files and folders of the data directory.
-OURS = (LOCK_FILE, "owner.secret", "http-tokens.json", "roots.json", "config.yaml", "engines.json")
+OURS = (LOCK_FILE, "owner.secret", "http-tokens.json", "roots.json", IGNORED, "config.yaml", "engines.json")
 OUR_FOLDERS = ("collections", LOGS, "run", "models", "restoring", "set-aside")
 
 
@@ -118,6 +118,8 @@ async def _status(connection: Connection, arguments: argparse.Namespace) -> int:
             f"{each['name']}: {each['documents']} documents{waiting}, {each['chunks']} chunks, "
             f"{each['bytes'] / 1e6:.1f} MB, {each['model']} ({each['dimensions']} dimensions)"
         )
+    lines += [f"source {each['name']} in {each['collection']}: {each['told']}" for each in result["sources"]]
+    lines += [f"left out everywhere: {', '.join(result['ignored'])}"] if result["ignored"] else []
     lines += [f"{name} cannot be read: {why}" for name, why in result["unreadable"].items()]
     lines += [*result["losses"], *(f"set aside: {folder}" for folder in result["set_aside"])]
     if not (result["collections"] or result["unreadable"]):

@@ -105,16 +105,25 @@ class Wanted:
     watch: bool = True
 
 
-def plan(collection: Collection, surveys: Sequence[Survey], wanted: Wanted, *, version: str, limit: int) -> Plan:
+def plan(
+    collection: Collection,
+    surveys: Sequence[Survey],
+    wanted: Wanted,
+    *,
+    version: str,
+    limit: int,
+    gone: Sequence[str] = (),
+) -> Plan:
     """Compare what was found with what the record remembers.
 
     version: what the digests of documents begin with while reader, chunker and their settings are the same.
     limit: bytes that a file may have.
+    gone: ids of documents whose files are known to be gone.
 
     Raises:
         SourceUnavailable: a folder that held documents is suddenly empty.
     """
-    draft = _Draft(collection, wanted, version)
+    draft = _Draft(collection, wanted, version, remove=[*gone])
     for one in surveys:
         if one.file is not None and not one.walk.files:
             draft.refuse(one, one.file, limit)

@@ -25,7 +25,7 @@ from knowledge_core.indexing.surveying import Selection, Surveying
 from knowledge_core.ingestion.walking.walker import allowed
 from knowledge_core.jobs import Job, new_id
 from knowledge_core.recorded_jobs.recorded import run_recorded
-from knowledge_core.storage.collection import Collection, JobRecord, PlanRow
+from knowledge_core.storage.collection import Collection, JobRecord, PlanRow, Source
 from knowledge_core.types import UNFINISHED, Document, JobState, Progress, ReportProgress
 from knowledge_core.verbs.index import index, schedule
 from knowledge_core.verbs.index_report import IndexReport, refuse_if_nothing
@@ -48,10 +48,12 @@ class IndexRequest:
         secrets: full paths of files that a person allowed to index though they are secrets; no agent can give any.
         created: the collection did not exist before this call.
         renewing: nobody named these files: an earlier version indexed them.
+        files_of: names of sources of which the known files alone are looked at.
         levels: full paths of folders of which only what lies directly in them is looked at.
         by_person: a person made the call: the patterns become the sources' own, and the sources are watched.
         restore: documents that were deleted here come back.
         watching: begun because files changed, not by a call.
+        syncing: all of a known source is looked at, without that its files are named.
     """
 
     collection: str
@@ -61,10 +63,12 @@ class IndexRequest:
     secrets: tuple[str, ...] = ()
     created: bool = False
     renewing: bool = False
+    files_of: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
     by_person: bool = False
     restore: bool = False
     watching: bool = False
+    syncing: bool = False
 
     @classmethod
     def from_json(cls, text: str) -> IndexRequest:
@@ -116,6 +120,13 @@ def accept_index(
         ) from ending
 
 
+def sync_request(collection: Collection, source: Source) -> IndexRequest:
+    """Return the request that brings a source in step with its folder; of one of single files, with these alone."""
+    if source.whole:
+        return IndexRequest(collection.name, paths=(source.path,), syncing=True)
+    return IndexRequest(collection.name, files_of=(source.name,), syncing=True)
+
+
 def work(engine: Engine, name: str) -> Callable[[Job, ReportProgress], IndexReport]:
     """Return the work of a collection's index job, which continues where the record says that it is."""
 
@@ -165,11 +176,11 @@ def _do(engine: Engine, name: str, job: Job, report: ReportProgress) -> IndexRep
             embedder = engine.embedder_of(collection)  # nothing is embedded, so it need not be loaded
         reading = Reading(
             engine.roots.all(), settings.chunk_size, file_limit, secrets=_resolved(request.secrets),
-            named=() if request.renewing or request.watching else _resolved(request.paths),
+            named=() if request.renewing or request.watching or request.syncing else _resolved(request.paths),
             generated=settings.generated, exclude_tags=settings.exclude_tags, workers=engine.workers,
         )  # fmt: skip
         done = index(collection, embedder, reading, job=job.id, progress=report)
-        if not request.watching:
+        if not (request.watching or request.syncing):
             refuse_if_nothing(done)
         return done
 
@@ -178,7 +189,7 @@ def _plan(
     engine: Engine, collection: Collection, job: str, request: IndexRequest, so_far: IndexReport, file_limit: int,
     report: ReportProgress,
 ) -> None:  # fmt: skip
-    if not request.paths and not request.levels:
+    if not (request.paths or request.levels or request.files_of):
         return
     settings = engine.config.indexing
     selection = Selection(
@@ -189,10 +200,26 @@ def _plan(
         collection.sources(), _Known(collection), engine.roots.all(), selection, limit=file_limit,
         between=_looking(report),
     )  # fmt: skip
-    surveys = surveying.survey(request.paths, request.levels)
+    there, gone = _files_named_before(engine, collection, request.files_of)
+    surveys = surveying.survey([*request.paths, *there], request.levels)
     wanted = Wanted(by_person=request.by_person, restore=request.restore, watch=settings.watch)
-    made = plan(collection, surveys, wanted, version=content_version(settings.chunk_size), limit=file_limit)
+    made = plan(collection, surveys, wanted, version=content_version(settings.chunk_size), limit=file_limit, gone=gone)
     schedule(collection, job, made, so_far)
+
+
+def _files_named_before(engine: Engine, collection: Collection, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the files of sources of single files that are there, and the ids of documents whose files are not."""
+    roots, there, gone = engine.roots.all(), list[str](), list[str]()
+    for source in collection.sources():
+        if source.name not in names or not os.path.isdir(source.path):
+            continue
+        for id, state in collection.states(source.name).items():
+            path = state.path or ""
+            if not os.path.lexists(path):
+                gone.append(id)
+            elif any(Path(path).is_relative_to(root) for root in roots):
+                there.append(path)
+    return there, gone
 
 
 class _Known:

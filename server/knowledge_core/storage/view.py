@@ -217,6 +217,10 @@ class View:
         """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""
         return reading.files(self._record, ids)
 
+    def documents_by_source(self) -> dict[str, int]:
+        """Return how many documents each source has, by its name."""
+        return reading.documents_by_source(self._record)
+
     def of_size(self, size: int, limit: int) -> list[str]:
         """Return the ids of up to `limit` documents whose files had this many bytes, in order."""
         return reading.of_size(self._record, size, limit)

@@ -36,6 +36,7 @@ from knowledge_core.recorded_jobs.known import JobView, known_jobs
 from knowledge_core.serving.surface.collections import collection_named, collection_names, embedder_for_texts
 from knowledge_core.serving.surface.doctor import damaged_roots, examine
 from knowledge_core.serving.surface.private_names import PREFIX, PrivateParams
+from knowledge_core.serving.surface.private_sources import SourceRequests
 from knowledge_core.serving.surface.restoring import put_in_place
 from knowledge_core.serving.surface.tools.list_collections import collection_item
 from knowledge_core.storage.catalogue import bytes_used
@@ -57,6 +58,7 @@ class PrivateRequests(Extension):
 
     def __init__(self, engine: Engine, owner: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
         self._engine, self._owner = engine, owner
+        self._sources = SourceRequests(engine)
 
     def methods(self) -> Sequence[MethodBinding]:
         """Return one method per request."""
@@ -71,6 +73,7 @@ class PrivateRequests(Extension):
             "set_aside": self._set_aside,
             "vectors": self._vectors,
             "reembed": self._reembed,
+            **self._sources.handlers(),
             "put_in_place": functools.partial(put_in_place, self._engine),
             **self._owner,
         }
@@ -105,6 +108,8 @@ class PrivateRequests(Extension):
             "parsing": engine.workers.memory(),
             "roots": [] if damaged_roots(engine) else [str(root) for root in engine.roots.all()],
             "collections": collections,
+            "sources": self._sources.listed()["sources"],
+            "ignored": [*engine.ignored()],
             "unreadable": unreadable,
             "losses": losses,
             "set_aside": [str(path) for path in engine.all_set_aside()],
@@ -126,13 +131,20 @@ class PrivateRequests(Extension):
     def _index(
         self,
         paths: list[str],
-        secrets: list[str],
+        secrets: list[str] | None = None,
         collection: str = "default",
         include: list[str] | None = None,
         exclude: list[str] | None = None,
+        restore: bool = False,
     ) -> dict[str, Any]:
-        """Index files and folders as the tool does. secrets: those of `paths` that a person allowed as secrets."""
-        request = IndexRequest(collection, tuple(paths), tuple(include or ()), tuple(exclude or ()), tuple(secrets))
+        """Index files and folders as a person: the patterns become the sources' own.
+
+        secrets: those of `paths` that the person allowed as secrets. restore: what was deleted comes back.
+        """
+        request = IndexRequest(
+            collection, tuple(paths), tuple(include or ()), tuple(exclude or ()), tuple(secrets or ()), by_person=True,
+            restore=restore,
+        )  # fmt: skip
         return {"job": accept_index(self._engine, request, (), ()).id}
 
     def _models(self) -> dict[str, Any]:

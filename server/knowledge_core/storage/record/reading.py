@@ -184,6 +184,11 @@ def files(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, FileState]:
     return {id: FileState(*state) for id, *state in rows}
 
 
+def documents_by_source(record: RecordSnapshot) -> dict[str, int]:
+    """Return how many documents each source has, by its name."""
+    return dict(record.rows("SELECT source, count(*) FROM documents WHERE source NOT NULL GROUP BY source"))
+
+
 def of_size(record: RecordSnapshot, size: int, limit: int) -> list[str]:
     """Return the ids of up to `limit` documents whose files had this many bytes, in order."""
     rows = record.rows(
