@@ -43,7 +43,7 @@ from knowledge_core.storage.catalogue import (
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.data_directory.closing import close_data_directory
 from knowledge_core.storage.data_directory.file_system import network_notice
-from knowledge_core.types import Progress, ReportProgress, no_progress
+from knowledge_core.types import Pending, Progress, ReportProgress, no_progress
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Engine:
         home_notices: what is wrong with the data directory as a folder.
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
+        pending: what is known of a collection's files that changed and are not indexed yet, by its name.
         renewing: collection -> how many of its documents an earlier version read and are still to be read again.
         most_open: the most collections that hold files at once.
         listeners: called on the writing thread with a collection's name and the ids of the documents that a write changed.
@@ -107,6 +108,7 @@ class Engine:
         self.notices = list(self.home_notices)
         self.former_was_stuck = False
         self.renewing: dict[str, int] = {}
+        self.pending: Callable[[str], Pending] = lambda name: Pending()
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)
         self.jobs = Jobs()

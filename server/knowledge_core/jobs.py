@@ -50,6 +50,7 @@ class Job:
     outcome: object = None
     error: str = ""
     finished: float | None = None
+    unasked: bool = False
     _cancel: threading.Event = field(default_factory=threading.Event, repr=False)
     _interrupt: threading.Event = field(default_factory=threading.Event, repr=False)
     _changed: threading.Condition = field(default_factory=threading.Condition, repr=False)
@@ -132,16 +133,18 @@ class Jobs:
         self._stopped = False
 
     def start(
-        self, kind: str, collection: str, work: Work, *, id: str | None = None, created: float | None = None
-    ) -> Job:
+        self, kind: str, collection: str, work: Work, *, id: str | None = None, created: float | None = None,
+        unasked: bool = False,
+    ) -> Job:  # fmt: skip
         """Start `work` on a thread of its own and return its job at once.
 
+        unasked: nobody asked for it, so that it does not keep this process alive.
         id, created: given for a job that the record holds already; else both are new.
 
         Raises:
             Interrupted: the process is ending.
         """
-        job = Job(id or new_id(kind), kind, collection, created or time.time())
+        job = Job(id or new_id(kind), kind, collection, created or time.time(), unasked=unasked)
         thread = threading.Thread(target=self._run, args=(job, work), name=job.id, daemon=True)
         with self._guard:
             if self._stopped:
@@ -156,6 +159,13 @@ class Jobs:
         """Return the job of this id; None if this process remembers none."""
         with self._guard:
             return self._jobs.get(id)
+
+    def forget(self, id: str) -> None:
+        """Forget a job that has ended, as if it had never been."""
+        with self._guard:
+            job = self._jobs.get(id)
+            if job is not None and job.state != "running":
+                del self._jobs[id]
 
     def all(self) -> list[Job]:
         """Return all jobs that this process remembers, newest first."""

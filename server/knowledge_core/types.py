@@ -150,6 +150,19 @@ UNFINISHED: tuple[JobState, ...] = ("running", "interrupted")
 
 
 @dataclass(frozen=True)
+class Pending:
+    """What is known of a collection's files that changed and are not indexed yet.
+
+    files: full paths. catching_up: its folders are being looked through for what changed while no owner ran. working: some of
+    it is looked at, or will be in a moment.
+    """
+
+    files: frozenset[str] = frozenset()
+    catching_up: bool = False
+    working: bool = False
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far long work has come.
 

@@ -283,8 +283,8 @@ def test_a_person_answers_the_question_or_presses_ctrl_c(tmp_path, answer, code)
 
 
 async def test_a_person_who_says_no_later_takes_out_what_was_indexed_before(engine, client, folder, monkeypatch):
-    monkeypatch.setattr(content, "_in_a_terminal", lambda: True)
+    monkeypatch.setattr(content, "in_a_terminal", lambda: True)
     for answer, left in ((True, ["notes/.env", "notes/a.md"]), (False, ["notes/a.md"])):
-        monkeypatch.setattr(content, "_yes", lambda question, said=answer: said)
+        monkeypatch.setattr(content, "said_yes", lambda question, said=answer: said)
         assert await shell(engine, str(folder / "a.md"), str(folder / ".env")) == 0
         assert await ids(client) == left

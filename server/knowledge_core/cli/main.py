@@ -26,7 +26,7 @@ from knowledge_core.cli import (
 )
 from knowledge_core.cli.backups import backup, restore
 from knowledge_core.cli.clients import setup
-from knowledge_core.cli.folders import roots, sources
+from knowledge_core.cli.folders import roots, sources, watch
 from knowledge_core.cli.output import Usage
 from knowledge_core.cli.waiting import INTERRUPTED
 from knowledge_core.errors import KnowledgeCoreError
@@ -67,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
         setup,
         roots,
         sources,
+        watch,
         doctor,
         backup,
         restore,

@@ -263,11 +263,11 @@ class _Draft:
         kept = seen | {under + relative for relative in found.excluded | found.passed}
         kept |= {under + file for file in found.unreadable if not file.endswith("/")}
         hidden = tuple(under + folder for folder in found.unreadable if folder.endswith("/") or not folder)
-        hidden += tuple(under + folder for folder in found.folders)
         unmounted = tuple(under + folder for folder in self._unmounted(one))
         looked_at = tuple(under + folder for folder in found.listed) if one.level else (under,)
+        passed = tuple(under + folder for folder in found.folders)
         for id in sorted(id for id in self.states if id.startswith(looked_at) and id not in kept):
-            if id.startswith(hidden):
+            if id.startswith(hidden) or _longest(id, passed) > _longest(id, looked_at):
                 continue
             if id.startswith(unmounted):
                 self.unreadable[id] = NOT_MOUNTED
@@ -368,6 +368,11 @@ class _Draft:
             files = "files that can be indexed" if one.walk.skipped else "files"
             self.refused.append(Refused(one.given, "nothing to index", f"{one.given} holds no {files}."))
         return True
+
+
+def _longest(id: str, prefixes: Sequence[str]) -> int:
+    """Return the length of the longest of these with which an id begins; -1 for none."""
+    return max((len(each) for each in prefixes if id.startswith(each)), default=-1)
 
 
 def _candidates(wanted: str) -> list[str]:

@@ -94,8 +94,10 @@ class Surveying:
         self._sources, self._known, self._roots, self._selection = sources, known, roots, selection
         self._limit, self._between = limit, between
 
-    def survey(self, paths: Sequence[str], levels: Sequence[str] = ()) -> list[Survey]:
-        """Walk every path; of `levels`, folders in known sources, only what lies directly in them.
+    def survey(self, paths: Sequence[str], levels: Sequence[str] = (), trees: Sequence[str] = ()) -> list[Survey]:
+        """Walk every path; of `levels`, folders in known sources, only what lies directly in them, and new folders there.
+
+        trees: folders directly in `levels` that are walked though they are known.
 
         Raises:
             PathNotAllowed: a path lies outside the roots.
@@ -118,7 +120,7 @@ class Surveying:
                 wanted.setdefault(source.name, set()).add(path_below(path, Path(source.path)))
         for source in self._sources:
             if source.name in wanted and Path(source.path).is_dir():
-                surveys.append(self._levels(source, frozenset(wanted[source.name]), named))
+                surveys.append(self._levels(source, frozenset(wanted[source.name]), frozenset(trees), named))
         return surveys
 
     def _file(self, path: Path, given: str) -> Survey:
@@ -155,9 +157,13 @@ class Surveying:
         found = walk(path, self._roots, selecting, between=self._between)
         return Survey(given, path, found, None, None, False, patterns if changed else None, by_caller)
 
-    def _levels(self, source: Source, folders: frozenset[str], named: frozenset[str]) -> Survey:
+    def _levels(self, source: Source, folders: frozenset[str], trees: frozenset[str], named: frozenset[str]) -> Survey:
         path = Path(source.path)
-        levels = Levels(folders, lambda below: self._known.is_known(f"{source.name}/{below}"))
+
+        def is_known(below: str) -> bool:
+            return str(path / below) not in trees and self._known.is_known(f"{source.name}/{below}")
+
+        levels = Levels(folders, is_known)
         selecting = replace(self._selecting(path, named), patterns=source.patterns, levels=levels)
         found = walk(path, self._roots, selecting, between=self._between)
         return Survey(source.path, path, found, None, level=True, by_caller=False)

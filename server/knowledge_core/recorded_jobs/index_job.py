@@ -48,6 +48,7 @@ class IndexRequest:
         secrets: full paths of files that a person allowed to index though they are secrets; no agent can give any.
         created: the collection did not exist before this call.
         renewing: nobody named these files: an earlier version indexed them.
+        trees: those of the folders directly in `levels` of which all is looked at, though they are known.
         files_of: names of sources of which the known files alone are looked at.
         levels: full paths of folders of which only what lies directly in them is looked at.
         by_person: a person made the call: the patterns become the sources' own, and the sources are watched.
@@ -65,6 +66,7 @@ class IndexRequest:
     renewing: bool = False
     files_of: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
+    trees: tuple[str, ...] = ()
     by_person: bool = False
     restore: bool = False
     watching: bool = False
@@ -113,7 +115,9 @@ def accept_index(
                 engine.drop(request.collection)
             raise
     try:
-        return engine.jobs.start(KIND, request.collection, work(engine, request.collection), id=id)
+        return engine.jobs.start(
+            KIND, request.collection, work(engine, request.collection), id=id, unasked=request.watching
+        )
     except Interrupted as ending:
         raise Interrupted(
             f"The process is ending; the call is recorded and goes on in the next one as job {id}."
@@ -201,7 +205,7 @@ def _plan(
         between=_looking(report),
     )  # fmt: skip
     there, gone = _files_named_before(engine, collection, request.files_of)
-    surveys = surveying.survey([*request.paths, *there], request.levels)
+    surveys = surveying.survey([*request.paths, *there], request.levels, request.trees)
     wanted = Wanted(by_person=request.by_person, restore=request.restore, watch=settings.watch)
     made = plan(collection, surveys, wanted, version=content_version(settings.chunk_size), limit=file_limit, gone=gone)
     schedule(collection, job, made, so_far)

@@ -158,7 +158,7 @@ class _Work:
     def _remove(self, documents: Sequence[str]) -> None:
         if not documents:
             return
-        counted = plus(self._counted, removed=len(documents))
+        counted = plus(self._counted, removed=len(documents), changed=documents)
         report = self._timed(counted).to_json()
         self._collection.write(Change(remove=documents, job=self._job, done=documents, report=report))
         self._counted = counted
@@ -203,6 +203,7 @@ class _Work:
             unread=window.unread,
             unwanted=window.unwanted,
             pictures=window.pictures,
+            changed=[new.document.id for new in window.documents],
             removed=len(window.removed),
             indexed=len(window.documents) - len(window.moved),
             moved=len(window.moved),

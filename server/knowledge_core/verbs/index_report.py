@@ -14,6 +14,7 @@ from knowledge_core.ingestion.walking.left_out import EXAMPLES, LeftOut
 from knowledge_core.language.printable import one_line
 
 NAMED = 5  # refusals that are named in the error of a call that came to nothing
+MOST_CHANGED = 20  # changed documents that a report names
 MOST_FAILURES = 100  # that a report names one by one; the others are counted
 
 
@@ -35,6 +36,7 @@ class IndexReport:
     cut: embedded texts that were longer, with their title, than the model reads.
     cut_tokens: by how many tokens in all.
     seconds: of work.
+    changed: ids of the first documents that were indexed, moved or removed.
     planned: whether the plan is complete, folders included.
     pictures: which pages of the first of `pictures_total` documents are pictures, as of `picture_pages`.
     """
@@ -60,6 +62,7 @@ class IndexReport:
     planned: bool = False
     pictures: Sequence[str] = ()
     pictures_total: int = 0
+    changed: Sequence[str] = ()
 
     @property
     def left_out(self) -> LeftOut:
@@ -108,7 +111,7 @@ def refuse_if_nothing(report: IndexReport) -> None:
 
 def plus(
     report: IndexReport, *, failed: Sequence[Failure] = (), unread: Sequence[NotRead] = (),
-    unwanted: Sequence[Unwanted] = (), pictures: Sequence[str] = (), **more: int,
+    unwanted: Sequence[Unwanted] = (), pictures: Sequence[str] = (), changed: Sequence[str] = (), **more: int,
 ) -> IndexReport:  # fmt: skip
     """Return a report with these numbers added to its own."""
     sums = {name: getattr(report, name) + number for name, number in more.items()}
@@ -122,4 +125,5 @@ def plus(
     left_out = LeftOut(skipped, kinds, examples).under("")
     named = [*report.pictures, *pictures][:MOST_NAMED]
     sums |= {"pictures_total": report.pictures_total + len(pictures)}
-    return replace(report, **sums, pictures=named).failing(failed).leaving_out(left_out)
+    told = [*report.changed, *changed][:MOST_CHANGED]
+    return replace(report, **sums, pictures=named, changed=told).failing(failed).leaving_out(left_out)

@@ -35,6 +35,7 @@ from knowledge_core.serving.owner.connections import Connections, Identity
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
 from knowledge_core.serving.pipe.dialling import config_digest
 from knowledge_core.serving.pipe.local_socket import listen, mark, unlink
+from knowledge_core.watching.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class _Owner:
         beat: Callable[[], None],
     ) -> None:
         self._engine, self._lock, self._listener, self._address = engine, lock, listener, address
+        self._watching = Watching(engine)
         self._config_file, self._config_sha, self._beat = config_file, config_sha, beat
         self._idle = 60.0 * engine.config.owner.idle_minutes
         self._mark = mark(address)
@@ -90,11 +92,18 @@ class _Owner:
             self._engine,
             identity,
             retire=self.end,
-            extensions={"stop": self._stop, "owner": self._describe, "http": self._open_http},
+            extensions={
+                "watching": self._describe_watching,
+                "stop": self._stop,
+                "owner": self._describe,
+                "http": self._open_http,
+            },
         )
         self._doors = Doors(self._engine)
         log.info("owner of %s, process %d, version %s", self._engine.home, os.getpid(), __version__)
         resume_jobs(self._engine)
+        watching = self._watching
+        watching.start()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(answer, self._beat, self._engine.config.owner.unresponsive_seconds)
             tasks.start_soon(self._watch)
@@ -104,6 +113,7 @@ class _Owner:
             tasks.start_soon(self._accept, tasks)
             await self._ending.wait()
             log.info("ending: %s", self._reason)
+            await anyio.to_thread.run_sync(watching.stop, abandon_on_cancel=True)
             await self._end()
             tasks.cancel_scope.cancel()
 
@@ -160,7 +170,8 @@ class _Owner:
             await anyio.to_thread.run_sync(self._engine.let_rest)
 
     def _is_idle(self) -> bool:
-        if self._connections.clients or self._engine.jobs.running():
+        asked_for = any(not job.unasked for job in self._engine.jobs.running())
+        if self._connections.clients or asked_for:
             self._connections.last_seen = time.monotonic()
         return time.monotonic() - self._connections.last_seen > self._idle
 
@@ -222,6 +233,22 @@ class _Owner:
                 self._doors.close
             )  # the door stays open as long as the command that opened it runs
         return {**asdict(opened), "pid": os.getpid()}
+
+    def _describe_watching(self, after: int = 0) -> dict[str, Any]:
+        """Return what is watched, and what changed since an event. after: its number."""
+        return {
+            "on": self._engine.config.indexing.watch,
+            "sources": self._watching.described(),
+            "events": [
+                {
+                    "number": each.number, "time": each.time, "collection": each.collection,
+                    "indexed": each.report.indexed, "moved": each.report.moved, "removed": each.report.removed,
+                    "failed": each.report.failed_total, "documents": list(each.report.changed),
+                }
+                for each in list(self._watching.events)
+                if each.number > after
+            ],
+        }  # fmt: skip
 
     def _describe(self) -> dict[str, Any]:
         clients = sorted(self._connections.clients.values(), key=lambda client: client.number)
