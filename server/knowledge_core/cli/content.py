@@ -242,9 +242,15 @@ async def _get(connection: Connection, arguments: argparse.Namespace) -> int:
 def _add_list(commands: Any) -> None:
     made = command(
         commands, "list", "list the collections, or the documents of one",
-        "kcore list\nkcore list --collection default --limit 100", connected(_list),
+        "kcore list\nkcore list --collection default --limit 100\n"
+        "kcore list --collection default --sort modified --since 7d", connected(_list),
     )  # fmt: skip
     made.add_argument("--collection", metavar="NAME", help="list its documents")
+    made.add_argument("--sort", choices=["id", "modified", "indexed_at"], default="id", help="times: the latest first")
+    made.add_argument(
+        "--since", metavar="WHEN", help="modified since: 2026-11-28, 7d, 12h, friday (with --sort indexed_at: indexed)"
+    )
+    made.add_argument("--until", metavar="WHEN", help="and until")
     made.add_argument("--filter", metavar="JSON")
     made.add_argument("--limit", type=int, default=50, metavar="N")
     made.add_argument("--cursor", help="continue a previous answer")
@@ -256,6 +262,9 @@ async def _list(connection: Connection, arguments: argparse.Namespace) -> int:
     given = {
         "collection": arguments.collection,
         "filter": parsed_filter(arguments.filter),
+        "sort": arguments.sort,
+        "since": arguments.since,
+        "until": arguments.until,
         "limit": arguments.limit,
         "cursor": arguments.cursor,
     }

@@ -21,7 +21,7 @@ from knowledge_core.quantising import Rows, quantise, scale
 from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.record import reading, soundness
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
-from knowledge_core.storage.record.reading import Order
+from knowledge_core.storage.record.reading import Order as Order
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.values import (
     Allowed,

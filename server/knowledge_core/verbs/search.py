@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import Any
 
@@ -24,6 +24,7 @@ from knowledge_core.language.token_estimate import estimated_tokens
 from knowledge_core.language.wording import spans_among
 from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
+from knowledge_core.retrieval.file_states import FileStates
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
 from knowledge_core.retrieval.relevance import seems_relevant
@@ -77,6 +78,8 @@ class Hit:
         parts: with `explain`: "dense" (the cosine) and "lexical" (0..1), each where that side found the chunk; in hybrid
             mode also "dense_part" and "lexical_part", whose sum is the score.
         also: ids of other documents that hold the same text, ten at most.
+        file: what became of its file: "changed since", "moved to PATH", "gone", "not readable now: ..."; "" where it is as it
+            was.
         lines_of_file: whether `lines` are those of the file, not of a text that was extracted from it.
     """
 
@@ -92,6 +95,7 @@ class Hit:
     score: float
     parts: Mapping[str, float] | None = None
     also: tuple[str, ...] = ()
+    file: str = ""
     lines_of_file: bool = True
 
 
@@ -124,10 +128,13 @@ Fits = Callable[[Hit], bool]
 """Called once per hit of a page, in order: returns whether the hit still fits into the answer."""
 
 
-def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True) -> SearchResponse:
+def search(
+    over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True, files: FileStates | None = None
+) -> SearchResponse:
     """Return the page of hits that the request asks for, as far as they fit; the cursor continues after the last one.
 
     over: the collections to search. fits: says how many hits the answer has room for; the first hit is always returned.
+    files: says what became of files; without it, of those that moved, only that they are gone.
 
     Raises:
         InvalidInput: a value of the request is wrong. InvalidFilter: no collection knows the filter's fields.
@@ -144,7 +151,9 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
     groups, notices_of_groups = query_groups(targets, request)
     with SEARCHES.one():
         ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
-        hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
+        hits = _page(
+            over, ranked[resumed.offset : resumed.offset + request.limit], request, fits, files or FileStates()
+        )
         end = resumed.offset + len(hits)
         notices += [
             *notices_of_groups,
@@ -157,7 +166,7 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
         total=sum(target.considered for target in targets),
         exact=exact,
         coverage=coverage,
-        stale=_stale(over, hits),
+        stale=tuple(dict.fromkeys(hit.document for hit in hits if hit.file)),
         truncated=end < min(len(ranked), resumed.offset + request.limit),
         cursor=encode(Cursor(digest, end, resumed.state)) if end < len(ranked) else None,
         notices=tuple(dict.fromkeys(notices)),
@@ -217,17 +226,24 @@ def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float |
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
+def _page(
+    over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits, files: FileStates
+) -> list[Hit]:
     """Return the hits that fit into the token budget and the answer; the first one even if it does not fit."""
     chunks: dict[str, dict[int, StoredChunk]] = {}
+    became: dict[str, dict[str, str]] = {}
     for one in over:
         numbers = [each.place.number for each in ranked if each.collection == one.name]
         chunks[one.name] = one.view.chunks(numbers) if numbers else {}
+        ids = {each.document for each in chunks[one.name].values()}
+        became[one.name] = files.of(one.name, one.view.files(ids)) if ids else {}
     wanted_words = content_words(request.query or "")
     hits: list[Hit] = []
     left = float("inf") if request.max_tokens is None else request.max_tokens
     for each in ranked:
-        hit = _hit(each, chunks[each.collection][each.place.number], wanted_words, explain=request.explain)
+        chunk = chunks[each.collection][each.place.number]
+        file = became[each.collection].get(chunk.document, "")
+        hit = replace(_hit(each, chunk, wanted_words, explain=request.explain), file=file)
         left -= _tokens(hit)
         if not fits(hit) or left < 0:
             return hits or [hit]
@@ -308,21 +324,3 @@ def _about_copies(ranked: Sequence[Ranked]) -> list[str]:
     return [
         f"A hit's text stands in {len(most.copies) + 1} documents; `also` names {len(_also(most.copies))} of the others."
     ]
-
-
-def _stale(over: Sequence[Searched], hits: Sequence[Hit]) -> tuple[str, ...]:
-    """Return the ids among the hits whose file is gone, or has another size or time than when it was indexed."""
-    stale: set[str] = set()
-    for each in over:
-        ids = {hit.document for hit in hits if hit.collection == each.name}
-        files = each.view.files(ids) if ids else {}
-        stale.update(id for id, state in files.items() if _changed(state.path or "", state.size, state.mtime_ns))
-    return tuple(dict.fromkeys(hit.document for hit in hits if hit.document in stale))
-
-
-def _changed(path: str, size: int, mtime_ns: int) -> bool:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return True  # it is gone, or cannot be read any more
-    return (found.st_size, found.st_mtime_ns) != (size, mtime_ns)

@@ -30,6 +30,7 @@ class HitResult(BaseModel):
     score: float
     parts: dict[str, float] | None = None
     also: list[str] | None = None
+    file: str | None = None
 
 
 class SearchResult(BaseModel):
@@ -153,6 +154,9 @@ class DocumentResult(BaseModel):
     page: int | None = None
     pages: int | None = None
     text: str
+    modified: str
+    indexed_at: str
+    file: str | None = None
     truncated: bool
     cursor: str | None = None
     notices: list[str]
@@ -166,6 +170,7 @@ class CollectionItem(BaseModel):
     model: str
     dimensions: int
     sources: list[str]
+    source_details: list[str] = []
     sources_left_out: int | None = None
     fields: dict[str, str]
     fields_left_out: int | None = None
@@ -186,6 +191,7 @@ class DocumentItem(BaseModel):
     uri: str
     chunks: int
     metadata: dict[str, Any]
+    modified: str
     indexed_at: str
 
 

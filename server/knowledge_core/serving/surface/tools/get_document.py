@@ -15,6 +15,7 @@ from knowledge_core.serving.surface.calls.parameters import READ_ONLY, Collectio
 from knowledge_core.serving.surface.collections import view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentResult
+from knowledge_core.serving.surface.tools.search import LONGEST_FILE_STATE, file_states
 from knowledge_core.verbs.read import Excerpt, read
 
 LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
@@ -59,10 +60,14 @@ class GetDocumentTool:
 
         with view_of_collection(self._engine, collection) as view:
             result = _structured(collection, excerpt(max_tokens))
+            became = file_states(self._engine).of(collection, view.files([result.id])).get(result.id)
             while _too_long(result) and len(result.text.encode()) > 3 * LEAST_TOKENS:
                 # The budget counts bytes of text; with their escapes and the metadata they can be too long. Half of the text
                 # is shown then, with a cursor for the rest (`// 6`: three bytes per token).
                 result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)))
+        if became:
+            result.file = became[:LONGEST_FILE_STATE]
+            result.notices.append(f"What its file is now: {one_line(result.file)}; this is the text that was indexed.")
         return answer(result, _rendered(result))
 
 
@@ -76,6 +81,7 @@ def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
         id=document.id, collection=collection, title=document.title, uri=document.uri,
         metadata=dict(document.metadata), lines=str(excerpt.lines), total_lines=excerpt.total_lines,
         page=excerpt.page, pages=len(document.pages) or None, text=excerpt.text, truncated=excerpt.truncated,
+        modified=excerpt.stored.modified, indexed_at=excerpt.stored.indexed_at,
         cursor=excerpt.cursor, notices=_notices(excerpt),
     )  # fmt: skip
 

@@ -9,7 +9,6 @@ from mcp_types import CallToolResult
 from knowledge_core.cursors import decode_after, encode_after
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import listed
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import bounded_notices, default_room, ending
@@ -17,6 +16,8 @@ from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_
 from knowledge_core.serving.surface.collections import collection_named, collection_names, losses_of
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CollectionItem, CollectionsResult
+from knowledge_core.serving.surface.tools.search import behind_notices
+from knowledge_core.verbs.sources import source_states
 
 ROOM_OF_SOURCES = 2_000  # characters of the folders named per collection
 MOST_FIELDS = 30  # metadata fields named per collection
@@ -67,6 +68,7 @@ def _page(engine: Engine, last: str | None) -> CollectionsResult:
             if not room.takes(_rendered_item(item), item):
                 break
             shown.append(item)
+            notices += behind_notices(engine, [name])
             notices += losses_of(engine, [name], in_brief=False)
         seen += 1
     cursor = encode_after(rest[seen - 1], REQUEST) if seen < len(rest) else None
@@ -84,16 +86,18 @@ def _bounded(item: CollectionItem) -> CollectionItem:
 
     How many were left out is counted in it.
     """
-    room, sources = ROOM_OF_SOURCES, list[str]()
-    for source in item.sources:
-        room -= len(source)
-        if sources and room < 0:
+    room, shown = ROOM_OF_SOURCES, 0
+    for told in item.source_details:
+        room -= len(told)
+        if shown and room < 0:
             break
-        sources.append(source)
+        shown += 1
+    sources = item.sources[:shown]
     fields = dict(list(item.fields.items())[:MOST_FIELDS])
     return item.model_copy(
         update={
             "sources": sources,
+            "source_details": item.source_details[:shown],
             "sources_left_out": len(item.sources) - len(sources) or None,
             "fields": fields,
             "fields_left_out": len(item.fields) - len(fields) or None,
@@ -106,17 +110,19 @@ def collection_item(engine: Engine, name: str) -> CollectionItem:
     collection = collection_named(engine, name)
     with collection.view() as view:
         counts, fields, indexed_at = view.counts(), view.fields(), view.last_indexed()
+    states = source_states(collection)
     return CollectionItem(
         name=name, documents=counts.documents, known=counts.known, chunks=counts.chunks,
         model=collection.contract.model, dimensions=collection.contract.dimensions,
-        sources=[source.path for source in collection.sources()], fields=fields, indexed_at=indexed_at,
+        sources=[each.source.path for each in states], source_details=[each.told() for each in states],
+        fields=fields, indexed_at=indexed_at,
     )  # fmt: skip
 
 
 def _rendered_item(item: CollectionItem) -> str:
     waiting = f" ({item.known - item.documents} more not embedded yet)" if item.known > item.documents else ""
     sources = (
-        f"; from {', '.join(map(one_line, item.sources))}{_and_more(item.sources_left_out)}" if item.sources else ""
+        f"; from {', '.join(item.source_details)}{_and_more(item.sources_left_out)}" if item.source_details else ""
     )
     names = listed(list(item.fields), ROOM_OF_SOURCES)
     fields = f"; metadata: {names}{_and_more(item.fields_left_out)}" if item.fields else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -17,10 +17,12 @@ from knowledge_core.serving.surface.collections import view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentItem, DocumentsResult
 from knowledge_core.storage.view import StoredDocument
-from knowledge_core.verbs.documents import list_documents
+from knowledge_core.verbs.documents import bounds, list_documents
 
 LIST_BYTES = 7_000  # of the text block: the default answer stays under 8 KB
-LIST_DOCUMENTS = "List the documents of a collection in the order of their ids, filtered and paged."
+LIST_DOCUMENTS = (
+    "List the documents of a collection, filtered and paged: by id, or the latest first (what is new since ...)."
+)
 
 
 def add(server: KnowledgeServer, engine: Engine) -> None:
@@ -41,6 +43,9 @@ class ListDocumentsTool:
         self,
         collection: CollectionName = "default",
         filter: Filter = None,
+        sort: Literal["id", "modified", "indexed_at"] = "id",
+        since: Annotated[str | None, Field(description="Modified since: a date, time or age (7d, friday).")] = None,
+        until: Annotated[str | None, Field(description="And until.")] = None,
         limit: Annotated[int, Field(ge=1, le=100)] = 50,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, DocumentsResult]:
@@ -48,33 +53,44 @@ class ListDocumentsTool:
 
         def fits(document: StoredDocument) -> bool:
             item = _item(document)
-            return room.takes(_rendered_item(item), item)
+            return room.takes(_rendered_item(item, sort), item)
 
         with view_of_collection(self._engine, collection) as view:
-            page = list_documents(view, filter=filter, limit=limit, cursor=cursor, fits=fits)
+            page = list_documents(
+                view, filter=filter, order=sort, since=since, until=until, limit=limit, cursor=cursor, fits=fits
+            )
         result = DocumentsResult(
             collection=collection, documents=[_item(each) for each in page.documents], total=page.total,
-            truncated=page.cursor is not None, cursor=page.cursor, notices=[],
+            truncated=page.cursor is not None, cursor=page.cursor, notices=_bounds_told(sort, since, until),
         )  # fmt: skip
-        return answer(result, _rendered(result))
+        return answer(result, _rendered(result, sort))
+
+
+def _bounds_told(sort: str, since: str | None, until: str | None) -> list[str]:
+    """Return which times bound a list, as they were understood."""
+    names = {"$gte": "from", "$lt": "to"}
+    said = " ".join(f"{names[each]} {time}" for each, time in bounds(since, until).items())
+    return [f"{'Indexed' if sort == 'indexed_at' else 'Modified'} {said}."] if said else []
 
 
 def _item(stored: StoredDocument) -> DocumentItem:
     document = stored.document
     return DocumentItem(
         id=document.id, title=document.title, uri=document.uri, chunks=stored.chunks, metadata=dict(document.metadata),
-        indexed_at=stored.indexed_at,
+        modified=stored.modified, indexed_at=stored.indexed_at,
     )  # fmt: skip
 
 
-def _rendered_item(item: DocumentItem) -> str:
+def _rendered_item(item: DocumentItem, sort: str) -> str:
     metadata = "".join(
         f"; {one_line(name)}={one_line(brief(str(value), 60))}" for name, value in list(item.metadata.items())[:8]
     )
     title = f" — {one_line(item.title)}" if item.title and item.title != item.id else ""
-    return f"{one_line(item.id)}{title} ({item.chunks} chunks{metadata})"
+    when = {"modified": f"{item.modified} ", "indexed_at": f"{item.indexed_at} "}.get(sort, "")
+    return f"{when}{one_line(item.id)}{title} ({item.chunks} chunks{metadata})"
 
 
-def _rendered(result: DocumentsResult) -> str:
+def _rendered(result: DocumentsResult, sort: str) -> str:
     head = f"{len(result.documents)} of {result.total} documents of {result.collection!r}:"
-    return "\n".join([head, *map(_rendered_item, result.documents), *ending(result.notices, result.cursor)])
+    items = [_rendered_item(each, sort) for each in result.documents]
+    return "\n".join([head, *items, *ending(result.notices, result.cursor)])
