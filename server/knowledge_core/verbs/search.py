@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, islice
 from typing import Any
 
@@ -24,12 +24,13 @@ from knowledge_core.language.token_estimate import estimated_tokens
 from knowledge_core.language.wording import spans_among
 from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
+from knowledge_core.retrieval.file_states import NOWHERE, FileStates, Surroundings
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, validate
 from knowledge_core.retrieval.snippets import Match, flat, snippet
-from knowledge_core.storage.values import StoredChunk
+from knowledge_core.storage.values import FileState, StoredChunk
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines
 
@@ -43,11 +44,12 @@ HIT_OVERHEAD = 40  # tokens of a hit's names, numbers and punctuation, as text o
 
 @dataclass(frozen=True)
 class Searched:
-    """One open collection: a view, and the embedder of its contract."""
+    """One open collection: a view, the embedder of its contract, and where its files may have gone to."""
 
     name: str
     view: View
     embedder: Embedder
+    around: Surroundings = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Hit:
             mode also "dense_part" and "lexical_part", whose sum is the score.
         also: ids of other documents that hold the same text, ten at most.
         lines_of_file: whether `lines` are those of the file, not of a text that was extracted from it.
+        file: what became of its file since, as `FileStates.of` returns it; None where it is as it was indexed.
     """
 
     collection: str
@@ -93,6 +96,7 @@ class Hit:
     parts: Mapping[str, float] | None = None
     also: tuple[str, ...] = ()
     lines_of_file: bool = True
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class SearchResponse:
         total: the number of chunks that could be found.
         exact: every one of their vectors was compared, or the mode asks for no vectors.
         coverage: how much of the collections is embedded.
-        stale: ids among the hits whose file has changed or is gone since it was indexed.
+        stale: ids among the hits whose file is not as it was indexed.
         truncated: there are fewer hits than asked for, because no more fit into the answer.
         cursor: asks for the next page; None where nothing follows.
         notices: what the caller should know besides.
@@ -150,6 +154,7 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
             *notices_of_groups,
             *_about_relevance(groups, request, ranked, best),
             *_about_copies(ranked[resumed.offset : end]),
+            *_about_pending(over),
             *moved([each.name for each in over], resumed.state, state),
         ]
     return SearchResponse(
@@ -157,7 +162,7 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
         total=sum(target.considered for target in targets),
         exact=exact,
         coverage=coverage,
-        stale=_stale(over, hits),
+        stale=tuple(dict.fromkeys(hit.document for hit in hits if hit.file)),
         truncated=end < min(len(ranked), resumed.offset + request.limit),
         cursor=encode(Cursor(digest, end, resumed.state)) if end < len(ranked) else None,
         notices=tuple(dict.fromkeys(notices)),
@@ -220,14 +225,20 @@ def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float |
 def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
     """Return the hits that fit into the token budget and the answer; the first one even if it does not fit."""
     chunks: dict[str, dict[int, StoredChunk]] = {}
+    files: dict[str, dict[str, FileState]] = {}
     for one in over:
-        numbers = [each.place.number for each in ranked if each.collection == one.name]
-        chunks[one.name] = one.view.chunks(numbers) if numbers else {}
+        places = [each.place for each in ranked if each.collection == one.name]
+        chunks[one.name] = one.view.chunks([place.number for place in places]) if places else {}
+        files[one.name] = one.view.files({place.document for place in places}) if places else {}
+    states, searched = FileStates(), {one.name: one for one in over}
     wanted_words = content_words(request.query or "")
     hits: list[Hit] = []
     left = float("inf") if request.max_tokens is None else request.max_tokens
     for each in ranked:
         hit = _hit(each, chunks[each.collection][each.place.number], wanted_words, explain=request.explain)
+        if known := files[hit.collection].get(hit.document):
+            one = searched[hit.collection]
+            hit = replace(hit, file=states.of(known, one.around, one.view.files))
         left -= _tokens(hit)
         if not fits(hit) or left < 0:
             return hits or [hit]
@@ -274,7 +285,7 @@ def _parts(ranked: Ranked) -> dict[str, float]:
 
 
 def _tokens(hit: Hit) -> int:
-    shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, *hit.heading, *hit.also])
+    shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, hit.file or "", *hit.heading, *hit.also])
     return estimated_tokens(shown) + HIT_OVERHEAD
 
 
@@ -310,19 +321,13 @@ def _about_copies(ranked: Sequence[Ranked]) -> list[str]:
     ]
 
 
-def _stale(over: Sequence[Searched], hits: Sequence[Hit]) -> tuple[str, ...]:
-    """Return the ids among the hits whose file is gone, or has another size or time than when it was indexed."""
-    stale: set[str] = set()
-    for each in over:
-        ids = {hit.document for hit in hits if hit.collection == each.name}
-        files = each.view.files(ids) if ids else {}
-        stale.update(id for id, state in files.items() if _changed(state.path or "", state.size, state.mtime_ns))
-    return tuple(dict.fromkeys(hit.document for hit in hits if hit.document in stale))
-
-
-def _changed(path: str, size: int, mtime_ns: int) -> bool:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return True  # it is gone, or cannot be read any more
-    return (found.st_size, found.st_mtime_ns) != (size, mtime_ns)
+def _about_pending(over: Sequence[Searched]) -> list[str]:
+    """Say of each collection that was searched how many files changed and are not indexed yet."""
+    told = []
+    for name, count in ((each.name, len(each.around.pending.files)) for each in over):
+        if count:
+            files, are = ("file", "is") if count == 1 else ("files", "are")
+            told.append(
+                f"{count} {files} of {name!r} changed and {are} not indexed yet; the index catches up by itself."
+            )
+    return told

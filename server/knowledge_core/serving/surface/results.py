@@ -30,6 +30,7 @@ class HitResult(BaseModel):
     score: float
     parts: dict[str, float] | None = None
     also: list[str] | None = None
+    file: str | None = None
 
 
 class SearchResult(BaseModel):
@@ -150,12 +151,29 @@ class DocumentResult(BaseModel):
     metadata: dict[str, Any]
     lines: str
     total_lines: int
+    modified: str
+    indexed_at: str
+    file: str | None = None
     page: int | None = None
     pages: int | None = None
     text: str
     truncated: bool
     cursor: str | None = None
     notices: list[str]
+
+
+class SourceDetail(BaseModel):
+    name: str
+    path: str
+    documents: int
+    patterns: str | None = None
+    whole: bool
+    watched: bool
+    by_person: bool
+    gone: bool
+    not_mounted: list[str] | None = None
+    deleted: int
+    pending: int
 
 
 class CollectionItem(BaseModel):
@@ -167,8 +185,10 @@ class CollectionItem(BaseModel):
     dimensions: int
     sources: list[str]
     sources_left_out: int | None = None
+    source_details: list[SourceDetail] = []
     fields: dict[str, str]
     fields_left_out: int | None = None
+    catching_up: bool | None = None
     indexed_at: str | None = None
 
 
@@ -186,6 +206,7 @@ class DocumentItem(BaseModel):
     uri: str
     chunks: int
     metadata: dict[str, Any]
+    modified: str
     indexed_at: str
 
 
@@ -193,6 +214,8 @@ class DocumentsResult(BaseModel):
     collection: str
     documents: list[DocumentItem]
     total: int
+    since: str | None = None
+    until: str | None = None
     truncated: bool
     cursor: str | None = None
     notices: list[str] = []

@@ -186,6 +186,7 @@ def _hit(hit: Hit) -> HitResult:
         score=round(hit.score, 4),
         parts=None if hit.parts is None else {name: round(value, 4) for name, value in hit.parts.items()},
         also=list(hit.also) or None,
+        file=hit.file,
     )
 
 
@@ -207,6 +208,8 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     page = f", page {hit.page}" if hit.page else ""
     of = "" if hit.lines_of_file else " of the extracted text"
     also = f" (the same text: {', '.join(map(one_line, hit.also))})" if hit.also else ""
+    file = f" — file {one_line(hit.file)}" if hit.file else ""
+    facts = f"{of}{page}{also}{file}"
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
-    return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{of}{page}{also}\n   {hit.snippet}"
+    return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{facts}\n   {hit.snippet}"
