@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WORDS = (
-    "river granite lantern harvest copper meadow signal winter ledger orchard harbour timber canvas anchor basil clover "
-    "drift ember falcon gravel hollow ivory juniper kettle linen marble nectar oyster pepper quartz raven saddle thistle"
-).split()
+WORDS = [
+    "river", "granite", "lantern", "harvest", "copper", "meadow", "signal", "winter", "ledger", "orchard", "harbour",
+    "timber", "canvas", "anchor", "basil", "clover", "drift", "ember", "falcon", "gravel", "hollow", "ivory",
+    "juniper", "kettle", "linen", "marble", "nectar", "oyster", "pepper", "quartz", "raven", "saddle", "thistle",
+]  # fmt: skip
 
 
 @dataclass

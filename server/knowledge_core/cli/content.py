@@ -242,29 +242,30 @@ async def _get(connection: Connection, arguments: argparse.Namespace) -> int:
 def _add_list(commands: Any) -> None:
     made = command(
         commands, "list", "list the collections, or the documents of one",
-        "kcore list\nkcore list --collection default --limit 100\n"
-        "kcore list --collection default --sort modified --since 7d", connected(_list),
+        "kcore list\nkcore list --collection default --limit 100\nkcore list --sort modified --since friday\n"
+        "kcore list --sort indexed_at --since 7d --until yesterday", connected(_list),
     )  # fmt: skip
     made.add_argument("--collection", metavar="NAME", help="list its documents")
-    made.add_argument("--sort", choices=["id", "modified", "indexed_at"], default="id", help="times: the latest first")
-    made.add_argument(
-        "--since", metavar="WHEN", help="modified since: 2026-11-28, 7d, 12h, friday (with --sort indexed_at: indexed)"
-    )
-    made.add_argument("--until", metavar="WHEN", help="and until")
     made.add_argument("--filter", metavar="JSON")
+    made.add_argument(
+        "--sort", choices=["id", "modified", "indexed_at"], help="order of the documents; of a time, the latest first"
+    )
+    made.add_argument(
+        "--since", metavar="WHEN", help="only what changed since: 7d, 12h, friday, 2026-11-28, 2026-11-28T14:30"
+    )
+    made.add_argument("--until", metavar="WHEN", help="only what changed until then; a day is included")
     made.add_argument("--limit", type=int, default=50, metavar="N")
     made.add_argument("--cursor", help="continue a previous answer")
 
 
 async def _list(connection: Connection, arguments: argparse.Namespace) -> int:
-    if arguments.collection is None:
+    times = {"sort": arguments.sort, "since": arguments.since, "until": arguments.until}
+    if arguments.collection is None and not any(times.values()):
         return show(arguments, await all_pages(connection, "list_collections", {}, "collections", heads=0))
     given = {
-        "collection": arguments.collection,
+        "collection": arguments.collection or "default",
         "filter": parsed_filter(arguments.filter),
-        "sort": arguments.sort,
-        "since": arguments.since,
-        "until": arguments.until,
+        **times,
         "limit": arguments.limit,
         "cursor": arguments.cursor,
     }

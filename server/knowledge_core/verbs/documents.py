@@ -1,31 +1,43 @@
 """The verb `list_documents`: the documents of a collection, page by page, in the order of their ids or the latest first.
 
-A page goes on after a document, not after a number of documents: what is written between two pages moves none of the others.
+A page goes on after a document, not after a number of documents: what is written between two pages moves none of the
+others. An age like "7d" is counted from the first page's time on all pages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import takewhile
-from typing import Any
+from typing import Any, Literal
 
-from knowledge_core.cursors import decode_after, encode_after, request_digest
-from knowledge_core.language.moments import moment
-from knowledge_core.storage.view import Order, StoredDocument, View
+from knowledge_core.cursors import OF_ANOTHER_REQUEST, pack, request_digest, unpack
+from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.storage.view import StoredDocument, View
+from knowledge_core.verbs.moments import moment
+
+Sort = Literal["id", "modified", "indexed_at"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Between which moments a list's documents were changed or indexed: ISO 8601, UTC, both included; None: no bound."""
+
+    since: str | None = None
+    until: str | None = None
 
 
 @dataclass(frozen=True)
 class DocumentsPage:
     """Some documents of a list.
 
-    documents: without their text, in their order. total: how many documents the whole list has.
-    cursor: asks for what follows; None where the list ends here.
+    documents: without their text, in the list's order. total: how many documents the whole list has.
+    bounds: that were taken. cursor: asks for what follows; None where the list ends here.
     """
 
     documents: tuple[StoredDocument, ...]
     total: int
+    bounds: Bounds
     cursor: str | None
 
 
@@ -37,7 +49,7 @@ def list_documents(
     view: View,
     *,
     filter: Mapping[str, Any] | None = None,
-    order: Order = "id",
+    sort: Sort = "id",
     since: str | None = None,
     until: str | None = None,
     limit: int = 50,
@@ -46,49 +58,56 @@ def list_documents(
 ) -> DocumentsPage:
     """Return the documents that a filter allows, as many as fit, `limit` at most, and one even if it does not fit.
 
-    order: by ids; or by a time, the latest first, ties by id.
-    since, until: bounds, as of `moments.moment`, of the time that orders; of "modified" where ids do. `until` is not in it.
+    sort: "id", or the time whose latest comes first, ties by id.
+    since, until: see `moments.moment`; they bound "indexed_at" where that sorts, else "modified".
     cursor: of the page before; None for the first page.
 
     Raises:
-        InvalidFilter: see `View.allowed`. InvalidInput: a bound is no moment.
-        CursorExpired: the cursor belongs to another collection or filter.
+        InvalidInput: a moment is none, or `since` lies after `until`. InvalidFilter: see `View.allowed`.
+        CursorExpired: the cursor belongs to another collection or request.
     """
-    request = request_digest(["list_documents", view.name, filter, order, since, until])
-    bounded = _bounded(filter, order, since, until)
-    allowed = view.allowed(bounded)
-    after = None if cursor is None else _place(decode_after(cursor, request))
-    stored = view.documents(bounded, limit + 1, after, order)
+    request = request_digest(["list_documents", view.name, filter, sort, since, until])
+    after, bounds = (None, _bounds(since, until)) if cursor is None else _resumed(cursor, request)
+    within = _within(filter, "indexed_at" if sort == "indexed_at" else "modified", bounds)
+    allowed = view.allowed(within)
+    stored = view.documents(within, limit + 1, after, sort)
     shown = tuple(takewhile(fits, stored[:limit])) or tuple(stored[:1])
+    goes_on = len(shown) < len(stored)
     return DocumentsPage(
         documents=shown,
         total=view.counts().documents if allowed is None else allowed.documents,
-        cursor=encode_after(_after(shown[-1], order), request) if len(shown) < len(stored) else None,
+        bounds=bounds,
+        cursor=_cursor(request, shown[-1], sort, bounds) if goes_on else None,
     )
 
 
-def bounds(since: str | None, until: str | None) -> dict[str, str]:
-    """Return the bounds of a list as a filter on a time: ISO 8601, UTC."""
-    now = datetime.now().astimezone()
-    given = {} if since is None else {"$gte": moment(since, "since", now=now)}
-    return given if until is None else {**given, "$lt": moment(until, "until", now=now, end=True)}
+def _bounds(since: str | None, until: str | None) -> Bounds:
+    found = Bounds(
+        None if since is None else moment(since, "since"),
+        None if until is None else moment(until, "until"),
+    )
+    if found.since and found.until and found.since > found.until:
+        raise InvalidInput(f"since ({found.since}) lies after until ({found.until}), so nothing can lie between them.")
+    return found
 
 
-def _bounded(
-    filter: Mapping[str, Any] | None, order: Order, since: str | None, until: str | None
-) -> Mapping[str, Any] | None:
-    times = bounds(since, until)
-    if not times:
+def _within(filter: Mapping[str, Any] | None, time: str, bounds: Bounds) -> Mapping[str, Any] | None:
+    """Return a filter that allows only what also lies within the bounds."""
+    limits = {operator: end for operator, end in (("$gte", bounds.since), ("$lte", bounds.until)) if end is not None}
+    if not limits:
         return filter
-    of_time = {"indexed_at" if order == "indexed_at" else "modified": times}
-    return {"$and": [filter, of_time]} if filter else of_time
+    if not filter:
+        return {time: limits}
+    return {**filter, time: limits} if time not in filter else {"$and": [filter, {time: limits}]}
 
 
-def _after(stored: StoredDocument, order: Order) -> str:
-    time = {"id": "", "modified": stored.modified, "indexed_at": stored.indexed_at}[order]
-    return f"{time} {stored.document.id}"
+def _cursor(request: str, last: StoredDocument, sort: Sort, bounds: Bounds) -> str:
+    time = {"id": "", "modified": last.modified, "indexed_at": last.indexed_at}[sort]
+    return pack([request, time, last.document.id, bounds.since or "", bounds.until or ""])
 
 
-def _place(after: str) -> tuple[str, str]:
-    time, _, id = after.partition(" ")
-    return time, id
+def _resumed(cursor: str, request: str) -> tuple[tuple[str, str], Bounds]:
+    match unpack(cursor):
+        case [of, str(time), str(id), str(since), str(until)] if of == request:
+            return (time, id), Bounds(since or None, until or None)
+    raise CursorExpired(OF_ANOTHER_REQUEST)

@@ -24,13 +24,13 @@ from knowledge_core.language.token_estimate import estimated_tokens
 from knowledge_core.language.wording import spans_among
 from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
-from knowledge_core.retrieval.file_states import FileStates
+from knowledge_core.retrieval.file_states import NOWHERE, FileStates, Surroundings
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, validate
 from knowledge_core.retrieval.snippets import Match, flat, snippet
-from knowledge_core.storage.values import StoredChunk
+from knowledge_core.storage.values import FileState, StoredChunk
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines
 
@@ -44,11 +44,12 @@ HIT_OVERHEAD = 40  # tokens of a hit's names, numbers and punctuation, as text o
 
 @dataclass(frozen=True)
 class Searched:
-    """One open collection: a view, and the embedder of its contract."""
+    """One open collection: a view, the embedder of its contract, and where its files may have gone to."""
 
     name: str
     view: View
     embedder: Embedder
+    around: Surroundings = NOWHERE
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,8 @@ class Hit:
         parts: with `explain`: "dense" (the cosine) and "lexical" (0..1), each where that side found the chunk; in hybrid
             mode also "dense_part" and "lexical_part", whose sum is the score.
         also: ids of other documents that hold the same text, ten at most.
-        file: what became of its file: "changed since", "moved to PATH", "gone", "not readable now: ..."; "" where it is as it
-            was.
         lines_of_file: whether `lines` are those of the file, not of a text that was extracted from it.
+        file: what became of its file since, as `FileStates.of` returns it; None where it is as it was indexed.
     """
 
     collection: str
@@ -95,8 +95,8 @@ class Hit:
     score: float
     parts: Mapping[str, float] | None = None
     also: tuple[str, ...] = ()
-    file: str = ""
     lines_of_file: bool = True
+    file: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class SearchResponse:
         total: the number of chunks that could be found.
         exact: every one of their vectors was compared, or the mode asks for no vectors.
         coverage: how much of the collections is embedded.
-        stale: ids among the hits whose file has changed or is gone since it was indexed.
+        stale: ids among the hits whose file is not as it was indexed.
         truncated: there are fewer hits than asked for, because no more fit into the answer.
         cursor: asks for the next page; None where nothing follows.
         notices: what the caller should know besides.
@@ -128,13 +128,10 @@ Fits = Callable[[Hit], bool]
 """Called once per hit of a page, in order: returns whether the hit still fits into the answer."""
 
 
-def search(
-    over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True, files: FileStates | None = None
-) -> SearchResponse:
+def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True) -> SearchResponse:
     """Return the page of hits that the request asks for, as far as they fit; the cursor continues after the last one.
 
     over: the collections to search. fits: says how many hits the answer has room for; the first hit is always returned.
-    files: says what became of files; without it, of those that moved, only that they are gone.
 
     Raises:
         InvalidInput: a value of the request is wrong. InvalidFilter: no collection knows the filter's fields.
@@ -151,14 +148,13 @@ def search(
     groups, notices_of_groups = query_groups(targets, request)
     with SEARCHES.one():
         ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
-        hits = _page(
-            over, ranked[resumed.offset : resumed.offset + request.limit], request, fits, files or FileStates()
-        )
+        hits = _page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
         end = resumed.offset + len(hits)
         notices += [
             *notices_of_groups,
             *_about_relevance(groups, request, ranked, best),
             *_about_copies(ranked[resumed.offset : end]),
+            *_about_pending(over),
             *moved([each.name for each in over], resumed.state, state),
         ]
     return SearchResponse(
@@ -226,24 +222,23 @@ def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float |
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
-def _page(
-    over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits, files: FileStates
-) -> list[Hit]:
+def _page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
     """Return the hits that fit into the token budget and the answer; the first one even if it does not fit."""
     chunks: dict[str, dict[int, StoredChunk]] = {}
-    became: dict[str, dict[str, str]] = {}
+    files: dict[str, dict[str, FileState]] = {}
     for one in over:
-        numbers = [each.place.number for each in ranked if each.collection == one.name]
-        chunks[one.name] = one.view.chunks(numbers) if numbers else {}
-        ids = {each.document for each in chunks[one.name].values()}
-        became[one.name] = files.of(one.name, one.view.files(ids)) if ids else {}
+        places = [each.place for each in ranked if each.collection == one.name]
+        chunks[one.name] = one.view.chunks([place.number for place in places]) if places else {}
+        files[one.name] = one.view.files({place.document for place in places}) if places else {}
+    states, searched = FileStates(), {one.name: one for one in over}
     wanted_words = content_words(request.query or "")
     hits: list[Hit] = []
     left = float("inf") if request.max_tokens is None else request.max_tokens
     for each in ranked:
-        chunk = chunks[each.collection][each.place.number]
-        file = became[each.collection].get(chunk.document, "")
-        hit = replace(_hit(each, chunk, wanted_words, explain=request.explain), file=file)
+        hit = _hit(each, chunks[each.collection][each.place.number], wanted_words, explain=request.explain)
+        if known := files[hit.collection].get(hit.document):
+            one = searched[hit.collection]
+            hit = replace(hit, file=states.of(known, one.around, one.view.files))
         left -= _tokens(hit)
         if not fits(hit) or left < 0:
             return hits or [hit]
@@ -290,7 +285,7 @@ def _parts(ranked: Ranked) -> dict[str, float]:
 
 
 def _tokens(hit: Hit) -> int:
-    shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, *hit.heading, *hit.also])
+    shown = " ".join([hit.document, hit.title, hit.uri, hit.snippet, hit.file or "", *hit.heading, *hit.also])
     return estimated_tokens(shown) + HIT_OVERHEAD
 
 
@@ -324,3 +319,15 @@ def _about_copies(ranked: Sequence[Ranked]) -> list[str]:
     return [
         f"A hit's text stands in {len(most.copies) + 1} documents; `also` names {len(_also(most.copies))} of the others."
     ]
+
+
+def _about_pending(over: Sequence[Searched]) -> list[str]:
+    """Say of each collection that was searched how many files changed and are not indexed yet."""
+    told = []
+    for name, count in ((each.name, len(each.around.pending.files)) for each in over):
+        if count:
+            files, are = ("file", "is") if count == 1 else ("files", "are")
+            told.append(
+                f"{count} {files} of {name!r} changed and {are} not indexed yet; the index catches up by itself."
+            )
+    return told

@@ -289,7 +289,7 @@ async def test_many_collections_with_many_folders_are_listed_whole(client: Clien
 
     names = [f"c{n:03d}" for n in range(300)]
     sources = [f"/home/user/a folder with a long name/{n}" for n in range(200)]
-    item = {"documents": 1, "known": 1, "chunks": 1, "model": "m", "dimensions": 8, "sources": sources, "source_details": sources,
+    item = {"documents": 1, "known": 1, "chunks": 1, "model": "m", "dimensions": 8, "sources": sources,
             "fields": {f"field{n}": "text" for n in range(90)}}  # fmt: skip
     monkeypatch.setattr(Engine, "names", lambda engine: names)
     monkeypatch.setattr(list_collections, "collection_item", lambda engine, name: CollectionItem(name=name, **item))

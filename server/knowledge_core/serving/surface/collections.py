@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError
 from knowledge_core.files import RAISING, descriptor_limit
+from knowledge_core.retrieval.file_states import FileStates, Surroundings
 from knowledge_core.storage.catalogue import Overview
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.view import View
@@ -51,7 +53,8 @@ def opened(
             try:
                 collection = engine.collection(name)
                 view = stack.enter_context(collection.view())
-                searched.append(Searched(name, view, engine.embedder_of(collection, view.contract)))
+                embedder = engine.embedder_of(collection, view.contract)
+                searched.append(Searched(name, view, embedder, surroundings(engine, collection)))
             except KnowledgeCoreError as error:
                 if names or left_out is None:
                     raise
@@ -60,6 +63,22 @@ def opened(
         if not searched:
             raise errors[0]
         yield searched
+
+
+def surroundings(engine: Engine, collection: Collection) -> Surroundings:
+    """Return where files of a collection may have gone to. What cannot be read of that is left out."""
+
+    def folders() -> dict[str, str]:
+        with suppress(KnowledgeCoreError):
+            return {source.name: source.path for source in collection.sources()}
+        return {}
+
+    def roots() -> list[Path]:
+        with suppress(KnowledgeCoreError):
+            return engine.roots.all()
+        return []
+
+    return Surroundings(folders, roots, engine.pending(collection.name))
 
 
 def embedder_for_texts(engine: Engine, name: str | None) -> Embedder:
@@ -126,3 +145,12 @@ def view_of_collection(engine: Engine, name: str) -> Iterator[View]:
     """
     with engine.collection(name).view() as view:
         yield view
+
+
+def file_state(engine: Engine, name: str, view: View, id: str) -> str | None:
+    """Return what became of the file of one document, as `FileStates.of`; None also where there is no such document.
+
+    view: of the collection of this name.
+    """
+    known = view.state(id)
+    return None if known is None else FileStates().of(known, surroundings(engine, engine.collection(name)), view.files)

@@ -151,15 +151,29 @@ class DocumentResult(BaseModel):
     metadata: dict[str, Any]
     lines: str
     total_lines: int
-    page: int | None = None
-    pages: int | None = None
-    text: str
     modified: str
     indexed_at: str
     file: str | None = None
+    page: int | None = None
+    pages: int | None = None
+    text: str
     truncated: bool
     cursor: str | None = None
     notices: list[str]
+
+
+class SourceDetail(BaseModel):
+    name: str
+    path: str
+    documents: int
+    patterns: str | None = None
+    whole: bool
+    watched: bool
+    by_person: bool
+    gone: bool
+    not_mounted: list[str] | None = None
+    deleted: int
+    pending: int
 
 
 class CollectionItem(BaseModel):
@@ -170,10 +184,11 @@ class CollectionItem(BaseModel):
     model: str
     dimensions: int
     sources: list[str]
-    source_details: list[str] = []
     sources_left_out: int | None = None
+    source_details: list[SourceDetail] = []
     fields: dict[str, str]
     fields_left_out: int | None = None
+    catching_up: bool | None = None
     indexed_at: str | None = None
 
 
@@ -199,6 +214,8 @@ class DocumentsResult(BaseModel):
     collection: str
     documents: list[DocumentItem]
     total: int
+    since: str | None = None
+    until: str | None = None
     truncated: bool
     cursor: str | None = None
     notices: list[str] = []

@@ -20,7 +20,8 @@ FullFilter = Annotated[
     dict[str, Any] | None,
     Field(
         description='Metadata filter, e.g. {"year": {"$gte": 2020}, "id": {"$glob": "docs/*"}}. Fields: id, title, uri, '
-        "source, modified, indexed_at, metadata names. Operators: $eq $ne $in $nin $gt $gte $lt $lte $exists $glob $and $or $not."
+        "source, modified, indexed_at (UTC), metadata names. "
+        "Operators: $eq $ne $in $nin $gt $gte $lt $lte $exists $glob $and $or $not."
     ),
 ]
 MaxTokens = Annotated[int | None, Field(description="Budget of the answer (bytes / 3).")]

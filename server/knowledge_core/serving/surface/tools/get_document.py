@@ -12,10 +12,9 @@ from knowledge_core.language.printable import fenced, one_line, printable
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, TEXT_CAP, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, MaxTokens
-from knowledge_core.serving.surface.collections import view_of_collection
+from knowledge_core.serving.surface.collections import file_state, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentResult
-from knowledge_core.serving.surface.tools.search import LONGEST_FILE_STATE, file_states
 from knowledge_core.verbs.read import Excerpt, read
 
 LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
@@ -59,15 +58,12 @@ class GetDocumentTool:
             return read(view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=budget, cursor=cursor)
 
         with view_of_collection(self._engine, collection) as view:
-            result = _structured(collection, excerpt(max_tokens))
-            became = file_states(self._engine).of(collection, view.files([result.id])).get(result.id)
+            file = file_state(self._engine, collection, view, id)
+            result = _structured(collection, excerpt(max_tokens), file)
             while _too_long(result) and len(result.text.encode()) > 3 * LEAST_TOKENS:
                 # The budget counts bytes of text; with their escapes and the metadata they can be too long. Half of the text
                 # is shown then, with a cursor for the rest (`// 6`: three bytes per token).
-                result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)))
-        if became:
-            result.file = became[:LONGEST_FILE_STATE]
-            result.notices.append(f"What its file is now: {one_line(result.file)}; this is the text that was indexed.")
+                result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)), file)
         return answer(result, _rendered(result))
 
 
@@ -75,13 +71,13 @@ def _too_long(result: DocumentResult) -> bool:
     return len(result.model_dump_json()) > STRUCTURE_CAP or len(printable(_rendered(result)).encode()) > TEXT_CAP
 
 
-def _structured(collection: str, excerpt: Excerpt) -> DocumentResult:
+def _structured(collection: str, excerpt: Excerpt, file: str | None) -> DocumentResult:
     document = excerpt.stored.document
     return DocumentResult(
         id=document.id, collection=collection, title=document.title, uri=document.uri,
         metadata=dict(document.metadata), lines=str(excerpt.lines), total_lines=excerpt.total_lines,
+        modified=excerpt.stored.modified, indexed_at=excerpt.stored.indexed_at, file=file,
         page=excerpt.page, pages=len(document.pages) or None, text=excerpt.text, truncated=excerpt.truncated,
-        modified=excerpt.stored.modified, indexed_at=excerpt.stored.indexed_at,
         cursor=excerpt.cursor, notices=_notices(excerpt),
     )  # fmt: skip
 
@@ -93,5 +89,8 @@ def _notices(excerpt: Excerpt) -> list[str]:
 
 def _rendered(result: DocumentResult) -> str:
     page = f", page {result.page} of {result.pages}" if result.page else ""
-    head = f"{one_line(result.title or result.id)} ({one_line(result.id)}), lines {result.lines} of {result.total_lines}{page}:"
+    head = f"{one_line(result.title or result.id)} ({one_line(result.id)}), lines {result.lines} of {result.total_lines}{page}"
+    own = f"modified {result.modified}, " if result.modified != result.indexed_at else ""
+    file = f", file {one_line(result.file)}" if result.file else ""
+    head += f" ({own}indexed {result.indexed_at}{file}):"
     return "\n".join([head, fenced(result.text), *ending(result.notices, result.cursor)])

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, TypeVar
 
 from mcp_types import CallToolResult
 
 from knowledge_core.cursors import decode_after, encode_after
 from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError
-from knowledge_core.near_names import listed
+from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import brief, listed
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.pages import bounded_notices, default_room, ending
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor
 from knowledge_core.serving.surface.collections import collection_named, collection_names, losses_of
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
-from knowledge_core.serving.surface.results import CollectionItem, CollectionsResult
-from knowledge_core.serving.surface.tools.search import behind_notices
-from knowledge_core.verbs.sources import source_states
+from knowledge_core.serving.surface.results import CollectionItem, CollectionsResult, SourceDetail
+from knowledge_core.storage.collection import Collection, Source
+from knowledge_core.types import Pending
+from knowledge_core.verbs.sources import patterns_told, source_states
+
+_Item = TypeVar("_Item")
 
 ROOM_OF_SOURCES = 2_000  # characters of the folders named per collection
+LONGEST_PATTERNS = 200  # characters of what a source's patterns say
+MOST_MOUNTS = 10  # folders of a source that are looked at
 MOST_FIELDS = 30  # metadata fields named per collection
 REQUEST = "list_collections"  # the request that its cursors belong to
 
@@ -68,7 +77,6 @@ def _page(engine: Engine, last: str | None) -> CollectionsResult:
             if not room.takes(_rendered_item(item), item):
                 break
             shown.append(item)
-            notices += behind_notices(engine, [name])
             notices += losses_of(engine, [name], in_brief=False)
         seen += 1
     cursor = encode_after(rest[seen - 1], REQUEST) if seen < len(rest) else None
@@ -86,19 +94,14 @@ def _bounded(item: CollectionItem) -> CollectionItem:
 
     How many were left out is counted in it.
     """
-    room, shown = ROOM_OF_SOURCES, 0
-    for told in item.source_details:
-        room -= len(told)
-        if shown and room < 0:
-            break
-        shown += 1
-    sources = item.sources[:shown]
+    sources = list(within(item.sources, len, ROOM_OF_SOURCES))
+    details = list(within(item.source_details, lambda each: len(_told(each)), ROOM_OF_SOURCES))
     fields = dict(list(item.fields.items())[:MOST_FIELDS])
     return item.model_copy(
         update={
             "sources": sources,
-            "source_details": item.source_details[:shown],
             "sources_left_out": len(item.sources) - len(sources) or None,
+            "source_details": details,
             "fields": fields,
             "fields_left_out": len(item.fields) - len(fields) or None,
         }
@@ -110,27 +113,83 @@ def collection_item(engine: Engine, name: str) -> CollectionItem:
     collection = collection_named(engine, name)
     with collection.view() as view:
         counts, fields, indexed_at = view.counts(), view.fields(), view.last_indexed()
-    states = source_states(collection)
+    pending = engine.pending(name)
+    details = source_details(collection, pending)
     return CollectionItem(
         name=name, documents=counts.documents, known=counts.known, chunks=counts.chunks,
         model=collection.contract.model, dimensions=collection.contract.dimensions,
-        sources=[each.source.path for each in states], source_details=[each.told() for each in states],
-        fields=fields, indexed_at=indexed_at,
+        sources=[each.path for each in details], source_details=details, fields=fields, indexed_at=indexed_at,
+        catching_up=pending.catching_up or None,
     )  # fmt: skip
 
 
 def _rendered_item(item: CollectionItem) -> str:
     waiting = f" ({item.known - item.documents} more not embedded yet)" if item.known > item.documents else ""
-    sources = (
-        f"; from {', '.join(item.source_details)}{_and_more(item.sources_left_out)}" if item.source_details else ""
-    )
+    told = [_told(each) for each in item.source_details] or [one_line(each) for each in item.sources]
+    left_out = len(item.sources) + (item.sources_left_out or 0) - len(told)
+    sources = f"; from {', '.join(told)}{_and_more(left_out)}" if told else ""
     names = listed(list(item.fields), ROOM_OF_SOURCES)
     fields = f"; metadata: {names}{_and_more(item.fields_left_out)}" if item.fields else ""
     when = f"; last indexed {item.indexed_at}" if item.indexed_at else ""
+    looked = "; its folders are being looked through for changes" if item.catching_up else ""
     return (
         f"{item.name}: {item.documents} documents{waiting}, {item.chunks} chunks, "
-        f"{item.model} ({item.dimensions} dimensions){sources}{fields}{when}"
+        f"{item.model} ({item.dimensions} dimensions){sources}{fields}{when}{looked}"
     )
+
+
+def source_details(collection: Collection, pending: Pending) -> list[SourceDetail]:
+    """Return what there is to say of each source of a collection, by name."""
+    states = source_states(collection)
+    changed = Counter(_source_of(path, [state.source for state in states]) for path in pending.files)
+    return [
+        SourceDetail(
+            name=state.source.name, path=state.source.path, documents=state.documents,
+            patterns=brief(patterns_told(state.source), LONGEST_PATTERNS) or None, whole=state.source.whole,
+            watched=state.source.watch, by_person=state.source.by_person, gone=state.gone,
+            not_mounted=None if state.gone else _not_mounted(state.source), deleted=state.deleted,
+            pending=changed[state.source.name],
+        )
+        for state in states
+    ]  # fmt: skip
+
+
+def _source_of(path: str, sources: Sequence[Source]) -> str:
+    """Return the name of the source in whose folder a path lies, the innermost of several; "" for none."""
+    around = [each for each in sources if path.startswith(each.path.rstrip(os.sep) + os.sep)]
+    return max(around, key=lambda each: len(each.path)).name if around else ""
+
+
+def _not_mounted(source: Source) -> list[str] | None:
+    """Return the folders of a source on which another file system lay, and lies no more."""
+    return [
+        each for each in source.mounts[:MOST_MOUNTS] if not os.path.ismount(os.path.join(source.path, each))
+    ] or None
+
+
+def _told(detail: SourceDetail) -> str:
+    """Return one source as the text tells it: its folder, and what is not as one would expect."""
+    facts = [f"{detail.documents} documents"]
+    facts += [] if detail.whole else ["only files that were named"]
+    facts += [detail.patterns] if detail.patterns else []
+    facts += ["watched"] if detail.watched else []
+    facts += [] if detail.by_person else ["no person has named it"]
+    facts += ["its folder is gone"] if detail.gone else []
+    facts += (
+        [f"not mounted: {listed([*map(one_line, detail.not_mounted)], LONGEST_PATTERNS)}"] if detail.not_mounted else []
+    )
+    facts += [f"{detail.deleted} deleted here and kept out"] if detail.deleted else []
+    facts += [f"{detail.pending} changed and not indexed yet"] if detail.pending else []
+    return f"{one_line(detail.path)} ({'; '.join(facts)})"
+
+
+def within(items: Sequence[_Item], size: Callable[[_Item], int], room: int) -> Iterator[_Item]:
+    """Yield the first items, as many as have room, and always the first."""
+    for place, each in enumerate(items):
+        room -= size(each)
+        if place and room < 0:
+            break
+        yield each
 
 
 def _and_more(left_out: int | None) -> str:

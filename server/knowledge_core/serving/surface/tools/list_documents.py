@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from mcp_types import CallToolResult
 from pydantic import Field
@@ -17,12 +17,10 @@ from knowledge_core.serving.surface.collections import view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentItem, DocumentsResult
 from knowledge_core.storage.view import StoredDocument
-from knowledge_core.verbs.documents import bounds, list_documents
+from knowledge_core.verbs.documents import Sort, list_documents
 
 LIST_BYTES = 7_000  # of the text block: the default answer stays under 8 KB
-LIST_DOCUMENTS = (
-    "List the documents of a collection, filtered and paged: by id, or the latest first (what is new since ...)."
-)
+LIST_DOCUMENTS = "List a collection's documents by id or latest first (what is new), filtered and paged."
 
 
 def add(server: KnowledgeServer, engine: Engine) -> None:
@@ -43,9 +41,11 @@ class ListDocumentsTool:
         self,
         collection: CollectionName = "default",
         filter: Filter = None,
-        sort: Literal["id", "modified", "indexed_at"] = "id",
-        since: Annotated[str | None, Field(description="Modified since: a date, time or age (7d, friday).")] = None,
-        until: Annotated[str | None, Field(description="And until.")] = None,
+        sort: Annotated[Sort, Field(description="Times: latest first.")] = "id",
+        since: Annotated[
+            str | None, Field(description='Modified (or indexed_at, if sorted so) since "7d", "friday", "2026-11-28".')
+        ] = None,
+        until: Annotated[str | None, Field(description="Likewise; a day is included.")] = None,
         limit: Annotated[int, Field(ge=1, le=100)] = 50,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, DocumentsResult]:
@@ -57,20 +57,13 @@ class ListDocumentsTool:
 
         with view_of_collection(self._engine, collection) as view:
             page = list_documents(
-                view, filter=filter, order=sort, since=since, until=until, limit=limit, cursor=cursor, fits=fits
+                view, filter=filter, sort=sort, since=since, until=until, limit=limit, cursor=cursor, fits=fits
             )
         result = DocumentsResult(
             collection=collection, documents=[_item(each) for each in page.documents], total=page.total,
-            truncated=page.cursor is not None, cursor=page.cursor, notices=_bounds_told(sort, since, until),
+            since=page.bounds.since, until=page.bounds.until, truncated=page.cursor is not None, cursor=page.cursor,
         )  # fmt: skip
         return answer(result, _rendered(result, sort))
-
-
-def _bounds_told(sort: str, since: str | None, until: str | None) -> list[str]:
-    """Return which times bound a list, as they were understood."""
-    names = {"$gte": "from", "$lt": "to"}
-    said = " ".join(f"{names[each]} {time}" for each, time in bounds(since, until).items())
-    return [f"{'Indexed' if sort == 'indexed_at' else 'Modified'} {said}."] if said else []
 
 
 def _item(stored: StoredDocument) -> DocumentItem:
@@ -81,16 +74,20 @@ def _item(stored: StoredDocument) -> DocumentItem:
     )  # fmt: skip
 
 
-def _rendered_item(item: DocumentItem, sort: str) -> str:
+def _rendered_item(item: DocumentItem, sort: Sort) -> str:
     metadata = "".join(
         f"; {one_line(name)}={one_line(brief(str(value), 60))}" for name, value in list(item.metadata.items())[:8]
     )
     title = f" — {one_line(item.title)}" if item.title and item.title != item.id else ""
-    when = {"modified": f"{item.modified} ", "indexed_at": f"{item.indexed_at} "}.get(sort, "")
-    return f"{when}{one_line(item.id)}{title} ({item.chunks} chunks{metadata})"
+    time = {"id": "", "modified": f"{item.modified}  ", "indexed_at": f"{item.indexed_at}  "}[sort]
+    return f"{time}{one_line(item.id)}{title} ({item.chunks} chunks{metadata})"
 
 
-def _rendered(result: DocumentsResult, sort: str) -> str:
-    head = f"{len(result.documents)} of {result.total} documents of {result.collection!r}:"
-    items = [_rendered_item(each, sort) for each in result.documents]
-    return "\n".join([head, *items, *ending(result.notices, result.cursor)])
+def _rendered(result: DocumentsResult, sort: Sort) -> str:
+    what = "indexed" if sort == "indexed_at" else "modified"
+    ends = [f"{side} {end}" for side, end in (("since", result.since), ("until", result.until)) if end]
+    bounds = f", {what} {' '.join(ends)}" if ends else ""
+    order = "" if sort == "id" else f", latest {what} first"
+    head = f"{len(result.documents)} of {result.total} documents of {result.collection!r}{bounds}{order}:"
+    lines = [_rendered_item(item, sort) for item in result.documents]
+    return "\n".join([head, *lines, *ending(result.notices, result.cursor)])

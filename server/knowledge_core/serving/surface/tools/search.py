@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
-from pathlib import Path
 from typing import Annotated, Literal
 
 from mcp_types import CallToolResult
@@ -17,7 +16,6 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import KnowledgeCoreError, StorageError
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import listed
-from knowledge_core.retrieval.file_states import FileStates
 from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
@@ -34,7 +32,6 @@ DESCRIPTION = (
     "(recommendation). Read around a hit with get_document(id, chunk)."
 )
 
-LONGEST_FILE_STATE = 300  # characters of what became of a hit's file
 ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents
 ROOM_OF_ALL_STALE = 1_500  # characters of the structure, for the same
 
@@ -96,8 +93,7 @@ class SearchTool:
             response = self._found(over, request, None if collections else lost)
         left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
         lossy = losses_of(self._engine, [each.name for each in over], in_brief=True)
-        behind = behind_notices(self._engine, [each.name for each in over])
-        response = replace(response, notices=(*left_out, *lossy, *response.notices, *behind))
+        response = replace(response, notices=(*left_out, *lossy, *response.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
 
     def _found(
@@ -112,37 +108,13 @@ class SearchTool:
         waits = _needs_no_wait(request) or all_ready(self._engine, over, self._patience)
         searched = request if waits else replace(request, mode="lexical")
         try:
-            response = search(over, searched, _room_for(several=several), file_states(self._engine))
+            response = search(over, searched, _room_for(several=several))
         except StorageError:
             readable = over if lost is None else [each for each in over if _answers(each, searched, lost)]
             if not readable or len(readable) == len(over):
                 raise
-            response = search(readable, searched, _room_for(several=several), file_states(self._engine))
+            response = search(readable, searched, _room_for(several=several))
         return response if waits else replace(response, cursor=None, notices=(BY_WORDS, *response.notices))
-
-
-def behind_notices(engine: Engine, names: Sequence[str]) -> list[str]:
-    """Return what is known of changed files of these collections that are not indexed yet."""
-    notices = []
-    for name in names:
-        pending = engine.pending(name)
-        if pending.files:
-            some = "1 file" if len(pending.files) == 1 else f"{len(pending.files)} files"
-            notices.append(f"{some} of {name!r} changed a moment ago; the index takes that in by itself.")
-        elif pending.catching_up:
-            notices.append(
-                f"The folders of {name!r} are being looked through for what changed since; it may be behind."
-            )
-    return notices
-
-
-def file_states(engine: Engine) -> FileStates:
-    """Return what says what became of files."""
-
-    def is_allowed(path: str) -> bool:
-        return any(Path(path).is_relative_to(root) for root in engine.roots.all())
-
-    return FileStates(engine.pending, is_allowed)
 
 
 def _room_for(*, several: bool) -> Fits:
@@ -214,7 +186,7 @@ def _hit(hit: Hit) -> HitResult:
         score=round(hit.score, 4),
         parts=None if hit.parts is None else {name: round(value, 4) for name, value in hit.parts.items()},
         also=list(hit.also) or None,
-        file=hit.file[:LONGEST_FILE_STATE] or None,
+        file=hit.file,
     )
 
 
@@ -236,7 +208,8 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     page = f", page {hit.page}" if hit.page else ""
     of = "" if hit.lines_of_file else " of the extracted text"
     also = f" (the same text: {', '.join(map(one_line, hit.also))})" if hit.also else ""
-    also += f" [file {one_line(hit.file[:LONGEST_FILE_STATE])}]" if hit.file else ""
+    file = f" — file {one_line(hit.file)}" if hit.file else ""
+    facts = f"{of}{page}{also}{file}"
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
-    return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{of}{page}{also}\n   {hit.snippet}"
+    return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{facts}\n   {hit.snippet}"
