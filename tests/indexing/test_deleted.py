@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from mcp.client import Client
 
+from knowledge_core.config import Config, IndexingConfig
 from knowledge_core.engine import Engine
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from mcp_text import index, text_of
@@ -105,3 +106,26 @@ async def test_notes_that_ask_to_be_left_out_leave_the_index(client, folder, eng
     assert await ids(client) == ["notes/picnic.md"]
     assert report["skipped"] == {"asks to be left out": 1}
     assert report["skipped_examples"] == {"asks to be left out": ["notes/private/diary.md"]}
+
+
+@pytest.mark.parametrize("no", ["False", "no", "Off", '"no"'])
+async def test_a_note_is_left_out_by_each_word_that_means_no(client, folder, no):
+    (folder / "private" / "diary.md").write_text(
+        f"---\nindex: {no}\n---\n# Diary\n\nThe zebra password is marmalade.\n"
+    )
+    report = await index(client, folder)
+    assert await ids(client) == ["notes/picnic.md"]
+    assert report["skipped"] == {"asks to be left out": 1}
+
+
+@pytest.mark.parametrize(
+    ("tags", "kept"),
+    [("[work, private]", False), ("PRIVATE", False), ("work, private/diary", False), ("[privateer]", True)],
+)
+async def test_notes_with_a_tag_of_the_configuration_or_one_below_it_are_left_out(client, folder, engine, tags, kept):
+    engine.config = Config(indexing=IndexingConfig(exclude_tags=("#Private",)))
+    (folder / "private" / "diary.md").write_text(
+        f"---\ntags: {tags}\n---\n# Diary\n\nThe zebra password is marmalade.\n"
+    )
+    await index(client, folder)
+    assert ("notes/private/diary.md" in await ids(client)) is kept

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.errors import PathNotAllowed, quoted
+from knowledge_core.indexing.asked_out import covered_tags, says_no
 from knowledge_core.indexing.known_texts import KnownTexts
 from knowledge_core.indexing.pictures import picture_pages
 from knowledge_core.indexing.windows import Counting, Texts, chunk_tokens, texts_of
@@ -310,11 +311,11 @@ class Preparation:
     def _unwanted(self, document: Document, path: str) -> Unwanted | None:
         """Return why a document is left out for what it says of itself, or because it was deleted; None where it is wanted."""
         named, id, metadata = path in self._reading.named, document.id, document.metadata
-        if metadata.get("index") is False:
+        if says_no(metadata.get("index")):
             said = f"{id} says `index: false` in its front matter."
             return Unwanted(id, "asks to be left out", said if named else None)
         tags = metadata.get("tags")
-        chosen = {str(tag).casefold() for tag in tags} & self._tags if isinstance(tags, list) else set()
+        chosen = covered_tags(tags, self._tags) if isinstance(tags, list) and self._tags else []
         if chosen:
             said = f"{id} has the tag {min(chosen)!r}, which `indexing.exclude_tags` of the configuration leaves out."
             return Unwanted(id, "asks to be left out", said if named else None)
