@@ -41,6 +41,7 @@ def test_patterns_last_and_take_out_what_they_newly_leave_out(run, notes):
     _, out, _ = run("index", str(notes), "--exclude", "private/")
     assert "1 removed" in out
     assert "1 excluded" in out
+    assert "Patterns of the source notes hold: without private/." in out
     run("index", str(notes))
     run("sync")
     assert ids(run) == ["notes/solar.md"]
@@ -113,7 +114,26 @@ def test_a_source_is_removed_with_or_without_its_documents(run, notes):
 
 def test_a_root_that_is_removed_says_what_stays(run, notes):
     run("index", str(notes))
-    assert "2 documents of" in run("roots", "remove", str(notes))[1]
+    _, out, _ = run("roots", "remove", str(notes))
+    assert "2 documents of" in out
+    assert "stay indexed" in out
+    assert len(ids(run)) == 2
+    run("roots", "add", str(notes))
+    assert "Deleted 2 documents" in run("roots", "remove", str(notes), "--delete-documents")[1]
+    assert ids(run) == []
+    assert "No folder is indexed yet" in run("sources")[1]
+
+
+def test_documents_that_stayed_are_not_taken_over_by_another_folder_of_that_name(run, notes, tmp_path):
+    run("index", str(notes))
+    run("sources", "remove", "notes", "--keep-documents")
+    other = tmp_path / "other" / "notes"
+    other.mkdir(parents=True)
+    (other / "own.md").write_text("# Own\n")
+    run("index", str(other))
+    assert ids(run) == ["notes-2/own.md", "notes/private/diary.md", "notes/solar.md"]
+    run("index", str(notes))
+    assert ids(run) == ["notes-2/own.md", "notes/private/diary.md", "notes/solar.md"]
 
 
 def test_what_is_ignored_everywhere_leaves_every_source(run, notes):

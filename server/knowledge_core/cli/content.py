@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.folders.asking import agreed, in_a_terminal, said_yes
@@ -12,7 +13,7 @@ from knowledge_core.cli.waiting import Interrupts, code_of, end_of, finished
 from knowledge_core.language.printable import one_line
 
 if TYPE_CHECKING:
-    from knowledge_core.serving.client import Connection
+    from knowledge_core.serving.client import Answer, Connection
 
 
 def add(commands: Any) -> None:
@@ -99,8 +100,27 @@ async def _index(connection: Connection, arguments: argparse.Namespace) -> int:
         with Interrupts() as interrupts:
             started = await connection.ask("index", paths=paths, secrets=secrets, restore=arguments.restore, **given)
             answer = await end_of(connection, started["job"], interrupts)
+        answer = await _with_patterns(connection, arguments.collection, paths, answer)
     show(arguments, answer)
     return code_of(answer)
+
+
+async def _with_patterns(connection: Connection, collection: str, paths: list[str], answer: Answer) -> Answer:
+    """Return an answer that says, too, whose patterns held where they left something out."""
+    from knowledge_core.serving.client import Answer
+
+    if not {"excluded", "not included"} & {*(answer.structure.get("skipped") or {})}:
+        return answer
+    sources = (await connection.ask("sources", collection=collection))["sources"]
+    real = [os.path.realpath(path) for path in paths]
+    lines = [
+        f"Patterns of the source {one_line(each['name'])} hold: {each['patterns_told']}. `kcore sources set "
+        f"{one_line(each['name'])}` changes them."
+        for each in sources
+        if each["patterns_told"]
+        and any(path == each["path"] or path.startswith(each["path"] + os.sep) for path in real)
+    ]
+    return Answer("\n".join([answer.text, *lines]), answer.structure)
 
 
 async def _index_known(connection: Connection, arguments: argparse.Namespace) -> int:

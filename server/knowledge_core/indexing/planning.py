@@ -312,7 +312,7 @@ class _Draft:
         return tuple(sorted({*one.walk.mounts, *self._unmounted(one)}))
 
     def _new(self, one: Survey) -> Source:
-        name = self._free_name(composed(one.folder.name or "root"))
+        name = self._free_name(composed(one.folder.name or "root"), one.folder)
         by_person = self.wanted.by_person
         return Source(
             name, str(one.folder), by_person=by_person, watch=by_person and self.wanted.watch, whole=one.file is None
@@ -343,8 +343,15 @@ class _Draft:
     def _covering(self, one: Survey) -> Source | None:
         return covering(one.folder, self.sources.values(), file=one.file is not None)
 
-    def _free_name(self, wanted: str) -> str:
-        return next(name for name in _candidates(wanted) if name not in self.sources)
+    def _free_name(self, wanted: str, folder: Path) -> str:
+        return next(
+            name for name in _candidates(wanted) if name not in self.sources and not self._is_of_others(name, folder)
+        )
+
+    def _is_of_others(self, name: str, folder: Path) -> bool:
+        """Say whether documents stayed under a name that was a source's of another folder."""
+        states = self.collection.states(name).values()
+        return any(not Path(state.path or "").is_relative_to(folder) for state in states)
 
     def _may_be_empty(self, one: Survey) -> bool:
         """Say whether a folder with nothing to index in it can be taken for what it is; refuse it where it cannot.

@@ -40,7 +40,7 @@ class SourceState:
         return {
             "name": source.name, "path": source.path, "collection": self.collection, "documents": self.documents,
             "deleted": self.deleted, "gone": self.gone, "by_person": source.by_person, "watch": source.watch,
-            "whole": source.whole, "told": self.told(),
+            "whole": source.whole, "told": self.told(), "patterns_told": patterns_told(source),
             "patterns": [{"base": p.base, "include": [*p.include], "exclude": [*p.exclude]} for p in source.patterns],
         }  # fmt: skip
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Any
 
-from knowledge_core.cli.folders.asking import agreed
+from knowledge_core.cli.folders.asking import agreed, in_a_terminal, said_yes
 from knowledge_core.cli.output import command, connected, full_path, show_as
 from knowledge_core.language.printable import one_line
 
@@ -23,6 +22,9 @@ def add(commands: Any) -> None:
     made.add_argument("action", nargs="?", choices=["list", "add", "remove"], default="list")
     made.add_argument("paths", nargs="*", type=full_path, metavar="PATH")
     made.add_argument(
+        "--delete-documents", action="store_true", help="remove: what was indexed of it leaves the index, too"
+    )
+    made.add_argument(
         "--yes", action="store_true", help="add: open a home folder, or a folder above others, without asking"
     )
 
@@ -34,17 +36,24 @@ async def _roots(connection: Connection, arguments: argparse.Namespace) -> int:
     result = await connection.ask("roots", **given)
     lines = list(result["roots"]) or ["No folder may be indexed yet. Allow one with: kcore roots add PATH"]
     for removed in result["removed"]:
-        sources = (await connection.ask("sources"))["sources"]
-        inside = [each for each in sources if is_below(each["path"], removed) and each["documents"]]
-        lines += [
-            f"{each['documents']} documents of {one_line(each['path'])} stay indexed and are found; `kcore sources remove "
-            f"{one_line(each['name'])} --delete-documents` takes them out."
-            for each in inside
-        ]
+        lines += await _stays(connection, arguments, removed)
     show_as(arguments, result, "\n".join(lines))
     return 0
 
 
-def is_below(path: str, folder: str) -> bool:
-    """Say whether a path is a folder, or lies in it."""
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+async def _stays(connection: Connection, arguments: argparse.Namespace, root: str) -> list[str]:
+    """Return what stays of a root that was removed, or what was deleted of it where that is wanted."""
+    below = (await connection.ask("below", folder=root))["below"]
+    count = sum(each["documents"] for each in below)
+    if not count:
+        return []
+    delete = arguments.delete_documents
+    if not delete and not arguments.yes and in_a_terminal():
+        delete = said_yes(f"{count} documents of {one_line(root)} are indexed. Delete them from the index, too? [y/N] ")
+    if delete:
+        await connection.ask("below", folder=root, delete=True)
+        return [f"Deleted {count} documents of {one_line(root)} from the index; the files stay."]
+    again = f"kcore roots add {one_line(root)} and kcore roots remove {one_line(root)} --delete-documents"
+    return [
+        f"{count} documents of {one_line(root)} stay indexed and are found, as they were. To take them out: {again}"
+    ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,13 @@ from knowledge_core.errors import InvalidInput, KnowledgeCoreError, SourceUnavai
 from knowledge_core.files import replace_file
 from knowledge_core.ingestion.walking.ignoring import chosen
 from knowledge_core.ingestion.walking.walker import allowed
+from knowledge_core.near_names import did_you_mean, listed
 from knowledge_core.paths import IGNORED
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index, sync_request
 from knowledge_core.serving.surface.collections import collection_named, collection_names
 from knowledge_core.storage.collection import Change, Patterns
+from knowledge_core.types import Progress
+from knowledge_core.verbs.delete import PATIENCE
 from knowledge_core.verbs.sources import SourceState, new_place, source_named, source_states, widens
 
 
@@ -31,6 +36,7 @@ class SourceRequests:
         return {
             "sources": self.listed, "sync_source": self._sync, "set_source": self._set, "move_source": self._move,
             "remove_source": self._remove, "ignore": self._ignore, "widening": self._widening, "restore": self._restore,
+            "below": self._below,
         }  # fmt: skip
 
     def listed(self, collection: str | None = None, places: bool = False) -> dict[str, Any]:
@@ -79,7 +85,8 @@ class SourceRequests:
             source = replace(source, patterns=patterns)
         if watch is not None:
             source = replace(source, watch=watch)
-        collection_named(self._engine, state.collection).set_sources([replace(source, by_person=True)])
+        with self._alone(state.collection):
+            collection_named(self._engine, state.collection).set_sources([replace(source, by_person=True)])
         return {**source_named(self._states(state.collection), source.name).as_mapping()}
 
     def _move(self, name: str, path: str, collection: str | None = None, yes: bool = False) -> dict[str, Any]:
@@ -96,7 +103,8 @@ class SourceRequests:
             raise InvalidInput(
                 f"{state.source.path} is still there. With --yes {state.source.name} is taken to lie in {new} from now on."
             )
-        there.set_sources([replace(state.source, path=str(new), by_person=True)])
+        with self._alone(state.collection):
+            there.set_sources([replace(state.source, path=str(new), by_person=True)])
         request = IndexRequest(state.collection, paths=(str(new),), by_person=True)
         return {"job": accept_index(self._engine, request, (), ()).id}
 
@@ -104,7 +112,7 @@ class SourceRequests:
         """Forget a source, and delete its documents where that is wanted."""
         state = source_named(self._states(collection), name)
         there = collection_named(self._engine, state.collection)
-        with self._engine.one_writer(state.collection):
+        with self._alone(state.collection):
             ids = list(there.states(state.source.name)) if delete_documents else []
             if ids:
                 there.write(Change(remove=ids))
@@ -121,13 +129,51 @@ class SourceRequests:
         chosen(add or (), "PATTERN")
         present = list(self._engine.ignored())
         if unknown := [each for each in remove or () if each not in present]:
+            near = did_you_mean(unknown[0], present)
             raise InvalidInput(
-                f"{quoted(unknown[0])} is none of the patterns. There are: {', '.join(present) or 'none'}."
+                f"{quoted(unknown[0])} is none of the patterns.{near} There are: {listed(present) or 'none'}."
+            )
+        if any(each.startswith("#") or not each.strip() for each in add or ()):
+            raise InvalidInput(
+                "A pattern that is empty or begins with # says nothing; write \\# for a name that begins so."
             )
         lines = list(dict.fromkeys([*(each for each in present if each not in (remove or ())), *(add or ())]))
         if lines != present:
             replace_file(self._engine.home / IGNORED, ["".join(f"{line}\n" for line in lines).encode()])
         return {"ignored": lines, "changed": lines != present}
+
+    def _alone(self, collection: str) -> AbstractContextManager[None]:
+        """Keep other writers of a collection out of a block; where one does not end soon, say so."""
+        deadline = time.monotonic() + PATIENCE
+
+        def impatient(progress: Progress) -> None:
+            if time.monotonic() > deadline:
+                raise InvalidInput(
+                    f"{collection!r} is being indexed. Try again when `kcore status` shows no running job."
+                )
+
+        return self._engine.one_writer(collection, impatient)
+
+    def _below(self, folder: str, delete: bool = False) -> dict[str, Any]:
+        """Say which documents come from a folder and from nothing that is still allowed. delete: they go."""
+        top, rest = Path(os.path.realpath(folder)), self._engine.roots.all()
+        told = []
+        for each in self._states(None):
+            there = collection_named(self._engine, each.collection)
+            paths = {id: Path(state.path or "") for id, state in there.states(each.source.name).items()}
+            ids = [
+                id
+                for id, path in paths.items()
+                if path.is_relative_to(top) and not any(path.is_relative_to(root) for root in rest)
+            ]
+            if not ids:
+                continue
+            told.append({"collection": each.collection, "name": each.source.name, "documents": len(ids)})
+            if delete:
+                with self._alone(each.collection):
+                    there.write(Change(remove=ids))
+                    there.set_sources([], forget=[each.source.name] if len(ids) == len(paths) else [])
+        return {"below": told}
 
     def _widening(self, paths: list[str]) -> dict[str, Any]:
         """Say which of these paths would open more to agents than a person meant before, and why."""
