@@ -159,7 +159,7 @@ def widens(path: Path, roots: Sequence[Path], sources: Sequence[str]) -> str | N
         what = "your home folder" if path == home else "what lies above your home folder"
         return f"{path} is {what}: all that is in it would be open to agents."
     inside = sorted({*(str(root) for root in roots), *sources})
-    inside = [each for each in inside if Path(each).is_relative_to(path)]
+    inside = [each for each in inside if Path(each) != path and Path(each).is_relative_to(path)]
     if inside:
         return f"{path} lies above {listed(inside, 300)}: all that is beside would be open to agents, too."
     return None
