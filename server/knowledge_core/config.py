@@ -65,6 +65,8 @@ class IndexingConfig(_Section):
     max_text_mb: float = Field(10, gt=0, le=256)
     generated: bool = False
     watch: bool = True
+    root_files: int = Field(20_000, ge=0)
+    root_mb: float = Field(2_000, ge=0)
     exclude_tags: tuple[str, ...] = Field((), strict=False)
     threads: int | None = Field(None, ge=1, le=1024)
     priority: Literal["low", "normal"] = "low"

@@ -71,6 +71,7 @@ class Engine:
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
         pending: what is known of a collection's files that changed and are not indexed yet, by its name.
+        waiting_roots: folder that a host names and that waits for a person's yes -> why, in a sentence.
         renewing: collection -> how many of its documents an earlier version read and are still to be read again.
         most_open: the most collections that hold files at once.
         listeners: called on the writing thread with a collection's name and the ids of the documents that a write changed.
@@ -108,6 +109,7 @@ class Engine:
         self.notices = list(self.home_notices)
         self.former_was_stuck = False
         self.renewing: dict[str, int] = {}
+        self.waiting_roots: dict[str, str] = {}
         self.pending: Callable[[str], Pending] = lambda name: Pending()
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)

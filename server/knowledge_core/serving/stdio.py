@@ -32,6 +32,8 @@ from knowledge_core.serving.message_streams import Incoming, MessageSocket, Outg
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
 from knowledge_core.serving.pipe.lines import CHUNK
 from knowledge_core.serving.surface.application import application
+from knowledge_core.watching.host_roots import HostRoots
+from knowledge_core.watching.watching import Watching
 
 log = logging.getLogger(__name__)
 
@@ -53,17 +55,22 @@ def serve_stdio(
     notice = f"This server runs in its client's process ({why}): no other client can use its collections meanwhile."
     engine.notices.append(notice)
     log.info("serving %s. %s", home, notice)
+    allowed = []
     for root in roots:
         try:
-            engine.roots.add(Path(root))
+            allowed.append(str(engine.roots.add(Path(root))))
         except KnowledgeCoreError as error:
             log.warning("%s", error)
     tell_of_former_end(engine)
     resume_jobs(engine)
+    HostRoots(engine).named(allowed, os.getcwd())
+    watching = Watching(engine)
+    watching.start()
     try:
         with watched(home, config.owner.unresponsive_seconds, lambda: bool(engine.jobs.running())) as beat:
             anyio.run(_serve, engine, beat)
     finally:
+        watching.stop()
         engine.close()
 
 

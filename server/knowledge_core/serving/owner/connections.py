@@ -80,14 +80,21 @@ class Identity:
 class Connections:
     """The clients of this owner.
 
-    retire: called with the reason when a client needs another owner. extensions: private requests that only the owner
+    retire: called with the reason when a client needs another owner. roots_named: called with the roots that a client's entry
+        names and the folder in which the client started its pipe. extensions: private requests that only the owner
     can answer, by name.
     """
 
     def __init__(
-        self, engine: Engine, identity: Identity, *, retire: Callable[[str], None], extensions: Mapping[str, Any]
+        self,
+        engine: Engine,
+        identity: Identity,
+        *,
+        retire: Callable[[str], None],
+        extensions: Mapping[str, Any],
+        roots_named: Callable[[list[str], str | None], None] = lambda roots, folder: None,
     ) -> None:
-        self._engine, self._identity, self._retire = engine, identity, retire
+        self._engine, self._identity, self._retire, self._roots_named = engine, identity, retire, roots_named
         self._servers = {
             "host": application(engine),
             "cli": application(engine, for_cli=True, owner=extensions),
@@ -177,21 +184,22 @@ class Connections:
             await messages.write(own_line(**{OURS: "refused", "refused": full}))
             return None
         me = self._identity
-        notices = await anyio.to_thread.run_sync(self._allow, hello.get("roots"))
+        notices = await anyio.to_thread.run_sync(self._allow, hello.get("roots"), hello.get("folder"))
         welcome = {"welcome": True, "version": __version__, "pid": me.pid, "config": me.config, "notices": notices}
         await messages.write(own_line(**{OURS: "welcome"}, **welcome))
         return hello
 
-    def _allow(self, roots: object) -> list[str]:
+    def _allow(self, roots: object, folder: object) -> list[str]:
         """Record the roots that a client's configuration names; return one sentence per root that was refused."""
-        wrong = []
+        wrong, right = [], []
         for root in roots if isinstance(roots, list) else []:
             try:
-                self._engine.roots.add(Path(str(root)))
+                right.append(str(self._engine.roots.add(Path(str(root)))))
             except KnowledgeCoreError as error:
                 wrong.append(str(error))
             except ValueError:  # a NUL in it
                 wrong.append(f"{quoted(root)} is no path.")
+        self._roots_named(right, folder if isinstance(folder, str) else None)
         return wrong
 
     async def _proved(self, reader: asyncio.StreamReader, messages: MessageSocket, hello: dict[str, Any]) -> bool:

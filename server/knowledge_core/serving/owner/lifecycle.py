@@ -35,6 +35,7 @@ from knowledge_core.serving.owner.connections import Connections, Identity
 from knowledge_core.serving.owner.watchdog import answer, tell_of_former_end, watched
 from knowledge_core.serving.pipe.dialling import config_digest
 from knowledge_core.serving.pipe.local_socket import listen, mark, unlink
+from knowledge_core.watching.host_roots import HostRoots
 from knowledge_core.watching.watching import Watching
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class _Owner:
             self._engine,
             identity,
             retire=self.end,
+            roots_named=HostRoots(self._engine).named,
             extensions={
                 "watching": self._describe_watching,
                 "stop": self._stop,

@@ -168,7 +168,7 @@ def _greet(
     """Say hello, and return the owner's answer; None if the other side is not the owner of this data directory."""
     mine = nonce()
     hello: dict[str, Any] = {"version": __version__, "role": role, "config": config_digest(home, config)}
-    hello |= {"pid": os.getpid(), "roots": list(roots)}
+    hello |= {"pid": os.getpid(), "roots": list(roots), "folder": _folder() if roots else None}
     made.sendall(own_line(**{OURS: "hello"}, **hello, nonce=mine))
     if tcp:
         challenge = _own(made)
@@ -178,6 +178,14 @@ def _greet(
             return None  # another program took the port over
         made.sendall(own_line(**{OURS: "proof"}, proof=proof(home, "pipe", str(challenge["nonce"]), mine)))
     return _own(made)
+
+
+def _folder() -> str | None:
+    """Return the folder in which the client started this process; None where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 def _own(made: socket.socket) -> dict[str, Any] | None:

@@ -103,6 +103,7 @@ class PrivateRequests(Extension):
                 *engine.notices,
                 *damaged_roots(engine),
                 *engine.bulk_work.notices(),
+                *engine.waiting_roots.values(),
                 *engine.workers.notices(),
             ],
             "parsing": engine.workers.memory(),

@@ -57,7 +57,7 @@ def _page(engine: Engine, last: str | None) -> CollectionsResult:
     """Return the collections from the first name above `last`; one that cannot be read hides none of the others."""
     names = collection_names(engine)
     rest = [name for name in names if last is None or name > last]
-    room, shown, notices = default_room(), list[CollectionItem](), list(engine.notices)
+    room, shown, notices = default_room(), list[CollectionItem](), [*engine.notices, *engine.waiting_roots.values()]
     seen = 0
     for name in rest:
         try:
