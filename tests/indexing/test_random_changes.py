@@ -32,6 +32,13 @@ class Indexed:
         assert job.wait(60)
         assert job.state == "done", job.error
 
+    def look_at(self, *folders: Path) -> None:
+        """Index what changed directly in folders, as the watcher does."""
+        request = IndexRequest("notes", levels=tuple(map(str, folders)), watching=True)
+        job = accept_index(self.engine, request, (), ())
+        assert job.wait(60)
+        assert job.state == "done", job.error
+
     def texts(self) -> dict[str, str]:
         with self.engine.collection("notes").view() as view:
             return {id: view.document(id).document.text for id in view.document_ids()}
@@ -67,3 +74,23 @@ def test_after_random_changes_index_and_disk_are_equal_and_nothing_known_is_embe
         assert kept.texts() == fresh.texts(), f"after {done}"
         assert again == [], f"after {done}"
     assert all(finding.level == "ok" for finding in kept.engine.collection("notes").check(deep=True))
+
+
+def test_a_link_to_what_has_a_path_of_its_own_in_a_source_makes_no_second_document(data, tmp_path):
+    notes, work = (tmp_path / "allowed" / name for name in ("notes", "work"))
+    for folder in (notes / "x", notes / "y", work / "z"):
+        folder.mkdir(parents=True)
+        (folder / "own.md").write_text(f"the otter of {folder.name}\n")
+    kept = data("kept", [notes, work])
+    kept.index()
+    own = {"notes/x/own.md", "notes/y/own.md", "work/z/own.md"}
+    (notes / "x" / "link.md").symlink_to(notes / "y" / "own.md")
+    (notes / "x" / "folder").symlink_to(notes / "y")
+    (notes / "x" / "other source").symlink_to(work / "z")
+    kept.look_at(notes / "x")
+    assert kept.texts().keys() == own
+    kept.index()
+    assert kept.texts().keys() == own
+    fresh = data("fresh", [notes, work])
+    fresh.index()
+    assert fresh.texts().keys() == own
