@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from changing_tree import ChangingTree
+
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
@@ -56,7 +56,7 @@ def data(tmp_path: Path) -> Iterator[Callable[[str, list[Path]], Indexed]]:
         yield made
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 12))])
 def test_after_random_changes_index_and_disk_are_equal_and_nothing_known_is_embedded(data, tmp_path, seed):
     folders = [tmp_path / "allowed" / name for name in ("notes", "work")]
     (tmp_path / "outside").mkdir()
