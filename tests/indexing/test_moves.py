@@ -142,3 +142,16 @@ async def test_a_renamed_file_is_found_while_the_job_runs(client, folder, engine
     await index(client, folder)
     assert seen
     assert set(seen) == {3}
+
+
+async def test_two_texts_that_swap_names_after_one_was_renamed_embed_nothing(client, folder, embedder):
+    (folder / "first.txt").write_text("the heron counts the boats\n")
+    await index(client, folder)
+    (folder / "plain.txt").rename(folder / "renamed.txt")
+    await index(client, folder)
+    embedder.embedded.clear()
+    (folder / "renamed.txt").rename(folder / "between.txt")
+    (folder / "first.txt").rename(folder / "renamed.txt")
+    (folder / "between.txt").rename(folder / "first.txt")
+    report = await index(client, folder)
+    assert (embedder.embedded, report["embedded"]) == ([], 0)

@@ -46,22 +46,18 @@ class KnownTexts:
         once.
         """
         own = self._stored(document.id) if stored is not None else None
-        if own is not None:
-            title = own.document.title if own.embedded_title is None else own.embedded_title
-            if own.path != path and own.document.text == document.text:  # its whole source moved
-                return Former(title, document.id)
-            if own.embedded_title is not None and own.document.title == document.title:
-                return Former(title, None)
+        if own is not None and own.path != path and own.document.text == document.text:  # its whole source moved
+            return Former(_embedded_title(own), document.id)
         for id in self._candidates(document.id, size):
             other = self._stored(id)
             if other is None or other.document.text != document.text:
                 continue
-            title = other.document.title if other.embedded_title is None else other.embedded_title
             moved = stored is None and id in self._vanished and not os.path.lexists(other.path or "")
             if moved:
                 del self._vanished[id]
-            if moved or title != document.title:
-                return Former(title, id if moved else None)
+            return Former(_embedded_title(other), id if moved else None)
+        if own is not None and own.embedded_title is not None and own.document.title == document.title:
+            return Former(own.embedded_title, None)  # it was edited: the parts that stayed are known under this title
         return None
 
     def is_kept_out(self, document: Document) -> bool:
@@ -90,3 +86,7 @@ class KnownTexts:
         for each in self._collection.kept_out():
             found.setdefault(each.text_digest, []).append((each.id, each.path))
         return found
+
+
+def _embedded_title(stored: StoredDocument) -> str:
+    return stored.document.title if stored.embedded_title is None else stored.embedded_title

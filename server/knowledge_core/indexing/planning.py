@@ -16,11 +16,12 @@ The rules kept here:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from knowledge_core.errors import SourceUnavailable
+from knowledge_core.indexing.linked import found_elsewhere
 from knowledge_core.indexing.relocated import relocated
 from knowledge_core.indexing.surveying import Survey, covering
 from knowledge_core.ingestion.access.secret_files import refusal, secret_file
@@ -123,7 +124,8 @@ def plan(
     Raises:
         SourceUnavailable: a folder that held documents is suddenly empty.
     """
-    draft = _Draft(collection, wanted, version, remove=[*gone])
+    elsewhere = found_elsewhere(collection, collection.sources(), surveys)
+    draft = _Draft(collection, wanted, version, elsewhere, remove=[*gone])
     for one in surveys:
         if one.file is not None and not one.walk.files:
             draft.refuse(one, one.file, limit)
@@ -139,6 +141,7 @@ class _Draft:
     collection: Collection
     wanted: Wanted
     version: str
+    is_elsewhere: Callable[[FoundFile, Survey], bool]
     items: list[Item] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -202,6 +205,8 @@ class _Draft:
             return  # an empty folder of which the record knows nothing: it becomes no source
         seen = set()
         for file in found.files:
+            if whole and self.is_elsewhere(file, one):
+                continue
             seen.add(under + file.relative)
             self._take_file(under + file.relative, source.name, file, one)
         if whole:

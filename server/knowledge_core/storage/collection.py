@@ -295,7 +295,8 @@ class Collection:
         """Record a job before it begins, with the documents that it brings: from now on none of them is lost."""
         with self._alone():
             self._store.jobs.start(job, rows)
-            self._publish()
+            if rows:  # else no view shows anything new
+                self._publish()
 
     def extend_job(self, id: str, rows: Sequence[PlanRow], report: str, found: Found | None = None) -> None:
         """Record what else a job has to settle, once that is known, what was found besides, and its report so far."""
@@ -322,7 +323,8 @@ class Collection:
         """Record how a job ended. report: JSON; None leaves the report of its latest write."""
         with self._alone():
             self._store.jobs.finish(id, state, report)
-            self._publish()
+            if state != "done":  # a view shows how many documents wait: of a job that is done none does
+                self._publish()
 
     # -- keeping in step -------------------------------------------------------------------------------------------
 
