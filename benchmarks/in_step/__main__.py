@@ -135,7 +135,7 @@ def judged(vault: Vault, state: dict[str, Any], endpoint: CountingEndpoint) -> d
         "changes": sum(vault.done.values()), "of each": dict(sorted(vault.done.items())), "kills": state["kills"],
         "documents": len(expected), "not in step": wrong[:20], "wrong": len(wrong),
         "searches": len(state["times"]), "lost": len(state["lost"]), "refused": state["refused"],
-        "search p50 ms": 1e3 * percentile(state["times"], 50), "search p95 ms": 1e3 * percentile(state["times"], 95),
+        "search p50 ms": percentile(state["times"], 50), "search p95 ms": percentile(state["times"], 95),
         "texts embedded": len(endpoint.counts), "embedded twice": len(twice),
         "of these never gone from the disk": len(never_absent), "examples": never_absent[:5],
     }  # fmt: skip

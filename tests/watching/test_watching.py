@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -258,3 +259,30 @@ def test_a_saved_file_that_is_replaced_as_editors_do_is_one_document(watched, fo
 
     until(lambda: "version 2" in text())
     assert watched.ids() == [*DEEP, "notes/plain.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting needs the system's administrator")
+def test_what_lies_on_a_disk_is_taken_in_once_it_is_mounted_and_stays_when_it_is_not(watched, folder):
+    disk = folder / "usb"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine does not let anybody mount")
+    try:
+        (disk / "trip.md").write_text("# Trip\n")
+        watched.until([*DEEP, "notes/plain.txt", "notes/usb/trip.md"])
+        (disk / "more.md").write_text("# More\n")
+        watched.until([*DEEP, "notes/plain.txt", "notes/usb/more.md", "notes/usb/trip.md"])
+        watched.quiet()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+    def unreadable() -> str:
+        with watched.engine.collection("default").view() as view:
+            return view.document("notes/usb/trip.md").unreadable
+
+    until(lambda: "not mounted" in unreadable())
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(disk)], check=True)  # another one, which is empty
+    try:
+        watched.until([*DEEP, "notes/plain.txt"])
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -15,13 +15,14 @@ No system tells what another machine changes on a network drive: such a source i
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-from knowledge_core.storage.data_directory.file_system import network_file_system
+from knowledge_core.storage.data_directory.file_system import MOUNTS, network_file_system, unescaped
 
 DEBOUNCE = 1_500  # milliseconds for which changes are gathered at most
 STEP = 250  # milliseconds between two looks for changes
@@ -70,6 +71,28 @@ def is_polled(folder: str) -> str | None:
     """Return why nobody tells of changes in a folder; None where the system does."""
     kind = network_file_system(Path(folder))
     return None if kind is None else f"it lies on a network or shared file system ({kind})"
+
+
+class Mounts:
+    """Tells where disks were mounted or taken away: no event says so. On Linux only; elsewhere the look once an hour does."""
+
+    def __init__(self) -> None:
+        self._known = _mounts()
+
+    def changed(self) -> set[str]:
+        """Return the folders on which a disk was mounted, or from which one was taken, since the last call."""
+        former, self._known = self._known, _mounts()
+        return {where for where, _ in former ^ self._known}
+
+
+def _mounts() -> frozenset[tuple[str, str]]:
+    """Return all places where disks are mounted, each with what tells that mount from a later one there."""
+    try:
+        lines = os.fsdecode(MOUNTS.read_bytes()).splitlines()
+    except OSError:
+        return frozenset()
+    fields = (line.split(" ", 5) for line in lines)
+    return frozenset((unescaped(each[4]), each[0]) for each in fields if len(each) > 5)
 
 
 class Clock:

@@ -26,7 +26,7 @@ from knowledge_core.storage.collection import Collection, Source
 from knowledge_core.types import Pending
 from knowledge_core.verbs.index_report import IndexReport
 from knowledge_core.watching.dirt import Dirt, dirt_of, source_of
-from knowledge_core.watching.platforms import CannotWatch, Changes, Clock, is_polled
+from knowledge_core.watching.platforms import CannotWatch, Changes, Clock, Mounts, is_polled
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Watching:
         self._poll_every: dict[str, float] = {}  # folder -> seconds between two looks where it is polled
         self._refused = ""  # why the system tells of no changes; "" where it does
         self._ask_again = 0.0  # time.monotonic() when it is asked again
-        self._clock = Clock()
+        self._clock, self._mounts = Clock(), Mounts()
         self._looked = 0.0
         self.events: deque[Event] = deque(maxlen=LATEST)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -142,6 +142,7 @@ class Watching:
         now = time.monotonic()
         if now - self._looked > SOURCES_EVERY:
             self._look_for_sources()
+            self._look_for_mounts()
             self._looked = now
         self._listen()
         self._look_at_what_is_due()
@@ -168,6 +169,15 @@ class Watching:
                 if source.path not in former:
                     self._due[source.path] = 0.0
         self._listen_to(sorted({each.path for one in self._watched.values() for each in one.sources}))
+
+    def _look_for_mounts(self) -> None:
+        """Look at all of the sources in which a disk was mounted, or from which one was taken."""
+        for where in self._mounts.changed():
+            for watched in self._watched.values():
+                source = source_of(where, watched.sources)
+                if source is not None:
+                    self._due[source.path] = 0.0
+                    self._folders = ()  # what lies on a new disk is to be listened to as well
 
     def _listen_to(self, folders: Sequence[str]) -> None:
         """Ask the system for changes below these folders; those for which it does not tell are polled."""

@@ -65,7 +65,7 @@ def network_of_mountinfo(path: str, mountinfo: str) -> str | None:
     for line in mountinfo.splitlines():
         fields, _, rest = line.partition(" - ")
         if len(fields.split(" ")) > 4 and rest:
-            mounts.append((_ESCAPE.sub(_character, fields.split(" ")[4]), rest.split(" ")[0]))
+            mounts.append((unescaped(fields.split(" ")[4]), rest.split(" ")[0]))
     kind = _holding(path, mounts)
     return kind if kind.removeprefix("fuse.").lower() in _NETWORK else None
 
@@ -81,6 +81,11 @@ def _holding(path: str, mounts: list[tuple[str, str]]) -> str:
     """Return the type of the mount that holds a path: of the deepest one, and of those in one place the last; "" for none."""
     held = [(len(at), number, kind) for number, (at, kind) in enumerate(mounts) if Path(path).is_relative_to(at)]
     return max(held, default=(0, 0, ""))[2]
+
+
+def unescaped(field: str) -> str:
+    """Return a field of the list of mounts with its octal escapes undone."""
+    return _ESCAPE.sub(_character, field)
 
 
 def _character(escape: re.Match[str]) -> str:
