@@ -192,6 +192,47 @@ async def test_what_a_file_no_longer_says_leaves_the_index(client, folder, now):
     assert await ids(client) == ["notes/deep/b.md", "notes/deep/c.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell when what is known of a file changed")
+async def test_a_change_that_keeps_size_and_time_is_seen(client, folder):
+    await index(client, folder)
+    about = os.stat(folder / "a.md")
+    (folder / "a.md").write_text("# Alpha\n\nalpha speaks of zebras\n")
+    os.utime(folder / "a.md", ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert os.stat(folder / "a.md").st_size == about.st_size
+    assert (await index(client, folder))["indexed"] == 1
+
+
+async def test_a_file_that_changes_while_it_is_read_is_read_again_and_marked_where_it_never_rests(
+    client, folder, engine, monkeypatch
+):
+    from knowledge_core.indexing import preparing
+
+    await index(client, folder)
+    read, restless = preparing.read_file, 2
+
+    def disturbed(path: Path, **more: object):
+        nonlocal restless
+        found = read(path, **more)
+        if path.name == "a.md" and restless:
+            restless -= 1
+            path.write_text(f"# Alpha\n\nversion {restless}\n")
+        return found
+
+    monkeypatch.setattr(preparing, "read_file", disturbed)
+    (folder / "a.md").write_text("# Alpha\n\nversion 2\n")
+    assert (await index(client, folder))["failed_total"] == 0
+    with engine.collection("default").view() as view:
+        assert "version 0" in view.document("notes/a.md").document.text
+    restless = 100
+    (folder / "a.md").write_text("# Alpha\n\nnever at rest\n")
+    report = await index(client, folder)
+    assert [each["reason"] for each in report["failed"]] == ["changing"]
+    with engine.collection("default").view() as view:
+        stored = view.document("notes/a.md")
+    assert "version 0" in stored.document.text
+    assert "changed while it was read" in stored.unreadable
+
+
 async def test_a_link_that_leaves_the_roots_is_not_followed(client, folder, tmp_path):
     (tmp_path / "secret.md").write_text("the password is swordfish")
     (folder / "link.md").symlink_to(tmp_path / "secret.md")

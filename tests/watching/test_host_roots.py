@@ -75,13 +75,13 @@ def test_a_home_folder_waits_for_a_yes(engine, notes):
 def test_a_folder_with_too_many_files_waits_for_a_yes(engine, notes):
     for number in range(10):
         (notes / f"m{number}.md").write_text(f"# M {number}\n")
-    named(engine, notes, None)
+    named(engine, notes, notes.parent.parent)
     waits(engine, notes, "more than 10 files")
 
 
 def test_a_folder_that_is_too_large_waits_for_a_yes(engine, notes):
     (notes / "large.md").write_text("words " * 1000)
-    named(engine, notes, None)
+    named(engine, notes, notes.parent.parent)
     waits(engine, notes, "MB of files")
 
 
@@ -90,10 +90,18 @@ def test_what_a_projects_own_file_names_waits_for_a_yes(engine, notes, tmp_path,
     project = tmp_path / "project"
     (project / file).parent.mkdir(parents=True)
     entry = {"mcpServers": {"kc": {"command": "kcore", "args": ["serve", "--root", "/somewhere"]}}}
-    (project / file).write_text(json.dumps(entry))
+    (project / file).write_text(json.dumps(entry).replace("-", "\\u002d"))
     (project / "deep").mkdir()
     named(engine, notes, project / "deep")
     waits(engine, notes, "a project's own file")
+
+
+def test_what_a_client_names_that_does_not_say_where_it_was_started_waits_for_a_yes(engine, notes, tmp_path):
+    named(engine, notes, None)
+    waits(engine, notes, "does not say where it was started")
+    named(engine, notes, tmp_path)  # from a host's own settings
+    until(lambda: len(ids(engine)) == 3)
+    assert engine.waiting_roots == {}
 
 
 def test_a_project_that_names_no_folder_is_in_nobodys_way(engine, notes, tmp_path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import threading
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ PROJECT_FILES = (
 )  # fmt: skip
 """Where hosts look for servers that a project brings along, below the project's folder."""
 _LONGEST = 1_000_000  # characters that are read of such a file
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")  # of JSON and TOML
 _OURS = ("kcore", "knowledge-core", "knowledge_core")
 
 
@@ -44,15 +46,15 @@ class HostRoots:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._turn = threading.Lock()
-        self._known: set[str] = set()
+        self._known: set[tuple[str, str | None]] = set()
 
     def named(self, roots: Sequence[str], folder: str | None) -> None:
         """Take up folders that a client's entry names; return at once.
 
         folder: in which the client started its pipe; None where that is not known.
         """
-        new = [root for root in roots if root not in self._known]
-        self._known.update(new)
+        new = [root for root in roots if (root, folder) not in self._known]
+        self._known.update((root, folder) for root in new)
         if new:
             threading.Thread(target=self._take_up, args=(new, folder), name="host-roots", daemon=True).start()
 
@@ -71,6 +73,7 @@ class HostRoots:
             return
         why = self._refusal(path, folder)
         if why is None:
+            self._engine.waiting_roots.pop(str(path), None)
             log.info("%s is named by a host and is indexed", path)
             accept_index(self._engine, IndexRequest(COLLECTION, (str(path),), by_person=True, watching=True), (), ())
         else:
@@ -94,6 +97,8 @@ class HostRoots:
         home = Path(os.path.realpath(os.path.expanduser("~")))
         if home.is_relative_to(path):
             return "it is a home folder, or lies above one."
+        if folder is None:
+            return "its client does not say where it was started, so a project's own file may have named it."
         if project := project_file(folder, home):
             return f"a project's own file ({project}) may have named it."
         settings = self._engine.config.indexing
@@ -121,13 +126,11 @@ class HostRoots:
         return None if len(files) > settings.root_files else sum(file.size for file in files)
 
 
-def project_file(folder: str | None, home: Path) -> Path | None:
-    """Return the file of a project around a folder that starts a server of ours with roots; None for none.
+def project_file(folder: str, home: Path) -> Path | None:
+    """Return the file of a project around a folder that may start a server of ours with roots; None for none.
 
     home: where the settings of hosts themselves lie; it is no project.
     """
-    if folder is None:
-        return None
     start = Path(os.path.realpath(folder))
     for each in (start, *start.parents):
         if home.is_relative_to(each):
@@ -138,6 +141,7 @@ def project_file(folder: str | None, home: Path) -> Path | None:
                     text = file.read(_LONGEST)
             except OSError:
                 continue
-            if "--root" in text and any(ours in text for ours in _OURS):
+            text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+            if "root" in text and any(ours in text for ours in _OURS):
                 return each / name
     return None
