@@ -34,13 +34,16 @@ async def ids(client: Client) -> list[str]:
 async def test_a_link_out_of_the_roots_is_named_with_its_target_and_the_command_that_allows_it(
     client, folder, tmp_path
 ):
-    outside = tmp_path / "else where"
+    outside, other = tmp_path / "else where", tmp_path / "other"
     outside.mkdir()
     (outside / "plan.md").write_text("quagga")
     (folder / "projects").symlink_to(outside)
+    (folder / "a -> b").symlink_to(other)
     said = text_of(await client.call_tool("index", {"paths": [str(folder)]}))
     assert f"projects -> {outside}" in said
     assert f"kcore roots add '{outside}'" in said
+    assert f"notes/a -> b -> {other}" in said
+    assert f"kcore roots add {other}" in said
     assert await ids(client) == ["notes/good.md"]
 
 
@@ -49,12 +52,13 @@ async def test_bad_names_are_failures_of_their_own(client, folder):
     with open(os.fsencode(folder) + b"/caf\xe9.md", "wb") as file:
         file.write(b"quokka")
     (folder / "lost.md").symlink_to("archive/lost.md")
+    (folder / "loop").symlink_to("loop")
     for form in ("NFC", "NFD"):
         (folder / unicodedata.normalize(form, "\u00dcbersicht.md")).write_text(f"# {form}\n")
     report = await index(client, folder)
     assert {each["document"]: each["reason"] for each in report["failed"]} == {
         "notes/caf\\xe9.md": "name not UTF-8", "notes/lost.md": "broken link",
-        "notes/\u00dcbersicht.md": "same name",
+        "notes/\u00dcbersicht.md": "same name", "notes/loop": "broken link",
     }  # fmt: skip
     assert await ids(client) == ["notes/good.md", "notes/\u00dcbersicht.md"]
 

@@ -84,6 +84,6 @@ def test_the_syntax_of_gitmodules_is_that_of_git(tmp_path):
     put(tmp_path, **{".git__HEAD": "x", "a b__.git": "gitdir: x", "a b__in.md": "x", "c__.git": "gitdir: x", "c__in.md": "x",
                      "d__.git": "gitdir: x", "d__out.md": "x"})  # fmt: skip
     (tmp_path / ".gitmodules").write_text(
-        '# [submodule "d"]\n[submodule "one"]\n\tPath = "a b" ; said\n[other]\npath = d\n[submodule "c"] \npath=c\n'
+        '# [submodule "d"]\n[submodule "one"]\n\tPath = "a b" ; said\n[other]\npath = d\n[submodule "c"] path=c\n'
     )
     assert names(walked(tmp_path)) == ["a b/in.md", "c/in.md"]

@@ -292,3 +292,33 @@ def test_ignore_files_mean_what_git_says_they_mean(seed: int, tmp_path: Path) ->
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")
     expected = sorted(name for name in listed if name and not name.endswith(".gitignore"))
     assert names(walked(tmp_path)) == expected
+
+
+def test_what_is_ignored_everywhere_is_relative_to_the_source_whichever_folder_is_walked(
+    write: Write, tmp_path: Path
+) -> None:
+    for name in ("drafts/no.md", "x/drafts/yes.md", "x/a.tmp"):
+        write(name)
+    ignored = ("/drafts/", "*.tmp")
+    assert [file.relative for file in walked(tmp_path, ignored=ignored).files] == ["x/drafts/yes.md"]
+    below = walked(tmp_path / "x", roots=[tmp_path], ignored=ignored, below="x/")
+    assert [file.relative for file in below.files] == ["drafts/yes.md"]
+
+
+def test_nothing_behind_a_link_out_of_the_roots_is_looked_at(write: Write, tmp_path: Path, monkeypatch) -> None:
+    top, outside = tmp_path / "top", tmp_path / "outside"
+    top.mkdir()
+    (outside / "deep").mkdir(parents=True)
+    (top / "link").symlink_to(outside / "deep")
+    looked: list[str] = []
+    for name in ("stat", "scandir", "listdir"):
+        real = getattr(os, name)
+
+        def spied(path: Any = ".", *more: Any, real: Any = real, **options: Any) -> Any:
+            if options.get("follow_symlinks", True):
+                looked.append(os.path.realpath(path) if isinstance(path, str | os.PathLike) else "")
+            return real(path, *more, **options)
+
+        monkeypatch.setattr(os, name, spied)
+    assert walked(top).skipped == {"outside the roots": 1}
+    assert not [each for each in looked if each.startswith(str(outside))]

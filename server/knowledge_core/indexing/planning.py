@@ -26,7 +26,7 @@ from knowledge_core.indexing.relocated import relocated
 from knowledge_core.indexing.surveying import Survey, covering
 from knowledge_core.ingestion.access.secret_files import refusal, secret_file
 from knowledge_core.ingestion.readers import refusal_by_name_and_size
-from knowledge_core.ingestion.walking.left_out import LEADS_TO, LeftOut, shown
+from knowledge_core.ingestion.walking.left_out import LeftOut, link_and_target, shown
 from knowledge_core.ingestion.walking.walker import FoundFile
 from knowledge_core.storage.collection import Collection, FileState, Source
 from knowledge_core.types import composed
@@ -237,8 +237,8 @@ class _Draft:
         """Name the first few entries that nobody meant to leave out: nothing can be read by such a name."""
         for reason, why in BAD_NAMES.items():
             for each in one.walk.skipped_examples.get(reason, ()):
-                name, leads_to, target = (under + each).partition(LEADS_TO)
-                said = f"{shown(name)}{leads_to}{shown(target)} {why}"
+                name, target = link_and_target(under + each)
+                said = f"{shown(name)}{f' -> {shown(target)}' if target else ''} {why}"
                 self.refused.append(Refused(shown(name), reason, said))
 
     def _take_file(self, document: str, source: str, file: FoundFile, one: Survey) -> None:

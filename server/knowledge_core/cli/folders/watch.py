@@ -37,6 +37,12 @@ async def _watch(connection: Connection, arguments: argparse.Namespace) -> int:
     now = await connection.ask("watching")
     if not now["on"]:
         raise Usage("`indexing.watch` is false in the configuration.")
+    wanted = {each["path"] for each in (await connection.ask("sources"))["sources"] if each["watch"]}
+    while not wanted <= {
+        each["path"] for each in now["sources"]
+    }:  # an owner that has just begun takes them up one by one
+        await anyio.sleep(0.1)
+        now = await connection.ask("watching")
     _say(arguments, {"sources": now["sources"]}, *map(_source, now["sources"] or [None]))
     last = max((each["number"] for each in now["events"]), default=0)
     while True:

@@ -15,7 +15,7 @@ from knowledge_core.ingestion.walking.places import is_inside
 GIT = ".git"  # the folder of a repository, or a file that says where it is
 _MODULES = ".gitmodules"
 _LONGEST = 1_000_000  # characters that are read of such a file
-_SECTION = re.compile(r"\s*\[\s*([A-Za-z0-9.-]+)")
+_SECTION = re.compile(r'\s*\[\s*([A-Za-z0-9.-]+)(?:\s+"(?:[^"\\]|\\.)*")?\s*\]')
 _PATH = re.compile(r'\s*path\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^#;]*))', re.IGNORECASE)
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -42,8 +42,8 @@ def submodules(folder: Path, names: Set[str]) -> list[str]:
     found, section = [], ""
     for line in _text(folder / _MODULES).splitlines() if _MODULES in names else ():
         if begun := _SECTION.match(line):
-            section = begun[1].lower()
-        elif section == "submodule" and (said := _PATH.match(line)):
+            section, line = begun[1].lower(), line[begun.end() :]  # a variable may follow on the line
+        if section == "submodule" and (said := _PATH.match(line)):
             path = _ESCAPED.sub(r"\1", said[1]) if said[1] is not None else said[2].strip()
             found.append(os.path.normpath(os.path.join(folder, path)))
     return found

@@ -5,6 +5,7 @@ Pure values. File names come from strangers, so a name is only shown by way of `
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from knowledge_core.language.printable import one_line
 NOT_READ = ("binary", "unsupported")  # the reasons that mean a format that is not read; the files' kinds say more
 OUTSIDE = "outside the roots"  # the reason of links that lead out of what may be read
 LONGEST_TARGET = 300  # characters of what a link leads to; none is offered in a command where it is longer
+_ARROW = re.compile(r" -> (?=/|[A-Za-z]:\\|\\\\)")  # before a full path
 LEADS_TO = " -> "  # between a link and what it leads to
 EXAMPLES = 2  # per reason and per kind: one to recognise it by, one to see that it is no exception
 KINDS_SHOWN = 12  # per answer; a real folder of mixed documents has about ten
@@ -98,9 +100,7 @@ class LeftOut:
     def targets(self) -> list[str]:
         """Return what the named links out of the roots lead to, each once."""
         named = self.examples.get(OUTSIDE, ())
-        return list(
-            dict.fromkeys(target for each in named if 0 < len(target := each.partition(LEADS_TO)[2]) < LONGEST_TARGET)
-        )
+        return list(dict.fromkeys(target for each in named if (target := link_and_target(each)[1])))
 
     def _named(self, what: str, count: int, examples: int) -> str:
         some = list(self.examples.get(what, ()))[:examples]
@@ -112,10 +112,21 @@ def _sums(some: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
     return {each: some.get(each, 0) + more.get(each, 0) for each in sorted({*some, *more})}
 
 
+def leading_to(link: str, target: str) -> str:
+    """Return how a link is named; without what it leads to where no command line can hold that."""
+    return f"{link}{LEADS_TO}{target}" if one_line(target) == target and len(target) < LONGEST_TARGET else link
+
+
+def link_and_target(example: str) -> tuple[str, str]:
+    """Return the two parts of what `leading_to` made; a name of a link may hold an arrow, too."""
+    found = list(_ARROW.finditer(example))
+    return (example[: found[-1].start()], example[found[-1].end() :]) if found else (example, "")
+
+
 def _shown_example(name: str) -> str:
     """Return an example as one line. What a link leads to is not shortened: it is to be copied into a command."""
-    link, leads_to, target = name.partition(LEADS_TO)
-    return shown(link) + leads_to + one_line(target)[:LONGEST_TARGET]
+    link, target = link_and_target(name)
+    return shown(link) + (LEADS_TO + target if target else "")
 
 
 def shown(name: str) -> str:

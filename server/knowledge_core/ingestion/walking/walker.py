@@ -27,6 +27,7 @@ from knowledge_core.ingestion.access.secret_files import secret_by_name
 from knowledge_core.ingestion.walking.checkouts import GIT, is_bare, is_work_tree, lies_in_checkout, submodules
 from knowledge_core.ingestion.walking.found import FoundFile, LastingPatterns, Walk, ctime_ns, shown_name
 from knowledge_core.ingestion.walking.ignoring import USUAL, Patterns, chosen, ignoring, is_ignored, patterns_in
+from knowledge_core.ingestion.walking.left_out import leading_to
 from knowledge_core.ingestion.walking.machine_made import is_generated
 from knowledge_core.ingestion.walking.online_only import is_online_only
 from knowledge_core.ingestion.walking.places import allowed, is_inside
@@ -161,7 +162,9 @@ class _Walker:
         self._links: list[tuple[str, Path, _Folder]] = []
         self._seen: set[tuple[int, int]] = set()
         self._submodules: set[str] = set()
-        usual = (ignoring(selecting.ignored), USUAL) if selecting.ignored else (USUAL,)
+        # Relative to the source, whichever folder of it is walked.
+        everywhere = replace(ignoring(selecting.ignored), above=selecting.below)
+        usual = (everywhere, USUAL) if selecting.ignored else (USUAL,)
         stack = _stack_above(top, roots, usual)
         checkout = lies_in_checkout(top, roots)
         self._top = _Folder(top, "", stack, os.stat(top).st_dev, checkout, self._levels is None)
@@ -258,9 +261,9 @@ class _Walker:
     ) -> str | None:
         """Return why an entry is left out by its name and its stat; None where it is not."""
         name = entry.name
-        leads_to_folder = named.endswith("/") or (link and os.path.isdir(entry.path))
         if _is_no_text(name):
             return "name not UTF-8"
+        leads_to_folder = named.endswith("/") or (link and self._leads_to_folder(entry.path))
         if secret_by_name((*folder.path.parts[-1:], name), folder=leads_to_folder):
             return "secret"
         if is_online_only(about, name):
@@ -274,6 +277,11 @@ class _Walker:
         if named.endswith("/") and os.path.exists(os.path.join(entry.path, "pyvenv.cfg")):
             return "ignored"  # a Python environment, whatever its name
         return self._tally.folder_left_out(named) if named.endswith("/") else None
+
+    def _leads_to_folder(self, link: str) -> bool:
+        """Say whether a link leads to a folder inside the roots; what lies outside is not looked at."""
+        target = os.path.realpath(link)
+        return is_inside(Path(target), self._roots) and os.path.isdir(target)
 
     def _take_folder(self, folder: _Folder, path: str, named: str) -> None:
         whole = folder.whole
@@ -302,9 +310,9 @@ class _Walker:
     def _follow(self, relative: str, path: Path, folder: _Folder) -> None:
         target = Path(os.path.realpath(path))
         if not is_inside(target, self._roots):
-            self._tally.skip("outside the roots", relative, f"{relative} -> {target}")
-        elif not os.path.lexists(target):
-            self._tally.skip("broken link", relative, f"{relative} -> {target}")
+            self._tally.skip("outside the roots", relative, leading_to(relative, str(target)))
+        elif not os.path.exists(target):  # or it leads to itself
+            self._tally.skip("broken link", relative, leading_to(relative, str(target)))
         elif data_directory_around(target):
             self._tally.skip("data directory", relative)
         elif secret_by_name(target.parts, folder=os.path.isdir(target)):
@@ -314,8 +322,7 @@ class _Walker:
         elif is_ignored(relative + "/", folder.stack):
             self._tally.skip("ignored", relative + "/")
         elif str(target) not in self._apart:
-            device = os.stat(target).st_dev
-            self._take_folder(replace(folder, device=device), str(target), relative + "/")
+            self._take_folder(folder, str(target), relative + "/")
 
 
 def _is_no_text(name: str) -> bool:
