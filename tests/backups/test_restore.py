@@ -217,6 +217,16 @@ def test_roots_and_configuration_are_taken_only_where_a_person_says_so(run, home
     assert (tmp_path / "new" / "config.yaml").read_text() == "indexing: {chunk_size: 300}"
 
 
+def test_what_is_left_out_everywhere_stays_left_out(run, home, tmp_path):
+    (home / "ignore").write_text("private/\n!private/open.md\n")
+    run("backup", tmp_path / "kept")
+    new = tmp_path / "new"
+    run("ignore", "*.tmp", "--no-sync", "--home", new)
+    told = structure(run("restore", tmp_path / "kept", "--home", new, "--json")[1])
+    assert told["ignored"] == ["private/"]
+    assert (new / "ignore").read_text() == "*.tmp\nprivate/\n"
+
+
 def test_a_model_that_is_not_here_is_named_with_the_command_that_fetches_it(run, tmp_path):
     run("backup", tmp_path / "kept")
     _, out, _ = run("restore", tmp_path / "kept", "--home", tmp_path / "new")

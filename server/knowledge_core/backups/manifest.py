@@ -17,7 +17,7 @@ FORMAT = 1
 """Of what is written here. A program refuses backups of a higher one, and reads all lower ones."""
 
 LARGEST = 16 * 2**20  # bytes of a manifest; 20,000 collections take about 10 MB
-SETTINGS = ("config.yaml", "roots.json")
+SETTINGS = ("config.yaml", "roots.json", "ignore")
 
 # One file name, or one in the folder of the collections: nothing that leads anywhere else, on any system.
 _FILE = r"^(collections/)?[A-Za-z0-9][A-Za-z0-9._-]{0,120}$"
@@ -44,9 +44,9 @@ class StoredFile(_Value):
 
 
 class StoredSetting(StoredFile):
-    """The configuration or the allowed roots. name: of the file in the data directory."""
+    """The configuration, the allowed roots, or the patterns that hold in all sources. name: of the file in the data directory."""
 
-    name: Literal["config.yaml", "roots.json"]
+    name: Literal["config.yaml", "roots.json", "ignore"]
 
 
 class StoredRecord(StoredFile):

@@ -18,7 +18,7 @@ from knowledge_core.files import flush_folder, replacing, storage_refusal
 from knowledge_core.storage.catalogue import SET_ASIDE
 
 LARGEST = 2**20  # bytes; ours have a few hundred
-_CONFIG, _ROOTS = SETTINGS
+_CONFIG, _ROOTS, _IGNORED = SETTINGS
 
 
 def read_settings(source: Source, *, needed: bool) -> dict[str, bytes]:
@@ -51,6 +51,12 @@ def allowed_folders(settings: Mapping[str, bytes]) -> list[str]:
         return sorted({root for root in roots if isinstance(root, str) and root})
     except (ValueError, KeyError, TypeError, RecursionError):
         return []  # it was no list there, either
+
+
+def ignored_patterns(settings: Mapping[str, bytes]) -> list[str]:
+    """Return the patterns by which the backup's data directory left files out in all sources, save those that bring some back."""
+    lines = settings.get(_IGNORED, b"").decode("utf-8", "replace").splitlines()
+    return [line for line in lines if line.strip() and line[0] not in "#!"]
 
 
 def take_config(home: Path, settings: Mapping[str, bytes], work: Path, *, take: bool) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.backups.progress import BytesProgress, amount, private_files
 from knowledge_core.cli.output import command, full_path, show_as
-from knowledge_core.paths import config_path, data_directory
+from knowledge_core.paths import IGNORED, config_path, data_directory
 
 if TYPE_CHECKING:
     from knowledge_core.backups.making import Backup
@@ -41,7 +41,11 @@ def _backup(arguments: argparse.Namespace) -> int:
 
     home = data_directory(arguments.home)
     target = arguments.target or full_path(time.strftime("knowledge-core-backup-%Y-%m-%d-%H%M%S.zip"))
-    settings = {"config.yaml": config_path(home, arguments.config)[0], "roots.json": home / "roots.json"}
+    settings = {
+        "config.yaml": config_path(home, arguments.config)[0],
+        "roots.json": home / "roots.json",
+        IGNORED: home / IGNORED,
+    }
     with private_files(), BytesProgress() as line:
         made = back_up(home, Path(target), settings, prune=arguments.prune, report=line.told)
     show_as(arguments, _structure(made), "\n".join(_lines(made)))

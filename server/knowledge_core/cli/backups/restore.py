@@ -77,7 +77,7 @@ def _restored(
     wanted: list[StoredRecord],
 ) -> int:
     from knowledge_core.backups.restoring import stage, staging
-    from knowledge_core.backups.settings import allowed_folders, read_settings, take_config
+    from knowledge_core.backups.settings import allowed_folders, ignored_patterns, read_settings, take_config
     from knowledge_core.types import Progress
 
     settings = read_settings(source, needed=arguments.with_roots or arguments.with_config)
@@ -95,12 +95,17 @@ def _restored(
         line.clear()
         told = _Told(source, [each.name for each in records if each not in wanted])
         told.config = take_config(home, settings, folder, take=arguments.with_config)
+        told.ignored = ignored_patterns(settings)
         roots = allowed_folders(settings)
         return connected(functools.partial(_place, wanted, roots, told))(arguments)
 
 
 class _Told:
-    """What came of a restore so far. config: what became of the configuration, a sentence; "" where there is nothing to say."""
+    """What came of a restore so far.
+
+    config: what became of the configuration, a sentence; "" where there is nothing to say. ignored: patterns that hold in all
+        sources, which are taken: they leave files out, and open nothing.
+    """
 
     def __init__(self, source: Source, unchanged: list[str]) -> None:
         self.source, self.unchanged = source, unchanged
@@ -108,6 +113,7 @@ class _Told:
         self.added: list[str] = []
         self.not_added: list[str] = []
         self.config = ""
+        self.ignored: list[str] = []
 
 
 async def _place(
@@ -126,6 +132,8 @@ async def _place(
         if in_place:
             print(f"kcore: in place so far: {in_place}; the same command does the rest", file=sys.stderr)
         raise error
+    if told.ignored:
+        await connection.ask("ignore", add=told.ignored)
     allowed = (await connection.ask("roots"))["roots"]
     for root in roots:
         if root in allowed:
@@ -139,7 +147,7 @@ async def _place(
     structure = {
         "source": arguments.source, "restored": told.restored, "unchanged": told.unchanged,
         "not_in_backup": told.source.manifest.left_out, "roots_added": told.added, "roots_not_added": told.not_added,
-        "config": told.config or None, "models_missing": missing,
+        "config": told.config or None, "ignored": told.ignored, "models_missing": missing,
     }  # fmt: skip
     show_as(arguments, structure, "\n".join(_lines(told, wanted, missing)))
     return 0
