@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,7 @@ class Engine:
         home_notices: what is wrong with the data directory as a folder.
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
+        changed_sources: names of collections whose sources changed, for who watches them.
         pending: what is known of a collection's files that changed and are not indexed yet, by its name.
         waiting_roots: folder that a host names and that waits for a person's yes -> why, in a sentence.
         renewing: collection -> how many of its documents an earlier version read and are still to be read again.
@@ -110,6 +112,7 @@ class Engine:
         self.former_was_stuck = False
         self.renewing: dict[str, int] = {}
         self.waiting_roots: dict[str, str] = {}
+        self.changed_sources: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.pending: Callable[[str], Pending] = lambda name: Pending()
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []
         self.roots = Roots(home / "roots.json", config.roots)
@@ -237,7 +240,9 @@ class Engine:
                 raise InvalidInput(f"There is a collection {name!r} already. With --replace it is set aside first.")
             if name in self.names():
                 self._close_known(name)
-            return exchange(self._folder, valid_name(name), new, self.home / SET_ASIDE)
+            former = exchange(self._folder, valid_name(name), new, self.home / SET_ASIDE)
+        self.changed_sources.put(name)
+        return former
 
     def set_aside(self, name: str) -> Path:
         """Move a whole collection out of the way, whatever state it is in, so that its name is free; return where it lies.

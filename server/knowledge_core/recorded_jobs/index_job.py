@@ -209,6 +209,8 @@ def _plan(
     wanted = Wanted(by_person=request.by_person, restore=request.restore, watch=settings.watch)
     made = plan(collection, surveys, wanted, version=content_version(settings.chunk_size), limit=file_limit, gone=gone)
     schedule(collection, job, made, so_far)
+    if made.sources:
+        engine.changed_sources.put(collection.name)
 
 
 def _files_named_before(engine: Engine, collection: Collection, names: Sequence[str]) -> tuple[list[str], list[str]]:

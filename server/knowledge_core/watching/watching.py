@@ -8,8 +8,10 @@ slept, and where the system tells nothing, again and again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import queue
 import threading
 import time
 from collections import deque
@@ -152,23 +154,32 @@ class Watching:
                 self._begin_job(name, watched)
 
     def _look_for_sources(self) -> None:
+        """Take up sources that came or changed. A collection is asked only when it is new here, or said to have changed."""
         names = self._engine.names()
         with self._guard:
             for name in [each for each in self._watched if each not in names]:
                 del self._watched[name]
-        for name in names:
-            try:
-                sources = tuple(each for each in self._engine.collection(name).sources() if each.watch)
-            except KnowledgeCoreError:  # damaged, or just deleted: others say so
-                continue
-            with self._guard:
-                watched = self._watched.setdefault(name, _Watched(catching_up=bool(sources)))
-                former = {each.path for each in watched.sources}
-                watched.sources = sources
-            for source in sources:
-                if source.path not in former:
-                    self._due[source.path] = 0.0
+        changed = {name for name in names if name not in self._watched}
+        with contextlib.suppress(queue.Empty):
+            while True:
+                changed.add(self._engine.changed_sources.get_nowait())
+        for name in sorted(changed & {*names}):
+            self._take_up(name)
         self._listen_to(sorted({each.path for one in self._watched.values() for each in one.sources}))
+
+    def _take_up(self, name: str) -> None:
+        try:
+            sources = tuple(each for each in self._engine.collection(name).sources() if each.watch)
+        except KnowledgeCoreError as error:  # damaged, or just deleted
+            log.info("%s is not watched: %s", name, error)
+            sources = ()
+        with self._guard:
+            watched = self._watched.setdefault(name, _Watched(catching_up=bool(sources)))
+            former = {each.path for each in watched.sources}
+            watched.sources = sources
+        for source in sources:
+            if source.path not in former:
+                self._due[source.path] = 0.0
 
     def _look_for_mounts(self) -> None:
         """Look at all of the sources in which a disk was mounted, or from which one was taken."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from knowledge_core.near_names import did_you_mean, listed
 from knowledge_core.paths import IGNORED
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index, sync_request
 from knowledge_core.serving.surface.collections import collection_named, collection_names
-from knowledge_core.storage.collection import Change, Patterns
+from knowledge_core.storage.collection import Change, Patterns, Source
 from knowledge_core.types import Progress
 from knowledge_core.verbs.delete import PATIENCE
 from knowledge_core.verbs.sources import SourceState, new_place, source_named, source_states, widens
@@ -86,7 +86,7 @@ class SourceRequests:
         if watch is not None:
             source = replace(source, watch=watch)
         with self._alone(state.collection):
-            collection_named(self._engine, state.collection).set_sources([replace(source, by_person=True)])
+            self._record(state.collection, replace(source, by_person=True))
         return {**source_named(self._states(state.collection), source.name).as_mapping()}
 
     def _move(self, name: str, path: str, collection: str | None = None, yes: bool = False) -> dict[str, Any]:
@@ -104,7 +104,7 @@ class SourceRequests:
                 f"{state.source.path} is still there. With --yes {state.source.name} is taken to lie in {new} from now on."
             )
         with self._alone(state.collection):
-            there.set_sources([replace(state.source, path=str(new), by_person=True)])
+            self._record(state.collection, replace(state.source, path=str(new), by_person=True))
         request = IndexRequest(state.collection, paths=(str(new),), by_person=True)
         return {"job": accept_index(self._engine, request, (), ()).id}
 
@@ -116,7 +116,7 @@ class SourceRequests:
             ids = list(there.states(state.source.name)) if delete_documents else []
             if ids:
                 there.write(Change(remove=ids))
-            there.set_sources([], forget=[state.source.name])
+            self._record(state.collection, forget=[state.source.name])
         return {
             "name": state.source.name,
             "collection": state.collection,
@@ -154,6 +154,10 @@ class SourceRequests:
 
         return self._engine.one_writer(collection, impatient)
 
+    def _record(self, collection: str, *sources: Source, forget: Sequence[str] = ()) -> None:
+        collection_named(self._engine, collection).set_sources(sources, forget=forget)
+        self._engine.changed_sources.put(collection)
+
     def _below(self, folder: str, delete: bool = False) -> dict[str, Any]:
         """Say which documents come from a folder and from nothing that is still allowed. delete: they go."""
         top, rest = Path(os.path.realpath(folder)), self._engine.roots.all()
@@ -172,7 +176,7 @@ class SourceRequests:
             if delete:
                 with self._alone(each.collection):
                     there.write(Change(remove=ids))
-                    there.set_sources([], forget=[each.source.name] if len(ids) == len(paths) else [])
+                    self._record(each.collection, forget=[each.source.name] if len(ids) == len(paths) else [])
         return {"below": told}
 
     def _widening(self, paths: list[str]) -> dict[str, Any]:
