@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from knowledge_core.config import Config, IndexingConfig
 from knowledge_core.engine import Engine
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.watching import watching as module
+from knowledge_core.watching.dirt import dirt_of
 from knowledge_core.watching.watching import Watching
 
 PATIENCE = 20.0  # seconds; about one is needed
@@ -150,6 +152,45 @@ def test_what_no_walk_enters_causes_no_job(watched, folder):
     watched.quiet()
     assert [job.id for job in watched.engine.jobs.all()] == before
     assert [record.id for record in watched.engine.collection("default").jobs()] == before
+
+
+def test_a_file_that_is_never_read_causes_no_job_however_often_it_is_written(watched, folder, monkeypatch):
+    begun: list[IndexRequest] = []
+
+    def counted(engine, request, *more):
+        begun.append(request)
+        return accept_index(engine, request, *more)
+
+    def noted(events, source):
+        told.update(path for _, path in events)
+        return dirt_of(events, source)
+
+    told: set[str] = set()
+    monkeypatch.setattr(module, "accept_index", counted)
+    monkeypatch.setattr(module, "dirt_of", noted)
+    for size in range(1, 4):
+        told.clear()
+        (folder / "deep" / "video.bin").write_bytes(b"\0" * size)
+        (folder / "deep" / f"{size}.tmp").write_bytes(b"\0")
+        (folder / "deep" / f"{size}.tmp").unlink()
+        until(lambda: str(folder / "deep" / "video.bin") in told)
+        watched.quiet()
+    (folder / "deep" / "n0.md").write_text("# Note 0\n\nquagga\n")
+    until(lambda: bool(begun))
+    watched.quiet()
+    assert len(begun) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a name that is no text")
+def test_after_a_name_that_is_no_text_changes_are_found_as_before(watched, folder):
+    bad = os.path.join(os.fsencode(folder), b"bad\xff.md")
+    with open(bad, "wb") as file:
+        file.write(b"# Bad\n")
+    until(lambda: bool(watched.watching._lost))
+    for name in ("first.md", "second.md"):
+        (folder / name).write_text("# New\n")
+        until(lambda name=name: f"notes/{name}" in watched.ids(), watched.watching.described)
+    assert watched.watching.described()[0]["polled"] is None
 
 
 def test_an_ignore_file_counts_at_once(watched, folder):

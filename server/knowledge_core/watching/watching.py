@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,9 +25,9 @@ from knowledge_core.ingestion.walking.walker import Levels, Selecting, walk
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
 from knowledge_core.storage.collection import Collection, Source
-from knowledge_core.types import Pending
+from knowledge_core.types import Pending, composed
 from knowledge_core.verbs.index_report import IndexReport
-from knowledge_core.watching.dirt import Dirt, dirt_of, source_of
+from knowledge_core.watching.dirt import MOST_FILES, Dirt, dirt_of, source_of
 from knowledge_core.watching.platforms import CannotWatch, Changes, Clock, Mounts, is_polled
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ ALL_EVERY = 3_600.0  # seconds between two looks at all of a source that the sys
 POLL_LEAST = 30.0  # seconds between two looks at a source that the system does not tell about
 POLL_COST = 100.0  # times as long as the last look took
 ASK_AGAIN = 600.0  # seconds until a system that refused to tell of changes is asked again
+MOST_LOST = 3  # times within `ASK_AGAIN` that the system ends telling before it is taken for a refusal
 RETRY = (30.0, 3_600.0)  # seconds after a failure until the next attempt: at first, doubled each time, and at most
 UNREACHED_FOR = 600.0  # seconds for which a folder that a walk does not enter is believed to stay one
 LATEST = 200  # events that are remembered for `kcore watch`
@@ -87,6 +88,7 @@ class Watching:
         self._poll_every: dict[str, float] = {}  # folder -> seconds between two looks where it is polled
         self._refused = ""  # why the system tells of no changes; "" where it does
         self._ask_again = 0.0  # time.monotonic() when it is asked again
+        self._lost: deque[float] = deque(maxlen=MOST_LOST)  # time.monotonic() when it ended telling
         self._clock, self._mounts = Clock(), Mounts()
         self._looked = 0.0
         self.events: deque[Event] = deque(maxlen=LATEST)
@@ -216,6 +218,16 @@ class Watching:
     def _is_refused(self, why: str) -> None:
         self._refused, self._ask_again = why, time.monotonic() + ASK_AGAIN
 
+    def _has_ended_telling(self, why: str) -> None:
+        """Ask the system again soon, and look at everything then: one name that is no UTF-8 ends what is told of all."""
+        now = time.monotonic()
+        if len(self._lost) == MOST_LOST and now - self._lost[0] < ASK_AGAIN:
+            self._is_refused(why)
+            return
+        self._lost.append(now)
+        self._folders = ()
+        log.info("changes were lost, and all is looked at: %s", why)
+
     def _listen(self) -> None:
         if self._changes is None:
             self._stopped.wait(LISTEN)
@@ -225,7 +237,7 @@ class Watching:
         except CannotWatch as refused:
             self._changes.close()
             self._changes = None
-            self._is_refused(str(refused))
+            self._has_ended_telling(str(refused))
             return
         home = str(self._engine.home) + os.sep
         told: dict[tuple[str, Source], list[tuple[bool, str]]] = {}
@@ -283,8 +295,9 @@ class Watching:
         for source in sources:
             if source.whole and source.path not in whole:
                 inside = {each for each in dirt.levels if source_of(each, sources) == source}
-                reached = self._reached(source, inside)
-                levels |= reached
+                reached, found = self._reached(source, inside)
+                changed = inside if len(dirt.files) >= MOST_FILES else self._changed(name, source, dirt, found)
+                levels |= reached & changed
                 trees |= {each for each in dirt.trees if os.path.dirname(each) in reached and os.path.isdir(each)}
         if not (whole or levels or dirt.named):
             return None
@@ -293,24 +306,45 @@ class Watching:
             files_of=tuple(sorted(dirt.named)), watching=True,
         )  # fmt: skip
 
-    def _reached(self, source: Source, folders: set[str]) -> set[str]:
-        """Return those of the folders that a walk of the source enters: of the others no file is wanted."""
+    def _changed(self, name: str, source: Source, dirt: Dirt, found: Set[str]) -> set[str]:
+        """Return the folders in which something changed that is indexed or is to be.
+
+        A program may write without end into a file that is never read; that is to cost no job. found: as of `_reached`.
+        """
+        collection, kept = self._engine.collection(name), {os.path.dirname(each) for each in dirt.trees}
+        with collection.view() as view:
+            for path in dirt.files:
+                folder = os.path.dirname(path)
+                if folder in kept or source_of(path, (source,)) is None:
+                    continue
+                id = f"{source.name}/{composed(Path(path).relative_to(source.path).as_posix())}"
+                special = os.path.isdir(path) or os.path.islink(path)
+                if special or id.casefold() in found or view.files([id]) or view.holds_below(f"{id}/"):
+                    kept.add(folder)
+        return kept
+
+    def _reached(self, source: Source, folders: set[str]) -> tuple[set[str], Set[str]]:
+        """Return those of the folders that a walk of the source enters, and the ids that may be indexed in them, case-folded.
+
+        Of the other folders no file is wanted.
+        """
         inside = {f"{Path(each).relative_to(source.path).as_posix()}/".removeprefix("./"): each for each in folders}
         inside = {below: each for below, each in inside.items() if os.path.isdir(each)}
         if not inside:
-            return set()
+            return set(), set()
         settings = self._engine.config.indexing
         selecting = Selecting(
-            0, patterns=source.patterns, ignored=self._engine.ignored(), generated=settings.generated,
-            levels=Levels(frozenset(inside), lambda below: True),
+            int(settings.max_file_mb * 1e6), patterns=source.patterns, ignored=self._engine.ignored(),
+            generated=settings.generated, levels=Levels(frozenset(inside), lambda below: True),
         )  # fmt: skip
         try:
-            listed = walk(Path(source.path), self._engine.roots.all(), selecting).listed
+            walked = walk(Path(source.path), self._engine.roots.all(), selecting)
         except (KnowledgeCoreError, PathNotAllowed):
-            return set()
+            return set(), set()
         until = time.monotonic() + UNREACHED_FOR
-        self._unreached |= {each: until for below, each in inside.items() if below not in listed}
-        return {inside[below] for below in listed}
+        self._unreached |= {each: until for below, each in inside.items() if below not in walked.listed}
+        found = {f"{source.name}/{file.relative}".casefold() for file in walked.files}
+        return {inside[below] for below in walked.listed}, found
 
     def _end_job(self, name: str, watched: _Watched) -> None:
         job = watched.job
