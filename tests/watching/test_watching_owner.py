@@ -33,6 +33,7 @@ def ids(home: Path) -> list[str]:
     return [each["id"] for each in json.loads(said)["documents"]]
 
 
+@pytest.mark.slow
 def test_watch_says_what_is_taken_in_and_the_next_owner_catches_up(home, notes):
     assert kcore(home, "index", str(notes)).returncode == 0
     watching = subprocess.Popen([*KCORE, "watch"], env=environment(home), stdout=subprocess.PIPE, text=True)
@@ -51,6 +52,7 @@ def test_watch_says_what_is_taken_in_and_the_next_owner_catches_up(home, notes):
     until(lambda: ids(home) == ["notes/b.md", "notes/c.md"])
 
 
+@pytest.mark.slow
 def test_an_owner_ends_when_nobody_needs_it_though_files_change(home, notes):
     (home / "config.yaml").write_text("owner: {idle_minutes: 0.03}\n")
     kcore(home, "index", str(notes))
