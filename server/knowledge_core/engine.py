@@ -24,6 +24,7 @@ from knowledge_core.embedding.embedders import Embedders, MakeEmbedder
 from knowledge_core.embedding.models.models import AUTO
 from knowledge_core.errors import CollectionNotFound, InvalidInput, KnowledgeCoreError, ModelUnavailable, quoted
 from knowledge_core.files import raise_descriptor_limit
+from knowledge_core.indexing.missing import Missing
 from knowledge_core.ingestion.workers.pool import Workers
 from knowledge_core.jobs import Jobs
 from knowledge_core.near_names import listed
@@ -71,6 +72,7 @@ class Engine:
         home_notices: what is wrong with the data directory as a folder.
         notices: what every client should know about how this process serves.
         former_was_stuck: the process that held this data directory before was ended by its watchdog.
+        missing: files that were not found a moment ago.
         changed_sources: names of collections whose sources changed, for who watches them.
         pending: what is known of a collection's files that changed and are not indexed yet, by its name.
         waiting_roots: folder that a host names and that waits for a person's yes -> why, in a sentence.
@@ -92,8 +94,7 @@ class Engine:
         config_file: str | None = None,
         make_embedder: MakeEmbedder | None = None,
     ) -> None:
-        self.home = home
-        self.config = config
+        self.home, self.config = home, config
         self._lock = lock or OwnerLock(home, command)
         self._own_lock = lock is None
         self._guard = threading.RLock()
@@ -112,6 +113,7 @@ class Engine:
         self.former_was_stuck = False
         self.renewing: dict[str, int] = {}
         self.waiting_roots: dict[str, str] = {}
+        self.missing = Missing()
         self.changed_sources: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.pending: Callable[[str], Pending] = lambda name: Pending()
         self.listeners: list[Callable[[str, Sequence[str]], None]] = []

@@ -327,3 +327,18 @@ def test_what_lies_on_a_disk_is_taken_in_once_it_is_mounted_and_stays_when_it_is
         watched.until([*DEEP, "notes/plain.txt"])
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_move_of_which_the_ends_are_seen_one_after_the_other_embeds_nothing(watched, folder, tmp_path):
+    aside = tmp_path / "aside.txt"
+    for first, then in ((folder / "plain.txt", folder / "deep" / "ledger.txt"),):
+        first.rename(aside)
+        until(lambda first=first: str(first) in watched.engine.pending("default").files)
+        until(lambda: bool(watched.engine.missing._since))  # a job looked, and did not find it
+        assert "notes/plain.txt" in watched.ids()
+        aside.rename(then)
+    watched.until(["notes/deep/ledger.txt", *DEEP])
+    watched.quiet()
+    assert watched.embedder.embedded == []
+    with watched.engine.collection("default").view() as view:
+        assert view.document("notes/deep/ledger.txt").embedded_title == "plain"

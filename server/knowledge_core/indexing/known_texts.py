@@ -37,7 +37,9 @@ class KnownTexts:
 
     def __init__(self, collection: Collection, vanished: Sequence[str]) -> None:
         self._collection = collection
-        self._vanished = dict.fromkeys(vanished)
+        self._vanished = frozenset(vanished)
+        self._moved: set[str] = set()
+        self._sources = {source.name: source for source in collection.sources()}
 
     def former(self, document: Document, path: str, size: int, stored: FileState | None) -> Former | None:
         """Return the document that a file's document was before, or is a copy of; None where its text is new.
@@ -52,13 +54,28 @@ class KnownTexts:
             other = self._stored(id)
             if other is None or other.document.text != document.text:
                 continue
-            moved = stored is None and id in self._vanished and not os.path.lexists(other.path or "")
+            moved = stored is None and id not in self._moved and self._has_left(id, other)
             if moved:
-                del self._vanished[id]
+                self._moved.add(id)
             return Former(_embedded_title(other), id if moved else None)
         if own is not None and own.embedded_title is not None and own.document.title == document.title:
             return Former(own.embedded_title, None)  # it was edited: the parts that stayed are known under this title
         return None
+
+    def _has_left(self, id: str, document: StoredDocument) -> bool:
+        """Say whether a document's file is gone from its place, rather than the disk on which that lies."""
+        path = document.path or ""
+        if os.path.lexists(path):
+            return False
+        source = self._sources.get(document.source or "")
+        if id in self._vanished or source is None:
+            return id in self._vanished
+        lost = (
+            os.path.join(source.path, mount)
+            for mount in source.mounts
+            if not os.path.ismount(os.path.join(source.path, mount))
+        )
+        return os.path.isdir(source.path) and not path.startswith(tuple(lost))
 
     def is_kept_out(self, document: Document) -> bool:
         """Say whether a document was deleted under another id, by which its file is no longer there."""

@@ -208,6 +208,11 @@ def _plan(
     surveys = surveying.survey([*request.paths, *there], request.levels, request.trees)
     wanted = Wanted(by_person=request.by_person, restore=request.restore, watch=settings.watch)
     made = plan(collection, surveys, wanted, version=content_version(settings.chunk_size), limit=file_limit, gone=gone)
+    if request.watching:
+        made, later = engine.missing.without_recent(
+            collection.name, made, lambda id: state.path if (state := collection.stored_state(id)) else None
+        )
+        so_far = replace(so_far, deferred=later)
     schedule(collection, job, made, so_far)
     if made.sources:
         engine.changed_sources.put(collection.name)

@@ -36,6 +36,7 @@ class IndexReport:
     cut: embedded texts that were longer, with their title, than the model reads.
     cut_tokens: by how many tokens in all.
     seconds: of work.
+    deferred: documents whose files vanished a moment ago: they are looked for again before they are removed.
     changed: ids of the first documents that were indexed, moved or removed.
     planned: whether the plan is complete, folders included.
     pictures: which pages of the first of `pictures_total` documents are pictures, as of `picture_pages`.
@@ -63,6 +64,7 @@ class IndexReport:
     pictures: Sequence[str] = ()
     pictures_total: int = 0
     changed: Sequence[str] = ()
+    deferred: int = 0
 
     @property
     def left_out(self) -> LeftOut:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from knowledge_core.engine import Engine
 from knowledge_core.errors import Interrupted, KnowledgeCoreError, PathNotAllowed
+from knowledge_core.indexing.missing import GRACE
 from knowledge_core.ingestion.walking.walker import Levels, Selecting, walk
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
@@ -356,10 +357,14 @@ class Watching:
             return
         took = time.monotonic() - watched.began
         self._poll_every |= {each.path: max(POLL_LEAST, POLL_COST * took) for each in watched.sources}
+        report = job.outcome if job.state == "done" and isinstance(job.outcome, IndexReport) else None
         with self._guard:
+            if report is not None and report.deferred:  # of a move, the other end may come with the next events
+                watched.dirt.add(watched.working)
+                watched.not_before = time.monotonic() + GRACE
             watched.working, watched.failures, watched.catching_up = Dirt(), 0, False
-        if job.state == "done" and isinstance(job.outcome, IndexReport):
-            self._tell(name, job, job.outcome)
+        if report is not None:
+            self._tell(name, job, report)
 
     def _tell(self, name: str, job: Job, report: IndexReport) -> None:
         if report.indexed or report.removed or report.moved:
