@@ -15,7 +15,9 @@ import pytest
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config, IndexingConfig
 from knowledge_core.engine import Engine
+from knowledge_core.indexing import missing
 from knowledge_core.recorded_jobs.index_job import IndexRequest, accept_index
+from knowledge_core.watching import platforms
 from knowledge_core.watching import watching as module
 from knowledge_core.watching.dirt import dirt_of
 from knowledge_core.watching.watching import Watching
@@ -75,6 +77,9 @@ def until(holds: Callable[[], bool], shown: Callable[[], object] = lambda: "") -
 def owner(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Owner]:
     monkeypatch.setattr(module, "SOURCES_EVERY", 0.1)
     monkeypatch.setattr(module, "LISTEN", 0.1)
+    monkeypatch.setattr(platforms, "STEP", 50)
+    for each in (module, missing):
+        monkeypatch.setattr(each, "GRACE", 0.2)
     made = Owner(tmp_path / "home", folder)
     yield made
     made.close()
