@@ -160,6 +160,15 @@ def test_only_files_that_were_named_are_brought_in_step(run, notes):
     assert "1 removed" in run("index")[1]
 
 
+def test_sync_says_once_what_is_no_matter_of_a_source(run, notes, tmp_path):
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "a.md").write_text("# A\n")
+    run("index", str(notes))
+    run("index", str(tmp_path / "other"))
+    _, out, _ = run("sync")
+    assert (out.count("unchanged"), out.count("No EmbeddingGemma was found")) == (2, 1)
+
+
 def test_a_wrong_name_of_a_source_is_answered_with_the_right_ones(run, notes):
     run("index", str(notes))
     code, _, err = run("sources", "set", "nots", "--no-watch")

@@ -153,7 +153,7 @@ async def sync_all(
         return 0
     chosen = [each for each in known if not names or each["name"] in names or each["path"] in names]
     chosen = chosen if len(chosen) >= len(names) else [{"name": name, "collection": collection} for name in names]
-    results, lines, code = [], [], 0
+    results, lines, notices, code = [], [], set[str](), 0
     with Interrupts() as interrupts:
         for each in chosen:
             shown = f"{one_line(each['name'])}{' in ' + each['collection'] if each['collection'] else ''}"
@@ -165,7 +165,9 @@ async def sync_all(
                 lines.append(f"{shown}: {error}")
                 results.append({"name": each["name"], "collection": each["collection"], "error": str(error)})
                 continue
-            lines.append(f"{shown}: {answer.text}")
+            said = answer.text.splitlines()
+            lines.append("\n".join([f"{shown}: {said[0]}", *(line for line in said[1:] if line not in notices)]))
+            notices.update(answer.structure.get("notices") or ())  # each once: they are of the model, not of the source
             results.append({"name": each["name"], **answer.structure})
             if interrupts.asked:
                 code = INTERRUPTED
