@@ -1,0 +1,1 @@
+"""What a search answers: hits, and what should be known besides."""
