@@ -3,6 +3,11 @@
 A chunk's score is the sum of what its terms add, each up to the term's weight. The weights sum to at most 1, so that no
 score exceeds 1 and a score means the same whatever the query, the collection or its size:
 - every word weighs by its rarity, also one that no chunk holds; all words together weigh `WORDS_SHARE`;
+- what is written as one (a compound, an identifier) weighs by its own rarity, where a chunk holds it, and adds half of that
+  wherever it stands, however long the chunk; its parts together weigh as one word then;
+- a word with accents and the same word without them share the weight of one word;
+- a phrase in quotation marks weighs as its words together;
+- a word in the name that a chunk of code defines counts again, by a part of its weight;
 - a word that few chunks hold is searched for by its trigrams, too: it may be misspelt, or the chunks may have another form.
   Its trigrams together weigh as much as the word, and less the more chunks hold the word itself.
 
@@ -12,14 +17,15 @@ Collections that are searched together are weighed together, by the rarity in al
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
 
-from knowledge_core.language.wording import spellings
+from knowledge_core.language.phrases import phrases_of
+from knowledge_core.language.wording import Reading, Term, readings
 
-Field = Literal["words", "trigrams"]
+Field = Literal["words", "trigrams", "defined"]
 
 # docs/decisions/fusion.md has the measurements behind these five.
 WORDS_SHARE = 0.6  # of a score; the rest is for trigrams
@@ -29,6 +35,9 @@ SPELT_UP_TO = (
 LEAST_SPELT = 1 / 3  # of a word's trigrams that a chunk must hold: what is left of six letters after two were swapped
 LEAST_TRIGRAMS = 2  # that a chunk must hold in any case
 COMMON = (50, 0.3)  # a trigram in more chunks than this, and in more than this share of them, is left out
+
+DEFINED_SHARE = 0.4  # of a word's weight that it adds again where it stands in the name that a chunk defines
+BARE_SHARE = 0.5  # of an accented word's weight that the word without accents has
 
 QUERY_WORDS = 1_024  # different words of one query; of a longer text the most frequent ones
 QUERY_SPELT = 32  # words of one query that are searched for by trigrams, the rarest
@@ -42,12 +51,28 @@ class Spelling:
     least: int
 
 
+class Phrase(NamedTuple):
+    """Words that stand together. text: as the query has it. words: the tokens that a chunk with it must hold."""
+
+    text: str
+    words: tuple[str, ...]
+    weight: float
+
+
 @dataclass(frozen=True)
 class LexicalQuery:
-    """What each word adds to a score at most, and the words that are searched for by trigrams. Sums to 1 at most."""
+    """What each term adds to a score at most. Sums to 1 at most.
+
+    words: each adds by how often it stands in a chunk of which length. wholes: what is written as one; each adds a part of
+        its weight wherever it stands, the rest as words do. defined: words in the name that a chunk defines; each adds its weight wherever it stands. spellings: words that are searched for
+        by trigrams. phrases: see `Phrase`.
+    """
 
     words: Mapping[str, float]
     spellings: Sequence[Spelling] = ()
+    wholes: Mapping[str, float] = field(default_factory=dict)
+    defined: Mapping[str, float] = field(default_factory=dict)
+    phrases: Sequence[Phrase] = ()
 
 
 class Counting(Protocol):
@@ -78,28 +103,116 @@ def weighed(query: str, over: Sequence[Counting]) -> LexicalQuery:
     A word that the text holds n times counts sqrt(n) times. nDCG@10 with 1, sqrt(n) and n: .470 .478 .478 on adi, .693
     .698 .698 on scifact, .431 .410 .380 on nl2bash (benchmark sets of questions; the others differ by less).
     """
-    runs = Counter(spellings(query))
-    counted: Counter[str] = Counter()
-    for (tokens, _), times in runs.items():
-        for token in tokens:
-            counted[token] += times
-    chosen = dict(counted.most_common(QUERY_WORDS))
     entries = sum(each.entries for each in over)
-    having = _frequencies(over, "words", chosen)
-    masses = {token: math.sqrt(times) * rarity(entries, having[token]) for token, times in chosen.items()}
-    whole = math.fsum(masses.values())
-    if not entries or not whole:
+    if not entries:
         return LexicalQuery({})
-    words = {token: WORDS_SHARE * mass / whole for token, mass in masses.items()}
+    read = Counter(readings(query))
+    counted: Counter[str] = Counter()
+    for reading, times in read.items():
+        for term in reading.terms:
+            counted[term.token] += times
+    chosen = dict(counted.most_common(QUERY_WORDS))
+    having = _frequencies(over, "words", chosen)
+    rarities = {token: rarity(entries, having[token]) for token in chosen}
+    words: dict[str, float] = defaultdict(float)
+    wholes: dict[str, float] = defaultdict(float)
+    for reading, times in read.items():
+        _weigh(reading.terms, times, having, rarities, words, wholes)
+    masses = {token: mass / math.sqrt(chosen[token]) for token, mass in words.items()}
+    own = {token: mass / math.sqrt(chosen[token]) for token, mass in wholes.items()}
+    quoted = [(phrase, math.fsum(masses.get(word, 0.0) for word in set(phrase.words))) for phrase in phrases_of(query)]
+    mass = math.fsum([*masses.values(), *own.values(), *(each for _, each in quoted)])
+    if not mass:
+        return LexicalQuery({})
+    scale = WORDS_SHARE / mass
+    return LexicalQuery(
+        words={token: scale * each for token, each in masses.items()},
+        spellings=_spellings(read, chosen, having, rarities, mass, over, entries),
+        wholes={token: scale * each for token, each in own.items()},
+        defined={token: DEFINED_SHARE * scale * each for token, each in masses.items()},
+        phrases=[Phrase(phrase.text, phrase.words, scale * each) for phrase, each in quoted if each],
+    )
+
+
+def _weigh(
+    terms: Sequence[Term],
+    times: int,
+    having: Mapping[str, int],
+    rarities: Mapping[str, float],
+    words: dict[str, float],
+    wholes: dict[str, float],
+) -> None:
+    """Add what the terms of a piece of the query weigh to `words` and `wholes`. Terms that are not chosen weigh nothing."""
+    known = [each for each in terms if each.kind in ("compound", "identifier") and having.get(each.token)]
+    known.sort(key=lambda each: (each.start - each.end, each.start))  # the longest first
+    outer: list[Term] = []
+    for each in known:
+        if not any(_touch(each, other) for other in outer):
+            outer.append(each)
+            wholes[each.token] += times * rarities[each.token]
+    single = list(_of_words(terms, having, rarities))
+    inner = [(each, rarities[each.token]) for each in known if each not in outer]
+    for top in outer:
+        inside = [(term, mass) for term, mass in single if _touch(term, top)]
+        within = [(term, mass) for term, mass in inner if _touch(term, top)]
+        together = math.fsum(mass for _, mass in [*inside, *within])
+        share = max((mass for _, mass in inside), default=0.0) / together if together else 0.0
+        for term, mass in inside:
+            words[term.token] += times * mass * share
+        for term, mass in within:
+            wholes[term.token] += times * mass * share
+    for term, mass in single:
+        if not any(_touch(term, top) for top in outer):
+            words[term.token] += times * mass
+
+
+def _touch(one: Term, other: Term) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _of_words(
+    terms: Sequence[Term], having: Mapping[str, int], rarities: Mapping[str, float]
+) -> Iterator[tuple[Term, float]]:
+    """Yield the single words of a piece with their weights; a word with accents shares its own with its bare form."""
+    for at, term in enumerate(terms):
+        if term.kind not in ("word", "pair") or term.token not in rarities:
+            continue
+        bare = terms[at + 1] if at + 1 < len(terms) and terms[at + 1].kind == "bare" else None
+        if bare is None or not having.get(bare.token):
+            yield term, rarities[term.token]
+        elif not having[term.token]:
+            yield bare, rarities[bare.token]
+        else:
+            yield term, (1.0 - BARE_SHARE) * rarities[term.token]
+            yield bare, BARE_SHARE * rarities[bare.token]
+
+
+def _spellings(
+    read: Mapping[Reading, int],
+    chosen: Mapping[str, int],
+    having: Mapping[str, int],
+    rarities: Mapping[str, float],
+    mass: float,
+    over: Sequence[Counting],
+    entries: int,
+) -> tuple[Spelling, ...]:
+    """Return the words that are searched for by their letters. mass: of all terms of the query."""
     spelt: list[tuple[int, Sequence[str], float]] = []
+    runs: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
+    for reading, times in read.items():
+        for run in reading.runs:
+            runs[run] += times
     for (tokens, letters), times in runs.items():
         known = max((having.get(token, entries) for token in tokens), default=entries)
         if letters and known <= SPELT_UP_TO:
             # Several spellings of one stem (cat, cats) share its mass.
-            mass = masses[tokens[0]] * times / chosen[tokens[0]] / math.sqrt(1 + known)
-            spelt.append((known, letters, (1.0 - WORDS_SHARE) * mass / whole))
+            whole = math.sqrt(chosen[tokens[0]]) * rarities[tokens[0]]
+            spelt.append((known, letters, whole * times / chosen[tokens[0]] / math.sqrt(1 + known)))
     spelt.sort(key=lambda each: each[0])  # the rarest first; equals as they stand in the query
-    return LexicalQuery(words, _spelt(spelt[:QUERY_SPELT], over, entries))
+    rarest = spelt[:QUERY_SPELT]
+    # A word that is part of something known weighs less than its letters would: then they are scaled to what there is.
+    scale = (1.0 - WORDS_SHARE) / max(mass, math.fsum(weight for _, _, weight in rarest))
+    return _spelt([(known, letters, scale * weight) for known, letters, weight in rarest], over, entries)
 
 
 def _spelt(

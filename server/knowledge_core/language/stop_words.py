@@ -5,7 +5,8 @@ Other languages than English have no list here: in a query of theirs every word 
 
 from __future__ import annotations
 
-from knowledge_core.language.wording import spans, words
+from knowledge_core.language.phrases import quoted_ranges
+from knowledge_core.language.wording import compound_terms, spans, words
 
 # Words that any English question is made of. They are not searched for, so the list holds no word that a question can be
 # about, such as "use" or "like"; labels of clusters leave out more words (`grouping/labels.py`).
@@ -32,18 +33,24 @@ def content_words(query: str) -> set[str]:
 def without_stop_words(query: str) -> str:
     """Return the query with its function words blanked out; the whole query, if it has no other words.
 
-    A word in capitals is a content word: WHO and IT are no pronouns there.
+    A word in capitals is a content word: WHO and IT are no pronouns there. What is written as one, or stands in quotation
+    marks, is left as it is.
 
     >>> without_stop_words("What does the WHO say?").split()
     ['WHO', 'say?']
     >>> without_stop_words("to be or not to be")
     'to be or not to be'
+    >>> without_stop_words('is "to be" in --no-cache').split()
+    ['"to', 'be"', '--no-cache']
     """
     found = spans(query)
+    whole = [*quoted_ranges(query), *((term.start, term.end) for term in compound_terms(query))]
     blanked = {
         (start, end)
         for word, start, end in found
-        if word in _INDEXED_FORMS and (end - start == 1 or not query[start:end].isupper())
+        if word in _INDEXED_FORMS
+        and (end - start == 1 or not query[start:end].isupper())
+        and not any(first <= start and end <= last for first, last in whole)
     }
     if len({(start, end) for _, start, end in found}) == len(blanked):
         return query

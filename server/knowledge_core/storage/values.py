@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -214,6 +214,19 @@ class Waiting:
 
     number: int
     document: Document
+
+
+class LexicalText(NamedTuple):
+    """What the words of one chunk are read from.
+
+    number: of the chunk. text: its title and heading path, and its text. names: of its file and its folders. defined: the name
+    of what it defines, where it is code.
+    """
+
+    number: int
+    text: str
+    names: str = ""
+    defined: str = ""
 
 
 @dataclass(frozen=True)

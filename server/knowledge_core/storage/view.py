@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import DocumentNotFound, quoted
-from knowledge_core.language.lexical_query import Counting, LexicalQuery
+from knowledge_core.language.lexical_query import Counting, LexicalQuery, Phrase
+from knowledge_core.language.phrases import having
 from knowledge_core.near_names import near_names
 from knowledge_core.quantising import Rows, quantise, scale
 from knowledge_core.storage.lexical_index import LexicalSnapshot
@@ -41,6 +42,7 @@ __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"
 
 RESCORED = 30  # candidates beyond the limit whose cosine is computed again: the true ten lie among them (recall 0.999)
 SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions: 0.8 MB per view, 0.05 ms per query
+READ_FOR_PHRASE = 400  # chunks that hold all words of a phrase, and are read to see whether they stand together
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
 
@@ -118,7 +120,15 @@ class View:
 
     def words(self, query: LexicalQuery, limit: int, allowed: Allowed | None = None) -> list[tuple[int, float]]:
         """Return the chunks that hold something of the query, as (number, score 0..1), best first, ties by number."""
-        return self._words.search(query, limit, None if allowed is None else allowed.chunks)
+        phrases = [(phrase.weight, self._with_phrase(phrase)) for phrase in query.phrases]
+        phrases = [(weight, numbers) for weight, numbers in phrases if numbers]
+        return self._words.search(query, limit, None if allowed is None else allowed.chunks, phrases)
+
+    def _with_phrase(self, phrase: Phrase) -> list[int]:
+        """Return the chunks that have a phrase, of those `READ_FOR_PHRASE` that hold its words most often."""
+        has = having(phrase.text)
+        chunks = self.chunks(self._words.holding(phrase.words, READ_FOR_PHRASE))
+        return [number for number, each in chunks.items() if has("\n".join([each.title, *each.heading, each.text]))]
 
     @property
     def lexicon(self) -> Counting:

@@ -23,7 +23,7 @@ from knowledge_core.grouping.kmeans import kmeans
 from knowledge_core.grouping.labels import keywords, label_of, terms_of
 from knowledge_core.grouping.neighbours import Floats, Places
 from knowledge_core.grouping.templates import without_templates
-from knowledge_core.language.wording import spans
+from knowledge_core.language.wording import word_spans
 from knowledge_core.quantising import quantise, scale
 from knowledge_core.storage.view import View
 from knowledge_core.types import Lines, Progress, ReportProgress, Task, no_progress
@@ -223,7 +223,7 @@ def _grouped(items: Sequence[_Item], vectors: Floats, request: ClusterRequest, p
     progress(Progress(len(items) + 1, len(items) + 3, "naming groups", "steps"))
     texts = [item.members[0].text for item in items]
     own = without_templates(texts, [item.members[0].document for item in items])
-    terms = [terms_of(spans(text), text) for text in own]
+    terms = [terms_of(word_spans(text), text) for text in own]
     named = keywords(terms, labels)
     clusters = [_cluster(items, vectors, np.flatnonzero(labels == label), named[label]) for label in named]
     clusters.sort(key=lambda each: (-each.size, each.id))

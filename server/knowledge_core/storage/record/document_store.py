@@ -18,6 +18,7 @@ import numpy as np
 from knowledge_core.contract import EmbeddingContract
 from knowledge_core.errors import InvalidInput, StorageDamaged
 from knowledge_core.storage.gil_pauses import with_pauses
+from knowledge_core.storage.lexical_text import lexical_text
 from knowledge_core.storage.record.job_table import JobTable
 from knowledge_core.storage.record.log import RecordLog
 from knowledge_core.storage.record.migrations import migrate
@@ -34,7 +35,17 @@ from knowledge_core.storage.record.sqlite import (
     translated,
     unit,
 )
-from knowledge_core.storage.values import MARKED, Calibration, Change, FileState, Found, Keys, NewDocument, PlanRow
+from knowledge_core.storage.values import (
+    MARKED,
+    Calibration,
+    Change,
+    FileState,
+    Found,
+    Keys,
+    LexicalText,
+    NewDocument,
+    PlanRow,
+)
 from knowledge_core.types import Document, Vectors
 
 
@@ -45,7 +56,7 @@ class Written:
     keys: (n,) int64 of the vectors that came, ascending.
     vectors: (n, dim) float32, norm 1, theirs, as they are stored.
     removed_keys: of the vectors that went, ascending.
-    chunks: number and lexical text of those that came.
+    chunks: what the words of those that came are read from.
     removed_chunks: numbers of those that went, ascending.
     """
 
@@ -53,7 +64,7 @@ class Written:
     keys: Keys
     vectors: Vectors
     removed_keys: list[int]
-    chunks: list[tuple[int, str]]
+    chunks: list[LexicalText]
     removed_chunks: list[int]
 
 
@@ -178,7 +189,7 @@ class DocumentStore:
             added = [key for key in inserted if key not in gone]
             self._note(generation, "+k", added)
             self._note(generation, "-k", gone - set(inserted))
-            self._note(generation, "+c", (number for number, _ in chunks))
+            self._note(generation, "+c", (each.number for each in chunks))
             self._note(generation, "-c", removed)
         # As they were stored, not as they came: an index that is rebuilt must be the same to the bit.
         vectors = unit([inserted[key] for key in added], contract.dimensions)
@@ -265,8 +276,8 @@ class DocumentStore:
 
     def _insert(
         self, new: NewDocument, contract: EmbeddingContract, former: Mapping[str, tuple[int | None, str]]
-    ) -> list[tuple[int, str]]:
-        """Insert a document and its chunks; return number and lexical text of each chunk."""
+    ) -> list[LexicalText]:
+        """Insert a document and its chunks; return what the words of each chunk are read from."""
         document = new.document
         known, indexed_at = former[new.moved_from] if new.moved_from else (None, _now())
         under = document.title if new.embedded_title is None else new.embedded_title
@@ -293,7 +304,12 @@ class DocumentStore:
                     json.dumps(part.heading), key,
                 ),
             )  # fmt: skip
-            rows.append((int(cursor.lastrowid or 0), f"{part.title(document.title)}\n{part.text}"))
+            rows.append(
+                lexical_text(
+                    int(cursor.lastrowid or 0), document.id, new.path, document.title, document.media_type, part.heading,
+                    part.text,
+                )
+            )  # fmt: skip
         return rows
 
     def _key_of(self, digest: str, id: str) -> int:

@@ -10,9 +10,10 @@ import sqlite3
 
 import numpy as np
 
+from knowledge_core.storage.lexical_text import lexical_text
 from knowledge_core.storage.record.sqlite import VECTOR_TYPE, all_rows, parsed, transaction, translated, unit
-from knowledge_core.storage.values import Keys
-from knowledge_core.types import Vectors, titled
+from knowledge_core.storage.values import Keys, LexicalText
+from knowledge_core.types import Vectors
 
 
 class RecordLog:
@@ -82,8 +83,8 @@ class RecordLog:
             return np.frombuffer(b"".join(blobs), VECTOR_TYPE).astype(np.float32).reshape(len(blobs), dimensions)
         return unit(blobs, dimensions)
 
-    def lexical_texts(self, numbers: Keys) -> list[tuple[int, str]]:
-        """Return number and lexical text of chunks, ascending: the title that a chunk is embedded under, and its text."""
+    def lexical_texts(self, numbers: Keys) -> list[LexicalText]:
+        """Return what the words of chunks are read from, ascending by number."""
         with translated(self._name):
             rows = all_rows(
                 self._connection,
@@ -94,14 +95,15 @@ class RecordLog:
             # Each text once, and cut here: SQLite's substr would read the whole document for each of its chunks.
             found = all_rows(
                 self._connection,
-                "SELECT number, title, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
+                "SELECT number, id, path, title, media_type, text FROM documents "
+                "WHERE number IN (SELECT value FROM json_each(?))",
                 (json.dumps(list({row[1] for row in rows})),),
             )
-        documents = {number: (title, text) for number, title, text in found}
+        documents = {row[0]: row[1:] for row in found}
         texts = []
         for number, document, start, end, heading in rows:
-            title, text = documents[document]
-            texts.append((number, f"{titled(title, parsed(heading, []))}\n{text[start:end]}"))
+            id, path, title, media_type, text = documents[document]
+            texts.append(lexical_text(number, id, path, title, media_type, parsed(heading, []), text[start:end]))
         return texts
 
     def integrity(self) -> list[str]:

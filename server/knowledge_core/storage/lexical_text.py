@@ -1,0 +1,28 @@
+"""What the words of a chunk are read from: its title and text, the names of its file and folders, what its code defines. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from knowledge_core.storage.values import LexicalText
+from knowledge_core.types import titled
+
+_CODE = "text/x-"  # what the media type of code begins with
+_NO_CODE = ("text/x-rst", "text/x-ini", "text/x-log", "text/x-diff")
+_FILE_NAME = re.compile(r"[^\W\d_][^/\\]*\.[A-Za-z][A-Za-z0-9]{0,7}\Z")  # of an id that a document was given with
+
+
+def lexical_text(
+    number: int, id: str, path: str | None, title: str, media_type: str, heading: Sequence[str], text: str
+) -> LexicalText:
+    """Return what the words of a chunk are read from.
+
+    number: of the chunk. id, path, title, media_type: of its document; path: None where it was given by its text. Its id is a
+    name of a file then only if it looks like one. heading, text: of the chunk.
+    """
+    named = id if path is not None or _FILE_NAME.search(id) else ""
+    is_code = media_type.startswith(_CODE) and media_type not in _NO_CODE
+    # The heading of code is "def name": the word says what it is.
+    defined = heading[-1].partition(" ")[2] if is_code and heading else ""
+    return LexicalText(number, f"{titled(title, heading)}\n{text}", named, defined)
