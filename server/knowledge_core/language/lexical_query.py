@@ -63,9 +63,11 @@ class Phrase(NamedTuple):
 class LexicalQuery:
     """What each term adds to a score at most. Sums to 1 at most.
 
-    words: each adds by how often it stands in a chunk of which length. wholes: what is written as one; each adds a part of
-        its weight wherever it stands, the rest as words do. defined: words in the name that a chunk defines; each adds its weight wherever it stands. spellings: words that are searched for
-        by trigrams. phrases: see `Phrase`.
+    words: each adds by how often it stands in a chunk of which length.
+    spellings: words that are searched for by trigrams.
+    wholes: what is written as one; each adds a part of its weight wherever it stands, the rest as words do.
+    defined: words in the name that a chunk defines; each adds its weight wherever it stands.
+    phrases: see `Phrase`.
     """
 
     words: Mapping[str, float]
@@ -117,7 +119,10 @@ def weighed(query: str, over: Sequence[Counting]) -> LexicalQuery:
     words: dict[str, float] = defaultdict(float)
     wholes: dict[str, float] = defaultdict(float)
     for reading, times in read.items():
-        _weigh(reading.terms, times, having, rarities, words, wholes)
+        if len(reading.terms) > 1:
+            _weigh(reading.terms, times, having, rarities, words, wholes)
+        elif (token := reading.terms[0].token) in chosen:
+            words[token] += times * rarities[token]
     masses = {token: mass / math.sqrt(chosen[token]) for token, mass in words.items()}
     own = {token: mass / math.sqrt(chosen[token]) for token, mass in wholes.items()}
     quoted = [(phrase, math.fsum(masses.get(word, 0.0) for word in set(phrase.words))) for phrase in phrases_of(query)]

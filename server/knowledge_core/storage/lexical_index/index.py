@@ -38,7 +38,7 @@ from knowledge_core.storage.lexical_index.files import (
     read_state,
     sweep,
 )
-from knowledge_core.storage.lexical_index.snapshot import ANALYSER, SCHEMA, LexicalSnapshot
+from knowledge_core.storage.lexical_index.snapshot import ANALYSER, DEFINES, SCHEMA, LexicalSnapshot
 from knowledge_core.storage.values import LexicalText
 
 Entry = LexicalText | tuple[int, str]
@@ -206,7 +206,7 @@ def _document(entry: LexicalText) -> tantivy.Document:
     made.add_text("words", tokens)
     made.add_text("trigrams", letters)
     if entry.defined:
-        made.add_text("defined", terms(entry.defined)[0])
+        made.add_text("defined", f"{DEFINES} {terms(entry.defined)[0]}")
     return made
 
 
