@@ -3,7 +3,7 @@
 A chunk's score is the sum of what its terms add, each up to the term's weight. The weights sum to at most 1, so that no
 score exceeds 1 and a score means the same whatever the query, the collection or its size:
 - every word weighs by its rarity, also one that no chunk holds; all words together weigh `WORDS_SHARE`;
-- what is written as one (a compound, an identifier) weighs by its own rarity, where a chunk holds it, and adds half of that
+- what is written as one (a compound, an identifier) weighs by its own rarity, where a chunk holds it, and adds most of that
   wherever it stands, however long the chunk; its parts together weigh as one word then;
 - a word with accents and the same word without them share the weight of one word;
 - a phrase in quotation marks weighs as its words together;

@@ -24,7 +24,7 @@ SATURATED = 2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) the score of a ter
 #   1,000,000 entries: 2,000 allowed: (a) 38, (b) 98    5,000: 89, 71
 NUMBERS_IN_QUERY = 0.16
 DEFINES = "*"  # a token of the field "defined" that no name has: of every chunk that defines something
-PRESENT_SHARE = 0.5  # of the weight of what is written as one, that it adds wherever it stands; the rest as words do
+PRESENT_SHARE = 0.75  # of the weight of what is written as one, that it adds wherever it stands; the rest as words do
 KNOWN = 4_096  # frequencies that a snapshot remembers: a search asks three times for each
 BEYOND = 8  # hits asked for beyond the limit, to see where a tie at the cut ends
 
