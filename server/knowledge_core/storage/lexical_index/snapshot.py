@@ -23,7 +23,10 @@ SATURATED = 2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) the score of a ter
 #   100,000 entries:   500 allowed: (a) 11, (b) 33    1,000: 14, 16    2,000: 17, 14
 #   1,000,000 entries: 2,000 allowed: (a) 38, (b) 98    5,000: 89, 71
 NUMBERS_IN_QUERY = 0.16
-DEFINES = "*"  # a token of the field "defined" that no name has: of every chunk that defines something
+# A word in the name that a chunk defines is a token of the field "words" behind this mark, which no word begins with; the mark
+# alone is a token of every chunk that defines something. A field of its own would be another schema, which the indexes of
+# earlier versions do not have.
+DEFINES = "="
 PRESENT_SHARE = 0.75  # of the weight of what is written as one, that it adds wherever it stands; the rest as words do
 KNOWN = 4_096  # frequencies that a snapshot remembers: a search asks three times for each
 BEYOND = 8  # hits asked for beyond the limit, to see where a tie at the cut ends
@@ -34,7 +37,6 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("number", indexed=True, fast=True)
     for name in ("words", "trigrams"):
         builder.add_text_field(name, tokenizer_name=ANALYSER, index_option="freq")
-    builder.add_text_field("defined", tokenizer_name=ANALYSER, index_option="basic")
     return builder.build()
 
 
@@ -94,7 +96,7 @@ class LexicalSnapshot:
         clauses = [(should, term) for term in self._counted("words", query.words)]
         clauses += [(should, term) for term in self._present("words", query.wholes, PRESENT_SHARE)]
         clauses += [(should, term) for term in self._counted("words", query.wholes, 1.0 - PRESENT_SHARE)]
-        if query.defined and self._searcher.doc_freq("defined", DEFINES):
+        if query.defined and self._frequency("defined", ""):
             clauses += [(should, term) for term in self._present("defined", query.defined)]
         for spelling in query.spellings:
             letters = [(should, term) for term in self._counted("trigrams", spelling.trigrams)]
@@ -151,7 +153,11 @@ class LexicalSnapshot:
         if known is None:
             if len(self._known) >= KNOWN:
                 self._known.clear()
-            known = self._holding_single(term) if is_single(term) else int(self._searcher.doc_freq(field, term))
+            known = (
+                self._holding_single(term)
+                if field == "words" and is_single(term)
+                else int(self._searcher.doc_freq(*_stored(field, term)))
+            )
             self._known[field, term] = known
         return known
 
@@ -172,6 +178,11 @@ class LexicalSnapshot:
 
 def _term(field: Field, term: str) -> tantivy.Query:
     """Return the query for a term. One character of a script that is read in pairs stands in every pair that has it."""
-    if is_single(term):
+    if is_single(term) and field == "words":
         return tantivy.Query.regex_query(SCHEMA, field, f"{term}.?|.{term}")
-    return tantivy.Query.term_query(SCHEMA, field, term, "freq" if field != "defined" else "basic")
+    return tantivy.Query.term_query(SCHEMA, *_stored(field, term), "freq")
+
+
+def _stored(field: Field, term: str) -> tuple[str, str]:
+    """Return the field of Tantivy's and the token in it that stand for a term."""
+    return ("words", f"{DEFINES}{term}") if field == "defined" else (field, term)
