@@ -17,6 +17,7 @@ Collections that are searched together are weighed together, by the rarity in al
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,9 @@ LEAST_TRIGRAMS = 2  # that a chunk must hold in any case
 COMMON = (50, 0.3)  # a trigram in more chunks than this, and in more than this share of them, is left out
 
 DEFINED_SHARE = 0.4  # of a word's weight that it adds again where it stands in the name that a chunk defines
+# A compound that counts as words do, by how often it stands in a chunk of which length. nDCG@10 where it adds most of its weight
+# wherever it stands, and as a word: cranfield .481 and .482 (by words alone .424 and .429), hotpotqa_small .843 and .843.
+HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+\Z")
 BARE_SHARE = 0.5  # of an accented word's weight that the word without accents has
 
 QUERY_WORDS = 1_024  # different words of one query; of a longer text the most frequent ones
@@ -154,7 +158,7 @@ def _weigh(
     for each in known:
         if not any(_touch(each, other) for other in outer):
             outer.append(each)
-            wholes[each.token] += times * rarities[each.token]
+            (words if HYPHENATED.match(each.token) else wholes)[each.token] += times * rarities[each.token]
     single = list(_of_words(terms, having, rarities))
     inner = [(each, rarities[each.token]) for each in known if each not in outer]
     for top in outer:
