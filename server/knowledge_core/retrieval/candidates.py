@@ -207,10 +207,11 @@ def _one(
     collection: str, chunks: list[Place], dense: float | None, lexical: float | None, fused: Fused | None
 ) -> Ranked:
     first: Place = chunks[0]
-    copies: tuple[str, ...] = ()
+    copies: tuple[tuple[str, Place], ...] = ()
     if len(chunks) > 1:
-        first = min(chunks, key=lambda chunk: (chunk.document, chunk.position))
-        copies = tuple(sorted({chunk.document for chunk in chunks} - {first.document}))
+        ordered = sorted(chunks, key=lambda chunk: (chunk.document, chunk.position))
+        first = ordered[0]
+        copies = tuple((collection, chunk) for chunk in ordered[1:])
     score = fused.score if fused is not None else dense if dense is not None else lexical
     return Ranked(
         collection=collection,

@@ -42,6 +42,7 @@ class SearchRequest:
         max_tokens: budget of the answer, 100..20,000, estimated as UTF-8 bytes / 3. One hit is returned in any case.
         cursor: of an earlier answer to the same request.
         explain: fill `Hit.parts`.
+        per_document: hits of one document at most, 1..100; None for all.
     """
 
     query: str | None = None
@@ -53,6 +54,7 @@ class SearchRequest:
     max_tokens: int | None = None
     cursor: str | None = None
     explain: bool = False
+    per_document: int | None = None
 
 
 def validate(request: SearchRequest) -> None:
@@ -72,6 +74,8 @@ def validate(request: SearchRequest) -> None:
         raise InvalidInput("mode is 'lexical', but like compares meanings: leave mode out, or give a query.")
     if not 1 <= request.limit <= LARGEST_LIMIT:
         raise InvalidInput(f"limit is {request.limit}; it must be from 1 to {LARGEST_LIMIT}. A cursor reads on.")
+    if request.per_document is not None and not 1 <= request.per_document <= LARGEST_LIMIT:
+        raise InvalidInput(f"per_document is {request.per_document}; it must be from 1 to {LARGEST_LIMIT}.")
     least, most = TOKEN_BUDGET
     if request.max_tokens is not None and not least <= request.max_tokens <= most:
         raise InvalidInput(f"max_tokens is {request.max_tokens}; it must be from {least} to {most}.")

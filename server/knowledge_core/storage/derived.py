@@ -52,6 +52,7 @@ class Derived:
         self._published = published
         self._indexes: _Indexes | None = None
         self._unsaved = 0
+        self._filled = False  # whether no chunk lacks what an earlier version did not store
 
     @property
     def vectors(self) -> VectorIndex:
@@ -127,7 +128,9 @@ class Derived:
         self.builder.look()
 
     def reword(self, after: int, most: int) -> int | None:
-        """Word up to `most` chunks anew, whose numbers are greater than `after`, if an earlier version worded some.
+        """Fill in what an earlier version did not store of chunks' texts, then word chunks anew that one worded.
+
+        Up to `most` chunks at a time, whose numbers are greater than `after`.
 
         Return the number of the last one; None where nothing is left to do.
 
@@ -135,6 +138,9 @@ class Derived:
             StorageError: the disk refused; it can be called again.
         """
         words = self.words
+        if not self._filled:
+            self._filled = not self._store.fill_text_digests(most)
+            return after
         if not words.is_former:
             return None
         numbers = self._store.record_log.chunks_after(after, most)

@@ -321,13 +321,17 @@ class Allowed:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a chunk lies, without its text: what ranking needs. number, key, document: as in `StoredChunk`."""
+    """Where a chunk lies, without its text: what ranking needs. number, key, document: as in `StoredChunk`.
+
+    text: `passage_digest` of its text; None where an earlier version stored it, until it is filled in.
+    """
 
     number: int
     key: int
     document: str
     position: int
     lines: Lines
+    text: int | None = None
 
 
 @dataclass(frozen=True)

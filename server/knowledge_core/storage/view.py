@@ -166,6 +166,10 @@ class View:
         """Return where the chunks lie that have each of these keys, ascending by number. Reads no text."""
         return reading.places_of_keys(self._record, keys, allowed)
 
+    def places_of_texts(self, digests: Iterable[int], allowed: Allowed | None = None) -> list[Place]:
+        """Return where the chunks lie whose `Place.text` is one of these, ascending by number, some thousands at most."""
+        return reading.places_of_texts(self._record, digests, allowed)
+
     def keys_of_chunks(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return the key of each of these chunks, by their numbers."""
         return reading.keys_of_chunks(self._record, numbers)

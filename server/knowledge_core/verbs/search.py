@@ -20,6 +20,7 @@ from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.retrieval.answers.hits import Fits, Hit, Searched, page
 from knowledge_core.retrieval.answers.notices import about_copies, about_pending, about_relevance
 from knowledge_core.retrieval.candidates import Group, Target, tiers
+from knowledge_core.retrieval.copies import spread, with_copies, without_copies
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
@@ -82,13 +83,15 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
     targets, coverage, notices = _targets(over, request.filter)
     groups, notices_of_groups = query_groups(targets, request)
     with SEARCHES.one():
-        ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
-        hits = page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
+        ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1, request.per_document)
+        around = {each.name: each.around for each in over}
+        wanted = with_copies(ranked[resumed.offset : resumed.offset + request.limit], targets, around)
+        hits = page(over, wanted, request, fits)
         end = resumed.offset + len(hits)
         notices += [
             *notices_of_groups,
             *about_relevance(groups, request, ranked, best),
-            *about_copies(ranked[resumed.offset : end]),
+            *about_copies(wanted[: len(hits)]),
             *about_pending(over),
             *moved([each.name for each in over], resumed.state, state),
         ]
@@ -107,7 +110,7 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
 def _digest(over: Sequence[Searched], request: SearchRequest) -> str:
     examples = [(each.ids, each.texts) if each else None for each in (request.like, request.unlike)]
     names = sorted(each.name for each in over)
-    return request_digest([request.query, request.mode, request.filter, examples, names])
+    return request_digest([request.query, request.mode, request.filter, examples, names, request.per_document])
 
 
 def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tuple[list[Target], Coverage, list[str]]:
@@ -140,15 +143,18 @@ def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tupl
     return targets, Coverage(documents, known), notices
 
 
-def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None, bool]:
+def _ranked(groups: Sequence[Group], enough: int, per_document: int | None) -> tuple[list[Ranked], float | None, bool]:
     """Return the first `enough` folded hits, the best cosine (None where none was computed), and whether all were exact."""
     ranked: list[Ranked] = []
     cosines: list[float] = []
     exact = True
+    texts: set[int] = set()
+    documents: dict[tuple[str, str], int] = {}
     for tier in tiers(groups):
         exact = exact and tier.exact
         cosines += [] if tier.best is None else [tier.best]
-        ranked += islice(fold(tier.ranked), enough - len(ranked))
+        folded = spread(without_copies(fold(tier.ranked), texts), per_document, documents)
+        ranked += islice(folded, enough - len(ranked))
         if len(ranked) >= enough:
             break
     return ranked, max(cosines, default=None), exact

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -32,13 +33,14 @@ _CHUNK = (
     "c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
     "c.heading, c.page, d.lines_of_file, c.document"
 )
-_PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
+_PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line, c.text_digest"
 _JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
 _DOCUMENT = (
     "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.headings, d.lines_of_file, d.digest, d.source, d.path, "
     f"d.size, d.mtime_ns, d.ctime_ns, d.unreadable, d.embedded_title, {MODIFIED}, d.indexed_at, "
     "(SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
+MOST_OF_TEXTS = 4_096  # places that are looked at for copies of one page's texts
 _STATE = "digest, source, path, size, mtime_ns, ctime_ns, unreadable"
 Order = Literal["id", "modified", "indexed_at"]
 
@@ -103,14 +105,26 @@ def places_of_document(record: RecordSnapshot, id: str) -> list[Place]:
 
 def places_of_keys(record: RecordSnapshot, keys: Iterable[int], allowed: Allowed | None) -> dict[int, list[Place]]:
     """Return where the chunks lie that have each of these keys, ascending by number."""
-    rows = sorted(record.packed(_PLACE, f"{_JOINED} c.key IN {GIVEN}", keys))
+    found: dict[int, list[Place]] = {}
+    for place in _places(record, f"c.key IN {GIVEN}", keys, allowed):
+        found.setdefault(place.key, []).append(place)
+    return found
+
+
+def places_of_texts(record: RecordSnapshot, digests: Iterable[int], allowed: Allowed | None) -> list[Place]:
+    """Return where the chunks lie whose texts have one of these digests, ascending by number; `MOST_OF_TEXTS` at most."""
+    limited = (
+        f"c.number IN (SELECT number FROM chunks WHERE text_digest IN {GIVEN} ORDER BY number LIMIT {MOST_OF_TEXTS})"
+    )
+    return _places(record, limited, digests, allowed)
+
+
+def _places(record: RecordSnapshot, where: str, given: Iterable[int], allowed: Allowed | None) -> list[Place]:
+    rows = sorted(record.packed(_PLACE, f"{_JOINED} {where}", given), key=itemgetter(0))
     if allowed is not None and rows:
         inside = among(allowed.chunks, np.array([row[0] for row in rows], np.int64))[1]
         rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
-    found: dict[int, list[Place]] = {}
-    for row in rows:
-        found.setdefault(row[1], []).append(_place(row))
-    return found
+    return [_place(row) for row in rows]
 
 
 def keys_of_chunks(record: RecordSnapshot, numbers: Iterable[int]) -> dict[int, int]:
@@ -256,8 +270,8 @@ def _chunks(record: RecordSnapshot, rows: Sequence[Sequence[Any]]) -> list[Store
 
 
 def _place(row: Sequence[Any]) -> Place:
-    number, key, document, position, first, last = row
-    return Place(number, key, document, position, Lines(first, last))
+    number, key, document, position, first, last, text = row
+    return Place(number, key, document, position, Lines(first, last), text)
 
 
 def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
