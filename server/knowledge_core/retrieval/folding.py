@@ -30,6 +30,8 @@ class Ranked:
         lexical_part: what the score by words adds to a fused score; None where nothing was fused.
         lines: the chunk's, with those of the neighbours that joined it.
         joined: `Place.text` of these neighbours.
+        found_by: which of several queries found it, from 0; empty where there is one.
+        status: what its document says of itself, where it no longer counts ("archived").
     """
 
     collection: str
@@ -42,6 +44,8 @@ class Ranked:
     lexical_part: float | None
     lines: Lines
     joined: tuple[int | None, ...] = ()
+    found_by: tuple[int, ...] = ()
+    status: str | None = None
 
 
 def order(ranked: Ranked) -> tuple[float, str, int, str]:

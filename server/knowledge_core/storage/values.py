@@ -319,6 +319,16 @@ class Allowed:
     documents: int
 
 
+class Moments(NamedTuple):
+    """What a document says of its own time.
+
+    date: of its text, as its metadata have it, else of its file: ISO 8601. status: as its metadata have it, else "".
+    """
+
+    date: str
+    status: str = ""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a chunk lies, without its text: what ranking needs. number, key, document: as in `StoredChunk`.

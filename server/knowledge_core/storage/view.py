@@ -29,6 +29,7 @@ from knowledge_core.storage.values import (
     Counts,
     FileState,
     Keys,
+    Moments,
     Place,
     StoredChunk,
     StoredDocument,
@@ -230,6 +231,10 @@ class View:
     def files(self, ids: Iterable[str]) -> dict[str, FileState]:
         """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""
         return reading.files(self._record, ids)
+
+    def moments(self, ids: Iterable[str]) -> dict[str, Moments]:
+        """Return what documents say of their own times, by id."""
+        return reading.moments(self._record, ids)
 
     def documents_by_source(self) -> dict[str, int]:
         """Return how many documents each source has, by its name."""

@@ -6,6 +6,7 @@ This is the SQL behind `View`, one function per question. It remembers nothing, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from knowledge_core.storage.values import (
     Counts,
     FileState,
     Keys,
+    Moments,
     Place,
     StoredChunk,
     StoredDocument,
@@ -40,6 +42,8 @@ _DOCUMENT = (
     f"d.size, d.mtime_ns, d.ctime_ns, d.unreadable, d.embedded_title, {MODIFIED}, d.indexed_at, "
     "(SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
+DATES = ("updated", "modified", "date", "published", "created")  # metadata fields that date a text, the first that does
+_DATED = re.compile(r"\d{4}-\d\d-\d\d")
 MOST_OF_TEXTS = 4_096  # places that are looked at for copies of one page's texts
 _STATE = "digest, source, path, size, mtime_ns, ctime_ns, unreadable"
 Order = Literal["id", "modified", "indexed_at"]
@@ -196,6 +200,23 @@ def files(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, FileState]:
         f"SELECT id, {_STATE} FROM documents WHERE path IS NOT NULL AND id IN {GIVEN}", (json.dumps(list(ids)),)
     )
     return {id: FileState(*state) for id, *state in rows}
+
+
+def moments(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, Moments]:
+    """Return what documents say of their own times, by id."""
+    dates = ", ".join(
+        f"iif(json_type(d.metadata, '$.{name}') = 'text', d.metadata ->> '$.{name}', NULL)" for name in DATES
+    )
+    rows = record.rows(
+        f"SELECT d.id, {MODIFIED}, iif(json_type(d.metadata, '$.status') = 'text', d.metadata ->> '$.status', ''), {dates} "
+        "FROM documents d WHERE d.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(ids)),),
+    )
+    found = {}
+    for id, modified, status, *own in rows:
+        dated = next((each for each in own if each and _DATED.match(each)), modified)
+        found[id] = Moments(dated, status)
+    return found
 
 
 def documents_by_source(record: RecordSnapshot) -> dict[str, int]:

@@ -18,16 +18,18 @@ Located = tuple[str, Place]
 MOST_LOOKED_AT = 20  # copies whose files are looked at for one that is there
 
 
-def without_copies(ranked: Iterable[Ranked], seen: set[int]) -> Iterator[Ranked]:
-    """Yield the hits whose text none before them has, nor a neighbour that joined one. seen: takes the texts."""
+def without_copies(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
+    """Yield the hits whose text none before them has, nor a neighbour that joined one."""
+    seen: set[int] = set()
     for each in ranked:
         if each.place.text is None or each.place.text not in seen:
             seen.update(text for text in (each.place.text, *each.joined) if text is not None)
             yield each
 
 
-def spread(ranked: Iterable[Ranked], most: int | None, counted: dict[tuple[str, str], int]) -> Iterator[Ranked]:
-    """Yield the hits, at most so many of one document. None: all. counted: how many of each document came so far."""
+def spread(ranked: Iterable[Ranked], most: int | None) -> Iterator[Ranked]:
+    """Yield the hits, at most so many of one document. None: all."""
+    counted: dict[tuple[str, str], int] = {}
     for each in ranked:
         document = each.collection, each.place.document
         counted[document] = counted.get(document, 0) + 1
