@@ -88,6 +88,10 @@ class View:
         """Return the metadata fields there are and the JSON types of their values ("text", "integer|real")."""
         return self._filters.fields(self._record)
 
+    def unknown_fields(self, filter: Mapping[str, Any] | None) -> list[str]:
+        """Return the fields that a filter which was accepted names and no document has, in the filter's order."""
+        return self._filters.unknown(self._record, filter)
+
     def last_indexed(self) -> str | None:
         """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
         return reading.last_indexed(self._record)
