@@ -182,7 +182,7 @@ class View:
         """
         found = reading.document(self._record, composed(id))
         if found is None:
-            raise DocumentNotFound(self._not_found(id))
+            raise DocumentNotFound(self._not_found(id), id)
         return found
 
     def documents(

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+from knowledge_core.errors import quoted
 from knowledge_core.language.lexical_query import weighed
+from knowledge_core.near_names import did_you_mean
 from knowledge_core.retrieval.answers.hits import Searched, shown_copies
 from knowledge_core.retrieval.candidates import Group
 from knowledge_core.retrieval.folding import Ranked
+from knowledge_core.retrieval.query_reading import shortened
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import SearchRequest
+from knowledge_core.storage.view import View
+
+
+def about_filter(views: Sequence[View], filter: Mapping[str, Any] | None) -> list[str]:
+    """Say which fields a filter names that no document has, where it holds without them: it may be a slip."""
+    missing = [set(view.unknown_fields(filter)) for view in views] if filter else []
+    known = sorted({name for view in views for name in view.fields()}) if any(missing) else []
+    return [
+        f"No document has a field {quoted(name)}, so the filter was read as if all lack it.{did_you_mean(name, known)}"
+        for name in sorted(set.intersection(*missing) if missing else ())
+    ]
 
 
 def about_relevance(
@@ -20,7 +35,8 @@ def about_relevance(
         return []
     if best is None:
         return [] if ranked else ["No word of the query occurs here. Try mode 'semantic', or other words."]
-    if seems_relevant(best, request.query, _best_by_words(groups, request.query)):
+    query = shortened(request.query)
+    if seems_relevant(best, query, _best_by_words(groups, query)):
         return []
     return ["Nothing here seems relevant: no passage is near the query in meaning, and none shares its telling words."]
 

@@ -17,6 +17,7 @@ from knowledge_core.jobs import Job
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import brief
 from knowledge_core.recorded_jobs.known import JobView, view_of
+from knowledge_core.retrieval.query_reading import read
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import going_on
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, default_room, ending, fitting
@@ -115,6 +116,8 @@ def _remembered(engine: Engine, after: PageEnd | None) -> Job | None:
 
 def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> list[int]:
     """Return the numbers of the chunks that a search finds."""
+    if not read(query).has_words:
+        raise InvalidInput("query has no word in it, so it finds nothing to group; leave it out to group all.")
     request = SearchRequest(query=query, limit=100, filter=filter)
     numbers: list[int] = []
     for hit in search(over, request).hits:
