@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from knowledge_core.errors import InvalidInput, quoted
+from knowledge_core.retrieval.query_reading import shortened
 from knowledge_core.storage.filter_bounds import check_bounds
 
 Mode = Literal["hybrid", "semantic", "lexical"]
@@ -79,6 +80,11 @@ def validate(request: SearchRequest) -> None:
     for name, examples in (("like", request.like), ("unlike", request.unlike)):
         if examples is not None:
             _check_examples(name, examples)
+
+
+def as_read(request: SearchRequest) -> SearchRequest:
+    """Return a request whose query has no more than is read of it, so that all later work is bounded."""
+    return request if request.query is None else replace(request, query=shortened(request.query))
 
 
 def _check_examples(name: str, examples: Examples) -> None:

@@ -23,7 +23,7 @@ from knowledge_core.retrieval.candidates import Group, Target, tiers
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
-from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, validate
+from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, as_read, validate
 
 __all__ = ["Coverage", "Examples", "Fits", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
 
@@ -81,6 +81,7 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
     resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, state)
     targets, coverage, notices = _targets(over, request.filter)
     groups, notices_of_groups = query_groups(targets, request)
+    request = as_read(request)
     with SEARCHES.one():
         ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
         hits = page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)

@@ -11,7 +11,6 @@ from knowledge_core.near_names import did_you_mean
 from knowledge_core.retrieval.answers.hits import Searched, shown_copies
 from knowledge_core.retrieval.candidates import Group
 from knowledge_core.retrieval.folding import Ranked
-from knowledge_core.retrieval.query_reading import shortened
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import SearchRequest
 from knowledge_core.storage.view import View
@@ -35,8 +34,7 @@ def about_relevance(
         return []
     if best is None:
         return [] if ranked else ["No word of the query occurs here. Try mode 'semantic', or other words."]
-    query = shortened(request.query)
-    if seems_relevant(best, query, _best_by_words(groups, query)):
+    if seems_relevant(best, request.query, _best_by_words(groups, request.query)):
         return []
     return ["Nothing here seems relevant: no passage is near the query in meaning, and none shares its telling words."]
 
