@@ -207,7 +207,10 @@ class View:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return reading.document_ids(self._record, self._filters.condition(self._record, filter))
+        found = reading.document_ids(self._record, self._filters.condition(self._record, filter))
+        if filter and not found:
+            self._filters.check_nothing(self._record, filter)
+        return found
 
     def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
         """Return for each document that a filter allows, in the order of the ids, the keys of its chunks.
@@ -215,7 +218,10 @@ class View:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return reading.document_keys(self._record, self._filters.condition(self._record, filter))
+        found = reading.document_keys(self._record, self._filters.condition(self._record, filter))
+        if filter and not found:
+            self._filters.check_nothing(self._record, filter)
+        return found
 
     def files(self, ids: Iterable[str]) -> dict[str, FileState]:
         """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""

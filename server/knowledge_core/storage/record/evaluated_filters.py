@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.storage.filter_bounds import check_bounds
-from knowledge_core.storage.record.filtering.fields import KIND
-from knowledge_core.storage.record.filters import Condition, parse, unknown_fields
+from knowledge_core.storage.record.filtering.fields import KIND, kinds_of
+from knowledge_core.storage.record.filters import Condition, has_numbers, named, parse, unknown_fields
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Allowed
@@ -26,9 +26,7 @@ KEPT_BYTES = 128 * 2**20  # of evaluated filters, the latest ones; one that allo
 SMALL = 20_000  # chunks; in a collection of so few, the metadata fields are read again after a removal: 0.1 s
 
 _SINCE = "SELECT number FROM log WHERE generation > ? AND kind = '+c'"
-_FIELDS = f"SELECT DISTINCT j.key, j.type, {KIND} FROM documents d, json_each(d.metadata) AS j"
-
-_Types = dict[str, set[tuple[str, str]]]  # by the name of a field: the JSON type of a value, and its kind
+_FIELDS = "SELECT DISTINCT j.key, j.type FROM documents d, json_each(d.metadata) AS j"
 
 
 @dataclass(frozen=True)
@@ -46,22 +44,13 @@ class EvaluatedFilters:
     def __init__(self) -> None:
         self._guard = threading.Lock()  # of `_kept`; nothing is evaluated under it
         self._kept: dict[str, _Evaluated] = {}
-        self._fields: tuple[int, _Types] | None = None
+        self._fields: tuple[int, dict[str, set[str]]] | None = None
 
     def fields(self, record: RecordSnapshot) -> dict[str, str]:
         """Return the metadata fields there are and the JSON types of their values ("text", "integer|real").
 
         In a large collection a field stays known when its last document goes, until the collection is opened again.
         """
-        types = self._types(record)
-        return {name: "|".join(sorted({kind for kind, _ in types[name]})) for name in sorted(types)}
-
-    def kinds(self, record: RecordSnapshot) -> dict[str, str]:
-        """Return the metadata fields there are and what their values may be compared with, as `parse` takes them."""
-        types = self._types(record)
-        return {name: "|".join(sorted({kind for _, kind in types[name]})) for name in sorted(types)}
-
-    def _types(self, record: RecordSnapshot) -> _Types:
         known, generation = self._fields, record.generation
         if known is None or known[0] > generation or not _reaches(record, known[0]) or _shrunk(record, known[0]):
             types = _types(record.rows(_FIELDS))
@@ -76,11 +65,7 @@ class EvaluatedFilters:
             types = {name: known[1].get(name, set()) | new.get(name, set()) for name in {**known[1], **new}}
         if known is None or known[0] < generation:
             self._fields = generation, types
-        return types
-
-    def unknown(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> list[str]:
-        """Return the fields that a well-formed filter names and no document has."""
-        return unknown_fields(filter, self.kinds(record)) if filter else []
+        return {name: "|".join(sorted(types[name])) for name in sorted(types)}
 
     def condition(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> Condition:
         """Return what a filter asks for, as a condition over documents; nothing of it is evaluated yet.
@@ -88,7 +73,29 @@ class EvaluatedFilters:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return parse(filter, self.kinds(record) if filter else {})
+        return parse(filter, self._kinds(record) if filter else {})
+
+    def unknown(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> list[str]:
+        """Return the fields that a filter which was accepted names and no document has."""
+        return unknown_fields(filter, self.fields(record)) if filter else []
+
+    def check_nothing(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> None:
+        """Look closer at a filter that allows nothing: is it that no value of a field can be compared so?
+
+        The types of the values tell most of it at once; whether any text writes a number, or what lists hold, is only read
+        now, since that takes a second for a million documents.
+
+        Raises:
+            InvalidFilter: no value of a field can be.
+        """
+        types, names = self.fields(record), named(filter)
+        if has_numbers(filter) or any("array" in types.get(name, "") for name in names):
+            source = "documents d, json_each(d.metadata) AS j WHERE j.key IN (SELECT value FROM json_each(?))"
+            exact = _types(record.rows(f"SELECT DISTINCT j.key, {KIND} FROM {source}", (json.dumps(names),)))
+            parse(filter, self._kinds(record) | {name: "|".join(kinds) for name, kinds in exact.items()})
+
+    def _kinds(self, record: RecordSnapshot) -> dict[str, str]:
+        return {name: kinds_of(types) for name, types in self.fields(record).items()}
 
     def allowed(self, record: RecordSnapshot, filter: Mapping[str, Any]) -> Allowed:
         """Return what a filter allows in a generation.
@@ -106,6 +113,8 @@ class EvaluatedFilters:
             made = _evaluated(generation, _rows(record, condition))
         else:
             made = _carried(record, known, condition)
+        if not made.allowed.documents:
+            self.check_nothing(record, filter)
         self._keep(name, made)
         return made.allowed
 
@@ -158,10 +167,10 @@ def _evaluated(generation: int, table: npt.NDArray[np.int64]) -> _Evaluated:
     return _Evaluated(generation, table, allowed)
 
 
-def _types(rows: Sequence[tuple[Any, ...]]) -> _Types:
-    types: _Types = {}
-    for name, kind, comparable in rows:
-        types.setdefault(str(name), set()).add((str(kind), str(comparable)))
+def _types(rows: Sequence[tuple[Any, ...]]) -> dict[str, set[str]]:
+    types: dict[str, set[str]] = {}
+    for name, kind in rows:
+        types.setdefault(str(name), set()).add(str(kind))
     return types
 
 

@@ -61,8 +61,22 @@ def parse(filter: Mapping[str, Any] | None, fields: Fields) -> Condition:
 
 def unknown_fields(filter: Mapping[str, Any] | None, fields: Fields) -> list[str]:
     """Return the fields that a well-formed filter names and no document has, each once, in the filter's order."""
-    named = dict.fromkeys(_named(filter))
-    return [name for name in named if name not in BUILT_IN and name.removeprefix("metadata.") not in fields]
+    names = dict.fromkeys(_named(filter))
+    return [name for name in names if name not in BUILT_IN and name.removeprefix("metadata.") not in fields]
+
+
+def named(filter: Mapping[str, Any] | None) -> list[str]:
+    """Return the names of the metadata fields in a well-formed filter, sorted; built-in ones may be among them."""
+    return sorted({name.removeprefix("metadata.") for name in _named(filter)})
+
+
+def has_numbers(filter: Any) -> bool:
+    """Say whether anything in a filter is compared with a number."""
+    if isinstance(filter, Mapping):
+        filter = list(filter.values())
+    if isinstance(filter, list):
+        return any(map(has_numbers, filter))
+    return isinstance(filter, int | float) and not isinstance(filter, bool)
 
 
 def _named(filter: Any) -> Iterator[str]:

@@ -52,7 +52,7 @@ _ELEMENTS = (
 def _writes_number(text: str) -> str:
     """Return SQL that says whether a text writes a number: as `written_values.number_in`, for want of regular expressions."""
     return (
-        f"length({text}) <= {LONGEST_NUMBER} AND ({text} GLOB '[0-9]*' OR {text} GLOB '-[0-9]*') AND {text} GLOB '*[0-9]' "
+        f"{text} GLOB '[-0-9]*' AND {text} GLOB '*[0-9]' AND length({text}) <= {LONGEST_NUMBER} "
         f"AND substr({text}, 2) NOT GLOB '*[^0-9.]*' AND {text} NOT GLOB '-.*' AND {text} NOT GLOB '*.*.*' "
         f"AND {text} NOT GLOB '0[0-9]*' AND {text} NOT GLOB '-0[0-9]*'"
     )
@@ -64,13 +64,26 @@ KIND = (
     "WHEN 'integer' THEN 'number' WHEN 'real' THEN 'number' ELSE '' END "
     f"ELSE CASE WHEN {_writes_number('j.value')} THEN 'written' ELSE 'text' END END"
 )
-"""SQL over `json_each AS j`: what a value may be compared with. "written": a text that writes a number; of lists, perhaps."""
+"""SQL over `json_each AS j`: what a value can be compared with. "written": a text that writes a number; of lists, perhaps."""
 
+_OF_TYPES = {
+    "integer": "number", "real": "number", "true": "boolean", "false": "boolean", "null": "", "text": "text|written",
+    "array": "text|written|number",
+}  # fmt: skip
 _SHOWN = {"text": "text", "number": "numbers", "boolean": "true or false", "written": "text"}
 _NUMBER = "e.type IN ('integer', 'real') AND e.value"
 _YEAR, _TWO = "[0-9]" * 4, "[0-9][0-9]"
 _DAY = f"{_YEAR}-{_TWO}-{_TWO}"
 _DATED = f"(e.value GLOB '{_YEAR}-{_TWO}' OR e.value GLOB '{_DAY}' OR e.value GLOB '{_DAY}[T ]{_TWO}*')"
+
+
+def kinds_of(types: str) -> str:
+    """Return the kinds, as `KIND`, that values of these JSON types can be of.
+
+    >>> kinds_of("integer|text")
+    'number|text|written'
+    """
+    return "|".join(filter(None, (_OF_TYPES.get(each, "") for each in types.split("|"))))
 
 
 def _begins(length: int) -> str:
@@ -166,6 +179,8 @@ class Field:
     def _side(self, operator: str, operand: float | str) -> Condition:
         """Return the condition that a value lies on one side of a number or a text."""
         sign = RANGES[operator]
+        if self.name in _TIMES:  # all in one form: "~" stands behind whatever follows the beginning
+            return self._any(f"e.value {sign} ?", f"{operand}~" if operator in ("$gt", "$lte") else operand)
         if not isinstance(operand, str):
             text = f"e.type = 'text' AND {_writes_number('e.value')} AND CAST(e.value AS NUMERIC)"
             return self._any(f"({_NUMBER} {sign} ?) OR ({text} {sign} ?)", operand, operand)
@@ -195,6 +210,7 @@ class Field:
         }
         for date in filter(None, map(date_in, texts)):
             longer = f"e.type = 'text' AND length(e.value) > {len(date)} AND {_DATED} AND {_begins(len(date))}"
+            longer = f"substr(e.value, 1, {len(date)})" if self.name in _TIMES else longer
             by_type.setdefault(longer, []).append(date)
         lists = {value: each for value, each in by_type.items() if each}
         parts = [f"({value} IN (SELECT value FROM json_each(?)))" for value in lists]
