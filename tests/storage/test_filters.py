@@ -200,6 +200,7 @@ def test_a_filter_compares_what_is_meant(mixed, filter, expected):
         ({"$not": {"status": {"$ne": "archived"}}}, ["No document has a field 'status'"]),
         ({"$or": [{"status": "archived"}, {"stat": 1}]}, ["No document has a field 'status'"]),
         ({"note": {"$gte": 2020}}, ["'note' holds text here", "$gte", "a number, 2020", '"2020"']),
+        ({"note": {"$gt": 20240101}}, ['"2024-01-01"']),
         ({"draft": "yes"}, ["'draft' holds true or false here", "a text, 'yes'"]),
         ({"year": True}, ["'year' holds numbers and text here", "True"]),
         ({"modified": {"$gte": "last week"}}, ["'modified' is a time", '"2024-05"', "'last week'"]),

@@ -46,6 +46,17 @@ def date_in(text: str) -> str | None:
     return text.replace(" ", "T") if _DATE.fullmatch(text) else None
 
 
+def as_text(number: float) -> str:
+    """Return the text that somebody may mean who wrote a number: a date where it has the digits of one.
+
+    >>> as_text(20240512), as_text(2021)
+    ('2024-05-12', '2021')
+    """
+    digits = written(number)
+    date = f"{digits[:4]}-{digits[4:6]}-{digits[6:]}"
+    return date if len(digits) == len("20240512") and date_in(date) else digits
+
+
 def moment_in(text: str) -> str | None:
     """Return a date, or a moment with or without a zone, as the beginning of the UTC times that are stored; None if it is none.
 

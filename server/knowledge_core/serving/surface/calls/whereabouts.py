@@ -14,6 +14,7 @@ from typing import Any
 from knowledge_core.engine import Engine
 from knowledge_core.errors import DocumentNotFound, KnowledgeCoreError, quoted
 from knowledge_core.near_names import listed
+from knowledge_core.retrieval.request import Examples
 from knowledge_core.serving.surface.collections import collection_names, view_of_collection
 from knowledge_core.storage.view import View
 
@@ -60,6 +61,15 @@ def of_filtered(engine: Engine, filter: Mapping[str, Any] | None, looked_into: C
     if not filter or not looked_into:
         return []
     return told(whereabouts(engine, _ids(filter), looked_into))
+
+
+def of_examples(
+    engine: Engine, examples: Examples | None, views: Sequence[View], looked_into: Collection[str] | None
+) -> list[str]:
+    """Say where the documents are that were taken as texts, since none of these views has them (`Examples`)."""
+    either = [id for id in examples.ids if id in examples.texts] if examples and looked_into else []
+    missing = [id for id in either if len(id.split()) == 1 and not any(_has(view, id) for view in views)]
+    return told(whereabouts(engine, missing, looked_into or ()))
 
 
 def ids_as_texts(engine: Engine, texts: Sequence[str], collection: str | None = None) -> list[str]:

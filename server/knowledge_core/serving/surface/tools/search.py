@@ -21,7 +21,7 @@ from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
-from knowledge_core.serving.surface.calls.whereabouts import of_filtered, telling_where
+from knowledge_core.serving.surface.calls.whereabouts import of_examples, of_filtered, telling_where
 from knowledge_core.serving.surface.collections import losses_of, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
@@ -92,9 +92,10 @@ class SearchTool:
         lost: dict[str, KnowledgeCoreError] = {}
         with telling_where(self._engine, collections), opened(self._engine, collections, lost.__setitem__) as over:
             response = self._found(over, request, None if collections else lost)
+            elsewhere = of_examples(self._engine, request.like, [each.view for each in over], collections)
         left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
         lossy = losses_of(self._engine, [each.name for each in over], in_brief=True)
-        elsewhere = [] if response.hits else of_filtered(self._engine, filter, collections)
+        elsewhere += [] if response.hits else of_filtered(self._engine, filter, collections)
         response = replace(response, notices=(*left_out, *lossy, *elsewhere, *response.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
 

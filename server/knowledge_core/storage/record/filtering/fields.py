@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from knowledge_core.errors import InvalidFilter, quoted
-from knowledge_core.language.written_values import LONGEST_NUMBER, date_in, moment_in, number_in, written
+from knowledge_core.language.written_values import LONGEST_NUMBER, as_text, date_in, moment_in, number_in, written
 from knowledge_core.near_names import did_you_mean, listed
 from knowledge_core.storage.record.filtering.conditions import (
     NOTHING,
@@ -229,7 +229,7 @@ class Field:
         there = " and ".join(dict.fromkeys(_SHOWN[kind] for kind in sorted(self.kinds)))
         given = values[0]
         kind = "true or false" if isinstance(given, bool) else "a text" if isinstance(given, str) else "a number"
-        remedy = f' Write a text, as "{written(given)}".' if kind == "a number" and "text" in self.kinds else ""
+        remedy = f' Write a text, as "{as_text(given)}".' if kind == "a number" and "text" in self.kinds else ""
         raise AllowsNothing(
             f"{quoted(self.name)} holds {there} here; {operator} was given {kind}, {quoted(given)}.{remedy}"
         )
