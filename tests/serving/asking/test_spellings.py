@@ -8,6 +8,7 @@ from typing import Any
 import anyio.from_thread
 import pytest
 from mcp.client import Client
+from mcp.shared.exceptions import MCPError
 
 from hash_embedder import HashEmbedder
 from knowledge_core.config import Config
@@ -59,6 +60,7 @@ async def outcome(client: Client, tool: str, arguments: dict[str, Any]) -> Any:
         ("search", {"q": "oven"}, {"query": "oven"}),
         ("search", {"text": "oven", "top_k": 1}, {"query": "oven", "limit": 1}),
         ("search", {"question": "oven", "k": 1}, {"query": "oven", "limit": 1}),
+        ("search", {"queries": ["oven"]}, {"query": "oven"}),
         ("search", {"query": "oven", "n": 2}, {"query": "oven", "limit": 2}),
         ("search", {"query": "oven", "max_results": 2}, {"query": "oven", "limit": 2}),
         ("search", {"query": "oven", "numResults": 2}, {"query": "oven", "limit": 2}),
@@ -152,6 +154,11 @@ async def test_an_example_that_is_neither_id_nor_sentence_is_taken_as_a_text_and
 async def test_a_document_of_another_collection_is_found_there(client, tool, arguments):
     result = await client.call_tool(tool, arguments)
     assert "is in 'wiki': name that collection" in text_of(result), text_of(result)
+
+
+async def test_a_resource_of_another_collection_is_found_there(client):
+    with pytest.raises(MCPError, match="'d66' is in 'wiki': name that collection"):
+        await client.read_resource("knowledge://default/d66")
 
 
 async def test_a_document_that_is_nowhere_is_said_to_be_nowhere(client):

@@ -29,7 +29,7 @@ KNOWN_AS: Mapping[str, Sequence[str]] = {
     "top_k": ("limit",), "k": ("limit",), "n": ("limit",), "topk": ("limit",), "n_results": ("limit",),
     "max_results": ("limit",), "num_results": ("limit",), "count": ("limit",), "size": ("limit",), "page_size": ("limit",),
     "text": ("query", "texts"), "q": ("query",), "question": ("query",), "search": ("query",), "query_text": ("query",),
-    "input": ("texts",), "inputs": ("texts",), "collection_name": ("collection", "collections"),
+    "queries": ("query",), "input": ("texts",), "inputs": ("texts",), "collection_name": ("collection", "collections"),
     "collection_names": ("collections",), "index_name": ("collection", "collections"),
     "namespace": ("collection", "collections"), "document": ("id", "ids"), "document_id": ("id", "ids"),
     "document_ids": ("ids", "id"), "doc_id": ("id", "ids"), "doc_ids": ("ids", "id"), "job_id": ("id",),
