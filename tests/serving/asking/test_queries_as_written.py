@@ -44,13 +44,13 @@ async def client(shared: Engine) -> AsyncIterator[Client]:
 
 
 @pytest.mark.parametrize("query", ["*", "**", "?", "...", "", "  \n", "--", "\u00a0", "_", '""', "|"])
-@pytest.mark.parametrize("mode", ["hybrid", "semantic", "lexical"])
-async def test_a_query_without_a_word_has_no_hits_and_the_answer_says_what_lists_all(client, query, mode):
-    result = await client.call_tool("search", {"query": query, "mode": mode})
-    assert not result.is_error, text_of(result)
-    assert result.structured_content["hits"] == []
-    assert "list_documents" in text_of(result)
-    assert len(result.structured_content["notices"]) == 1
+async def test_a_query_without_a_word_has_no_hits_and_the_answer_says_what_lists_all(client, query):
+    for mode in ("hybrid", "semantic", "lexical"):
+        result = await client.call_tool("search", {"query": query, "mode": mode})
+        assert not result.is_error, text_of(result)
+        assert result.structured_content["hits"] == []
+        assert "list_documents" in text_of(result)
+        assert len(result.structured_content["notices"]) == 1
 
 
 @pytest.mark.parametrize("query", ["to be or not to be", "what is it", "9", "東", "the"])
