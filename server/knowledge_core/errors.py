@@ -70,7 +70,11 @@ class CollectionNotFound(NotFound):
 
 
 class DocumentNotFound(NotFound):
-    """The collection has no document of this id."""
+    """The collection has no document of this id, which is kept for whoever can say where it is; "" if nobody should."""
+
+    def __init__(self, message: str, id: str = "") -> None:
+        super().__init__(message)
+        self.id = id
 
 
 class JobNotFound(NotFound):

@@ -65,7 +65,7 @@ def test_pages_over_several_wordings_go_on_where_the_last_one_ended(library: Lib
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"queries": ("a",) * 8}, "9 queries"), ({"queries": (" ",)}, "queries is empty"),
+        ({"queries": ("a",) * 8}, "9 queries"), ({"queries": (" ",)}, "One of the queries is empty"),
         ({"recency": 0.0}, "recency is 0"), ({"recency": -3.0}, "recency is -3"),
     ],
 )  # fmt: skip

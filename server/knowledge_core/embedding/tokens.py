@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -82,6 +83,24 @@ def truncation_of(
     long = [text for text in formatted if len(text.encode("utf-8", "replace")) > room]
     beyond = [count - room for count in embedder.count_tokens(long) if count > room] if long else []
     return Truncation(len(beyond), len(texts), sum(beyond), contract.max_length)
+
+
+def characters_read(embedder: Embedder, text: str, task: Task) -> int:
+    """Return how many of an untitled text's characters `embedder.embed` reads, from its beginning. Does not load the model.
+
+    Raises:
+        ModelUnavailable: the tokenizer cannot be read.
+    """
+    contract = embedder.static_contract
+    room = contract.max_length - _SPECIAL
+
+    def is_cut(length: int) -> bool:
+        formatted = contract.format(text[:length], task)
+        return len(formatted.encode("utf-8", "replace")) > room < embedder.count_tokens([formatted])[0]
+
+    if not is_cut(len(text)):
+        return len(text)
+    return bisect_left(range(len(text)), True, key=is_cut) - 1
 
 
 def open_tokenizer(model: Model) -> Tokenizer:

@@ -43,7 +43,7 @@ DEFINED_SHARE = 0.4  # of a word's weight that it adds again where it stands in 
 HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+\Z")
 BARE_SHARE = 0.5  # of an accented word's weight that the word without accents has
 
-QUERY_WORDS = 1_024  # different words of one query; of a longer text the most frequent ones
+QUERY_WORDS = 1_024  # different words of one query; of a longer text see `kept_words`
 QUERY_SPELT = 32  # words of one query that are searched for by trigrams, the rarest
 
 
@@ -121,7 +121,7 @@ def weighed(query: str, over: Sequence[Counting]) -> LexicalQuery:
     for reading, times in read.items():
         for term in reading.terms:
             counted[term.token] += times
-    chosen = dict(counted.most_common(QUERY_WORDS))
+    chosen = kept_words(counted)
     having = _frequencies(over, "words", chosen)
     rarities = {token: rarity(entries, having[token]) for token in chosen}
     words: dict[str, float] = defaultdict(float)
@@ -145,6 +145,19 @@ def weighed(query: str, over: Sequence[Counting]) -> LexicalQuery:
         defined={token: DEFINED_SHARE * scale * each for token, each in masses.items()},
         phrases=[Phrase(phrase.text, phrase.words, scale * each) for phrase, each in quoted if each],
     )
+
+
+def kept_words(counted: Counter[str]) -> dict[str, int]:
+    """Return the `QUERY_WORDS` words of a query that are searched for, and how often each comes.
+
+    The most frequent ones; of those that come as often those nearest to its beginning or its end, where a pasted log or stack
+    trace says what happened. counted: in the order of the query.
+    """
+    if len(counted) <= QUERY_WORDS:
+        return dict(counted)
+    words, last = list(counted), len(counted) - 1
+    first = sorted(range(len(words)), key=lambda at: (-counted[words[at]], min(at, last - at)))[:QUERY_WORDS]
+    return {words[at]: counted[words[at]] for at in sorted(first)}
 
 
 def _weigh(

@@ -18,10 +18,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from knowledge_core.embedding.tokens import characters_read, truncation_of
 from knowledge_core.errors import DocumentNotFound, InvalidInput, quoted
-from knowledge_core.language.stop_words import without_stop_words
 from knowledge_core.near_names import listed
+from knowledge_core.retrieval.answers.notices import about_filter
 from knowledge_core.retrieval.candidates import Group, Target
+from knowledge_core.retrieval.query_reading import about_length, about_meaning, read, shortened
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
 from knowledge_core.storage.view import View
@@ -49,20 +51,42 @@ def query_groups(targets: Sequence[Target], request: SearchRequest) -> tuple[lis
     Raises:
         DocumentNotFound: an example is in none of the collections. InvalidInput: like and unlike cancel each other out.
     """
-    notices: list[str] = []
-    groups: list[Group] = []
+    told = about_filter([target.view for target in targets], request.filter)
     filled = [target for target in targets if target.considered]
-    if request.mode == "lexical":
-        words = without_stop_words(request.query or "")
-        return [Group(filled, None, words)] if filled else [], notices  # words need no contract
-    by_contract = _by_contract(filled)
-    if len(by_contract) > 1:
-        notices.append("The collections were embedded by different models: their scores compare only roughly.")
-    if request.like is None:
-        return [_toward_query(members, request) for members in by_contract], notices
-    like = {id: _find(targets, id) for id in request.like.ids}
-    unlike = {id: _find(targets, id) for id in request.unlike.ids} if request.unlike else {}
-    for members in by_contract:
+    groups, notices = _of_examples(targets, filled, request) if request.query is None else _of_query(filled, request)
+    if len(_by_contract(filled)) > 1 and request.mode != "lexical":
+        told.append("The collections were embedded by different models: their scores compare only roughly.")
+    return groups, [*told, *notices]
+
+
+def _of_query(filled: Sequence[Target], request: SearchRequest) -> tuple[list[Group], list[str]]:
+    """Return what `query_groups` does for a query. filled: the targets in which something may be found."""
+    reading = read(request.query or "")
+    notices = [*reading.notices]
+    if not reading.has_words or not filled:
+        return [], notices
+    if request.mode == "lexical":  # words need no contract
+        return [Group(filled, None, reading.words)], notices
+    groups = []
+    for members in _by_contract(filled):
+        vector = members[0].embedder.embed([reading.text], Task.QUERY)
+        groups.append(Group(members, vector, None if request.mode == "semantic" else reading.words))
+        seen = characters_read(members[0].embedder, reading.text, Task.QUERY)
+        if seen < len(reading.text):
+            notices.append(about_meaning(seen, reading.text, by_words=request.mode == "hybrid"))
+    return groups, notices
+
+
+def _of_examples(
+    targets: Sequence[Target], filled: Sequence[Target], request: SearchRequest
+) -> tuple[list[Group], list[str]]:
+    """Return what `query_groups` does for examples. filled: the targets in which something may be found."""
+    like, texts, notices = _resolved(targets, request.like)
+    unlike, unlike_texts, told = _resolved(targets, request.unlike)
+    notices += told
+    request = replace(request, like=Examples(texts=texts), unlike=Examples(texts=unlike_texts))
+    groups: list[Group] = []
+    for members in _by_contract(filled):
         direction = _direction(members, request, like, unlike)
         if direction is None:
             names = ", ".join(repr(target.name) for target in members)
@@ -70,6 +94,8 @@ def query_groups(targets: Sequence[Target], request: SearchRequest) -> tuple[lis
             continue
         examples = [*like.values(), *unlike.values()]
         groups.append(Group([_without(target, examples) for target in members], direction, None))
+        if unread := str(truncation_of(members[0].embedder, [*texts, *unlike_texts], Task.DOCUMENT)):
+            notices.append(unread)
     return groups, notices
 
 
@@ -85,13 +111,32 @@ def _by_contract(targets: Sequence[Target]) -> list[list[Target]]:
     return groups
 
 
-def _toward_query(members: Sequence[Target], request: SearchRequest) -> Group:
-    query = request.query or ""
-    vector = members[0].embedder.embed([query], Task.QUERY)
-    return Group(members, vector, None if request.mode == "semantic" else without_stop_words(query))
+def _resolved(
+    targets: Sequence[Target], examples: Examples | None
+) -> tuple[dict[str, list[ExampleChunks]], tuple[str, ...], list[str]]:
+    """Return the chunks of the examples given by id, the texts among the examples, and notices for the caller.
+
+    What stands among the ids and among the texts is an id where there is such a document, else a text.
+    """
+    found: dict[str, list[ExampleChunks]] = {}
+    notices: list[str] = []
+    for id in examples.ids if examples else ():
+        if places := _places(targets, id):
+            found[id] = places
+        elif examples is None or id not in examples.texts:
+            names = listed([repr(target.name) for target in targets])
+            raise DocumentNotFound(
+                f"No document {quoted(id)} in {names}. Take ids from hits or from list_documents; 'id#3' is its chunk 3.",
+                id,
+            )
+        elif len(id.split()) == 1:
+            notices.append(f"There is no document {quoted(id)} here: it was taken as a text.")
+    texts = [text for text in examples.texts if text not in found] if examples else []
+    notices += filter(None, (about_length("An example", text) for text in texts))
+    return found, tuple(map(shortened, texts)), notices
 
 
-def _find(targets: Sequence[Target], id: str) -> list[ExampleChunks]:
+def _places(targets: Sequence[Target], id: str) -> list[ExampleChunks]:
     """Return an example's chunks in every collection that has it; "id#position" is one chunk, unless a document has that id."""
     found = [ExampleChunks(target.name, chunks) for target in targets if (chunks := target.view.places_of_document(id))]
     document, mark, position = id.rpartition("#")
@@ -100,11 +145,6 @@ def _find(targets: Sequence[Target], id: str) -> list[ExampleChunks]:
             chunks = [chunk for chunk in target.view.places_of_document(document) if chunk.position == int(position)]
             if chunks:
                 found.append(ExampleChunks(target.name, chunks))
-    if not found:
-        names = listed([repr(target.name) for target in targets])
-        raise DocumentNotFound(
-            f"No document {quoted(id)} in {names}. Take ids from hits or from list_documents; 'id#3' is its chunk 3."
-        )
     return found
 
 

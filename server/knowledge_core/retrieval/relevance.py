@@ -19,6 +19,7 @@ from knowledge_core.language.wording import words
 # a no is rarer there.
 NEAR = 0.25
 HALF = 0.5  # of the query's content words
+MANY = 32  # content words; of a passage, a log or a stack trace with more, no chunk can be expected to hold half
 
 
 def seems_relevant(best: float | None, query: str, passages: Iterable[str]) -> bool:
@@ -34,4 +35,4 @@ def seems_relevant(best: float | None, query: str, passages: Iterable[str]) -> b
     if best is None or best >= NEAR:
         return True
     wanted = content_words(query)
-    return any(len(wanted & set(words(passage))) >= HALF * len(wanted) for passage in passages)
+    return len(wanted) > MANY or any(len(wanted & set(words(passage))) >= HALF * len(wanted) for passage in passages)

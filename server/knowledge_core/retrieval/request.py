@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from knowledge_core.errors import InvalidInput, quoted
+from knowledge_core.retrieval.query_reading import shortened
 from knowledge_core.storage.filter_bounds import check_bounds
 
 Mode = Literal["hybrid", "semantic", "lexical"]
 
-LONGEST_QUERY = 10_000  # characters, of a query or an example
 LARGEST_LIMIT = 100  # hits
 TOKEN_BUDGET = (100, 20_000)  # the least and the most of `max_tokens`
 MOST_QUERIES = 8  # wordings of one question
@@ -23,7 +23,8 @@ MOST_EXAMPLES = 100  # of `like`, and of `unlike`
 class Examples:
     """What hits should be like, or unlike.
 
-    ids: of documents, or "id#position" for one chunk. texts: given in the request.
+    ids: of documents, or "id#position" for one chunk. texts: given in the request. What stands in both is an id where there
+    is such a document, else a text.
     """
 
     ids: tuple[str, ...] = ()
@@ -35,7 +36,7 @@ class SearchRequest:
     """What to search for: a query or examples, one of the two.
 
     Attributes:
-        query: a question, some keywords or a passage.
+        query: a question, some keywords or a passage; one without a word finds nothing (`query_reading`).
         like: examples of what to find.
         unlike: examples of what not to find; only together with `like`.
         limit: of the hits, 1..100.
@@ -97,29 +98,27 @@ def validate(request: SearchRequest) -> None:
         raise InvalidInput("queries are other wordings of query: give query, too.")
     if len(request.queries) >= MOST_QUERIES:
         raise InvalidInput(f"There are {len(request.queries) + 1} queries; give {MOST_QUERIES} at most.")
-    for each in request.queries:
-        _check_text("queries", each)
+    if any(not each.strip() for each in request.queries):
+        raise InvalidInput("One of the queries is empty; leave it out.")
     least, most = TOKEN_BUDGET
     if request.max_tokens is not None and not least <= request.max_tokens <= most:
         raise InvalidInput(f"max_tokens is {request.max_tokens}; it must be from {least} to {most}.")
     check_bounds(request.filter)
-    if request.query is not None:
-        _check_text("query", request.query)
     for name, examples in (("like", request.like), ("unlike", request.unlike)):
         if examples is not None:
             _check_examples(name, examples)
 
 
-def _check_text(name: str, text: str) -> None:
-    if not text.strip():
-        raise InvalidInput(f"{name} is empty; write a question, some keywords or a passage.")
-    if len(text) > LONGEST_QUERY:
-        raise InvalidInput(f"{name} has {len(text):,} characters; at most {LONGEST_QUERY:,} are allowed. Shorten it.")
+def as_read(request: SearchRequest) -> SearchRequest:
+    """Return a request whose query has no more than is read of it, so that all later work is bounded."""
+    if request.query is None:
+        return request
+    return replace(request, query=shortened(request.query), queries=tuple(map(shortened, request.queries)))
 
 
 def _check_examples(name: str, examples: Examples) -> None:
-    count = len(examples.ids) + len(examples.texts)
+    count = len(examples.ids) + sum(text not in examples.ids for text in examples.texts)
     if not 1 <= count <= MOST_EXAMPLES:
         raise InvalidInput(f"{name} has {count} examples; give 1 to {MOST_EXAMPLES}, as ids or texts.")
-    for text in examples.texts:
-        _check_text(f"{name}.texts", text)
+    if any(not text.strip() for text in examples.texts):
+        raise InvalidInput(f"{name}.texts is empty, or holds an empty text; write a sentence or a passage.")

@@ -217,10 +217,8 @@ class Waiting:
 
 
 class LexicalText(NamedTuple):
-    """What the words of one chunk are read from.
-
-    number: of the chunk. text: its title and heading path, and its text. names: of its file and its folders. defined: the name
-    of what it defines, where it is code.
+    """What the words of a chunk are read from: its number, title with headings and text, names of file and folders, and of
+    what it defines, where it is code.
     """
 
     number: int
@@ -320,10 +318,7 @@ class Allowed:
 
 
 class Moments(NamedTuple):
-    """What a document says of its own time.
-
-    date: of its text, as its metadata have it, else of its file: ISO 8601. status: as its metadata have it, else "".
-    """
+    """A document's date, as its metadata have it, else its file's: ISO 8601; and its status, "" where its metadata have none."""
 
     date: str
     status: str = ""

@@ -91,6 +91,10 @@ class View:
         """Return the metadata fields there are and the JSON types of their values ("text", "integer|real")."""
         return self._filters.fields(self._record)
 
+    def unknown_fields(self, filter: Mapping[str, Any] | None) -> list[str]:
+        """Return the fields that a filter which was accepted names and no document has, in the filter's order."""
+        return self._filters.unknown(self._record, filter)
+
     def last_indexed(self) -> str | None:
         """Return when a document was last indexed: ISO 8601, UTC; None while there is none."""
         return reading.last_indexed(self._record)
@@ -193,7 +197,7 @@ class View:
         """
         found = reading.document(self._record, composed(id))
         if found is None:
-            raise DocumentNotFound(self._not_found(id))
+            raise DocumentNotFound(self._not_found(id), id)
         return found
 
     def documents(
@@ -218,7 +222,10 @@ class View:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return reading.document_ids(self._record, self._filters.condition(self._record, filter))
+        found = reading.document_ids(self._record, self._filters.condition(self._record, filter))
+        if filter and not found:
+            self._filters.check_nothing(self._record, filter)
+        return found
 
     def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
         """Return for each document that a filter allows, in the order of the ids, the keys of its chunks.
@@ -226,7 +233,10 @@ class View:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return reading.document_keys(self._record, self._filters.condition(self._record, filter))
+        found = reading.document_keys(self._record, self._filters.condition(self._record, filter))
+        if filter and not found:
+            self._filters.check_nothing(self._record, filter)
+        return found
 
     def files(self, ids: Iterable[str]) -> dict[str, FileState]:
         """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""

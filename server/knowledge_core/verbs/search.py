@@ -26,7 +26,7 @@ from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
 from knowledge_core.retrieval.reordering.copies import spread, with_copies, without_copies
 from knowledge_core.retrieval.reordering.times import Preference, by_time, today
-from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, validate
+from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, as_read, validate
 
 __all__ = ["Coverage", "Examples", "Fits", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
 
@@ -86,20 +86,17 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
     resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, state)
     targets, coverage, notices = _targets(over, request.filter)
     groups, notices_of_groups = _groups(targets, request)
+    request = as_read(request)
     with SEARCHES.one():
         ranked, best, exact = _ranked(groups, targets, request, resumed.offset + request.limit + 1)
-        around = {each.name: each.around for each in over}
-        wanted = with_copies(ranked[resumed.offset : resumed.offset + request.limit], targets, around)
+        shown = ranked[resumed.offset : resumed.offset + request.limit]
+        wanted = with_copies(shown, targets, {each.name: each.around for each in over})
         hits = page(over, wanted, request, fits, terms_of_hits(groups, wanted) if request.explain else {})
         end = resumed.offset + len(hits)
         told = _told_why_not(groups, targets, request, len(hits))
-        notices += [
-            *notices_of_groups,
-            *about_relevance(groups, request, ranked, best),
-            *about_copies(wanted[: len(hits)]),
-            *about_pending(over),
-            *moved([each.name for each in over], resumed.state, state),
-        ]
+        notices += [*notices_of_groups, *about_relevance(groups, request, ranked, best)]
+        notices += [*about_copies(wanted[: len(hits)]), *about_pending(over)]
+        notices += moved([each.name for each in over], resumed.state, state)
     return SearchResponse(
         hits=tuple(hits),
         total=sum(target.considered for target in targets),

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import Any
 
+from knowledge_core.errors import quoted
 from knowledge_core.language.lexical_query import weighed
+from knowledge_core.near_names import did_you_mean, near_names
 from knowledge_core.retrieval.answers.hits import Searched, shown_copies
 from knowledge_core.retrieval.candidates import Group
 from knowledge_core.retrieval.folding import Ranked
 from knowledge_core.retrieval.relevance import seems_relevant
 from knowledge_core.retrieval.request import SearchRequest
+from knowledge_core.storage.view import View
+
+SLIP = 0.75  # similarity, 0..1, of a name and the one that was meant: that of "yaer" and "year"
+
+
+def about_filter(views: Sequence[View], filter: Mapping[str, Any] | None) -> list[str]:
+    """Say which fields a filter names that no document has, where it holds without them: it may be a slip."""
+    missing = [set(view.unknown_fields(filter)) for view in views] if filter else []
+    known = sorted({name for view in views for name in view.fields()}) if any(missing) else []
+    told = []
+    for name in sorted(set.intersection(*missing) if missing else ()):
+        # Nearer than for a refusal: most fields that no document has yet are none's slip ("status" where there are "tags").
+        near = [each for each in near_names(name, known, 1) if SequenceMatcher(None, name, each).ratio() >= SLIP]
+        told.append(
+            f"No document has a field {quoted(name)}, so the filter was read as if all lack it.{did_you_mean(name, near)}"
+        )
+    return told
 
 
 def about_relevance(

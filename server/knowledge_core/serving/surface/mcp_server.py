@@ -43,6 +43,7 @@ from knowledge_core.near_names import did_you_mean
 from knowledge_core.serving.logs import current_request
 from knowledge_core.serving.surface.arguments import (
     as_meant,
+    as_named,
     unknown_argument,
     wrong_arguments,
 )
@@ -107,6 +108,7 @@ class KnowledgeServer(MCPServer[dict[str, Any]]):
                 INVALID_PARAMS,
                 f"Unknown tool {quoted(name)}.{did_you_mean(name[:LONGEST_QUOTED], known)} There are: {', '.join(known)}.",
             )
+        arguments = as_named(arguments, tool.parameters)
         if unknown := unknown_argument(name, arguments, list(tool.parameters.get("properties", {}))):
             raise ToolError(unknown)
         began = time.perf_counter()

@@ -20,6 +20,7 @@ from mcp_types import Completion, CompletionArgument, CompletionContext, PromptR
 from knowledge_core.engine import Engine
 from knowledge_core.errors import CollectionNotFound, DocumentNotFound, KnowledgeCoreError
 from knowledge_core.language.printable import fenced, printable
+from knowledge_core.serving.surface.calls.whereabouts import telling_where
 from knowledge_core.serving.surface.collections import collection_names, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 
@@ -49,7 +50,7 @@ def add_resources(server: KnowledgeServer, engine: Engine) -> None:
     )
     def document_resource(collection: str, document: str) -> str:
         try:
-            with view_of_collection(engine, collection) as view:
+            with telling_where(engine, [collection]), view_of_collection(engine, collection) as view:
                 return fenced(printable(view.document(unquote(document)).document.text))
         except (CollectionNotFound, DocumentNotFound) as error:
             raise ResourceNotFoundError(str(error)) from error

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from knowledge_core.storage.filter_bounds import check_bounds
-from knowledge_core.storage.record.filters import Condition, parse
+from knowledge_core.storage.record.filtering.fields import KIND, kinds_of
+from knowledge_core.storage.record.filters import Condition, has_numbers, named, parse, unknown_fields
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.sorted_keys import among
 from knowledge_core.storage.values import Allowed
@@ -72,7 +73,29 @@ class EvaluatedFilters:
         Raises:
             InvalidFilter: see `filters.parse`.
         """
-        return parse(filter, list(self.fields(record)) if filter else [])
+        return parse(filter, self._kinds(record) if filter else {})
+
+    def unknown(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> list[str]:
+        """Return the fields that a filter which was accepted names and no document has."""
+        return unknown_fields(filter, self.fields(record)) if filter else []
+
+    def check_nothing(self, record: RecordSnapshot, filter: Mapping[str, Any] | None) -> None:
+        """Look closer at a filter that allows nothing: is it that no value of a field can be compared so?
+
+        The types of the values tell most of it at once; whether any text writes a number, or what lists hold, is only read
+        now, since that takes a second for a million documents.
+
+        Raises:
+            InvalidFilter: no value of a field can be.
+        """
+        types, names = self.fields(record), named(filter)
+        if has_numbers(filter) or any("array" in types.get(name, "") for name in names):
+            source = "documents d, json_each(d.metadata) AS j WHERE j.key IN (SELECT value FROM json_each(?))"
+            exact = _types(record.rows(f"SELECT DISTINCT j.key, {KIND} FROM {source}", (json.dumps(names),)))
+            parse(filter, self._kinds(record) | {name: "|".join(kinds) for name, kinds in exact.items()})
+
+    def _kinds(self, record: RecordSnapshot) -> dict[str, str]:
+        return {name: kinds_of(types) for name, types in self.fields(record).items()}
 
     def allowed(self, record: RecordSnapshot, filter: Mapping[str, Any]) -> Allowed:
         """Return what a filter allows in a generation.
@@ -90,6 +113,8 @@ class EvaluatedFilters:
             made = _evaluated(generation, _rows(record, condition))
         else:
             made = _carried(record, known, condition)
+        if not made.allowed.documents:
+            self.check_nothing(record, filter)
         self._keep(name, made)
         return made.allowed
 

@@ -17,6 +17,7 @@ from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.readers import clean_text
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import listed
+from knowledge_core.retrieval.answers.notices import about_filter
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import (
@@ -30,6 +31,7 @@ from knowledge_core.serving.surface.calls.pages import (
     fitting,
 )
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, Cursor, Filter
+from knowledge_core.serving.surface.calls.whereabouts import ids_as_texts, of_filtered
 from knowledge_core.serving.surface.collections import opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import Classified, ClassifyResult, LabelScore
@@ -96,6 +98,7 @@ class ClassifyTool:
             embedder = engine.embedders.working()
             state = request_digest(embedder.static_contract.to_json())
             made = latest.get((asked, state), lambda: classify_texts(cleaned, wanted, embedder, multiple=multiple))
+            notices = ids_as_texts(engine, cleaned)
         else:
             with opened(engine, [collection]) as (over,):
                 view, state = over.view, request_digest([over.view.contract.to_json(), over.view.generation])
@@ -103,8 +106,12 @@ class ClassifyTool:
                     (asked, state),
                     lambda: classify_documents(view, wanted, over.embedder, filter=filter, multiple=multiple),
                 )
+                notices = about_filter([view], filter)
+            if not made:
+                notices += of_filtered(engine, filter, [collection])
+        notices += ids_as_texts(engine, [text for label in wanted for text in label.examples])
         changed = moved([collection or "texts"], after.state, state) if after else []
-        result = _page(made, wanted, after or PageEnd(asked, 0, state), changed)
+        result = _page(made, wanted, after or PageEnd(asked, 0, state), [*changed, *notices])
         return answer(result, _rendered(result))
 
 
@@ -130,11 +137,8 @@ class _Latest:
         return made
 
 
-def _page(made: list[Assignment], labels: list[Label], after: PageEnd, changed: list[str]) -> ClassifyResult:
-    """Return the items after a page's end, as many as there is room for; the counts are those of all items.
-
-    changed: notices of what changed since the first page.
-    """
+def _page(made: list[Assignment], labels: list[Label], after: PageEnd, notices: list[str]) -> ClassifyResult:
+    """Return the items after a page's end, as many as there is room for; the counts are those of all items."""
     counts = {label.name: 0 for label in labels} | {NONE: 0}
     for each in made:
         counts[NONE if each.label is None else each.label] += 1
@@ -151,7 +155,7 @@ def _page(made: list[Assignment], labels: list[Label], after: PageEnd, changed: 
         total=len(made),
         truncated=more,
         cursor=encode(PageEnd(after.request, end, after.state)) if more else None,
-        notices=bounded_notices(changed),
+        notices=bounded_notices(notices),
     )
 
 

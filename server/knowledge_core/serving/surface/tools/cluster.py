@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from mcp_types import CallToolResult
@@ -17,6 +17,8 @@ from knowledge_core.jobs import Job
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import brief
 from knowledge_core.recorded_jobs.known import JobView, view_of
+from knowledge_core.retrieval.answers.notices import about_filter
+from knowledge_core.retrieval.query_reading import read
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import going_on
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, default_room, ending, fitting
@@ -94,6 +96,7 @@ class ClusterTool:
             with opened(engine, [collection]) as over:
                 chosen = None if query is None else _found(over, query, filter)
                 made = cluster(over[0].view, how, chunks=chosen, filter=filter, progress=report)
+                made = replace(made, notices=(*made.notices, *about_filter([over[0].view], filter)))
                 return Grouped(made, asked, request_digest(over[0].view.generation))
 
         job = _remembered(engine, after) or engine.jobs.start("cluster", collection, work)
@@ -115,6 +118,8 @@ def _remembered(engine: Engine, after: PageEnd | None) -> Job | None:
 
 def _found(over: list[Searched], query: str, filter: dict[str, Any] | None) -> list[int]:
     """Return the numbers of the chunks that a search finds."""
+    if not read(query).has_words:
+        raise InvalidInput("query has no word in it, so it finds nothing to group; leave it out to group all.")
     request = SearchRequest(query=query, limit=100, filter=filter)
     numbers: list[int] = []
     for hit in search(over, request).hits:

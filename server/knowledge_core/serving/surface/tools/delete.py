@@ -18,15 +18,18 @@ from mcp_types import CallToolResult, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput, StorageDamaged
+from knowledge_core.errors import InvalidFilter, InvalidInput, StorageDamaged, quoted
 from knowledge_core.language.printable import one_line
+from knowledge_core.near_names import did_you_mean, listed
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import ending
 from knowledge_core.serving.surface.calls.parameters import CollectionName, Filter
+from knowledge_core.serving.surface.calls.whereabouts import of_filtered, telling_where
 from knowledge_core.serving.surface.collections import collection_named, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DeleteResult
+from knowledge_core.storage.view import View
 from knowledge_core.verbs.delete import UNREADABLE, Deletion, delete, delete_unreadable, deletion
 
 SHOWN = 20  # ids listed in an answer; the rest is counted
@@ -114,12 +117,16 @@ class DeleteTool:
         if not dry_run:
             self._delete(collection, decided)
         result = _structured(collection, decided, dry_run=dry_run)
+        if not decided.documents:
+            result.notices += of_filtered(self._engine, filter, [collection])
         return answer(result, _rendered(result))
 
     def _deletion(self, collection: str, ids: list[str] | None, filter: dict[str, Any] | None, all: bool) -> Deletion:
         try:
-            with view_of_collection(self._engine, collection) as view:
-                return deletion(view, ids=ids, filter=filter, whole=all)
+            with telling_where(self._engine, [collection]), view_of_collection(self._engine, collection) as view:
+                decided = deletion(view, ids=ids, filter=filter, whole=all)
+                _refuse_slips(view, filter)
+                return decided
         except StorageDamaged:
             if ids or filter or not all:
                 raise
@@ -132,6 +139,15 @@ class DeleteTool:
             delete_unreadable(name, jobs=engine.jobs, turn=turn, drop=drop)
             return
         delete(collection_named(engine, name), decided, jobs=engine.jobs, turn=turn, drop=drop)
+
+
+def _refuse_slips(view: View, filter: dict[str, Any] | None) -> None:
+    """Refuse a filter on a field that no document has, also where it holds without it: a slip would delete all."""
+    for name in view.unknown_fields(filter):
+        known = listed(list(view.fields())) or "no metadata fields"
+        raise InvalidFilter(
+            f"No document has a field {quoted(name)}.{did_you_mean(name, view.fields())} There are: {known}. Nothing was deleted."
+        )
 
 
 def _can_ask(context: Context[Any, Any]) -> bool:
@@ -176,7 +192,7 @@ def _structured(collection: str, decided: Deletion, *, dry_run: bool) -> DeleteR
 
 def _rendered(result: DeleteResult) -> str:
     verb = "Would delete" if result.dry_run else "Deleted"
-    listed = ", ".join(map(one_line, result.documents)) + (" ..." if result.truncated else "")
+    ids = ", ".join(map(one_line, result.documents)) + (" ..." if result.truncated else "")
     whole = " The collection is gone." if result.collection_deleted else ""
-    said = f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {listed}." if listed else ".") + whole
+    said = f"{verb} {result.deleted} documents of {result.collection!r}" + (f": {ids}." if ids else ".") + whole
     return "\n".join([said, *ending(result.notices, None)])

@@ -12,7 +12,9 @@ from knowledge_core.engine import Engine
 from knowledge_core.errors import InvalidInput
 from knowledge_core.serving.surface.calls.answering import answer
 from knowledge_core.serving.surface.calls.bounded import in_time
+from knowledge_core.serving.surface.calls.pages import bounded_notices, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY
+from knowledge_core.serving.surface.calls.whereabouts import ids_as_texts
 from knowledge_core.serving.surface.collections import embedder_for_texts
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import EmbedResult
@@ -72,9 +74,14 @@ class EmbedTool:
             model=embedder.static_contract.model,
             dimensions=int(vectors.shape[1]),
             task=task.value,
-            notices=[
-                *filter(None, [str(made.unread), "" if collection else self._engine.embedders.passed_over_notice()])
-            ],
+            notices=bounded_notices(
+                [
+                    *filter(
+                        None, [str(made.unread), "" if collection else self._engine.embedders.passed_over_notice()]
+                    ),
+                    *ids_as_texts(self._engine, texts, collection),
+                ]
+            ),
         )
         if output == "similarity":
             result.similarity = [[round(float(value), 3) for value in row] for row in vectors @ vectors.T]
@@ -98,13 +105,13 @@ def _refuse_too_much(count: int, size: int, output: str, encoding: str) -> None:
 def _render_embed(result: EmbedResult, count: int) -> str:
     head = f"{count} texts, {result.model}, task {result.task}, {result.dimensions} dimensions."
     if result.similarity is None:
-        return head + " The vectors are in the structured result."
+        return "\n".join([head + " The vectors are in the structured result.", *ending(result.notices, None)])
     whole = count <= MOST_WHOLE
     shown = result.similarity if whole else [row[i + 1 :] for i, row in enumerate(result.similarity[:-1])]
     rows = [f"{i}: " + " ".join(_short(value, count) for value in row) for i, row in enumerate(shown)]
     unit = "" if count <= MOST_IN_FULL else " in hundredths"
     order = "in the order given:" if whole else "each pair once: text 0 with 1, 2, ..., then 1 with 2, 3, ..."
-    return "\n".join([f"{head} Cosine similarity{unit}, {order}", *rows])
+    return "\n".join([f"{head} Cosine similarity{unit}, {order}", *rows, *ending(result.notices, None)])
 
 
 def _short(value: float, count: int) -> str:

@@ -10,9 +10,11 @@ from pydantic import Field
 from knowledge_core.engine import Engine
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import brief
+from knowledge_core.retrieval.answers.notices import about_filter
 from knowledge_core.serving.surface.calls.answering import answer
-from knowledge_core.serving.surface.calls.pages import Room, ending
+from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, Filter
+from knowledge_core.serving.surface.calls.whereabouts import of_filtered
 from knowledge_core.serving.surface.collections import view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentItem, DocumentsResult
@@ -59,9 +61,13 @@ class ListDocumentsTool:
             page = list_documents(
                 view, filter=filter, sort=sort, since=since, until=until, limit=limit, cursor=cursor, fits=fits
             )
+            notices = about_filter([view], filter)
+        if not page.total:
+            notices += of_filtered(self._engine, filter, [collection])
         result = DocumentsResult(
             collection=collection, documents=[_item(each) for each in page.documents], total=page.total,
             since=page.bounds.since, until=page.bounds.until, truncated=page.cursor is not None, cursor=page.cursor,
+            notices=bounded_notices(notices),
         )  # fmt: skip
         return answer(result, _rendered(result, sort))
 

@@ -22,6 +22,7 @@ from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
+from knowledge_core.serving.surface.calls.whereabouts import of_examples, of_filtered, telling_where
 from knowledge_core.serving.surface.collections import losses_of, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
@@ -91,20 +92,24 @@ class SearchTool:
         per_document: Annotated[int | None, Field(description="Hits of one document at most.")] = None,
         recency: Annotated[float | None, Field(description="Half-life in days: newer first among near-ties.")] = None,
     ) -> Annotated[CallToolResult, SearchResult]:
+        if query is None and queries:
+            query, queries = queries[0], queries[1:]
         request = SearchRequest(
             query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
             max_tokens=max_tokens, cursor=cursor, explain=explain, queries=tuple(queries or ()), per_document=per_document,
             recency=recency, why_not=why_not,
         )  # fmt: skip
         lost: dict[str, KnowledgeCoreError] = {}
-        with opened(self._engine, collections, lost.__setitem__) as over:
+        with telling_where(self._engine, collections), opened(self._engine, collections, lost.__setitem__) as over:
             response = self._found(over, request, None if collections else lost)
+            elsewhere = of_examples(self._engine, request.like, [each.view for each in over], collections)
         if why_not is not None and not response.why_not:
             response = replace(response, why_not=why_absent(self._engine, [each.name for each in over], why_not))
         left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
         lossy = losses_of(self._engine, [each.name for each in over], in_brief=True)
-        about = (response.why_not,) if response.why_not else ()
-        response = replace(response, notices=(*about, *left_out, *lossy, *response.notices))
+        elsewhere += [] if response.hits else of_filtered(self._engine, filter, collections)
+        about = [response.why_not] if response.why_not else []
+        response = replace(response, notices=(*about, *left_out, *lossy, *elsewhere, *response.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
 
     def _found(
