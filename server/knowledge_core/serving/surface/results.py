@@ -25,6 +25,9 @@ class HitResult(BaseModel):
     title: str
     uri: str
     lines: str
+    match: str
+    tokens: int
+    document_tokens: int
     page: int | None = None
     snippet: str
     score: float

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from knowledge_core.language.token_estimate import utf8_length
 from knowledge_core.storage.record.filters import MODIFIED, Condition
 from knowledge_core.storage.record.overview import NEWEST
 from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
@@ -252,7 +253,8 @@ def _chunks(record: RecordSnapshot, rows: Sequence[Sequence[Any]]) -> list[Store
             f"SELECT number, text FROM documents WHERE number IN {GIVEN}", (json_list({row[-1] for row in rows}),)
         )
     )
-    return [_chunk(row, texts[row[-1]]) for row in rows]
+    sizes = {number: utf8_length(text) for number, text in texts.items()}
+    return [_chunk(row, texts[row[-1]], sizes[row[-1]]) for row in rows]
 
 
 def _place(row: Sequence[Any]) -> Place:
@@ -260,11 +262,11 @@ def _place(row: Sequence[Any]) -> Place:
     return Place(number, key, document, position, Lines(first, last))
 
 
-def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
+def _chunk(row: Sequence[Any], text: str, size: int) -> StoredChunk:
     (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, own, _) = row
     return StoredChunk(
         number, key, document, title, uri, parsed(metadata, {}), position, Span(start, end), Lines(first, last),
-        tuple(parsed(heading, [])), page, text[start:end], bool(own),
+        tuple(parsed(heading, [])), page, text[start:end], bool(own), size,
     )  # fmt: skip
 
 

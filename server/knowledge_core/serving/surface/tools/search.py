@@ -181,6 +181,9 @@ def _hit(hit: Hit) -> HitResult:
         title=hit.title,
         uri=hit.uri,
         lines=str(hit.lines),
+        match=str(hit.match),
+        tokens=hit.tokens,
+        document_tokens=hit.document_tokens,
         page=hit.page,
         snippet=hit.snippet,
         score=round(hit.score, 4),
@@ -209,7 +212,8 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     of = "" if hit.lines_of_file else " of the extracted text"
     also = f" (the same text: {', '.join(map(one_line, hit.also))})" if hit.also else ""
     file = f" — file {one_line(hit.file)}" if hit.file else ""
-    facts = f"{of}{page}{also}{file}"
+    match = f" (match {hit.match})" if hit.match != hit.lines else ""
+    facts = f"{match}{of}{page}, {hit.tokens} of {hit.document_tokens} tokens{also}{file}"
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
     return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{facts}\n   {hit.snippet}"
