@@ -246,7 +246,7 @@ async def test_null_in_metadata_is_a_value(indexed):
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [
-        ("get_document", {"id": None}, "id: Input should be a valid string (found null)"),
+        ("get_document", {"id": None}, "Give the id of a document"),
         ("embed", {"texts": None}, "texts: "),
         ("embed", {"texts": [None]}, "texts.0: Input should be a valid string (found null)"),
         ("classify", {"texts": ["x"], "labels": None}, "labels: "),
