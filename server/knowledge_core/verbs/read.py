@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from knowledge_core.cursors import pack, unpack
-from knowledge_core.errors import CursorExpired, DocumentNotFound, InvalidInput, quoted
+from knowledge_core.errors import CursorExpired, InvalidInput, quoted
 from knowledge_core.ingestion.cutting.outline import outline
 from knowledge_core.language.token_estimate import BYTES_PER_TOKEN, utf8_length
 from knowledge_core.retrieval.reading.line_places import line_starts, lines_of
@@ -174,17 +174,15 @@ def ids_meant(id: str) -> list[str]:
 
 
 def _meant(view: View, id: str, part: Part) -> tuple[StoredDocument, Part]:
-    try:
-        return view.document(id), part
-    except DocumentNotFound:
-        for each in pasted(id):
-            if view.state(each.id) is not None:
-                given = (part.lines, part.chunk, part.page, part.section, part.cursor)
-                open_still = all(value is None for value in given)
-                lines = each.lines if not part.outline else None
-                placed = replace(part, lines=lines, section=each.section) if open_still else part
-                return view.document(each.id), placed
-        raise
+    """Return the document of an id, or the one that it names with a place, and the part that is wanted then."""
+    for each in pasted(id) if view.state(id) is None else ():
+        if view.state(each.id) is not None:
+            given = (part.lines, part.chunk, part.page, part.section, part.cursor)
+            if any(value is not None for value in given):
+                return view.document(each.id), part
+            lines = None if part.outline else each.lines
+            return view.document(each.id), replace(part, lines=lines, section=each.section)
+    return view.document(id), part
 
 
 def _of_sections(stored: StoredDocument, starts: Sequence[int], part: Part) -> Reading:

@@ -14,8 +14,11 @@ from hash_embedder import HashEmbedder
 from ingestion.ingestion_material import pdf_bytes
 from knowledge_core.config import Config
 from knowledge_core.engine import Engine
+from knowledge_core.ingestion.cutting.outline import outline
 from knowledge_core.serving.surface.application import application
 from knowledge_core.serving.surface.calls.pages import DEFAULT_CAP, TEXT_CAP
+from knowledge_core.types import Document
+from linear import grows_linearly
 from mcp_text import index, text_of
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +220,41 @@ async def test_an_unknown_heading_is_answered_by_the_nearest_ones(library: Clien
     assert "outline=true" in said
     assert "'Manual' (5-" in await refused(library, id="lib/manual.md", section="zygote")
     assert "no headings" in await refused(library, id="lib/plain.txt", section="Setup")
+
+
+async def test_sections_of_the_same_path_are_told_apart_by_their_lines(connect: Any) -> None:
+    async with connect() as client:
+        text = "# Log\n\n## Fixed\n\nOne.\n\n## Fixed\n\nTwo.\n\n### Log\n\nThree.\n"
+        await client.call_tool("index", {"documents": [{"id": "log", "text": text}]})
+        said = await refused(client, id="log", section="Fixed")
+        assert "'Log > Fixed' (3-5), 'Log > Fixed' (7-13)" in said
+        assert (await read(client, id="log", section="Log"))["lines"] == "1-13"  # whose whole path that is
+
+
+async def test_numbers_before_a_heading_do_not_count(connect: Any) -> None:
+    async with connect() as client:
+        text = (
+            "# 1. Scope\n\nAll.\n\n# 2. Terms\n\n## 2.1 C\n\nc\n\n## 2.2 C++\n\ncpp\n\n# Kapitel 3: Preise\n\nTeuer.\n"
+        )
+        await client.call_tool("index", {"documents": [{"id": "d", "text": text}]})
+        found = {
+            section: (await read(client, id="d", section=section))["text"].split("\n")[-1]
+            for section in ("Scope", "scope", "2.1 C", "C++", "terms > 2.2 c++", "Preise", "Kapitel 3: Preise")
+        }
+        assert [*found.values()] == ["All.", "All.", "c", "cpp", "cpp", "Teuer.", "Teuer."]
+        assert "2 sections" in await refused(client, id="d", section="C?")
+        assert "no section" in await refused(client, id="d", section=" " * 100_000 + "x > y" + " " * 100_000)
+
+
+def test_an_outline_takes_time_in_proportion_to_the_text() -> None:
+    def minified(size: int) -> None:
+        text = "".join(f"function f{number}(){{return 1}};" for number in range(size))
+        assert len(outline(Document("d", text, media_type="text/x-javascript"))) == size
+
+    grows_linearly(minified, 300)
+    grows_linearly(
+        lambda size: outline(Document("d", "# A\n\n" * size + "\n" * size, media_type="text/markdown")), 2_000
+    )
 
 
 async def test_the_outline_of_a_section_has_that_section_alone(library: Client) -> None:

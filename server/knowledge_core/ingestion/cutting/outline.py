@@ -15,6 +15,8 @@ from knowledge_core.ingestion.cutting.rst_blocks import rst_headings
 from knowledge_core.ingestion.formats import LINE_TYPES
 from knowledge_core.types import Document, Heading, Span
 
+_DEEPEST_INDENTATION = 300  # characters; the lines of minified code have millions before a definition
+
 
 @dataclass(frozen=True)
 class OutlineSection:
@@ -77,9 +79,8 @@ def _trimmed(text: str, found: Iterable[tuple[tuple[str, ...], int, int]]) -> li
     """Return sections from the beginning of their first line to the end of their last one that is not blank."""
     sections: list[OutlineSection] = []
     for path, start, end in found:
-        line = text.rfind("\n", 0, start) + 1
-        begin = line if text[line:start].isspace() else start
-        while end > begin and text[end - 1].isspace():
-            end -= 1
-        sections.append(OutlineSection(path, Span(begin, end)))
+        before = text[max(start - _DEEPEST_INDENTATION, 0) : start]
+        indentation = before[before.rfind("\n") + 1 :]
+        begin = start - len(indentation) if indentation.isspace() else start
+        sections.append(OutlineSection(path, Span(begin, begin + len(text[begin:end].rstrip()))))
     return sections

@@ -18,10 +18,11 @@ from knowledge_core.types import Document
 
 PATH = " > "
 ROOM = 420  # characters of the headings in an error
+LONGEST_WANTED = 2_000  # characters
 LONGEST = 120  # characters of a heading in an error
-_SPLITS = (re.compile(r"\s*[>›»→]\s*"), re.compile(r"\s*(?:/|::|\.|#)\s*"))
+_SPLITS = (re.compile(PATH), re.compile(r"\s*[>›»→]\s*"), re.compile(r"\s*(?:/|::|\.|#)\s*"))
 _BEFORE = re.compile(
-    r"(?:(?:chapter|part|section|appendix|kapitel|teil|abschnitt)\s+)?(?:\d+(?:\.\d+)*[.):]?|[ivxlc]+[.):])\s+",
+    r"\A(?:(?:chapter|part|section|appendix|kapitel|teil|abschnitt)\s+)?(?:\d+(?:\.\d+)*[.):]?|[ivxlc]+[.):])\s+",
     re.IGNORECASE,
 )
 _IN_BRACKETS = re.compile(r"\([^()]*\)?")
@@ -38,9 +39,10 @@ def section_named(
     """
     if not sections:
         raise InvalidInput(f"{quoted(document.id)} has no headings. Read it by lines (1-{len(starts)}) instead.")
+    wanted = " ".join(wanted.split())[:LONGEST_WANTED]
     in_code = document.media_type.startswith("text/x-") and document.media_type != "text/x-rst"
-    for parts in _parts(wanted):
-        for form in (_as_written, _letters, _name_in_code if in_code else _without_number):
+    for form in _IN_CODE if in_code else _IN_TEXT:
+        for parts in _parts(wanted):
             found = _found(sections, [*map(form, parts)], form(document.title), form)
             if len(found) == 1:
                 return found[0]
@@ -50,10 +52,10 @@ def section_named(
                     f"{_told(found, starts)}. Give one's path, or its lines."
                 )
     near = _nearest(sections, wanted)
-    what = "The nearest" if near else "Its first"
+    what = "The nearest" if near else "There are"
+    near = near or sorted(sections, key=lambda section: len(section.path))
     raise InvalidInput(
-        f"{quoted(document.id)} has no section {quoted(wanted)}. {what}: "
-        f"{_told(near or sections, starts)}. outline=true shows all."
+        f"{quoted(document.id)} has no section {quoted(wanted)}. {what}: {_told(near, starts)}. outline=true shows all."
     )
 
 
@@ -109,13 +111,21 @@ def _letters(name: str) -> str:
 
 
 def _without_number(name: str) -> str:
-    return _letters(_BEFORE.sub("", _as_written(name), count=1))
+    return _BEFORE.sub("", _as_written(name), count=1)
+
+
+def _letters_without_number(name: str) -> str:
+    return _letters(_without_number(name))
 
 
 def _name_in_code(name: str) -> str:
     """Return a definition's name without what it is, its receiver and its arguments."""
     words = _IN_BRACKETS.sub(" ", name).split()
     return words[-1].casefold() if words else ""
+
+
+_IN_TEXT = (_as_written, _without_number, _letters, _letters_without_number)
+_IN_CODE = (_as_written, _letters, _name_in_code)
 
 
 def _nearest(sections: Sequence[OutlineSection], wanted: str) -> list[OutlineSection]:

@@ -6,12 +6,11 @@ This is the SQL behind `View`, one function per question. It remembers nothing, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 
-from knowledge_core.language.token_estimate import utf8_length
 from knowledge_core.storage.record.filters import MODIFIED, Condition
 from knowledge_core.storage.record.overview import NEWEST
 from knowledge_core.storage.record.snapshot import GIVEN, RecordSnapshot, json_list
@@ -253,8 +252,21 @@ def _chunks(record: RecordSnapshot, rows: Sequence[Sequence[Any]]) -> list[Store
             f"SELECT number, text FROM documents WHERE number IN {GIVEN}", (json_list({row[-1] for row in rows}),)
         )
     )
-    sizes = {number: utf8_length(text) for number, text in texts.items()}
+    sizes = _sizes(record, texts)
     return [_chunk(row, texts[row[-1]], sizes[row[-1]]) for row in rows]
+
+
+def _sizes(record: RecordSnapshot, texts: Mapping[int, str]) -> dict[int, int]:
+    """Return how many bytes of UTF-8 the text of each document has, by the documents' numbers."""
+    sizes = {number: len(text) for number, text in texts.items()}
+    # SQLite says the length of what it has stored in a tenth of the time that Python takes to encode the text.
+    if wide := [number for number, text in texts.items() if not text.isascii()]:
+        sizes |= dict(
+            record.rows(
+                f"SELECT number, length(CAST(text AS BLOB)) FROM documents WHERE number IN {GIVEN}", (json_list(wide),)
+            )
+        )
+    return sizes
 
 
 def _place(row: Sequence[Any]) -> Place:
