@@ -90,8 +90,20 @@ async def tool_result(
     if call.name == "search" and "hits" in structure:
         passages = within(await passages_of_hits(server, shelf, list(structure["hits"])), budget)
         return ToolResult(call, facts(structure), passages), finds_nothing(structure)
-    if call.name == "get_document" and "text" in structure:
-        more = f"More follows: cursor {structure['cursor']!r}." if structure.get("cursor") else ""
-        passage = shelf.put(structure, str(structure["text"]), str(structure["lines"]))
-        return ToolResult(call, more, within([passage], budget)), False
+    if call.name == "get_document" and (read := _read(structure)):
+        passages = tuple(shelf.put(each, str(each["text"]), str(each["lines"])) for each in read)
+        more = [
+            f"More of {each['id']!r} follows: cursor {each['cursor']!r}." for each in read if each.get("cursor")
+        ] + [
+            f"{each['id']!r} was not read: {each['error']}"
+            for each in structure.get("documents") or []
+            if "error" in each
+        ]
+        return ToolResult(call, "\n".join(more), within(passages, budget)), False
     return ToolResult(call, given.text), False
+
+
+def _read(structure: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the documents whose text a result of `get_document` has, one or several; none where it has outlines."""
+    several = [{**each, "collection": structure["collection"]} for each in structure.get("documents") or []]
+    return [each for each in [structure, *several] if "text" in each]

@@ -24,8 +24,9 @@
     └── Cancelled               the caller stopped the work; what was acknowledged stays
         └── Interrupted         the process is ending: the work can go on in the next one
 
-Each class is an action that its catcher can take. Messages hold no text of a document, and no path of the server
-beyond what the caller gave. What a caller gave, a name or a wrong value, is repeated by `quoted`, so that none grows.
+Each class is an action that its catcher can take. Messages hold no text of a document, but for the headings of the one that a
+caller reads, and no path of the server beyond what the caller gave. What a caller gave, a name or a wrong value, is repeated
+by `quoted`, so that none grows.
 """
 
 from __future__ import annotations

@@ -69,6 +69,16 @@ async def test_the_model_searches_and_reads_by_itself(agent, endpoint, api):
     assert [each.name for each in told if hasattr(each, "passages")] == ["search", "get_document"]
 
 
+async def test_several_documents_of_one_call_can_each_be_cited(agent, endpoint):
+    wanted = ["notes/solar.md", "notes/solar.md:3", "notes/nothing.md"]
+    endpoint.script = [Call("get_document", {"ids": wanted, "collection": "notes"}), Say(QUOTED.replace("[1]", "[2]"))]
+    async with agent("openai") as made:
+        answer = await made.ask(QUESTION)
+    (source,) = answer.sources
+    assert (source.document, source.lines, answer.citations[0].verified) == ("notes/solar.md", "3", True)
+    assert "'notes/nothing.md' was not read" in text_of(endpoint.requests[-1])
+
+
 async def test_only_tools_that_read_are_offered(agent, endpoint, api):
     endpoint.script = [Say("x")] * 2
     async with agent(api) as made:

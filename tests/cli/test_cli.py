@@ -75,6 +75,21 @@ def test_the_main_job_from_a_shell(capsys, notes):
     assert (code, "The collection is gone" in out) == (0, True)
 
 
+def test_outlines_sections_and_several_documents_are_read_from_a_shell(capsys, notes):
+    (notes / "manual.md").write_text("# Manual\n\n## Setup\n\nInstall it.\n\n## Usage\n\nTurn it on.\n")
+    run(capsys, "index", str(notes))
+    code, out, _ = run(capsys, "get", "notes/manual.md", "--outline")
+    assert (code, "\n3-5 (7)   Setup\n" in out, "Install it" in out) == (0, True, False)
+    code, out, _ = run(capsys, "get", "notes/manual.md", "--section", "manual > usage", "--json")
+    assert (code, json.loads(out)["text"]) == (0, "## Usage\n\nTurn it on.")
+    code, out, _ = run(capsys, "get", "notes/manual.md#L5", "notes/bread.md")
+    assert (code, "Install it." in out, "Knead the dough" in out, "Turn it on" in out) == (0, True, True, False)
+    code, out, _ = run(capsys, "get", "notes/solar.md", "notes/soler.md")
+    assert (code, "sunlight" in out, "Did you mean 'notes/solar.md'" in out) == (1, True, True)
+    code, _, err = run(capsys, "get", "notes/manual.md", "--section", "Useage")
+    assert (code, "'Manual > Usage' (7-9)" in err) == (1, True)
+
+
 def test_json_lines_are_indexed(capsys, tmp_path):
     lines = [
         {"_id": "a", "title": "A", "text": "rivers flow"},

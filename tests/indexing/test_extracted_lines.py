@@ -23,7 +23,7 @@ async def test_hits_and_documents_say_whose_lines_they_name(client: Client, engi
     found = text_of(await client.call_tool("search", {"query": "kite", "mode": "lexical"}))
     assert "page.html, chunk 0, lines 1-3 of the extracted text" in found
     found = text_of(await client.call_tool("search", {"query": "boat", "mode": "lexical"}))
-    assert "note.md, chunk 0, lines 1-3\n" in found
+    assert "note.md, chunk 0, lines 1-3, " in found
     page, note = [
         text_of(await client.call_tool("get_document", {"id": f"{tmp_path.name}/{name}"}))
         for name in ("page.html", "note.md")

@@ -47,7 +47,7 @@ def told(text: str) -> None:
     words(text), trigrams(text), spellings(text), spaceless(text)
     found = spans(text)
     wanted = {token for token, _, _ in found[:3]}
-    line = flat(text)
+    line = flat(text).text
     snippet(line, [Match(start, end, word) for word, start, end in spans_among(line, wanted)])
 
 

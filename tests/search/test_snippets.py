@@ -65,9 +65,9 @@ def test_a_script_without_spaces_is_cut_at_a_sentence(library: Library) -> None:
     length=st.integers(20, 300),
 )
 def test_a_snippet_is_a_piece_of_the_text_no_longer_than_asked(text: str, starts: list[int], length: int) -> None:
-    text = flat(text)
+    text = flat(text).text
     matches = [Match(start, min(start + 3, len(text)), "w") for start in starts if start < len(text)]
-    made = snippet(text, matches, length=length)
+    made = snippet(text, matches, length=length).text
     piece = made.removeprefix(ELLIPSIS).removesuffix(ELLIPSIS)
     assert piece in text
     assert len(piece) <= length

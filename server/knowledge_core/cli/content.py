@@ -238,25 +238,38 @@ async def _search(connection: Connection, arguments: argparse.Namespace) -> int:
 
 def _add_get(commands: Any) -> None:
     made = command(
-        commands, "get", "print a stored document, or a part of it",
-        "kcore get notes/solar.md\nkcore get notes/solar.md --lines 120-180\nkcore get notes/solar.md --chunk 3 --around 2",
+        commands, "get", "print stored documents, or a part of them",
+        "kcore get notes/solar.md\nkcore get notes/solar.md --outline\n"
+        "kcore get notes/solar.md --section Setup\nkcore get notes/solar.md:120-180 notes/wind.md#L12\n"
+        "kcore get notes/solar.md --lines 120-180\nkcore get notes/solar.md --chunk 3 --around 2",
         connected(_get),
     )  # fmt: skip
-    made.add_argument("id", metavar="ID", help="document id, as search and list show it")
+    made.add_argument(
+        "id", nargs="+", metavar="ID", help="document id, as search and list show it, also with lines: a.md:12-20"
+    )
     made.add_argument("--collection", default="default", metavar="NAME")
+    made.add_argument("--outline", action="store_true", help="the headings with their lines and tokens, not the text")
+    made.add_argument(
+        "--section", metavar="HEADING", help="what stands under a heading, or under a path of them: 'Setup > Linux'"
+    )
     made.add_argument("--lines", metavar="FROM-TO")
     made.add_argument("--chunk", type=int, metavar="N")
     made.add_argument(
         "--around", type=int, default=1, metavar="N", help="neighbours on each side of --chunk (default 1)"
     )
     made.add_argument("--page", type=int, metavar="N")
-    made.add_argument("--max-tokens", type=int, metavar="N")
+    made.add_argument("--max-tokens", type=int, metavar="N", help="budget of the answer, which several documents share")
     made.add_argument("--cursor", help="continue a previous answer")
 
 
 async def _get(connection: Connection, arguments: argparse.Namespace) -> int:
-    names = ("id", "collection", "lines", "chunk", "around", "page", "max_tokens", "cursor")
-    return show(arguments, await connection.call("get_document", {name: getattr(arguments, name) for name in names}))
+    """Print documents; exit code 1 where one of several is not there."""
+    names = ("collection", "section", "lines", "chunk", "around", "page", "max_tokens", "cursor")
+    given = {name: getattr(arguments, name) for name in names} | {"outline": arguments.outline or None}
+    which = {"id": arguments.id[0]} if len(arguments.id) == 1 else {"ids": arguments.id}
+    answer = await connection.call("get_document", {**which, **given})
+    show(arguments, answer)
+    return int(any("error" in each for each in answer.structure.get("documents") or []))
 
 
 def _add_list(commands: Any) -> None:

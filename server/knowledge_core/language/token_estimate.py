@@ -13,4 +13,14 @@ def estimated_tokens(text: str) -> int:
     >>> estimated_tokens("four"), estimated_tokens("東京"), estimated_tokens("")
     (2, 2, 0)
     """
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+    return tokens_of_bytes(utf8_length(text))
+
+
+def tokens_of_bytes(size: int) -> int:
+    """Return how many tokens a text of so many bytes of UTF-8 takes, by the same estimate."""
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def utf8_length(text: str) -> int:
+    """Return how many bytes of UTF-8 a text has. Of ASCII nothing is read: Python knows the length."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

@@ -1,6 +1,6 @@
 """The few hundred characters of a chunk that show why it was found. Pure.
 
-All offsets, of matches and of the snippet, are offsets in the flat text (`flat`).
+All offsets, of matches and of the snippet, are offsets in the flat text (`flat`), which knows its lines.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,29 +29,71 @@ class Match:
     word: str
 
 
-def flat(text: str) -> str:
-    """Return the text on one line: every run of white space becomes one space."""
-    return " ".join(text.split())
+@dataclass(frozen=True)
+class Flat:
+    """A text on one line: every run of white space is one space.
+
+    starts: where in it each line of the text begins that is not blank. numbers: of these lines, counted from 0.
+    """
+
+    text: str
+    starts: tuple[int, ...]
+    numbers: tuple[int, ...]
+
+    def lines(self, start: int, end: int) -> tuple[int, int]:
+        """Return the numbers of the first and the last line that flat[start:end], which is not empty, was made of."""
+        first = max(bisect_right(self.starts, start) - 1, 0)
+        last = max(bisect_right(self.starts, end - 1) - 1, first)
+        return (self.numbers[first], self.numbers[last]) if self.numbers else (0, 0)
 
 
-def snippet(text: str, matches: Sequence[Match], *, length: int = LENGTH) -> str:
+def flat(text: str) -> Flat:
+    r"""Return a text on one line.
+
+    >>> flat("One\n\n\ttwo  three").text, flat("One\n\n\ttwo  three").lines(4, 7)
+    ('One two three', (2, 2))
+    """
+    kept: list[str] = []
+    starts: list[int] = []
+    numbers: list[int] = []
+    at = 0
+    for number, line in enumerate(text.split("\n")):
+        if words := line.split():
+            kept.append(" ".join(words))
+            starts.append(at)
+            numbers.append(number)
+            at += len(kept[-1]) + 1
+    return Flat(" ".join(kept), tuple(starts), tuple(numbers))
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """What is shown of a flat text. start, end: of the matches that it shows, or of what is shown where it has none."""
+
+    text: str
+    start: int
+    end: int
+
+
+def snippet(text: str, matches: Sequence[Match], *, length: int = LENGTH) -> Snippet:
     """Return about `length` characters of a flat text around its densest matches, cut at sentences or words.
 
     The densest group has the largest sum of 1 / (occurrences in the text) over its different words, then most matches,
     then stands first: rare words count more, so that a subject counts and an article hardly does, in any language.
     Without a match it is the start of the text. Ellipses mark what was left out; they do not count as length.
 
-    >>> snippet("First this. Then the cat sat on the mat. Then that.", [Match(21, 24, "cat")], length=30)
+    >>> snippet("First this. Then the cat sat on the mat. Then that.", [Match(21, 24, "cat")], length=30).text
     '…Then the cat sat on the mat.…'
     """
-    if len(text) <= length:
-        return text
     first, last = _densest(sorted(matches), length)
-    begin = _begin(text, first, last, length)
-    end = _end(text, begin, last, length)
+    begin, end = 0, len(text)
+    if len(text) > length:
+        begin = _begin(text, first, last, length)
+        end = _end(text, begin, last, length)
     before = ELLIPSIS if begin > 0 else ""
     after = ELLIPSIS if end < len(text) else ""
-    return before + text[begin:end].strip() + after
+    shown = before + text[begin:end].strip() + after
+    return Snippet(shown, first, last) if last else Snippet(shown, begin, end)
 
 
 def _densest(matches: Sequence[Match], length: int) -> tuple[int, int]:

@@ -350,6 +350,7 @@ class StoredChunk:
     span, lines, page: where it lies in the document; page: None where the document has no pages.
     heading: the headings that it stands under, outermost first.
     lines_of_file: as in `Document`.
+    document_bytes: how many bytes of UTF-8 the document's text has.
     """
 
     number: int
@@ -365,6 +366,7 @@ class StoredChunk:
     page: int | None
     text: str
     lines_of_file: bool = True
+    document_bytes: int = 0
 
 
 @dataclass(frozen=True)

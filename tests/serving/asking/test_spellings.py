@@ -76,8 +76,10 @@ async def outcome(client: Client, tool: str, arguments: dict[str, Any]) -> Any:
         ("search", {"like": ["solar"], "unlike": "bread"}, {"like": {"ids": ["solar"]}, "unlike": {"ids": ["bread"]}}),
         ("list_documents", {"collections": ["wiki"]}, {"collection": "wiki"}),
         ("list_documents", {"collection_name": "wiki"}, {"collection": "wiki"}),
-        ("get_document", {"ids": ["bread"]}, {"id": "bread"}),
-        ("get_document", {"ids": '["bread"]'}, {"id": "bread"}),
+        ("get_document", {"id": ["bread", "solar"]}, {"ids": ["bread", "solar"]}),
+        ("get_document", {"document_ids": ["bread", "solar"]}, {"ids": ["bread", "solar"]}),
+        ("get_document", {"id": ["bread"]}, {"ids": ["bread"]}),
+        ("search", {"query": ["oven", "hot bread"]}, {"query": "oven", "queries": ["hot bread"]}),
         ("get_document", {"document_id": "bread"}, {"id": "bread"}),
         (
             "delete",

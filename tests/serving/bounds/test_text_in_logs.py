@@ -25,7 +25,7 @@ DOCUMENTS = [
     for n in range(5)
 ]  # fmt: skip
 FILES = {
-    "plain.md": SECRET,
+    "plain.md": f"# Heading {STORED}\n\n{SECRET}",
     "front.md": f"---\n{STORED}field: [\n---\n{SECRET}",
     "broken.pdf": f"%PDF-1.4\n{SECRET}",
     "notebook.pages": f'{{"cells": "{SECRET}"}}',
@@ -115,6 +115,14 @@ def test_neither_proper_nor_wrong_calls_of_any_tool_leave_a_word_in_the_log_or_m
                 assert told.count(CANARY) * len(f"{CANARY}wrong") < MOST_REPEATED, (tool["name"], told)
         assert CANARY not in logged(home), [line for line in logged(home).splitlines() if CANARY in line][:2]
     assert errors > 150
+
+
+def test_the_headings_that_an_error_names_reach_no_log(home, pipe):
+    called(pipe, "list_collections", {})
+    failed, told = called(pipe, "get_document", {"id": "files/plain.md", "section": "no such heading"})
+    assert failed
+    assert f"Heading {STORED}" in told
+    assert CANARY not in logged(home)
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 503])

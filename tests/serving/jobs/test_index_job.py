@@ -304,6 +304,8 @@ def test_a_record_of_the_first_schema_is_taken_over(home):
         connection.execute("ALTER TABLE jobs DROP COLUMN attempts")
         connection.execute("DROP INDEX documents_by_size")
         connection.execute("DROP TABLE kept_out")
+        connection.execute("DROP INDEX chunks_by_text")
+        connection.execute("ALTER TABLE chunks DROP COLUMN text_digest")
         for later in ("headings", "lines_of_file", "ctime_ns", "unreadable", "embedded_title"):
             connection.execute(f"ALTER TABLE documents DROP COLUMN {later}")
         for later in ("patterns", "by_person", "watch", "whole", "mounts"):

@@ -72,6 +72,10 @@ async def main_job(home, era, notes):
 
         around = await client.call_tool("get_document", {"id": best["document"], "chunk": best["chunk"]})
         assert "sunlight" in around.structured_content["text"]
+        place = await client.call_tool("get_document", {"id": f"{best['document']}:{best['match']}"})
+        assert place.structured_content["lines"] == best["match"], text_of(place)
+        outline = await client.call_tool("get_document", {"ids": [best["document"]], "outline": True})
+        assert outline.structured_content["documents"][0]["document_tokens"] == best["document_tokens"]
 
         found = await client.call_tool("search", {"query": "loaf", "filter": {"tags": "baking"}})
         assert [hit["document"] for hit in found.structured_content["hits"]] == [f"{notes.name}/bread.md"]

@@ -18,6 +18,7 @@ from knowledge_core.ingestion.cutting.blocks import (
 )
 from knowledge_core.ingestion.cutting.joining import joined
 from knowledge_core.ingestion.cutting.lines import TextLines, indentation
+from knowledge_core.types import Heading
 
 _LINE = re.compile(r"([=\-~^\"'`#*+:.<>_])\1{2,}[ \t]*$")
 _EXPLICIT = re.compile(r"[ \t]*\.\.(?:[ \t]+|$)")
@@ -47,20 +48,31 @@ _LONGEST_TITLE = 2000  # characters
 
 def rst_blocks(text: str) -> list[Block]:
     """Return the blocks of a reStructuredText, each under its headings."""
+    return joined(text, _read(text).blocks)
+
+
+def rst_headings(text: str) -> list[Heading]:
+    """Return the headings of a reStructuredText in text order, those that nothing stands under included."""
+    return _read(text).headings
+
+
+def _read(text: str) -> _Reader:
+    """Return the reader of a text, which has taken all of it."""
     reader = _Reader(TextLines(text))
     lines = reader.lines
     number = lines.filled_from(0)
     while number < len(lines):
         number = lines.filled_from(reader.take(number))
-    return joined(text, reader.blocks)
+    return reader
 
 
 class _Reader:
-    """Takes one run of lines after the other; `blocks` are those found so far."""
+    """Takes one run of lines after the other; `blocks` and `headings` are those found so far."""
 
     def __init__(self, lines: TextLines) -> None:
         self.lines = lines
         self.blocks: list[Block] = []
+        self.headings: list[Heading] = []
         self._outline = Outline()
         self._section = Section()
         self._levels: dict[str, int] = {}
@@ -98,6 +110,7 @@ class _Reader:
             return 0
         level = self._levels.setdefault(under[1] * (2 if over else 1), len(self._levels))
         self._section = self._outline.enter(level, name.strip()[:LONGEST_HEADING])
+        self.headings.append(Heading(self.lines.start(number), level, name.strip()[:LONGEST_HEADING]))
         return self._add(number, at + 2, Kind.PROSE, leads=True)
 
     def _explicit(self, number: int, line: str) -> int:

@@ -8,7 +8,7 @@ from itertools import accumulate
 
 from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.language.stop_words import content_words
-from knowledge_core.language.token_estimate import estimated_tokens
+from knowledge_core.language.token_estimate import estimated_tokens, tokens_of_bytes
 from knowledge_core.language.wording import spans_among
 from knowledge_core.retrieval.file_states import NOWHERE, FileStates, Surroundings
 from knowledge_core.retrieval.folding import Ranked
@@ -20,7 +20,7 @@ from knowledge_core.types import Lines
 
 MOST_COPIES = 10  # documents of the same text that are named with a hit
 ROOM_OF_COPIES = 1_000  # bytes of their ids, at most: one hit must not fill an answer
-HIT_OVERHEAD = 40  # tokens of a hit's names, numbers and punctuation, as text or as JSON
+HIT_OVERHEAD = 55  # tokens of a hit's names, numbers and punctuation, as text or as JSON
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Hit:
         title: of the document.
         uri: of the document; "" where it has none.
         lines: of the chunk, and of the neighbours that joined it.
+        match: the lines of it where the query's words stand densest; without such words, those of the snippet.
+        tokens: how many the whole chunk takes, estimated. document_tokens: and the whole document.
         page: where the chunk begins, from 1; None where the document has no pages.
         heading: the headings above the chunk, outermost first.
         snippet: about 300 characters that show why it was found.
@@ -65,6 +67,9 @@ class Hit:
     title: str
     uri: str
     lines: Lines
+    match: Lines
+    tokens: int
+    document_tokens: int
     page: int | None
     heading: tuple[str, ...]
     snippet: str
@@ -117,6 +122,9 @@ def page(
 
 
 def _hit(ranked: Ranked, chunk: StoredChunk, wanted_words: set[str], *, explain: bool) -> Hit:
+    text = flat(chunk.text)
+    shown = snippet(text.text, [Match(start, end, word) for word, start, end in spans_among(text.text, wanted_words)])
+    first, last = text.lines(shown.start, shown.end)
     return Hit(
         collection=ranked.collection,
         document=chunk.document,
@@ -124,9 +132,12 @@ def _hit(ranked: Ranked, chunk: StoredChunk, wanted_words: set[str], *, explain:
         title=chunk.title,
         uri=chunk.uri,
         lines=ranked.lines,
+        match=Lines(chunk.lines.first + first, chunk.lines.first + last),
+        tokens=estimated_tokens(chunk.text),
+        document_tokens=tokens_of_bytes(chunk.document_bytes),
         page=chunk.page,
         heading=chunk.heading,
-        snippet=_snippet(chunk.text, wanted_words),
+        snippet=shown.text,
         score=ranked.score,
         parts=_parts(ranked) if explain else None,
         also=shown_copies(ranked),
@@ -143,11 +154,6 @@ def shown_copies(ranked: Ranked) -> tuple[str, ...]:
     ]
     sizes = accumulate(len(each.encode("utf-8", "replace")) for each in copies[:MOST_COPIES])
     return tuple(each for each, size in zip(copies, sizes, strict=False) if size <= ROOM_OF_COPIES)
-
-
-def _snippet(text: str, wanted: set[str]) -> str:
-    text = flat(text)
-    return snippet(text, [Match(start, end, word) for word, start, end in spans_among(text, wanted)])
 
 
 def _parts(ranked: Ranked) -> dict[str, float]:

@@ -42,6 +42,7 @@ SUGGESTED: Mapping[str, str] = {
     "content": "documents", "timeout": "wait_seconds", "threshold": "similarity", "min_similarity": "similarity",
     "offset": "cursor", "index": "collection",
 }  # fmt: skip
+_PLURALS = {"query": "queries"}
 _NUMBERS_OF_CLUSTERS = frozenset(("top_k", "n", "count", "size"))  # beside `k`, they may mean that
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|-")
 
@@ -54,6 +55,14 @@ def as_named(given: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, A
     """
     properties = schema.get("properties", {})
     meant = {name: _name_meant(name, properties) for name in given if name not in properties}
+    # A list where one text is wanted, and its plural takes a list: an id of several documents, a query of several wordings.
+    meant |= {
+        name: _PLURALS.get(name, f"{name}s")
+        for name, value in given.items()
+        if isinstance(value, list)
+        and properties.get(name, {}).get("type") == "string"
+        and properties.get(_PLURALS.get(name, f"{name}s"), {}).get("type") == "array"
+    }
     taken = [name for name in meant.values() if name]
     named: dict[str, Any] = {}
     for name, value in given.items():

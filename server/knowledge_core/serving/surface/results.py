@@ -25,6 +25,9 @@ class HitResult(BaseModel):
     title: str
     uri: str
     lines: str
+    match: str
+    tokens: int
+    document_tokens: int
     page: int | None = None
     snippet: str
     score: float
@@ -145,22 +148,45 @@ class EmbedResult(BaseModel):
     notices: list[str]
 
 
-class DocumentResult(BaseModel):
-    id: str
-    collection: str
-    title: str
-    uri: str
-    metadata: dict[str, Any]
+class OutlineItem(BaseModel):
+    heading: str
+    level: int
     lines: str
-    total_lines: int
-    modified: str
-    indexed_at: str
+    tokens: int
+
+
+class ReadResult(BaseModel):
+    """What is read of one document."""
+
+    id: str | None = None
+    title: str | None = None
+    lines: str | None = None
+    total_lines: int | None = None
+    document_tokens: int | None = None
+    modified: str | None = None
     file: str | None = None
     page: int | None = None
     pages: int | None = None
-    text: str
-    truncated: bool
+    section: str | None = None
+    outline: list[OutlineItem] | None = None
+    text: str | None = None
+    truncated: bool = False
     cursor: str | None = None
+
+
+class ReadItem(ReadResult):
+    """One of several documents; error: why it is not read."""
+
+    error: str | None = None
+    notices: list[str] | None = None
+
+
+class DocumentResult(ReadResult):
+    collection: str
+    uri: str | None = None
+    metadata: dict[str, Any] | None = None
+    indexed_at: str | None = None
+    documents: list[ReadItem] | None = None
     notices: list[str]
 
 

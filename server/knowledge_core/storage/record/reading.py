@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -287,7 +287,21 @@ def _chunks(record: RecordSnapshot, rows: Sequence[Sequence[Any]]) -> list[Store
             f"SELECT number, text FROM documents WHERE number IN {GIVEN}", (json_list({row[-1] for row in rows}),)
         )
     )
-    return [_chunk(row, texts[row[-1]]) for row in rows]
+    sizes = _sizes(record, texts)
+    return [_chunk(row, texts[row[-1]], sizes[row[-1]]) for row in rows]
+
+
+def _sizes(record: RecordSnapshot, texts: Mapping[int, str]) -> dict[int, int]:
+    """Return how many bytes of UTF-8 the text of each document has, by the documents' numbers."""
+    sizes = {number: len(text) for number, text in texts.items()}
+    # SQLite says the length of what it has stored in a tenth of the time that Python takes to encode the text.
+    if wide := [number for number, text in texts.items() if not text.isascii()]:
+        sizes |= dict(
+            record.rows(
+                f"SELECT number, length(CAST(text AS BLOB)) FROM documents WHERE number IN {GIVEN}", (json_list(wide),)
+            )
+        )
+    return sizes
 
 
 def _place(row: Sequence[Any]) -> Place:
@@ -295,11 +309,11 @@ def _place(row: Sequence[Any]) -> Place:
     return Place(number, key, document, position, Lines(first, last), text)
 
 
-def _chunk(row: Sequence[Any], text: str) -> StoredChunk:
+def _chunk(row: Sequence[Any], text: str, size: int) -> StoredChunk:
     (number, key, document, title, uri, metadata, position, start, end, first, last, heading, page, own, _) = row
     return StoredChunk(
         number, key, document, title, uri, parsed(metadata, {}), position, Span(start, end), Lines(first, last),
-        tuple(parsed(heading, [])), page, text[start:end], bool(own),
+        tuple(parsed(heading, [])), page, text[start:end], bool(own), size,
     )  # fmt: skip
 
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.language.printable import fenced, one_line, printable
+from knowledge_core.errors import CollectionNotFound, DocumentNotFound, InvalidInput, quoted
+from knowledge_core.near_names import listed
 from knowledge_core.serving.surface.calls.answering import answer
-from knowledge_core.serving.surface.calls.pages import STRUCTURE_CAP, TEXT_CAP, ending
 from knowledge_core.serving.surface.calls.parameters import READ_ONLY, CollectionName, Cursor, MaxTokens
-from knowledge_core.serving.surface.collections import file_state, view_of_collection
+from knowledge_core.serving.surface.calls.reading import Asked, one_document, several_documents
+from knowledge_core.serving.surface.collections import elsewhere, file_state, view_of_collection
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import DocumentResult
-from knowledge_core.verbs.read import Excerpt, read
+from knowledge_core.storage.view import View
+from knowledge_core.verbs.read import Part, ids_meant, reading_of
 
-LEAST_TOKENS = 100  # of an excerpt, however large the rest of the answer is
-
-EXTRACTED = "Its lines are those of the text that was extracted from the file."
-DAMAGED = (
-    "This document is not as it was stored: something in the record changed. `kcore doctor --repair` reads it again from its "
-    "file; a document that was given by its text is indexed again with the `index` tool."
-)
+MOST_DOCUMENTS = 20  # in one call
+ROOM_OF_NAMES = 60  # characters of the names of other collections, in an error
 
 GET = (
-    "Read a stored document's text: from its start, or by `lines`, by `page`, or by a hit's `chunk` with its "
-    "neighbours (`around`). Long texts are paged by cursor."
+    "Read a stored document's text: from its start, or by `section`, `lines`, `page`, or a hit's `chunk` with its "
+    "neighbours (`around`). Long texts are paged; see their `outline` first."
 )
 
 
@@ -45,8 +44,11 @@ class GetDocumentTool:
 
     def call(
         self,
-        id: Annotated[str, Field(description="Document id, as in a hit.")],
+        id: Annotated[str | None, Field(description="Document id, as in a hit.")] = None,
+        ids: list[str] | None = None,
         collection: CollectionName = "default",
+        outline: Annotated[bool, Field(description="Headings, with lines and tokens.")] = False,
+        section: Annotated[str | None, Field(description='A heading, or "Setup > Linux".')] = None,
         lines: Annotated[str | None, Field(description='"120-180", "120-" or "120".')] = None,
         chunk: Annotated[int | None, Field(description="As in a hit.")] = None,
         around: Annotated[int, Field(description="Neighbours on each side of chunk.")] = 1,
@@ -54,43 +56,53 @@ class GetDocumentTool:
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
     ) -> Annotated[CallToolResult, DocumentResult]:
-        def excerpt(budget: int | None) -> Excerpt:
-            return read(view, id, lines=lines, chunk=chunk, around=around, page=page, max_tokens=budget, cursor=cursor)
+        part = Part(lines, chunk, around, page, section, outline, cursor)
+        wanted = list(dict.fromkeys([*([id] if id is not None else []), *(ids or [])]))
+        if not wanted:
+            raise InvalidInput("Give the id of a document, or several as ids. `search` and `list_documents` show them.")
+        if len(wanted) > MOST_DOCUMENTS:
+            raise InvalidInput(f"ids names {len(wanted)} documents; at most {MOST_DOCUMENTS} are read in one call.")
+        if ids and cursor is not None:
+            raise InvalidInput("cursor goes on in one document: give its id, and no ids.")
+        try:
+            with view_of_collection(self._engine, collection) as view:
+                if not ids:
+                    asked = self._asked(view, collection, wanted[0], part)
+                    return answer(*one_document(collection, asked, max_tokens))
+                return answer(*several_documents(collection, self._each(view, collection, wanted, part), max_tokens))
+        except CollectionNotFound as error:
+            raise CollectionNotFound(f"{error}{self._place(wanted[0], collection)}") from None
 
-        with view_of_collection(self._engine, collection) as view:
-            file = file_state(self._engine, collection, view, id)
-            result = _structured(collection, excerpt(max_tokens), file)
-            while _too_long(result) and len(result.text.encode()) > 3 * LEAST_TOKENS:
-                # The budget counts bytes of text; with their escapes and the metadata they can be too long. Half of the text
-                # is shown then, with a cursor for the rest (`// 6`: three bytes per token).
-                result = _structured(collection, excerpt(max(len(result.text.encode()) // 6, LEAST_TOKENS)), file)
-        return answer(result, _rendered(result))
+    def _each(self, view: View, collection: str, ids: Sequence[str], part: Part) -> list[Asked | tuple[str, str]]:
+        """Return what is read of each document, or its id and why it is not read.
 
+        Raises:
+            InvalidInput: none can be read.
+        """
+        found: list[Asked | tuple[str, str]] = []
+        for id in ids:
+            try:
+                found.append(self._asked(view, collection, id, replace(part)))
+            except (DocumentNotFound, InvalidInput) as error:
+                found.append((id, str(error)))
+        errors = [each[1] for each in found if isinstance(each, tuple)]
+        if len(errors) == len(found):
+            raise InvalidInput(listed(list(dict.fromkeys(errors)), 1_500))
+        return found
 
-def _too_long(result: DocumentResult) -> bool:
-    return len(result.model_dump_json()) > STRUCTURE_CAP or len(printable(_rendered(result)).encode()) > TEXT_CAP
+    def _asked(self, view: View, collection: str, id: str, part: Part) -> Asked:
+        try:
+            reading = reading_of(view, id, part)
+        except DocumentNotFound as error:
+            if place := self._place(id, collection):
+                raise DocumentNotFound(f"Collection {collection!r} has no document {quoted(id)}.{place}") from None
+            raise error
+        return Asked(reading, file_state(self._engine, collection, view, reading.stored.document.id))
 
-
-def _structured(collection: str, excerpt: Excerpt, file: str | None) -> DocumentResult:
-    document = excerpt.stored.document
-    return DocumentResult(
-        id=document.id, collection=collection, title=document.title, uri=document.uri,
-        metadata=dict(document.metadata), lines=str(excerpt.lines), total_lines=excerpt.total_lines,
-        modified=excerpt.stored.modified, indexed_at=excerpt.stored.indexed_at, file=file,
-        page=excerpt.page, pages=len(document.pages) or None, text=excerpt.text, truncated=excerpt.truncated,
-        cursor=excerpt.cursor, notices=_notices(excerpt),
-    )  # fmt: skip
-
-
-def _notices(excerpt: Excerpt) -> list[str]:
-    extracted = [] if excerpt.stored.document.lines_of_file else [EXTRACTED]
-    return extracted if excerpt.stored.is_sound else [*extracted, DAMAGED]
-
-
-def _rendered(result: DocumentResult) -> str:
-    page = f", page {result.page} of {result.pages}" if result.page else ""
-    head = f"{one_line(result.title or result.id)} ({one_line(result.id)}), lines {result.lines} of {result.total_lines}{page}"
-    own = f"modified {result.modified}, " if result.modified != result.indexed_at else ""
-    file = f", file {one_line(result.file)}" if result.file else ""
-    head += f" ({own}indexed {result.indexed_at}{file}):"
-    return "\n".join([head, fenced(result.text), *ending(result.notices, result.cursor)])
+    def _place(self, id: str, collection: str) -> str:
+        """Return a sentence that says which other collections have a document, and the next call; "" where none has."""
+        for each in ids_meant(id):
+            if names := elsewhere(self._engine, each, but=collection):
+                which = f'collection="{names[0]}"' if len(names) == 1 else "one of these as `collection`"
+                return f" It is in {listed([*map(repr, names)], ROOM_OF_NAMES)}: call again with {which}."
+        return ""

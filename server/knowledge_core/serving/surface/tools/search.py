@@ -197,6 +197,9 @@ def _hit(hit: Hit) -> HitResult:
         title=hit.title,
         uri=hit.uri,
         lines=str(hit.lines),
+        match=str(hit.match),
+        tokens=hit.tokens,
+        document_tokens=hit.document_tokens,
         page=hit.page,
         snippet=hit.snippet,
         score=round(hit.score, 4),
@@ -229,7 +232,8 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     status = f" ({one_line(hit.status)})" if hit.status else ""
     by = f" (found by wording {', '.join(map(str, hit.found_by))})" if hit.found_by else ""
     file = f" — file {one_line(hit.file)}" if hit.file else ""
-    facts = f"{of}{page}{status}{also}{by}{file}"
+    match = f" (match {hit.match})" if hit.match != hit.lines else ""
+    facts = f"{match}{of}{page}, {hit.tokens} of {hit.document_tokens} tokens{status}{also}{by}{file}"
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
     return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{facts}\n   {hit.snippet}"
