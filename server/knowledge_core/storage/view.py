@@ -6,7 +6,7 @@ It says what can be asked; `record/reading.py` knows how the record is asked. Se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ __all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"
 RESCORED = 30  # candidates beyond the limit whose cosine is computed again: the true ten lie among them (recall 0.999)
 SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions: 0.8 MB per view, 0.05 ms per query
 READ_FOR_PHRASE = 400  # chunks that hold all words of a phrase, and are read to see whether they stand together
+TEXTS_AT_ONCE = 4_000_000  # bytes of texts that are read at a time: some milliseconds of the disk, and little memory
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
 
@@ -214,6 +215,24 @@ class View:
             InvalidFilter: see `filters.parse`.
         """
         return reading.document_ids(self._record, self._filters.condition(self._record, filter))
+
+    def texts(
+        self, filter: Mapping[str, Any] | None = None, begin: str = "", among: Sequence[str] | None = None
+    ) -> Iterator[list[tuple[str, bytes]]]:
+        """Yield id and text (UTF-8) of the documents that a filter allows, in the order of the ids, some at a time.
+
+        What is yielded at once has `TEXTS_AT_ONCE` bytes, or is one document. Nothing is held open in between.
+
+        begin: the id from which on. among: only these documents, instead of a filter.
+
+        Raises:
+            InvalidFilter: see `filters.parse`.
+        """
+        condition = reading.one_of(among) if among is not None else self._filters.condition(self._record, filter)
+        some = reading.texts(self._record, condition, begin, included=True, room=TEXTS_AT_ONCE)
+        while some:
+            yield some
+            some = reading.texts(self._record, condition, some[-1][0], included=False, room=TEXTS_AT_ONCE)
 
     def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
         """Return for each document that a filter allows, in the order of the ids, the keys of its chunks.

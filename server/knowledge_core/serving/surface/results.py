@@ -22,12 +22,12 @@ class HitResult(BaseModel):
     collection: str
     document: str
     chunk: int
-    title: str
-    uri: str
+    title: str | None = None
+    uri: str | None = None
     lines: str
     page: int | None = None
     snippet: str
-    score: float
+    score: float | None = None
     parts: dict[str, float] | None = None
     also: list[str] | None = None
     file: str | None = None
@@ -36,6 +36,7 @@ class HitResult(BaseModel):
 class SearchResult(BaseModel):
     hits: list[HitResult]
     total: int
+    documents: int | None = None
     exact: bool
     coverage: CoverageResult
     stale: list[str]

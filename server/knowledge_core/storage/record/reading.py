@@ -163,6 +163,30 @@ def first_document_ids(record: RecordSnapshot, limit: int) -> list[str]:
     return [row[0] for row in record.rows("SELECT id FROM documents ORDER BY id LIMIT ?", (limit,))]
 
 
+def texts(
+    record: RecordSnapshot, condition: Condition, begin: str, *, included: bool, room: int
+) -> list[tuple[str, bytes]]:
+    """Return id and text (UTF-8) of documents that a condition allows, in the order of the ids, as many as have room.
+
+    begin: the id from which on. included: whether that id is one of them. room: bytes of the texts together; the first one
+    is returned in any case.
+    """
+    # By the index of the ids: in any other way SQLite would sort the texts themselves.
+    rows = record.first_rows(
+        "SELECT d.id, CAST(d.text AS BLOB) FROM documents d INDEXED BY sqlite_autoindex_documents_1 "
+        f"WHERE d.id {'>=' if included else '>'} ? AND ({condition.sql}) ORDER BY d.id",
+        (begin, *condition.parameters),
+        lambda row: len(row[1]),
+        room,
+    )
+    return [(str(id), bytes(text)) for id, text in rows]
+
+
+def one_of(ids: Sequence[str]) -> Condition:
+    """Return the condition that a document's id is one of these."""
+    return Condition(f"d.id IN {GIVEN}", (json.dumps(ids),))
+
+
 def document_keys(record: RecordSnapshot, condition: Condition) -> dict[str, list[int]]:
     """Return for each document that a condition allows, in the order of the ids, the keys of its chunks."""
     rows = record.rows(

@@ -1,0 +1,53 @@
+"""The process that matches a regular expression: `python -P -m knowledge_core.retrieval.lines.child --memory BYTES`.
+
+The first request brings the expression, each further one texts. It knows nothing else of this program. A call of the engine
+keeps Python's lock: in a process of its own it keeps nobody waiting, and whoever withdraws the search ends it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import astuple
+from typing import Any
+
+from knowledge_core.errors import InvalidInput
+from knowledge_core.ingestion.workers.confinement import Message, begun, limit
+from knowledge_core.ingestion.workers.messages import write
+from knowledge_core.retrieval.lines.patterns import Pattern, RegexPattern
+from knowledge_core.retrieval.lines.scanning import scan
+
+SECONDS = 60  # of the processor for one request; 4 MB of text take a tenth of one
+
+
+def main() -> None:
+    """Answer requests until the owner closes the pipe, or is gone."""
+    coming, answers = begun()
+    pattern: Pattern | None = None
+    while True:
+        header, body = coming.get()
+        limit("RLIMIT_CPU", int(sum(os.times()[:2])) + 1 + SECONDS, soft=True)
+        try:
+            if pattern is None:
+                pattern = RegexPattern(header["query"])
+                write(answers, {"read": True})
+            else:
+                write(answers, *_scanned(pattern, header, body))
+        except InvalidInput as refusal:
+            write(answers, {"refused": str(refusal)})
+        except MemoryError:
+            write(answers, {"lost": "memory"})
+
+
+def _scanned(pattern: Pattern, header: dict[str, Any], body: bytes) -> Message:
+    wanted, after, begin = header["wanted"], header["after"], 0
+    found: list[tuple[int, list[tuple[Any, ...]]]] = []
+    for size in header["sizes"]:
+        count, lines = scan(pattern, body[begin : begin + size], wanted, after)
+        found.append((count, [astuple(line) for line in lines]))
+        wanted, after, begin = wanted - len(lines), 0, begin + size
+    return {}, json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""One pass over the texts of a collection: how many lines match, and those of a page.
+
+A true count needs every text. It is remembered for as long as the view is there that it was taken from, with the ids of the
+documents that match where they are few: then a further page reads its own documents alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from knowledge_core.cursors import request_digest
+from knowledge_core.retrieval.lines.patterns import Match
+from knowledge_core.retrieval.lines.scanners import Scan
+from knowledge_core.retrieval.lines.scanning import Line
+from knowledge_core.storage.view import View
+
+NAMED = 10_000  # documents that match, whose ids are kept: 1 MB; where more match, a page's lines are soon read
+KEPT = 8  # counts of a view, the latest
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a whole pass found.
+
+    lines: how many match. documents: in how many. searched: in how many it looked. ids: of those that match, in order; None
+    where they are too many.
+    """
+
+    lines: int
+    documents: int
+    searched: int
+    ids: tuple[str, ...] | None
+
+
+class Counts:
+    """What the latest passes over each view counted. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()  # of `_of`; nothing is counted under it
+        self._of: WeakKeyDictionary[View, dict[str, Counted]] = WeakKeyDictionary()
+
+    def get(self, view: View, request: str) -> Counted | None:
+        """Return what was counted; None where it is not known any more."""
+        with self._guard:
+            return self._of.get(view, {}).get(request)
+
+    def keep(self, view: View, request: str, counted: Counted) -> None:
+        """Remember what was counted, instead of what was counted long ago."""
+        with self._guard:
+            known = self._of.setdefault(view, {})
+            known[request] = counted
+            while len(known) > KEPT:
+                del known[next(iter(known))]
+
+
+COUNTS = Counts()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is looked for in each collection. match, query, filter: see `FindRequest`."""
+
+    query: str
+    match: Match
+    filter: Mapping[str, Any] | None
+
+
+def lines_of(
+    view: View, wanted: Wanted, scan: Scan, after: tuple[str, int], most: int
+) -> tuple[Counted, list[tuple[str, Line]]]:
+    """Return what a whole pass counts, and the first `most` matching lines after a place, with their documents' ids.
+
+    after: a document's id and a line of it; ("", 0): the beginning. scan: finds what is wanted.
+
+    Raises:
+        InvalidFilter: see `filters.parse`. Cancelled, InvalidInput: see `Scan`.
+    """
+    request = request_digest([wanted.query, wanted.match, wanted.filter])
+    known = COUNTS.get(view, request)
+    if known is None:
+        known, found = _whole(view.texts(wanted.filter), scan, after, most)
+        COUNTS.keep(view, request, known)
+        return known, found
+    if not most or not known.lines:
+        return known, []
+    if known.ids is None:
+        return known, _page(view.texts(wanted.filter, after[0]), scan, after, most)
+    left = known.ids[bisect_left(known.ids, after[0]) :]
+    return known, _page(_in_parts(view, left, most), scan, after, most)
+
+
+def _whole(
+    texts: Iterator[list[tuple[str, bytes]]], scan: Scan, after: tuple[str, int], most: int
+) -> tuple[Counted, list[tuple[str, Line]]]:
+    lines = documents = searched = 0
+    ids: list[str] = []
+    found: list[tuple[str, Line]] = []
+    for some in texts:
+        before = sum(id < after[0] for id, _ in some)
+        for part, wanted in ((some[:before], 0), (some[before:], most - len(found))):
+            for (id, _), (count, shown) in zip(part, _scanned(part, scan, after, wanted), strict=True):
+                lines, documents, searched = lines + count, documents + bool(count), searched + 1
+                found += [(id, line) for line in shown]
+                if count and documents <= NAMED:
+                    ids.append(id)
+    return Counted(lines, documents, searched, tuple(ids) if documents <= NAMED else None), found
+
+
+def _page(
+    texts: Iterator[list[tuple[str, bytes]]], scan: Scan, after: tuple[str, int], most: int
+) -> list[tuple[str, Line]]:
+    found: list[tuple[str, Line]] = []
+    for some in texts:
+        for (id, _), (_, shown) in zip(some, _scanned(some, scan, after, most - len(found)), strict=True):
+            found += [(id, line) for line in shown]
+        if len(found) >= most:
+            break
+    return found
+
+
+def _scanned(
+    some: Sequence[tuple[str, bytes]], scan: Scan, after: tuple[str, int], wanted: int
+) -> list[tuple[int, list[Line]]]:
+    if not some:
+        return []
+    return scan([text for _, text in some], wanted, after[1] if some[0][0] == after[0] else 0)
+
+
+def _in_parts(view: View, ids: Sequence[str], most: int) -> Iterator[list[tuple[str, bytes]]]:
+    """Yield the texts of documents, of no more at a time than a page can need."""
+    for begin in range(0, len(ids), most):
+        yield from view.texts(among=ids[begin : begin + most])

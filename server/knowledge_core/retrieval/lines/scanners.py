@@ -1,0 +1,91 @@
+"""From a query to a function that finds matching lines in stored texts: here, or in a child process.
+
+A literal text is found here: that takes a few milliseconds at most before other threads get their turn. A regular expression
+is matched in a child, which lives as long as the search. Where no child can be started, it is matched here, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from knowledge_core.errors import Busy, Cancelled, InvalidInput
+from knowledge_core.ingestion.workers.worker import CannotStart, Lost, Worker
+from knowledge_core.retrieval.lines.child import SECONDS
+from knowledge_core.retrieval.lines.patterns import Match, Pattern, pattern_of
+from knowledge_core.retrieval.lines.scanning import Line, scan
+
+CHILD = (sys.executable, "-P", "-m", "knowledge_core.retrieval.lines.child")
+
+Stopped = Callable[[], bool]
+Scanned = list[tuple[int, list[Line]]]
+Scan = Callable[[Sequence[bytes], int, int], Scanned]
+"""Called with texts (UTF-8), how many lines are wanted in all, and after which line of the first text: returns for each text
+how many of its lines match, and those of the wanted ones that it has.
+
+Raises:
+    Cancelled: the search is to stop. InvalidInput: the expression takes too long, or too much memory, on these texts.
+"""
+
+
+@contextmanager
+def scanner(query: str, match: Match, stopped: Stopped) -> Iterator[Scan]:
+    """Yield the function that finds the matching lines of texts.
+
+    stopped: asked now and then; once it says yes, the search ends.
+
+    Raises:
+        InvalidInput: the query is empty, or no regular expression. Busy: the child was ended by somebody else.
+    """
+    worker = _started() if match == "regex" else None
+    if worker is None:
+        pattern = pattern_of(query, match)
+        yield lambda texts, wanted, after: _here(pattern, texts, wanted, after, stopped)
+        return
+    try:
+        answer, _ = _asked(worker, {"query": query}, b"", stopped)
+        if refusal := answer.get("refused"):
+            raise InvalidInput(str(refusal))
+        yield lambda texts, wanted, after: _there(worker, texts, wanted, after, stopped)
+    finally:
+        worker.kill()
+
+
+def _started() -> Worker | None:
+    try:
+        return Worker(CHILD, low=False)
+    except CannotStart:
+        return None
+
+
+def _here(pattern: Pattern, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> Scanned:
+    found: Scanned = []
+    for text in texts:
+        if stopped():
+            raise Cancelled("The search was withdrawn.")
+        count, lines = scan(pattern, text, wanted, after)
+        found.append((count, lines))
+        wanted, after = wanted - len(lines), 0
+    return found
+
+
+def _there(worker: Worker, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> Scanned:
+    request = {"sizes": [len(text) for text in texts], "wanted": wanted, "after": after}
+    _, body = _asked(worker, request, b"".join(texts), stopped)
+    return [(count, [Line(*line) for line in lines]) for count, lines in json.loads(body)]
+
+
+def _asked(worker: Worker, request: Mapping[str, Any], body: bytes, stopped: Stopped) -> tuple[dict[str, Any], bytes]:
+    try:
+        return worker.ask(request, body, stopped)
+    except Lost as lost:
+        if lost.why in ("time", "memory"):
+            much = f"{SECONDS} s for" if lost.why == "time" else "the memory that there is for"
+            raise InvalidInput(
+                f"This regular expression takes more than {much} {max(len(body) // 1_000_000, 1)} MB of text. Write it "
+                "without large counted repetitions, or narrow the search by `collections` or `filter`."
+            ) from None
+        raise Busy("The process that matches lines was ended from outside. Call again.") from None
