@@ -31,7 +31,8 @@ async def show_lines(connection: Connection, arguments: argparse.Namespace, give
         show_as(arguments, structure, "")
         return 0
     more = [f'[more: cursor="{structure["cursor"]}"]'] if structure.get("cursor") else []
-    facts = f"{structure['total']} lines in {structure['documents']} documents"
+    looked = structure["coverage"]["documents"]
+    facts = f"{structure['total']} lines, in {structure['documents']} of {looked} documents"
     print("\n".join(f"kcore: {one_line(told)}" for told in [facts, *structure["notices"], *more]), file=sys.stderr)
     return 0
 

@@ -1,6 +1,6 @@
 """The process that matches a regular expression: `python -P -m knowledge_core.retrieval.lines.child --memory BYTES`.
 
-The first request brings the expression, each further one texts. It knows nothing else of this program. A call of the engine
+A request brings an expression, or texts for the one before. It knows nothing else of this program. A call of the engine
 keeps Python's lock: in a process of its own it keeps nobody waiting, and whoever withdraws the search ends it.
 """
 
@@ -17,8 +17,6 @@ from knowledge_core.ingestion.workers.messages import write
 from knowledge_core.retrieval.lines.patterns import Pattern, RegexPattern
 from knowledge_core.retrieval.lines.scanning import scan
 
-SECONDS = 60  # of the processor for one request; 4 MB of text take a tenth of one
-
 
 def main() -> None:
     """Answer requests until the owner closes the pipe, or is gone."""
@@ -26,12 +24,12 @@ def main() -> None:
     pattern: Pattern | None = None
     while True:
         header, body = coming.get()
-        limit("RLIMIT_CPU", int(sum(os.times()[:2])) + 1 + SECONDS, soft=True)
+        limit("RLIMIT_CPU", int(sum(os.times()[:2])) + 1 + header["most_seconds"], soft=True)
         try:
-            if pattern is None:
+            if "query" in header:
                 pattern = RegexPattern(header["query"])
                 write(answers, {"read": True})
-            else:
+            elif pattern is not None:
                 write(answers, *_scanned(pattern, header, body))
         except InvalidInput as refusal:
             write(answers, {"refused": str(refusal)})
