@@ -300,7 +300,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True, help="folder of test sets")
     parser.add_argument("--rg", default=shutil.which("rg"), help="ripgrep (default: on PATH)")
-    parser.add_argument("--files", type=int, default=1_000)
+    parser.add_argument("--files", type=int, default=1_030)
     parser.add_argument("--chunks", type=int, default=100_000, help="0: none")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()

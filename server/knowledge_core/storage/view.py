@@ -208,6 +208,11 @@ class View:
         """
         return reading.documents(self._record, self._filters.condition(self._record, filter), limit, order, after)
 
+    def documents_by_id(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return documents without their text, by their ids; those that are not there are left out."""
+        stored = reading.documents(self._record, reading.one_of(ids), len(ids), "id", None)
+        return {each.document.id: each for each in stored}
+
     def document_ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
         """Return the ids of all documents that a filter allows, in order.
 

@@ -18,6 +18,7 @@ from knowledge_core.engine import Engine
 from knowledge_core.ingestion.workers.worker import CannotStart
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
 from knowledge_core.retrieval.lines import scanners
+from knowledge_core.retrieval.lines.normal_form import is_composed
 from knowledge_core.serving.surface import application as application_module
 from knowledge_core.serving.surface.application import application
 from knowledge_core.verbs import find as find_module
@@ -299,3 +300,22 @@ async def test_lines_of_a_file_that_changed_say_so(tmp_path, home):
             until(lambda: not engine.jobs.running())
             found = await ask(client, "swims", "literal")
     assert (found["hits"][0]["file"], found["stale"]) == ("changed since", ["notes/otter.md"])
+
+
+def test_a_text_is_taken_for_composed_by_its_bytes_only_where_it_is():
+    joins = {
+        *range(0x1161, 0x1176),
+        *range(0x11A8, 0x11C3),
+    }  # vowels and ends of Hangul; others by their decompositions
+    characters = [chr(point) for point in [*range(0x20000), *range(0x2F800, 0x2FA20)] if not 0xD800 <= point < 0xE000]
+    for character in characters:
+        parts = unicodedata.decomposition(character).split()
+        joins |= {int(parts[1], 16)} if len(parts) == 2 and not parts[0].startswith("<") else set()
+    for character in characters:
+        alone = unicodedata.normalize("NFC", character) == character and not unicodedata.combining(character)
+        if not alone or ord(character) in joins:
+            for before in "aᄀ":
+                text = before + character
+                assert is_composed(text.encode()) == unicodedata.is_normalized("NFC", text), hex(ord(character))
+    assert is_composed("Łódź 東京 ばか 서울 Привет “…” 🔴 ά\n".encode())
+    assert not is_composed("a\nb\ncafe\u0301\nd".encode())

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import astuple
+from itertools import accumulate, pairwise
 from typing import Any
 
 from knowledge_core.errors import InvalidInput
 from knowledge_core.ingestion.workers.confinement import Message, begun, limit
 from knowledge_core.ingestion.workers.messages import write
 from knowledge_core.retrieval.lines.patterns import Pattern, RegexPattern
-from knowledge_core.retrieval.lines.scanning import scan
+from knowledge_core.retrieval.lines.scanning import scan_all
 
 
 def main() -> None:
@@ -38,13 +39,10 @@ def main() -> None:
 
 
 def _scanned(pattern: Pattern, header: dict[str, Any], body: bytes) -> Message:
-    wanted, after, begin = header["wanted"], header["after"], 0
-    found: list[tuple[int, list[tuple[Any, ...]]]] = []
-    for size in header["sizes"]:
-        count, lines = scan(pattern, body[begin : begin + size], wanted, after)
-        found.append((count, [astuple(line) for line in lines]))
-        wanted, after, begin = wanted - len(lines), 0, begin + size
-    return {}, json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+    ends = [0, *accumulate(header["sizes"])]
+    texts = [body[begin:end] for begin, end in pairwise(ends)]
+    found = scan_all(pattern, texts, header["wanted"], header["after"])
+    return {}, json.dumps([astuple(each) for each in found], ensure_ascii=False).encode("utf-8", "replace")
 
 
 if __name__ == "__main__":

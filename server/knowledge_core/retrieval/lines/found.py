@@ -61,12 +61,10 @@ def page_of_lines(found: Sequence[tuple[Searched, str, Line]], max_tokens: int |
 
     found: each with its collection and the id of its document.
     """
-    states, about = FileStates(), dict[tuple[str, str], _About]()
+    about = _about(found)
     shown: list[FoundLine] = []
     left = float("inf") if max_tokens is None else max_tokens
     for one, id, line in found:
-        if (one.name, id) not in about:
-            about[one.name, id] = _about(one, id, states)
         each = _line(one.name, about[one.name, id], line)
         left -= estimated_tokens(f"{each.document} {each.text}") + HIT_OVERHEAD
         if not fits(each) or left < 0:
@@ -75,11 +73,16 @@ def page_of_lines(found: Sequence[tuple[Searched, str, Line]], max_tokens: int |
     return shown
 
 
-def _about(one: Searched, id: str, states: FileStates) -> _About:
-    (stored,) = one.view.documents({"id": id}, 1)
-    known = one.view.files([id]).get(id)
-    file = None if known is None else states.of(known, one.around, one.view.files)
-    return _About(stored, one.view.places_of_document(id), file)
+def _about(found: Sequence[tuple[Searched, str, Line]]) -> dict[tuple[str, str], _About]:
+    """Return what there is to say of each document, by its collection's name and its id."""
+    states, about = FileStates(), dict[tuple[str, str], _About]()
+    for one in {each.name: each for each, _, _ in found}.values():
+        ids = list(dict.fromkeys(id for each, id, _ in found if each.name == one.name))
+        files = one.view.files(ids)
+        for id, stored in one.view.documents_by_id(ids).items():
+            file = states.of(files[id], one.around, one.view.files) if id in files else None
+            about[one.name, id] = _About(stored, one.view.places_of_document(id), file)
+    return about
 
 
 def _line(collection: str, about: _About, line: Line) -> FoundLine:

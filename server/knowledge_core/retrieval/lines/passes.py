@@ -10,17 +10,21 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from knowledge_core.cursors import request_digest
 from knowledge_core.retrieval.lines.patterns import Match
 from knowledge_core.retrieval.lines.scanners import Scan
-from knowledge_core.retrieval.lines.scanning import Line
+from knowledge_core.retrieval.lines.scanning import Line, Matched
 from knowledge_core.storage.view import View
 
 NAMED = 10_000  # documents that match, whose ids are kept: 1 MB; where more match, a page's lines are soon read
 KEPT = 8  # counts of a view, the latest
+
+Texts = Iterator[list[tuple[str, bytes]]]
+"""Ids and texts of documents, in the order of the ids, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -94,30 +98,27 @@ def lines_of(
     return known, _page(_in_parts(view, left, most), scan, after, most)
 
 
-def _whole(
-    texts: Iterator[list[tuple[str, bytes]]], scan: Scan, after: tuple[str, int], most: int
-) -> tuple[Counted, list[tuple[str, Line]]]:
+def _whole(texts: Texts, scan: Scan, after: tuple[str, int], most: int) -> tuple[Counted, list[tuple[str, Line]]]:
     lines = documents = searched = 0
     ids: list[str] = []
     found: list[tuple[str, Line]] = []
     for some in texts:
-        before = sum(id < after[0] for id, _ in some)
+        before = bisect_left(some, after[0], key=itemgetter(0)) if after[0] else 0
         for part, wanted in ((some[:before], 0), (some[before:], most - len(found))):
-            for (id, _), (count, shown) in zip(part, _scanned(part, scan, after, wanted), strict=True):
-                lines, documents, searched = lines + count, documents + bool(count), searched + 1
-                found += [(id, line) for line in shown]
-                if count and documents <= NAMED:
+            for id, matched in _scanned(part, scan, after, wanted):
+                lines, documents = lines + matched.count, documents + 1
+                found += [(id, line) for line in matched.lines]
+                if documents <= NAMED:
                     ids.append(id)
+        searched += len(some)
     return Counted(lines, documents, searched, tuple(ids) if documents <= NAMED else None), found
 
 
-def _page(
-    texts: Iterator[list[tuple[str, bytes]]], scan: Scan, after: tuple[str, int], most: int
-) -> list[tuple[str, Line]]:
+def _page(texts: Texts, scan: Scan, after: tuple[str, int], most: int) -> list[tuple[str, Line]]:
     found: list[tuple[str, Line]] = []
     for some in texts:
-        for (id, _), (_, shown) in zip(some, _scanned(some, scan, after, most - len(found)), strict=True):
-            found += [(id, line) for line in shown]
+        for id, matched in _scanned(some, scan, after, most - len(found)):
+            found += [(id, line) for line in matched.lines]
         if len(found) >= most:
             break
     return found
@@ -125,13 +126,14 @@ def _page(
 
 def _scanned(
     some: Sequence[tuple[str, bytes]], scan: Scan, after: tuple[str, int], wanted: int
-) -> list[tuple[int, list[Line]]]:
+) -> list[tuple[str, Matched]]:
     if not some:
         return []
-    return scan([text for _, text in some], wanted, after[1] if some[0][0] == after[0] else 0)
+    found = scan([text for _, text in some], wanted, after[1] if some[0][0] == after[0] else 0)
+    return [(some[each.index][0], each) for each in found]
 
 
-def _in_parts(view: View, ids: Sequence[str], most: int) -> Iterator[list[tuple[str, bytes]]]:
+def _in_parts(view: View, ids: Sequence[str], most: int) -> Texts:
     """Yield the texts of documents, of no more at a time than a page can need."""
     for begin in range(0, len(ids), most):
         yield from view.texts(among=ids[begin : begin + most])

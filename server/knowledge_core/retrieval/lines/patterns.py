@@ -42,8 +42,11 @@ class Pattern(Protocol):
 
     lines: int
 
-    def indexes(self, text: str) -> Iterator[int]:
-        """Yield the numbers, from 0, of the lines in which a match begins: each once, ascending."""
+    def indexes(self, text: str, *, composed: bool) -> Iterator[int]:
+        """Yield the numbers, from 0, of the lines in which a match begins: each once, ascending.
+
+        composed: whether the text is in Unicode's composed form.
+        """
 
     def place(self, line: str) -> tuple[int, int]:
         """Return where about in a matching line, or in its `lines` lines, the first match begins and ends."""
@@ -69,9 +72,9 @@ class LiteralPattern:
         self._composed = unicodedata.normalize("NFC", text)
         self._forms = tuple(dict.fromkeys([text, self._composed]))
 
-    def indexes(self, text: str) -> Iterator[int]:
+    def indexes(self, text: str, *, composed: bool) -> Iterator[int]:
         found = [_lines_with(form, text) for form in self._forms]
-        if not unicodedata.is_normalized("NFC", text):
+        if not composed:
             found.append(_lines_with(self._composed, unicodedata.normalize("NFC", text)))
         return found[0] if len(found) == 1 else _distinct(found)
 
@@ -99,11 +102,10 @@ class RegexPattern:
         if not unicodedata.is_normalized("NFC", query):
             self._composed = _Compiled(unicodedata.normalize("NFC", query))
 
-    def indexes(self, text: str) -> Iterator[int]:
-        normal = unicodedata.is_normalized("NFC", text)
+    def indexes(self, text: str, *, composed: bool) -> Iterator[int]:
         found = [self._as_written.indexes(text)]
-        if self._composed is not self._as_written or not normal:
-            found.append(self._composed.indexes(text if normal else unicodedata.normalize("NFC", text)))
+        if self._composed is not self._as_written or not composed:
+            found.append(self._composed.indexes(text if composed else unicodedata.normalize("NFC", text)))
         return found[0] if len(found) == 1 else _distinct(found)
 
     def place(self, line: str) -> tuple[int, int]:

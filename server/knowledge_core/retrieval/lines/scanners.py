@@ -18,7 +18,7 @@ from typing import Any
 from knowledge_core.errors import Busy, Cancelled, InvalidInput
 from knowledge_core.ingestion.workers.worker import CannotStart, Lost, Worker
 from knowledge_core.retrieval.lines.patterns import Match, Pattern, pattern_of
-from knowledge_core.retrieval.lines.scanning import Line, scan
+from knowledge_core.retrieval.lines.scanning import Line, Matched, scan_all
 
 CHILD = (sys.executable, "-P", "-m", "knowledge_core.retrieval.lines.child")
 IDLE = 10.0  # seconds that a child is kept which nobody needs
@@ -26,10 +26,8 @@ KEPT_SIZE = 300_000_000  # bytes; a larger child is not kept, because memory is 
 SECONDS = 60  # of the processor for the texts that are handed over at once; 4 MB take a tenth of one
 
 Stopped = Callable[[], bool]
-Scanned = list[tuple[int, list[Line]]]
-Scan = Callable[[Sequence[bytes], int, int], Scanned]
-"""Called with texts (UTF-8), how many lines are wanted in all, and after which line of the first text: returns for each text
-how many of its lines match, and those of the wanted ones that it has.
+Scan = Callable[[Sequence[bytes], int, int], list[Matched]]
+"""Called with texts (UTF-8), how many lines are wanted in all, and after which line of the first text: see `scan_all`.
 
 Raises:
     Cancelled: the search is to stop. InvalidInput: the expression takes too long, or too much memory, on these texts.
@@ -112,21 +110,16 @@ def scanner(query: str, match: Match, stopped: Stopped) -> Iterator[Scan]:
         CHILDREN.give_back(worker)
 
 
-def _here(pattern: Pattern, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> Scanned:
-    found: Scanned = []
-    for text in texts:
-        if stopped():
-            raise Cancelled("The search was withdrawn.")
-        count, lines = scan(pattern, text, wanted, after)
-        found.append((count, lines))
-        wanted, after = wanted - len(lines), 0
-    return found
+def _here(pattern: Pattern, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> list[Matched]:
+    if stopped():
+        raise Cancelled("The search was withdrawn.")
+    return scan_all(pattern, texts, wanted, after)
 
 
-def _there(worker: Worker, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> Scanned:
+def _there(worker: Worker, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> list[Matched]:
     request = {"sizes": [len(text) for text in texts], "wanted": wanted, "after": after}
     _, body = _asked(worker, request, b"".join(texts), stopped)
-    return [(count, [Line(*line) for line in lines]) for count, lines in json.loads(body)]
+    return [Matched(index, count, [Line(*line) for line in lines]) for index, count, lines in json.loads(body)]
 
 
 def _asked(worker: Worker, request: Mapping[str, Any], body: bytes, stopped: Stopped) -> tuple[dict[str, Any], bytes]:

@@ -1,13 +1,15 @@
-"""The matching lines of one stored document: how many there are, and the first ones as they are shown. Pure."""
+"""The matching lines of stored documents: how many there are, and the first ones as they are shown. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from knowledge_core.retrieval.lines.normal_form import is_composed
 from knowledge_core.retrieval.lines.patterns import Pattern
 
 PIECE = 1_000_000  # bytes of a text that are looked at together: it is never there a second time as a whole
+GROUP = 50_000  # bytes of short texts that are looked at together first
 LONGEST_SHOWN = 300  # characters of a line; as many as a snippet of a search has
 BEFORE = 80  # of them, before the match
 ELLIPSIS = "…"
@@ -28,6 +30,29 @@ class Line:
     cut: bool
 
 
+@dataclass(frozen=True)
+class Matched:
+    """A text that has matching lines. index: its place among the texts. count: of its matching lines. lines: of the wanted."""
+
+    index: int
+    count: int
+    lines: list[Line]
+
+
+def scan_all(pattern: Pattern, texts: Sequence[bytes], wanted: int, after: int) -> list[Matched]:
+    """Return those texts that have matching lines, in order. wanted: lines in all. after: a line of the first text."""
+    found: list[Matched] = []
+    for begin, end in _groups(texts):
+        if end - begin > 1 and not _any(pattern, b"\n".join(texts[begin:end])):
+            continue
+        for index in range(begin, end):
+            count, lines = scan(pattern, texts[index], wanted, 0 if index else after)
+            wanted -= len(lines)
+            if count:
+                found.append(Matched(index, count, lines))
+    return found
+
+
 def scan(pattern: Pattern, data: bytes, wanted: int, after: int = 0) -> tuple[int, list[Line]]:
     """Return how many lines of a text match, and the first `wanted` of those whose number is above `after`.
 
@@ -39,7 +64,7 @@ def scan(pattern: Pattern, data: bytes, wanted: int, after: int = 0) -> tuple[in
         text = piece.decode("utf-8", "replace")
         lines: list[str] = []
         at, begin = 0, 0  # the line whose place in the piece is known, and that place
-        for index in pattern.indexes(text):
+        for index in pattern.indexes(text, composed=is_composed(piece)):
             count += 1
             if len(found) < wanted and first + index + 1 > after:
                 lines = lines or text.split("\n")
@@ -48,6 +73,24 @@ def scan(pattern: Pattern, data: bytes, wanted: int, after: int = 0) -> tuple[in
                 found.append(_line(pattern, lines[index : index + pattern.lines], first + index + 1, start + begin))
         first, start = first + text.count("\n"), start + len(text)
     return count, found
+
+
+def _any(pattern: Pattern, data: bytes) -> bool:
+    """Say whether any of several texts may have a matching line. data: the texts, each on lines of its own."""
+    text = data.decode("utf-8", "replace")
+    return next(pattern.indexes(text, composed=is_composed(data)), None) is not None
+
+
+def _groups(texts: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield from where to where texts are looked at together; most of them have no match, and a short one has a text's cost."""
+    begin = size = 0
+    for index, text in enumerate(texts):
+        if index > begin and size + len(text) > GROUP:
+            yield begin, index
+            begin, size = index, 0
+        size += len(text)
+    if texts:
+        yield begin, len(texts)
 
 
 def _line(pattern: Pattern, lines: list[str], number: int, start: int) -> Line:

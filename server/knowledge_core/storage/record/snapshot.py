@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import all_rows, connect, translated
 from knowledge_core.storage.values import Keys
 
@@ -77,7 +78,7 @@ class RecordSnapshot:
             translated(self._name),
             closing(connection.execute(sql, parameters)) as rows,
         ):
-            for row in rows:
+            for row in with_pauses(rows):
                 room -= size(row)
                 if found and room < 0:
                     break
