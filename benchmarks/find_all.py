@@ -87,10 +87,10 @@ def gather(data: Path, into: Path, count: int) -> None:
 def write_texts(engine: Engine, into: Path) -> list[tuple[str, str]]:
     """Write the extracted texts into a folder; return id and text of each document in the order of the ids."""
     with engine.collection("default").view() as view:
-        texts = [(id, data.decode()) for some in view.texts() for id, data in some]
-    for number, (_, text) in enumerate(texts):
+        stored = [(id, view.document(id).document.text) for id in view.document_ids()]
+    for number, (_, text) in enumerate(stored):
         (into / f"{number:06}").write_bytes(text.encode())
-    return texts
+    return stored
 
 
 def drawn(texts: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

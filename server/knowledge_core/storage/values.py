@@ -22,6 +22,18 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
+class StoredTexts:
+    """Texts of some documents, in the order of their ids.
+
+    data: the texts in UTF-8, a line end between one and the next. sizes: of each in bytes.
+    """
+
+    ids: list[str]
+    sizes: list[int]
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Patterns:
     """Which files below a folder a person wants, as patterns of .gitignore relative to that folder.
 

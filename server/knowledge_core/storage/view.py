@@ -32,13 +32,14 @@ from knowledge_core.storage.values import (
     Place,
     StoredChunk,
     StoredDocument,
+    StoredTexts,
     Unsound,
 )
 from knowledge_core.storage.vectors.int8_scan import inner_products
 from knowledge_core.storage.vectors.snapshot import Nearest, VectorSnapshot
 from knowledge_core.types import Vectors, composed
 
-__all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
+__all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "StoredTexts", "View"]
 
 RESCORED = 30  # candidates beyond the limit whose cosine is computed again: the true ten lie among them (recall 0.999)
 SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions: 0.8 MB per view, 0.05 ms per query
@@ -223,10 +224,10 @@ class View:
 
     def texts(
         self, filter: Mapping[str, Any] | None = None, begin: str = "", among: Sequence[str] | None = None
-    ) -> Iterator[list[tuple[str, bytes]]]:
-        """Yield id and text (UTF-8) of the documents that a filter allows, in the order of the ids, some at a time.
+    ) -> Iterator[StoredTexts]:
+        """Yield the texts of the documents that a filter allows, in the order of the ids, some at a time.
 
-        What is yielded at once has `TEXTS_AT_ONCE` bytes, or is one document. Nothing is held open in between.
+        What is yielded at once has about `TEXTS_AT_ONCE` bytes, or is one document. Nothing is held open in between.
 
         begin: the id from which on. among: only these documents, instead of a filter.
 
@@ -235,9 +236,9 @@ class View:
         """
         condition = reading.one_of(among) if among is not None else self._filters.condition(self._record, filter)
         some = reading.texts(self._record, condition, begin, included=True, room=TEXTS_AT_ONCE)
-        while some:
+        while some.ids:
             yield some
-            some = reading.texts(self._record, condition, some[-1][0], included=False, room=TEXTS_AT_ONCE)
+            some = reading.texts(self._record, condition, some.ids[-1], included=False, room=TEXTS_AT_ONCE)
 
     def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
         """Return for each document that a filter allows, in the order of the ids, the keys of its chunks.

@@ -128,23 +128,21 @@ def find(
     with PASSES.one(), scanner(request.query, request.match, stopped) as scan:
         passed = _passed(over, request, scan, after, left_out)
     lines = page_of_lines(passed.found[: request.limit], request.max_tokens, fits)
-    total = sum(each.lines for each in passed.counted)
     return FindResponse(
         lines=tuple(lines),
-        total=total,
+        total=sum(each.lines for each in passed.counted),
         documents=sum(each.documents for each in passed.counted),
         searched=sum(each.searched for each in passed.counted),
         known=sum(each.view.counts().known for each in over),
         truncated=len(lines) < min(len(passed.found), request.limit),
         cursor=_cursor(digest, after.state, lines[-1]) if len(lines) < len(passed.found) else None,
-        notices=(
-            *passed.notices,
-            *([] if total else [NOTHING]),
-            *([SHORTENED] if any(line.cut for line in lines) else []),
-            *about_pending(over),
-            *moved(names, after.state, state),
-        ),
+        notices=(*_notices(passed, lines), *about_pending(over), *moved(names, after.state, state)),
     )
+
+
+def _notices(passed: _Passed, lines: Sequence[FoundLine]) -> list[str]:
+    nothing = [] if any(each.lines for each in passed.counted) else [NOTHING]
+    return [*passed.notices, *nothing, *([SHORTENED] if any(line.cut for line in lines) else [])]
 
 
 def _check(request: FindRequest) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import astuple
-from itertools import accumulate, pairwise
 from typing import Any
 
 from knowledge_core.errors import InvalidInput
@@ -39,10 +37,9 @@ def main() -> None:
 
 
 def _scanned(pattern: Pattern, header: dict[str, Any], body: bytes) -> Message:
-    ends = [0, *accumulate(header["sizes"])]
-    texts = [body[begin:end] for begin, end in pairwise(ends)]
-    found = scan_all(pattern, texts, header["wanted"], header["after"])
-    return {}, json.dumps([astuple(each) for each in found], ensure_ascii=False).encode("utf-8", "replace")
+    found = scan_all(pattern, body, header["sizes"], header["wanted"], header["after"])
+    told = [[each.index, each.count, [list(vars(line).values()) for line in each.lines]] for each in found]
+    return {}, json.dumps(told, ensure_ascii=False).encode("utf-8", "replace")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,13 +17,13 @@ from knowledge_core.cursors import request_digest
 from knowledge_core.retrieval.lines.patterns import Match
 from knowledge_core.retrieval.lines.scanners import Scan
 from knowledge_core.retrieval.lines.scanning import Line, Matched
-from knowledge_core.storage.view import View
+from knowledge_core.storage.view import StoredTexts, View
 
 NAMED = 10_000  # documents that match, whose ids are kept: 1 MB; where more match, a page's lines are soon read
 KEPT = 8  # counts of a view, the latest
 
-Texts = Iterator[list[tuple[str, bytes]]]
-"""Ids and texts of documents, in the order of the ids, some at a time."""
+Texts = Iterator[StoredTexts]
+"""Texts of documents, in the order of the ids, some at a time."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,13 @@ def _whole(texts: Texts, scan: Scan, after: tuple[str, int], most: int) -> tuple
     ids: list[str] = []
     found: list[tuple[str, Line]] = []
     for some in texts:
-        before = bisect_left(some, after[0], key=itemgetter(0)) if after[0] else 0
-        for part, wanted in ((some[:before], 0), (some[before:], most - len(found))):
+        for part, wanted in zip(_parted(some, after[0]), (0, most - len(found)), strict=True):
             for id, matched in _scanned(part, scan, after, wanted):
                 lines, documents = lines + matched.count, documents + 1
                 found += [(id, line) for line in matched.lines]
                 if documents <= NAMED:
                     ids.append(id)
-        searched += len(some)
+        searched += len(some.ids)
     return Counted(lines, documents, searched, tuple(ids) if documents <= NAMED else None), found
 
 
@@ -124,13 +122,21 @@ def _page(texts: Texts, scan: Scan, after: tuple[str, int], most: int) -> list[t
     return found
 
 
-def _scanned(
-    some: Sequence[tuple[str, bytes]], scan: Scan, after: tuple[str, int], wanted: int
-) -> list[tuple[str, Matched]]:
-    if not some:
+def _parted(some: StoredTexts, id: str) -> tuple[StoredTexts, StoredTexts]:
+    """Return the texts of the documents before this one, and the others."""
+    at = bisect_left(some.ids, id) if id else 0
+    middle = sum(some.sizes[:at]) + at
+    return (
+        StoredTexts(some.ids[:at], some.sizes[:at], some.data[: max(middle - 1, 0)]),
+        StoredTexts(some.ids[at:], some.sizes[at:], some.data[middle:]) if at else some,
+    )
+
+
+def _scanned(some: StoredTexts, scan: Scan, after: tuple[str, int], wanted: int) -> list[tuple[str, Matched]]:
+    if not some.ids:
         return []
-    found = scan([text for _, text in some], wanted, after[1] if some[0][0] == after[0] else 0)
-    return [(some[each.index][0], each) for each in found]
+    found = scan(some.data, some.sizes, wanted, after[1] if some.ids[0] == after[0] else 0)
+    return [(some.ids[each.index], each) for each in found]
 
 
 def _in_parts(view: View, ids: Sequence[str], most: int) -> Texts:

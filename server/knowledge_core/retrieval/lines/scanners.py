@@ -26,8 +26,8 @@ KEPT_SIZE = 300_000_000  # bytes; a larger child is not kept, because memory is 
 SECONDS = 60  # of the processor for the texts that are handed over at once; 4 MB take a tenth of one
 
 Stopped = Callable[[], bool]
-Scan = Callable[[Sequence[bytes], int, int], list[Matched]]
-"""Called with texts (UTF-8), how many lines are wanted in all, and after which line of the first text: see `scan_all`.
+Scan = Callable[[bytes, Sequence[int], int, int], list[Matched]]
+"""Called with texts and their sizes, how many lines are wanted in all, and after which line of the first text: see `scan_all`.
 
 Raises:
     Cancelled: the search is to stop. InvalidInput: the expression takes too long, or too much memory, on these texts.
@@ -99,26 +99,29 @@ def scanner(query: str, match: Match, stopped: Stopped) -> Iterator[Scan]:
     worker = CHILDREN.take() if match == "regex" else None
     if worker is None:
         pattern = pattern_of(query, match)
-        yield lambda texts, wanted, after: _here(pattern, texts, wanted, after, stopped)
+        yield lambda data, sizes, wanted, after: _here(pattern, data, sizes, wanted, after, stopped)
         return
     try:
         answer, _ = _asked(worker, {"query": query}, b"", stopped)
         if refusal := answer.get("refused"):
             raise InvalidInput(str(refusal))
-        yield lambda texts, wanted, after: _there(worker, texts, wanted, after, stopped)
+        yield lambda data, sizes, wanted, after: _there(worker, data, sizes, wanted, after, stopped)
     finally:
         CHILDREN.give_back(worker)
 
 
-def _here(pattern: Pattern, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> list[Matched]:
+def _here(
+    pattern: Pattern, data: bytes, sizes: Sequence[int], wanted: int, after: int, stopped: Stopped
+) -> list[Matched]:
     if stopped():
         raise Cancelled("The search was withdrawn.")
-    return scan_all(pattern, texts, wanted, after)
+    return scan_all(pattern, data, sizes, wanted, after)
 
 
-def _there(worker: Worker, texts: Sequence[bytes], wanted: int, after: int, stopped: Stopped) -> list[Matched]:
-    request = {"sizes": [len(text) for text in texts], "wanted": wanted, "after": after}
-    _, body = _asked(worker, request, b"".join(texts), stopped)
+def _there(
+    worker: Worker, data: bytes, sizes: Sequence[int], wanted: int, after: int, stopped: Stopped
+) -> list[Matched]:
+    _, body = _asked(worker, {"sizes": sizes, "wanted": wanted, "after": after}, data, stopped)
     return [Matched(index, count, [Line(*line) for line in lines]) for index, count, lines in json.loads(body)]
 
 

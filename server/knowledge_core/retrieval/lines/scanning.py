@@ -39,24 +39,33 @@ class Matched:
     lines: list[Line]
 
 
-def scan_all(pattern: Pattern, texts: Sequence[bytes], wanted: int, after: int) -> list[Matched]:
-    """Return those texts that have matching lines, in order. wanted: lines in all. after: a line of the first text."""
+def scan_all(pattern: Pattern, data: bytes, sizes: Sequence[int], wanted: int, after: int) -> list[Matched]:
+    """Return those texts that have matching lines, in order.
+
+    data, sizes: see `StoredTexts`. wanted: lines in all. after: a line of the first text, after which they are wanted.
+    """
     found: list[Matched] = []
-    for begin, end in _groups(texts):
-        if end - begin > 1 and not _any(pattern, b"\n".join(texts[begin:end])):
+    for begin, end, start in _groups(sizes):
+        together = data[start : start + sum(sizes[begin:end]) + end - begin - 1]
+        composed = is_composed(together)
+        if end - begin > 1 and not _any(pattern, together, composed):
             continue
         for index in range(begin, end):
-            count, lines = scan(pattern, texts[index], wanted, 0 if index else after)
+            text = data[start : start + sizes[index]]
+            start += sizes[index] + 1
+            count, lines = scan(pattern, text, wanted, 0 if index else after, composed or None)
             wanted -= len(lines)
             if count:
                 found.append(Matched(index, count, lines))
     return found
 
 
-def scan(pattern: Pattern, data: bytes, wanted: int, after: int = 0) -> tuple[int, list[Line]]:
+def scan(
+    pattern: Pattern, data: bytes, wanted: int, after: int = 0, composed: bool | None = None
+) -> tuple[int, list[Line]]:
     """Return how many lines of a text match, and the first `wanted` of those whose number is above `after`.
 
-    data: the text in UTF-8; what is none counts as U+FFFD.
+    data: the text in UTF-8; what is none counts as U+FFFD. composed: whether it is in that form; None: it is looked up.
     """
     count, first, start = 0, 0, 0  # first: lines, start: characters before the piece
     found: list[Line] = []
@@ -64,7 +73,7 @@ def scan(pattern: Pattern, data: bytes, wanted: int, after: int = 0) -> tuple[in
         text = piece.decode("utf-8", "replace")
         lines: list[str] = []
         at, begin = 0, 0  # the line whose place in the piece is known, and that place
-        for index in pattern.indexes(text, composed=is_composed(piece)):
+        for index in pattern.indexes(text, composed=is_composed(piece) if composed is None else composed):
             count += 1
             if len(found) < wanted and first + index + 1 > after:
                 lines = lines or text.split("\n")
@@ -75,22 +84,24 @@ def scan(pattern: Pattern, data: bytes, wanted: int, after: int = 0) -> tuple[in
     return count, found
 
 
-def _any(pattern: Pattern, data: bytes) -> bool:
-    """Say whether any of several texts may have a matching line. data: the texts, each on lines of its own."""
-    text = data.decode("utf-8", "replace")
-    return next(pattern.indexes(text, composed=is_composed(data)), None) is not None
+def _any(pattern: Pattern, data: bytes, composed: bool) -> bool:
+    """Say whether any of several texts may have a matching line."""
+    return next(pattern.indexes(data.decode("utf-8", "replace"), composed=composed), None) is not None
 
 
-def _groups(texts: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield from where to where texts are looked at together; most of them have no match, and a short one has a text's cost."""
-    begin = size = 0
-    for index, text in enumerate(texts):
-        if index > begin and size + len(text) > GROUP:
-            yield begin, index
-            begin, size = index, 0
-        size += len(text)
-    if texts:
-        yield begin, len(texts)
+def _groups(sizes: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield from which to which text, and from which byte on, texts are looked at together.
+
+    Most short texts have no match, and one by one each costs as much as 10 KB of a long one.
+    """
+    begin = start = size = 0
+    for index, each in enumerate(sizes):
+        if index > begin and size + each > GROUP:
+            yield begin, index, start
+            begin, start, size = index, start + size, 0
+        size += each + 1
+    if sizes:
+        yield begin, len(sizes), start
 
 
 def _line(pattern: Pattern, lines: list[str], number: int, start: int) -> Line:

@@ -25,6 +25,7 @@ from knowledge_core.storage.values import (
     Place,
     StoredChunk,
     StoredDocument,
+    StoredTexts,
 )
 from knowledge_core.types import Document, Heading, Lines, Span, Vectors
 
@@ -40,6 +41,13 @@ _DOCUMENT = (
     "(SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
 _STATE = "digest, source, path, size, mtime_ns, ctime_ns, unreadable"
+_MOST_TEXTS = 2_000  # that are joined, however small the files are which they were read from
+# Without reading the text: of the file, or, where a document was given by its text, where its last chunk ends.
+_ABOUT_SIZE = (
+    "CASE d.size WHEN 0 THEN "
+    "(SELECT c.end FROM chunks c WHERE c.document = d.number ORDER BY c.position DESC LIMIT 1) ELSE d.size END"
+)
+_FORMER = "BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
 Order = Literal["id", "modified", "indexed_at"]
 
 _WAITING = (
@@ -163,23 +171,27 @@ def first_document_ids(record: RecordSnapshot, limit: int) -> list[str]:
     return [row[0] for row in record.rows("SELECT id FROM documents ORDER BY id LIMIT ?", (limit,))]
 
 
-def texts(
-    record: RecordSnapshot, condition: Condition, begin: str, *, included: bool, room: int
-) -> list[tuple[str, bytes]]:
-    """Return id and text (UTF-8) of documents that a condition allows, in the order of the ids, as many as have room.
+def texts(record: RecordSnapshot, condition: Condition, begin: str, *, included: bool, room: int) -> StoredTexts:
+    """Return the texts of documents that a condition allows, in the order of the ids, about as many as have room.
 
-    begin: the id from which on. included: whether that id is one of them. room: bytes of the texts together; the first one
-    is returned in any case.
+    SQLite joins them, so that no other thread waits meanwhile. begin: the id from which on. included: whether that id is one
+    of them. room: bytes, by the sizes of their files, or where their last chunks end; the first text is there in any case.
     """
     # By the index of the ids: in any other way SQLite would sort the texts themselves.
-    rows = record.first_rows(
-        "SELECT d.id, CAST(d.text AS BLOB) FROM documents d INDEXED BY sqlite_autoindex_documents_1 "
-        f"WHERE d.id {'>=' if included else '>'} ? AND ({condition.sql}) ORDER BY d.id",
-        (begin, *condition.parameters),
-        lambda row: len(row[1]),
-        room,
+    source = "documents d INDEXED BY sqlite_autoindex_documents_1"
+    where, given = f"d.id {'>=' if included else '>'} ? AND ({condition.sql})", (begin, *condition.parameters)
+    first = f"SELECT d.id AS id, {_ABOUT_SIZE} AS size FROM {source} WHERE {where} ORDER BY d.id LIMIT {_MOST_TEXTS}"
+    before = f"SELECT id, coalesce(sum(size) OVER (ORDER BY id ROWS {_FORMER}), 0) AS total FROM ({first})"
+    ((last,),) = record.rows(f"SELECT max(id) FROM ({before}) WHERE total <= ?", (*given, room))
+    if last is None:
+        return StoredTexts([], [], b"")
+    some = f"SELECT d.id AS id, d.text AS text FROM {source} WHERE {where.replace('?', '? AND d.id <= ?', 1)} ORDER BY d.id"
+    ((ids, sizes, data),) = record.rows(
+        "SELECT json_group_array(id), json_group_array(length(CAST(text AS BLOB))), "
+        f"CAST(group_concat(text, char(10)) AS BLOB) FROM ({some})",
+        (begin, last, *condition.parameters),
     )
-    return [(str(id), bytes(text)) for id, text in rows]
+    return StoredTexts(json.loads(ids), json.loads(sizes), data)
 
 
 def one_of(ids: Sequence[str]) -> Condition:

@@ -11,14 +11,13 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import all_rows, connect, translated
 from knowledge_core.storage.values import Keys
 
@@ -61,29 +60,6 @@ class RecordSnapshot:
         """
         with self._connection() as connection, translated(self._name):
             return all_rows(connection, sql, parameters)
-
-    def first_rows(
-        self, sql: str, parameters: Sequence[Any], size: Callable[[tuple[Any, ...]], int], room: int
-    ) -> list[tuple[Any, ...]]:
-        """Return the first rows of a statement, as many as have room together; the first one in any case.
-
-        size: of a row, in the unit of `room`. Only so many rows are read, however many there are.
-
-        Raises:
-            StorageDamaged, StorageError: SQLite refused.
-        """
-        found: list[tuple[Any, ...]] = []
-        with (
-            self._connection() as connection,
-            translated(self._name),
-            closing(connection.execute(sql, parameters)) as rows,
-        ):
-            for row in with_pauses(rows):
-                room -= size(row)
-                if found and room < 0:
-                    break
-                found.append(row)
-        return found
 
     def packed(self, columns: str, source: str, numbers: Iterable[int]) -> list[list[Any]]:
         """Return rows of texts and numbers, in any order.
