@@ -99,6 +99,7 @@ class _Passed:
     found: list[tuple[Searched, str, Line]] = field(default_factory=list)
     counted: list[Counted] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    known: int = 0
 
 
 def find(
@@ -133,7 +134,7 @@ def find(
         total=sum(each.lines for each in passed.counted),
         documents=sum(each.documents for each in passed.counted),
         searched=sum(each.searched for each in passed.counted),
-        known=sum(each.view.counts().known for each in over),
+        known=passed.known,
         truncated=len(lines) < min(len(passed.found), request.limit),
         cursor=_cursor(digest, after.state, lines[-1]) if len(lines) < len(passed.found) else None,
         notices=(*_notices(passed, lines), *about_pending(over), *moved(names, after.state, state)),
@@ -178,6 +179,7 @@ def _passed(
                 raise
             left_out(each.name, error)
             continue
+        passed.known += each.view.counts().known
         passed.counted.append(counted)
         passed.found += [(each, id, line) for id, line in found]
         passed.notices += _about(each, counted)
