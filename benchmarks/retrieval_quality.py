@@ -23,7 +23,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -182,7 +182,8 @@ def parts(view: View, embedder: Embedder, judged: Judged) -> list[float]:
 
 def _rankings(view: View, query: str, vector: Vectors) -> Iterator[Mapping[int, float]]:
     """Yield chunk numbers with their scores, for each of `PARTS`."""
-    words = dict(view.words(LexicalQuery(weighed(without_stop_words(query), [view.lexicon]).words), DEPTH))
+    query_of_words = replace(weighed(without_stop_words(query), [view.lexicon]), spellings=())
+    words = dict(view.words(query_of_words, DEPTH))
     yield words
     yield dict(view.words(_all_trigrams(view, without_stop_words(query)), DEPTH))
     nearest = dict(view.nearest(vector, DEPTH)[0].found)

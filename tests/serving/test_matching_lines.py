@@ -209,6 +209,8 @@ async def test_lines_steer_nothing_and_keep_their_tabs(client):
         ({"query": "a" * 10_001, "match": "literal"}, ["10,001", "10,000"]),
         ({"match": "regex"}, ["match needs a query"]),
         ({"query": "a", "match": "regex", "mode": "lexical"}, ["mode is 'lexical'", "leave mode out"]),
+        ({"query": "a", "match": "regex", "recency": 7}, ["recency is 7", "leave recency out"]),
+        ({"query": "a", "match": "regex", "queries": ["b"]}, ["queries", "every line"]),
         ({"query": "a", "match": "regex", "like": {"ids": ["poem"]}}, ["like", "meanings"]),
         ({"query": "a", "match": "exact"}, ["match", "literal", "regex"]),
         ({"query": "a", "match": "regex", "cursor": "abc"}, ["cursor"]),

@@ -12,6 +12,8 @@ import pytest
 from knowledge_core.language.lexical_query import QUERY_SPELT, WORDS_SHARE, weighed
 from knowledge_core.storage.collection import Collection
 from knowledge_core.storage.lexical_index import Hits, LexicalIndex, LexicalSnapshot
+from knowledge_core.storage.lexical_index import index as index_module
+from knowledge_core.storage.lexical_index.index import LAYOUT
 from storage.shelf import damaged, document, found_by_words, new_collection, put
 
 
@@ -122,3 +124,30 @@ def test_a_lexical_index_of_a_former_layout_is_rebuilt_when_the_collection_is_op
     assert found_by_words(again, "turbnie") == ["a"]
     assert damaged(again) == []
     again.close()
+
+
+def test_what_an_earlier_version_worded_is_searchable_at_once_and_read_again_in_portions(tmp_path, monkeypatch):
+    shelf = new_collection(tmp_path)
+    with monkeypatch.context() as former:  # its words knew no compounds, and nothing without its accents
+        former.setattr(index_module, "terms", lambda text: (" ".join(text.lower().replace(".", " ").split()), ""))
+        put(shelf, document("a", "release 1.0.21"), document("b", "release 21.0.1"), document("c", "the résumé"))
+    shelf.close()
+    state = tmp_path / "shelf" / "lexical" / "state.json"
+    content = json.loads(state.read_text())
+    content["tag"] = "2.2 " + content["tag"].partition(" ")[2]
+    del content["checksum"]
+    state.write_text(json.dumps(content))
+    again = Collection.open(tmp_path / "shelf")
+    assert set(found_by_words(again, "release 1.0.21")) == {"a", "b"}
+    assert found_by_words(again, "resume") == []
+    portions, after = 0, 0
+    while after is not None:
+        after, portions = again.reword(after, 2), portions + 1
+    assert portions == 4  # the first fills in what is new in the record
+    assert found_by_words(again, "release 1.0.21")[0] == "a"
+    assert found_by_words(again, "21.0.1")[0] == "b"
+    assert found_by_words(again, "resume") == ["c"]
+    assert again.reword(0, 2) is None
+    assert damaged(again) == []
+    again.close()
+    assert json.loads(state.read_text())["tag"].split(" ")[0] == LAYOUT

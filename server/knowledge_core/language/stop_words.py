@@ -6,7 +6,7 @@ Other languages than English have no list here: in a query of theirs every word 
 from __future__ import annotations
 
 from knowledge_core.language.phrases import quoted_ranges
-from knowledge_core.language.wording import compound_terms, spans, words
+from knowledge_core.language.wording import terms_in, words
 
 # Words that any English question is made of. They are not searched for, so the list holds no word that a question can be
 # about, such as "use" or "like"; labels of clusters leave out more words (`grouping/labels.py`).
@@ -43,16 +43,16 @@ def without_stop_words(query: str) -> str:
     >>> without_stop_words('is "to be" in --no-cache').split()
     ['"to', 'be"', '--no-cache']
     """
-    found = spans(query)
-    whole = [*quoted_ranges(query), *((term.start, term.end) for term in compound_terms(query))]
+    found = terms_in(query)
+    whole = [*quoted_ranges(query), *((term.start, term.end) for term in found if term.kind == "compound")]
     blanked = {
         (start, end)
-        for word, start, end in found
+        for word, start, end, _ in found
         if word in _INDEXED_FORMS
         and (end - start == 1 or not query[start:end].isupper())
         and not any(first <= start and end <= last for first, last in whole)
     }
-    if len({(start, end) for _, start, end in found}) == len(blanked):
+    if len({(term.start, term.end) for term in found}) == len(blanked):
         return query
     letters = list(query)
     for start, end in blanked:

@@ -49,7 +49,7 @@ TRIGRAM = 3
 EDGE = "_"
 
 _PIECE = re.compile(r"\S+")
-_BEHIND, _BEFORE = ".,;:!?)]}\"'", "([{\"'"  # marks that are no part of a term at these ends of a piece
+_BEHIND, _BEFORE = ".,;:!?)]}\"'", "([{\"'"  # marks at the ends of a piece that are no part of a term
 
 
 class Term(NamedTuple):
@@ -92,15 +92,10 @@ def terms(text: str) -> tuple[str, str]:
     >>> terms("A cat, 東京")
     ('a cat 東京', '_a_ _ca cat at_')
     """
-    tokens: list[str] = []
-    spelt: list[str] = []
-    for piece in text.split():
-        of_words, of_letters = _entry(piece)
-        if of_words:  # empty for a piece that holds no letter, as a dash
-            tokens.append(of_words)
-        if of_letters:
-            spelt.append(of_letters)
-    return " ".join(tokens), " ".join(spelt)
+    pieces = [piece.rstrip(_BEHIND).lstrip(_BEFORE) for piece in text.split()]
+    entries = [_kept_entry(piece) if len(piece) <= LONGEST_KEPT else _made_entry(piece) for piece in pieces]
+    # A piece that holds no letter, as a dash, has neither.
+    return " ".join([each[0] for each in entries if each[0]]), " ".join([each[1] for each in entries if each[1]])
 
 
 def trigrams(text: str) -> str:
@@ -142,17 +137,21 @@ def spans(text: str) -> list[tuple[str, int, int]]:
 
     The parts of an identifier have the range of the whole identifier.
     """
-    return [(term.token, term.start, term.end) for term in _terms_in(text)]
+    return [(term.token, term.start, term.end) for term in terms_in(text)]
 
 
 def word_spans(text: str) -> list[tuple[str, int, int]]:
     """Return the `spans` of words and identifiers as they are written: without compounds, and without bare words."""
-    return [(term.token, term.start, term.end) for term in _terms_in(text) if term.kind not in ("compound", "bare")]
+    return [(term.token, term.start, term.end) for term in terms_in(text) if term.kind not in ("compound", "bare")]
 
 
-def compound_terms(text: str) -> list[Term]:
-    """Return the compounds of a text, with their places, in order."""
-    return [term for term in _terms_in(text) if term.kind == "compound"]
+def terms_in(text: str) -> list[Term]:
+    """Return the terms of a text with their places in it, ordered by where they begin."""
+    found: list[Term] = []
+    for piece in _PIECE.finditer(text):
+        at = piece.start()
+        found += [Term(token, at + start, at + end, kind) for token, start, end, kind in _terms_of(piece[0])]
+    return found
 
 
 def spans_among(text: str, tokens: Set[str]) -> list[tuple[str, int, int]]:
@@ -179,18 +178,10 @@ def _characters(text: str, wanted: Set[str]) -> Iterator[tuple[str, int, int]]:
         yield from (letter for letter in letters(run[0], run.start()) if letter[0] in wanted)
 
 
-def _terms_in(text: str) -> Iterator[Term]:
-    for piece in _PIECE.finditer(text):
-        at = piece.start()
-        for token, start, end, kind in _terms_of(piece[0]):
-            yield Term(token, at + start, at + end, kind)
-
-
 def _entry(piece: str) -> tuple[str, str]:
     """Return the tokens of a piece and its trigrams, each separated by spaces, as the index takes them."""
-    if len(piece) > LONGEST_KEPT:
-        return _made_entry(piece)
-    return _kept_entry(piece.rstrip(_BEHIND).lstrip(_BEFORE))
+    piece = piece.rstrip(_BEHIND).lstrip(_BEFORE)  # so that fewer pieces differ
+    return _kept_entry(piece) if len(piece) <= LONGEST_KEPT else _made_entry(piece)
 
 
 def _made_entry(piece: str) -> tuple[str, str]:

@@ -1,5 +1,5 @@
 """What a process begins with: the jobs that earlier ones left unfinished go on under their ids, and jobs that end every
-process are given up; then the documents that an earlier version of the program read are read again.
+process are given up; then the words and the documents that an earlier version of the program read are read again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from knowledge_core.errors import Interrupted, KnowledgeCoreError
 from knowledge_core.jobs import Job
 from knowledge_core.recorded_jobs.kinds import KINDS
 from knowledge_core.recorded_jobs.renewing import renew
+from knowledge_core.recorded_jobs.rewording import reword
 from knowledge_core.storage.collection import Collection, JobRecord
 from knowledge_core.types import ReportProgress
 
@@ -25,7 +26,7 @@ GIVEN_UP = "Given up:"  # the beginning of the error of a job that no process co
 
 
 def resume_jobs(engine: Engine) -> None:
-    """Continue the jobs that earlier processes left unfinished, and renew documents, on threads of their own; return at once."""
+    """Continue what earlier processes left unfinished, and renew what earlier versions made, on threads; return at once."""
     threading.Thread(target=_resume_all, args=(engine,), name="resume", daemon=True).start()
 
 
@@ -45,6 +46,7 @@ def _resume_all(engine: Engine) -> None:
         except KnowledgeCoreError as error:
             log.warning("the jobs of %s cannot go on: %s", name, error)
     _resume_suspects(engine, suspects)
+    reword(engine)
     renew(engine)
 
 

@@ -20,6 +20,7 @@ from knowledge_core.embedding.embedder import Embedder
 from knowledge_core.language.lexical_query import LexicalQuery, weighed
 from knowledge_core.retrieval.folding import Ranked, order
 from knowledge_core.retrieval.fusion import UNMEASURED, Fused, Sides, calibrated, earned, earned_among_few, fuse, pooled
+from knowledge_core.retrieval.reordering.several_queries import fused
 from knowledge_core.retrieval.snippet_questions import AMONG
 from knowledge_core.retrieval.two_threads import at_once
 from knowledge_core.storage.values import Allowed, Calibration, Place
@@ -63,12 +64,13 @@ class Target:
 class Group:
     """Collections under one contract, and what to search for in them: a vector, words or both.
 
-    vector: (1, dim), norm 1. words: the text of a query.
+    vector: (1, dim), norm 1. words: the text of a query. asked: which of several queries it is, from 0.
     """
 
     targets: Sequence[Target]
     vector: Vectors | None
     words: str | None
+    asked: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,22 @@ class Tier:
 
 
 def tiers(groups: Sequence[Group]) -> Iterator[Tier]:
-    """Yield tiers until no candidate is left. The groups' tiers of one depth are merged by score."""
+    """Yield tiers until no candidate is left. The groups' tiers of one depth are merged by score; those of several queries are
+    fused, and a chunk is in the first tier that has it.
+    """
+    queries = sorted({group.asked for group in groups})
+    seen: set[tuple[str, int]] = set()
     for parts in zip_longest(*(_tiers(group) for group in groups)):
-        there = [part for part in parts if part is not None]
-        best = max((part.best for part in there if part.best is not None), default=None)
-        yield Tier(merge(*(part.ranked for part in there), key=order), best, all(part.exact for part in there))
+        there = [(group.asked, part) for group, part in zip(groups, parts, strict=True) if part is not None]
+        best = max((part.best for _, part in there if part.best is not None), default=None)
+        exact = all(part.exact for _, part in there)
+        by_query = [merge(*(part.ranked for asked, part in there if asked == each), key=order) for each in queries]
+        if len(queries) < 2:
+            yield Tier(by_query[0], best, exact)
+            continue
+        together = [each for each in fused(by_query) if (each.collection, each.place.number) not in seen]
+        seen.update((each.collection, each.place.number) for each in together)
+        yield Tier(iter(together), best, exact)
 
 
 def _tiers(group: Group) -> Iterator[Tier]:
@@ -106,16 +119,16 @@ def _tiers(group: Group) -> Iterator[Tier]:
         dense = {ref: score for ref, score in dense.items() if ref not in seen}
         lexical = {ref: score for ref, score in lexical.items() if ref not in seen}
         seen.update(dense, lexical)
-        fused = None
+        fusion = None
         if both:
             meaning, words = sides or _sides(group)
             sides = (
                 meaning.after(dense.values(), more=more_dense),
                 words.after(lexical.values(), more=more_lexical),
             )
-            fused = fuse(dense, lexical, sides)
+            fusion = fuse(dense, lexical, sides)
         best = max(dense.values(), default=None)
-        yield Tier(_ranked(group.targets, dense, lexical, fused), best, exact)
+        yield Tier(_ranked(group.targets, dense, lexical, fusion), best, exact)
         depth *= DEEPER
 
 
@@ -207,10 +220,11 @@ def _one(
     collection: str, chunks: list[Place], dense: float | None, lexical: float | None, fused: Fused | None
 ) -> Ranked:
     first: Place = chunks[0]
-    copies: tuple[str, ...] = ()
+    copies: tuple[tuple[str, Place], ...] = ()
     if len(chunks) > 1:
-        first = min(chunks, key=lambda chunk: (chunk.document, chunk.position))
-        copies = tuple(sorted({chunk.document for chunk in chunks} - {first.document}))
+        ordered = sorted(chunks, key=lambda chunk: (chunk.document, chunk.position))
+        first = ordered[0]
+        copies = tuple((collection, chunk) for chunk in ordered[1:])
     score = fused.score if fused is not None else dense if dense is not None else lexical
     return Ranked(
         collection=collection,

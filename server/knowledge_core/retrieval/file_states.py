@@ -20,7 +20,7 @@ from knowledge_core.types import Pending, composed
 
 MOST_ENTRIES = 2_000  # of folders that are looked at for one answer
 LONGEST_REASON = 200  # characters of why a file cannot be read
-CHANGED, GONE = "changed since", "gone"
+CHANGED, GONE, MOVED = "changed since", "gone", "moved to"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FileStates:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             moved = self._moved(known, path, around, recorded)
-            return GONE if moved is None else f"moved to {moved}"
+            return GONE if moved is None else f"{MOVED} {moved}"
         except (OSError, ValueError) as error:
             return _unreadable(getattr(error, "strerror", None) or str(error))
         if known.unreadable:

@@ -22,24 +22,30 @@ class Ranked:
     Attributes:
         collection: that holds it.
         place: of the chunk in the collection.
-        copies: ids of other documents with a chunk of the same embedded text.
+        copies: other chunks of the same text, the same embedded one at least: name of the collection, and place.
         score: higher is better.
         dense: its cosine; None where the search by meaning did not find it.
         lexical: its score by words; None where the search by words did not find it.
         dense_part: what the cosine adds to a fused score; None where nothing was fused.
         lexical_part: what the score by words adds to a fused score; None where nothing was fused.
         lines: the chunk's, with those of the neighbours that joined it.
+        joined: `Place.text` of these neighbours.
+        found_by: which of several queries found it, from 0; empty where there is one.
+        status: what its document says of itself, where it no longer counts ("archived").
     """
 
     collection: str
     place: Place
-    copies: tuple[str, ...]
+    copies: tuple[tuple[str, Place], ...]
     score: float
     dense: float | None
     lexical: float | None
     dense_part: float | None
     lexical_part: float | None
     lines: Lines
+    joined: tuple[int | None, ...] = ()
+    found_by: tuple[int, ...] = ()
+    status: str | None = None
 
 
 def order(ranked: Ranked) -> tuple[float, str, int, str]:
@@ -65,8 +71,11 @@ def fold(ranked: Iterable[Ranked]) -> Iterator[Ranked]:
         taken = []
         for beside in ((each.collection, document, position - 1), (each.collection, document, position + 1)):
             if beside in free and free[beside].score >= NEIGHBOUR_SHARE * each.score > 0.0:
-                taken.append(free.pop(beside).lines)
-        yield replace(each, lines=_joined([each.lines, *taken])) if taken else each
+                taken.append(free.pop(beside))
+        if taken:
+            lines = _joined([each.lines, *(one.lines for one in taken)])
+            each = replace(each, lines=lines, joined=tuple(one.place.text for one in taken))
+        yield each
 
 
 def _read_down_to(

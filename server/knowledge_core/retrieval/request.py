@@ -14,6 +14,8 @@ Mode = Literal["hybrid", "semantic", "lexical"]
 LONGEST_QUERY = 10_000  # characters, of a query or an example
 LARGEST_LIMIT = 100  # hits
 TOKEN_BUDGET = (100, 20_000)  # the least and the most of `max_tokens`
+MOST_QUERIES = 8  # wordings of one question
+LONGEST_HALF_LIFE = 36_500  # days
 MOST_EXAMPLES = 100  # of `like`, and of `unlike`
 
 
@@ -42,6 +44,9 @@ class SearchRequest:
         max_tokens: budget of the answer, 100..20,000, estimated as UTF-8 bytes / 3. One hit is returned in any case.
         cursor: of an earlier answer to the same request.
         explain: fill `Hit.parts`.
+        per_document: hits of one document at most, 1..100; None for all.
+        queries: other wordings of the query, `MOST_QUERIES` with it at most; only together with `query`.
+        recency: days after which a document's date counts half, among hits that are nearly as good; None: not at all.
     """
 
     query: str | None = None
@@ -53,6 +58,14 @@ class SearchRequest:
     max_tokens: int | None = None
     cursor: str | None = None
     explain: bool = False
+    per_document: int | None = None
+    queries: tuple[str, ...] = ()
+    recency: float | None = None
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """Return the query and its other wordings, each once; nothing where there is no query."""
+        return tuple(dict.fromkeys([self.query, *self.queries])) if self.query is not None else ()
 
 
 def validate(request: SearchRequest) -> None:
@@ -72,6 +85,18 @@ def validate(request: SearchRequest) -> None:
         raise InvalidInput("mode is 'lexical', but like compares meanings: leave mode out, or give a query.")
     if not 1 <= request.limit <= LARGEST_LIMIT:
         raise InvalidInput(f"limit is {request.limit}; it must be from 1 to {LARGEST_LIMIT}. A cursor reads on.")
+    if request.per_document is not None and not 1 <= request.per_document <= LARGEST_LIMIT:
+        raise InvalidInput(f"per_document is {request.per_document}; it must be from 1 to {LARGEST_LIMIT}.")
+    if request.recency is not None and not 0 < request.recency <= LONGEST_HALF_LIFE:
+        raise InvalidInput(
+            f"recency is {request.recency:g}; it is a half-life in days, above 0 and at most {LONGEST_HALF_LIFE:,}."
+        )
+    if request.queries and request.query is None:
+        raise InvalidInput("queries are other wordings of query: give query, too.")
+    if len(request.queries) >= MOST_QUERIES:
+        raise InvalidInput(f"There are {len(request.queries) + 1} queries; give {MOST_QUERIES} at most.")
+    for each in request.queries:
+        _check_text("queries", each)
     least, most = TOKEN_BUDGET
     if request.max_tokens is not None and not least <= request.max_tokens <= most:
         raise InvalidInput(f"max_tokens is {request.max_tokens}; it must be from {least} to {most}.")

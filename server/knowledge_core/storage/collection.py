@@ -5,11 +5,8 @@ The order of a write, which is the order of its promises:
 2. the derived indexes take the same change (each remembers its generation, and catches up from the log after a crash);
 3. a new view of all three is published: from here on a search finds it, and only now `write` returns.
 
-Readers hold a view, and no reader waits for the writer. This is the one place that knows how documents and vectors are
-kept; the layers above see values.
-
-A collection that nobody is at can rest: it then holds no file and little memory, and its next use opens it again. Whoever
-holds one need not know.
+No reader waits for the writer. This is the one place that knows how documents and vectors are kept.
+A collection that nobody is at can rest (`access`).
 """
 
 from __future__ import annotations
@@ -61,8 +58,6 @@ log = logging.getLogger(__name__)
 
 class Collection:
     """One open collection: one object per folder, in the process that owns the data directory.
-
-    Made by `catalogue.create_collection` or `open`.
 
     folder: where it lies.
     name: of the collection.
@@ -356,9 +351,14 @@ class Collection:
                 self._derived.clear()
             self._publish()
             self._derived.save()
-        rebuilt = [Finding("repaired", "The derived indexes were rebuilt from the record.")] if checked.rebuild else []
-        marked = Finding("repaired", f"{len(checked.documents)} documents are marked to be read again.")
-        return [*rebuilt, *([marked] if checked.documents else [])]
+        rebuilt = ["The derived indexes were rebuilt from the record."] if checked.rebuild else []
+        marked = [f"{len(checked.documents)} documents are marked to be read again."] if checked.documents else []
+        return [Finding("repaired", each) for each in (*rebuilt, *marked)]
+
+    def reword(self, after: int, most: int) -> int | None:
+        """Word chunks anew that an earlier version of the program worded: see `Derived.reword`."""
+        with self._alone():
+            return self._derived.reword(after, most)
 
     def graph_work(self) -> GraphWork:
         """Return what building graphs has cost since the collection was opened."""

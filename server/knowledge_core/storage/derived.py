@@ -40,7 +40,7 @@ class Derived:
     next one tries again.
 
     lock: the collection's, under which a new graph is published.
-    published: called, with the lock held, when one was.
+    published: called, with the lock held, when one was, and when all words were read again.
     """
 
     def __init__(
@@ -49,8 +49,10 @@ class Derived:
         self._store, self._contract = store, contract
         self._name = store.path.parent.name
         self.builder = GraphBuilder(lock, published)
+        self._published = published
         self._indexes: _Indexes | None = None
         self._unsaved = 0
+        self._filled = False  # whether no chunk lacks what an earlier version did not store
 
     @property
     def vectors(self) -> VectorIndex:
@@ -124,6 +126,30 @@ class Derived:
         """
         catch_up(self._store.record_log, self.vectors, self.words)
         self.builder.look()
+
+    def reword(self, after: int, most: int) -> int | None:
+        """Fill in what an earlier version did not store of chunks' texts, then word chunks anew that one worded.
+
+        Up to `most` chunks at a time, whose numbers are greater than `after`.
+
+        Return the number of the last one; None where nothing is left to do.
+
+        Raises:
+            StorageError: the disk refused; it can be called again.
+        """
+        words = self.words
+        if not self._filled:
+            self._filled = not self._store.fill_text_digests(most)
+            return after
+        if not words.is_former:
+            return None
+        numbers = self._store.record_log.chunks_after(after, most)
+        if not len(numbers):
+            words.reworded()
+            self._published()
+            return None
+        words.apply(words.generation, self._store.record_log.lexical_texts(numbers), [])
+        return int(numbers[-1])
 
     def take(self, written: Written) -> None:
         """Take what one change did to the record.

@@ -23,6 +23,8 @@ def lexical_text(
     """
     named = id if path is not None or _FILE_NAME.search(id) else ""
     is_code = media_type.startswith(_CODE) and media_type not in _NO_CODE
-    # The heading of code is "def name": the word says what it is.
-    defined = heading[-1].partition(" ")[2] if is_code and heading else ""
+    # The headings of code are "class Name" and "def name": the first word says what it is. With the names around it counted,
+    # too, hybrid search for 300 functions of the standard library by their removed docstrings has an MRR@10 of .520, with the
+    # innermost alone .513, without any .505 (.493, .493 and .487 on 300 others).
+    defined = " ".join(each.partition(" ")[2] for each in heading) if is_code else ""
     return LexicalText(number, f"{titled(title, heading)}\n{text}", named, defined)

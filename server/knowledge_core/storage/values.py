@@ -22,18 +22,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class StoredTexts:
-    """Texts of some documents, in the order of their ids.
-
-    data: the texts in UTF-8, a line end between one and the next. sizes: of each in bytes.
-    """
-
-    ids: list[str]
-    sizes: list[int]
-    data: bytes
-
-
-@dataclass(frozen=True)
 class Patterns:
     """Which files below a folder a person wants, as patterns of .gitignore relative to that folder.
 
@@ -331,15 +319,29 @@ class Allowed:
     documents: int
 
 
+class Moments(NamedTuple):
+    """What a document says of its own time.
+
+    date: of its text, as its metadata have it, else of its file: ISO 8601. status: as its metadata have it, else "".
+    """
+
+    date: str
+    status: str = ""
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a chunk lies, without its text: what ranking needs. number, key, document: as in `StoredChunk`."""
+    """Where a chunk lies, without its text: what ranking needs. number, key, document: as in `StoredChunk`.
+
+    text: `passage_digest` of its text; None where an earlier version stored it, until it is filled in.
+    """
 
     number: int
     key: int
     document: str
     position: int
     lines: Lines
+    text: int | None = None
 
 
 @dataclass(frozen=True)

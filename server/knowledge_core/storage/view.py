@@ -23,16 +23,17 @@ from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.record import reading, soundness
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.record.reading import Order as Order
+from knowledge_core.storage.record.reading import StoredTexts as StoredTexts
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.values import (
     Allowed,
     Counts,
     FileState,
     Keys,
+    Moments,
     Place,
     StoredChunk,
     StoredDocument,
-    StoredTexts,
     Unsound,
 )
 from knowledge_core.storage.vectors.int8_scan import inner_products
@@ -168,6 +169,10 @@ class View:
         """Return where the chunks lie that have each of these keys, ascending by number. Reads no text."""
         return reading.places_of_keys(self._record, keys, allowed)
 
+    def places_of_texts(self, digests: Iterable[int], allowed: Allowed | None = None) -> list[Place]:
+        """Return where the chunks lie whose `Place.text` is one of these, ascending by number, some thousands at most."""
+        return reading.places_of_texts(self._record, digests, allowed)
+
     def keys_of_chunks(self, numbers: Iterable[int]) -> dict[int, int]:
         """Return the key of each of these chunks, by their numbers."""
         return reading.keys_of_chunks(self._record, numbers)
@@ -251,6 +256,10 @@ class View:
     def files(self, ids: Iterable[str]) -> dict[str, FileState]:
         """Return what is remembered of the files that these documents were read from, by id; inline ones are left out."""
         return reading.files(self._record, ids)
+
+    def moments(self, ids: Iterable[str]) -> dict[str, Moments]:
+        """Return what documents say of their own times, by id."""
+        return reading.moments(self._record, ids)
 
     def documents_by_source(self) -> dict[str, int]:
         """Return how many documents each source has, by its name."""

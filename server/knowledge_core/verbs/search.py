@@ -10,8 +10,8 @@ meaning and by words tier after tier, fold them into hits, cut the page, say wha
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -19,10 +19,12 @@ from knowledge_core.cursors import Cursor, decode, encode, moved, request_digest
 from knowledge_core.errors import InvalidFilter, InvalidInput
 from knowledge_core.retrieval.answers.hits import Fits, Hit, Searched, page
 from knowledge_core.retrieval.answers.notices import about_copies, about_pending, about_relevance
-from knowledge_core.retrieval.candidates import Group, Target, tiers
+from knowledge_core.retrieval.candidates import Group, Target, Tier, tiers
 from knowledge_core.retrieval.fair_semaphore import FairSemaphore
 from knowledge_core.retrieval.folding import Ranked, fold
 from knowledge_core.retrieval.query_vector import query_groups
+from knowledge_core.retrieval.reordering.copies import spread, with_copies, without_copies
+from knowledge_core.retrieval.reordering.times import Preference, by_time, today
 from knowledge_core.retrieval.request import Examples, Mode, SearchRequest, validate
 
 __all__ = ["Coverage", "Examples", "Fits", "Hit", "Mode", "SearchRequest", "SearchResponse", "Searched", "search"]
@@ -80,15 +82,17 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
     state = request_digest({each.name: each.view.generation for each in over})
     resumed = decode(request.cursor, digest) if request.cursor is not None else Cursor(digest, 0, state)
     targets, coverage, notices = _targets(over, request.filter)
-    groups, notices_of_groups = query_groups(targets, request)
+    groups, notices_of_groups = _groups(targets, request)
     with SEARCHES.one():
-        ranked, best, exact = _ranked(groups, resumed.offset + request.limit + 1)
-        hits = page(over, ranked[resumed.offset : resumed.offset + request.limit], request, fits)
+        ranked, best, exact = _ranked(groups, targets, request, resumed.offset + request.limit + 1)
+        around = {each.name: each.around for each in over}
+        wanted = with_copies(ranked[resumed.offset : resumed.offset + request.limit], targets, around)
+        hits = page(over, wanted, request, fits)
         end = resumed.offset + len(hits)
         notices += [
             *notices_of_groups,
             *about_relevance(groups, request, ranked, best),
-            *about_copies(ranked[resumed.offset : end]),
+            *about_copies(wanted[: len(hits)]),
             *about_pending(over),
             *moved([each.name for each in over], resumed.state, state),
         ]
@@ -107,7 +111,8 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
 def _digest(over: Sequence[Searched], request: SearchRequest) -> str:
     examples = [(each.ids, each.texts) if each else None for each in (request.like, request.unlike)]
     names = sorted(each.name for each in over)
-    return request_digest([request.query, request.mode, request.filter, examples, names])
+    beside = [request.per_document, request.queries, request.recency]
+    return request_digest([request.query, request.mode, request.filter, examples, names, *beside])
 
 
 def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tuple[list[Target], Coverage, list[str]]:
@@ -140,15 +145,34 @@ def _targets(over: Sequence[Searched], filter: Mapping[str, Any] | None) -> tupl
     return targets, Coverage(documents, known), notices
 
 
-def _ranked(groups: Sequence[Group], enough: int) -> tuple[list[Ranked], float | None, bool]:
+def _groups(targets: Sequence[Target], request: SearchRequest) -> tuple[list[Group], list[str]]:
+    """Return the groups of all wordings of the query, and notices for the caller."""
+    if len(request.wordings) < 2:
+        return query_groups(targets, request)
+    groups: list[Group] = []
+    notices: list[str] = []
+    for asked, wording in enumerate(request.wordings):
+        some, notices = query_groups(targets, replace(request, query=wording))
+        groups += (replace(group, asked=asked) for group in some)
+    return groups, notices
+
+
+def _ranked(
+    groups: Sequence[Group], targets: Sequence[Target], request: SearchRequest, enough: int
+) -> tuple[list[Ranked], float | None, bool]:
     """Return the first `enough` folded hits, the best cosine (None where none was computed), and whether all were exact."""
-    ranked: list[Ranked] = []
     cosines: list[float] = []
-    exact = True
-    for tier in tiers(groups):
-        exact = exact and tier.exact
-        cosines += [] if tier.best is None else [tier.best]
-        ranked += islice(fold(tier.ranked), enough - len(ranked))
-        if len(ranked) >= enough:
-            break
-    return ranked, max(cosines, default=None), exact
+    inexact: list[Tier] = []
+
+    def folded() -> Iterator[Ranked]:
+        for tier in tiers(groups):
+            inexact.extend([] if tier.exact else [tier])
+            cosines.extend([] if tier.best is None else [tier.best])
+            yield from fold(tier.ranked)
+
+    views = {target.name: target.view for target in targets}
+    hits = without_copies(folded())
+    if request.recency is not None or any("status" in view.fields() for view in views.values()):
+        hits = by_time(hits, Preference(request.recency, today()), lambda name, ids: views[name].moments(ids))
+    ranked = list(islice(spread(hits, request.per_document), enough))
+    return ranked, max(cosines, default=None), not inexact

@@ -42,7 +42,7 @@ async def test_the_list_of_tools_is_small_and_free_of_noise(connect):
         listed = (await client.list_tools()).tools
     wire = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in listed]
     size = len(json.dumps(wire, separators=(",", ":")))
-    assert size < 14_000, size  # characters, in every context of every model that uses this; 15,000 are promised
+    assert size < 15_000, size  # characters, in every context of every model that uses this; 15,000 are promised
     for tool in wire:
         for name, schema in tool["inputSchema"].get("properties", {}).items():
             assert not isinstance(schema.get("title"), str), (tool["name"], name)

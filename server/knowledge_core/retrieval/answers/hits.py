@@ -51,7 +51,9 @@ class Hit:
             answer only.
         parts: with `explain`: "dense" (the cosine) and "lexical" (0..1), each where that side found the chunk; in hybrid
             mode also "dense_part" and "lexical_part", whose sum is the score.
-        also: ids of other documents that hold the same text, ten at most.
+        also: ids of other documents that hold the same text, ten at most; "collection: id" where it is another collection's.
+        found_by: which wordings of the query found it: 1 is the query, then the others in order; empty where there is one.
+        status: what the document says of itself, where it no longer counts ("archived").
         lines_of_file: whether `lines` are those of the file, not of a text that was extracted from it.
         file: what became of its file since, as `FileStates.of` returns it; None where it is as it was indexed.
     """
@@ -68,6 +70,8 @@ class Hit:
     score: float
     parts: Mapping[str, float] | None = None
     also: tuple[str, ...] = ()
+    found_by: tuple[int, ...] = ()
+    status: str | None = None
     lines_of_file: bool = True
     file: str | None = None
 
@@ -113,12 +117,18 @@ def _hit(ranked: Ranked, chunk: StoredChunk, wanted_words: set[str], *, explain:
         snippet=_snippet(chunk.text, wanted_words),
         score=ranked.score,
         parts=_parts(ranked) if explain else None,
-        also=shown_copies(ranked.copies),
+        also=shown_copies(ranked),
+        found_by=tuple(asked + 1 for asked in ranked.found_by),
+        status=ranked.status,
         lines_of_file=chunk.lines_of_file,
     )
 
 
-def shown_copies(copies: Sequence[str]) -> tuple[str, ...]:
+def shown_copies(ranked: Ranked) -> tuple[str, ...]:
+    """Return the copies that a hit names: ids of documents, behind the name of their collection where it is another."""
+    copies = [
+        place.document if name == ranked.collection else f"{name}: {place.document}" for name, place in ranked.copies
+    ]
     sizes = accumulate(len(each.encode("utf-8", "replace")) for each in copies[:MOST_COPIES])
     return tuple(each for each, size in zip(copies, sizes, strict=False) if size <= ROOM_OF_COPIES)
 

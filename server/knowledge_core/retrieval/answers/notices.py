@@ -34,10 +34,10 @@ def _best_by_words(groups: Sequence[Group], query: str) -> Iterator[str]:
 
 def about_copies(ranked: Sequence[Ranked]) -> list[str]:
     most = max(ranked, key=lambda each: len(each.copies), default=None)
-    if most is None or len(shown_copies(most.copies)) == len(most.copies):
+    if most is None or len(shown_copies(most)) == len(most.copies):
         return []
     return [
-        f"A hit's text stands in {len(most.copies) + 1} documents; `also` names {len(shown_copies(most.copies))} of the others."
+        f"A hit's text stands in {len(most.copies) + 1} documents; `also` names {len(shown_copies(most))} of the others."
     ]
 
 

@@ -30,6 +30,8 @@ class HitResult(BaseModel):
     score: float | None = None
     parts: dict[str, float] | None = None
     also: list[str] | None = None
+    found_by: list[int] | None = None
+    status: str | None = None
     file: str | None = None
 
 

@@ -38,13 +38,14 @@ from knowledge_core.storage.lexical_index.files import (
     read_state,
     sweep,
 )
-from knowledge_core.storage.lexical_index.snapshot import ANALYSER, SCHEMA, LexicalSnapshot
+from knowledge_core.storage.lexical_index.snapshot import ANALYSER, DEFINES, SCHEMA, LexicalSnapshot
 from knowledge_core.storage.values import LexicalText
 
 Entry = LexicalText | tuple[int, str]
 """What is indexed of a chunk; its number and its text alone, where it has no names and defines nothing."""
 
-LAYOUT = f"3.{WORDING_VERSION}"  # of the fields and of the tokens in them; an index of another layout is discarded
+LAYOUT = f"2.{WORDING_VERSION}"  # of the fields and of the tokens in them; an index of another layout is discarded
+FORMER = ("2.2",)  # layouts whose entries serve until they are worded anew: the same fields, other tokens
 WRITER_BYTES = 64_000_000  # of postings in memory before a segment is written; 10,000 chunks of 250 words stay below
 
 
@@ -58,7 +59,8 @@ class LexicalIndex:
     def __init__(self, folder: Path, *, tag: str, record: str = "") -> None:
         """Use `load`."""
         self._folder = folder
-        self._tag, self._record = f"{LAYOUT} {tag}", record
+        self._present, self._record = f"{LAYOUT} {tag}", record
+        self._tag = self._present  # of the layout of the entries that are there
         self.claimed = 0
         self._files: dict[str, list[int]] = {}
         self._snapshot: LexicalSnapshot
@@ -80,6 +82,8 @@ class LexicalIndex:
         index = cls(folder, tag=tag, record=record)
         try:
             state = read_state(folder)
+            if state.tag in (f"{layout} {tag}" for layout in FORMER):
+                index._tag = state.tag
             if state.tag == index._tag or state.record == record:
                 index.claimed = state.generation
             index._files = checked(folder, state, index._tag)
@@ -98,6 +102,16 @@ class LexicalIndex:
     def generation(self) -> int:
         """Return the record's generation up to which this holds everything."""
         return self._snapshot.generation
+
+    @property
+    def is_former(self) -> bool:
+        """Say whether entries may be worded as an earlier version did; `apply` words as this one does."""
+        return self._tag != self._present
+
+    def reworded(self) -> None:
+        """Record that all entries are worded as this version does."""
+        self._tag = self._present
+        self._publish(self.generation)
 
     def snapshot(self) -> LexicalSnapshot:
         """Return the present generation. Costs nothing, and stays as it is while the index changes."""
@@ -160,6 +174,7 @@ class LexicalIndex:
 
         The folder itself stays: for a moment after it was opened, a thread of Tantivy's may make a lock file in it.
         """
+        self._tag = self._present
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             remove_file(self._folder / STATE)  # first: without it the rest counts for nothing
@@ -203,10 +218,10 @@ def _document(entry: LexicalText) -> tantivy.Document:
         letters = " ".join([letters, trigrams(entry.names)])
     made = tantivy.Document()
     made.add_integer("number", entry.number)
+    if entry.defined:
+        tokens = " ".join([tokens, DEFINES, *(f"{DEFINES}{term}" for term in terms(entry.defined)[0].split())])
     made.add_text("words", tokens)
     made.add_text("trigrams", letters)
-    if entry.defined:
-        made.add_text("defined", terms(entry.defined)[0])
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,16 +23,20 @@ SATURATED = 2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) the score of a ter
 #   100,000 entries:   500 allowed: (a) 11, (b) 33    1,000: 14, 16    2,000: 17, 14
 #   1,000,000 entries: 2,000 allowed: (a) 38, (b) 98    5,000: 89, 71
 NUMBERS_IN_QUERY = 0.16
-PRESENT_SHARE = 0.5  # of the weight of what is written as one, that it adds wherever it stands; the rest as words do
+# A word in the name that a chunk defines is a token of the field "words" behind this mark, which no word begins with; the mark
+# alone is a token of every chunk that defines something. A field of its own would be another schema, which the indexes of
+# earlier versions do not have.
+DEFINES = "="
+PRESENT_SHARE = 0.75  # of the weight of what is written as one, that it adds wherever it stands; the rest as words do
+KNOWN = 4_096  # frequencies that a snapshot remembers: a search asks three times for each
 BEYOND = 8  # hits asked for beyond the limit, to see where a tie at the cut ends
 
 
 def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_integer_field("number", indexed=True, fast=True)
-    for field in ("words", "trigrams"):
-        builder.add_text_field(field, tokenizer_name=ANALYSER, index_option="freq")
-    builder.add_text_field("defined", tokenizer_name=ANALYSER, index_option="basic")
+    for name in ("words", "trigrams"):
+        builder.add_text_field(name, tokenizer_name=ANALYSER, index_option="freq")
     return builder.build()
 
 
@@ -49,6 +53,7 @@ class LexicalSnapshot:
     generation: int
     entries: int
     _searcher: tantivy.Searcher
+    _known: dict[tuple[Field, str], int] = field(default_factory=dict)  # frequencies that were asked for
 
     def search(
         self,
@@ -89,11 +94,10 @@ class LexicalSnapshot:
         """Return the query for any of the terms; None if nothing here can match."""
         should = tantivy.Occur.Should
         clauses = [(should, term) for term in self._counted("words", query.words)]
-        halves = {term: weight * PRESENT_SHARE for term, weight in query.wholes.items()}
-        clauses += [(should, term) for term in self._present("words", halves)]
-        others = {term: weight - halves[term] for term, weight in query.wholes.items()}
-        clauses += [(should, term) for term in self._counted("words", others)]
-        clauses += [(should, term) for term in self._present("defined", query.defined)]
+        clauses += [(should, term) for term in self._present("words", query.wholes, PRESENT_SHARE)]
+        clauses += [(should, term) for term in self._counted("words", query.wholes, 1.0 - PRESENT_SHARE)]
+        if query.defined and self._frequency("defined", ""):
+            clauses += [(should, term) for term in self._present("defined", query.defined)]
         for spelling in query.spellings:
             letters = [(should, term) for term in self._counted("trigrams", spelling.trigrams)]
             if len(letters) >= spelling.least:
@@ -103,20 +107,20 @@ class LexicalSnapshot:
             clauses.append((should, tantivy.Query.const_score_query(chosen, weight)))
         return tantivy.Query.boolean_query(clauses) if clauses else None
 
-    def _counted(self, field: Field, weights: Mapping[str, float]) -> Iterator[tantivy.Query]:
-        """Yield a query for each term that occurs; its score stays below the term's weight, however rare the term is."""
+    def _counted(self, field: Field, weights: Mapping[str, float], share: float = 1.0) -> Iterator[tantivy.Query]:
+        """Yield a query for each term that occurs; its score stays below `share` of its weight, however rare the term is."""
         for (term, weight), having in zip(weights.items(), self.frequencies(field, weights), strict=True):
             if having and is_single(term):
-                yield tantivy.Query.const_score_query(_term(field, term), weight)
+                yield tantivy.Query.const_score_query(_term(field, term), share * weight)
             elif having:
-                boost = weight / (SATURATED * rarity(self.entries, having))
+                boost = share * weight / (SATURATED * rarity(self.entries, having))
                 yield tantivy.Query.boost_query(_term(field, term), boost)
 
-    def _present(self, field: Field, weights: Mapping[str, float]) -> Iterator[tantivy.Query]:
-        """Yield a query for each term that occurs, whose score is the term's weight wherever it stands."""
+    def _present(self, field: Field, weights: Mapping[str, float], share: float = 1.0) -> Iterator[tantivy.Query]:
+        """Yield a query for each term that occurs, whose score is `share` of the term's weight wherever it stands."""
         for (term, weight), having in zip(weights.items(), self.frequencies(field, weights), strict=True):
             if having:
-                yield tantivy.Query.const_score_query(_term(field, term), weight)
+                yield tantivy.Query.const_score_query(_term(field, term), share * weight)
 
     def _best(self, query: tantivy.Query, limit: int, ask: int, allowed: Numbers | None) -> Hits:
         """Ask for more and more hits until `limit` allowed ones, and all that tie with the last of them, are there."""
@@ -142,14 +146,27 @@ class LexicalSnapshot:
 
     def frequencies(self, field: Field, terms: Iterable[str]) -> list[int]:
         """Return in how many entries each term occurs, removed entries included, in the order of the terms."""
-        return [
-            self._holding_single(term) if is_single(term) else self._searcher.doc_freq(field, term) for term in terms
-        ]
+        return [self._frequency(field, term) for term in terms]
+
+    def _frequency(self, field: Field, term: str) -> int:
+        known = self._known.get((field, term))
+        if known is None:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            known = (
+                self._holding_single(term)
+                if field == "words" and is_single(term)
+                else int(self._searcher.doc_freq(*_stored(field, term)))
+            )
+            self._known[field, term] = known
+        return known
 
     def _holding_single(self, character: str) -> int:
+        """Return how many entries have a character of a script that is read in pairs."""
         if not self.count():
             return 0
-        return int(getattr(self._searcher.search(_term("words", character), 1, count=True), "count", 0) or 0)
+        found = self._searcher.search(_term("words", character), 1, count=True)
+        return int(getattr(found, "count", 0) or 0)
 
     def numbers(self) -> set[int]:
         """Return the numbers of all entries."""
@@ -161,6 +178,11 @@ class LexicalSnapshot:
 
 def _term(field: Field, term: str) -> tantivy.Query:
     """Return the query for a term. One character of a script that is read in pairs stands in every pair that has it."""
-    if is_single(term):
+    if is_single(term) and field == "words":
         return tantivy.Query.regex_query(SCHEMA, field, f"{term}.?|.{term}")
-    return tantivy.Query.term_query(SCHEMA, field, term, "freq" if field != "defined" else "basic")
+    return tantivy.Query.term_query(SCHEMA, *_stored(field, term), "freq")
+
+
+def _stored(field: Field, term: str) -> tuple[str, str]:
+    """Return the field of Tantivy's and the token in it that stand for a term."""
+    return ("words", f"{DEFINES}{term}") if field == "defined" else (field, term)

@@ -46,7 +46,7 @@ from knowledge_core.storage.values import (
     NewDocument,
     PlanRow,
 )
-from knowledge_core.types import Document, Vectors
+from knowledge_core.types import Document, Vectors, passage_digest
 
 
 @dataclass(frozen=True)
@@ -232,6 +232,25 @@ class DocumentStore:
                 "UPDATE vectors SET digest = randomblob(32) WHERE key = ?", ((key,) for key in keys)
             )
 
+    def fill_text_digests(self, most: int) -> bool:
+        """Fill in the digests of up to `most` chunks' texts that an earlier version did not store; say whether some lack it."""
+        with transaction(self._connection, self._name):
+            rows = self._connection.execute(
+                "SELECT number, document, start, end FROM chunks WHERE text_digest IS NULL ORDER BY number LIMIT ?",
+                (most,),
+            ).fetchall()
+            texts = dict(
+                self._connection.execute(
+                    "SELECT number, text FROM documents WHERE number IN (SELECT value FROM json_each(?))",
+                    (json.dumps(list({row[1] for row in rows})),),
+                ).fetchall()
+            )
+            self._connection.executemany(
+                "UPDATE chunks SET text_digest = ? WHERE number = ?",
+                ((passage_digest(texts[document][start:end]), number) for number, document, start, end in rows),
+            )
+        return len(rows) == most
+
     # -- within one transaction ------------------------------------------------------------------------------------
 
     def _next_generation(self) -> int:
@@ -297,11 +316,11 @@ class DocumentStore:
         for part in with_pauses(new.chunks):
             key = self._key_of(contract.digest(part.text, part.title(under)), document.id)
             cursor = self._connection.execute(
-                "INSERT INTO chunks (document, position, start, end, first_line, last_line, page, heading, key) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO chunks (document, position, start, end, first_line, last_line, page, heading, key, text_digest) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     number, part.position, part.span.start, part.span.end, part.lines.first, part.lines.last, part.page,
-                    json.dumps(part.heading), key,
+                    json.dumps(part.heading), key, passage_digest(part.text),
                 ),
             )  # fmt: skip
             rows.append(

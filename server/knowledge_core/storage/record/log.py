@@ -52,6 +52,14 @@ class RecordLog:
             generation,
         )  # fmt: skip
 
+    def chunks_after(self, number: int, most: int) -> Keys:
+        """Return the numbers of up to `most` chunks that are greater than a number, (n,), ascending."""
+        with translated(self._name):
+            rows = self._connection.execute(
+                "SELECT number FROM chunks WHERE number > ? ORDER BY number LIMIT ?", (number, most)
+            ).fetchall()
+        return np.array([row[0] for row in rows], np.int64)
+
     def removed_keys_since(self, generation: int) -> list[int]:
         """Return the keys that went after a generation, ascending; since 0: none, for nothing was there."""
         return self._removed_since("-k", generation)

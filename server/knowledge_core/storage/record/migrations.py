@@ -90,7 +90,15 @@ def _compose_ids(connection: sqlite3.Connection) -> None:
                 connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {column} = ?", (composed, each))
 
 
-STEPS: Sequence[Step] = (_version_1, _version_2, _version_3, _version_4)
+def _version_5(connection: sqlite3.Connection) -> None:
+    # Of the chunks that are there it is filled in afterwards, in the background: reading all texts would take minutes.
+    connection.execute("ALTER TABLE chunks ADD COLUMN text_digest INTEGER")
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'next_chunks'").fetchone():
+        connection.execute("ALTER TABLE next_chunks ADD COLUMN text_digest INTEGER")
+    connection.execute("CREATE INDEX chunks_by_text ON chunks (text_digest) WHERE text_digest NOT NULL")
+
+
+STEPS: Sequence[Step] = (_version_1, _version_2, _version_3, _version_4, _version_5)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, steps: Sequence[Step] = STEPS) -> None:

@@ -23,7 +23,7 @@ from knowledge_core.errors import ContractMismatch, InvalidInput
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.record.sqlite import parsed, stored_form, transaction, translated
 from knowledge_core.storage.values import Waiting
-from knowledge_core.types import Chunk, Document, Heading, Span
+from knowledge_core.types import Chunk, Document, Heading, Span, passage_digest
 
 HEADROOM = 2**32  # numbers and keys that the old tables can still hand out before the switch
 
@@ -35,7 +35,7 @@ _TABLES = (
         document INTEGER NOT NULL REFERENCES documents (number) ON DELETE CASCADE,
         position INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, first_line INTEGER NOT NULL,
         last_line INTEGER NOT NULL, page INTEGER, heading TEXT NOT NULL,
-        key INTEGER NOT NULL REFERENCES next_vectors (key), UNIQUE (document, position))""",
+        key INTEGER NOT NULL REFERENCES next_vectors (key), text_digest INTEGER, UNIQUE (document, position))""",
     "CREATE TABLE next_done (document INTEGER PRIMARY KEY REFERENCES documents (number) ON DELETE CASCADE)",
 )
 _NAMES = ("next_done", "next_chunks", "next_vectors", "next_contract")  # in an order in which they can be dropped
@@ -185,6 +185,7 @@ class Reembedding:
             for table in ("vectors", "chunks"):
                 self._connection.execute(f"ALTER TABLE next_{table} RENAME TO {table}")
             self._connection.execute("CREATE INDEX chunks_by_key ON chunks (key)")
+            self._connection.execute("CREATE INDEX chunks_by_text ON chunks (text_digest) WHERE text_digest NOT NULL")
             for name in ("next_done", "next_contract"):
                 self._connection.execute(f"DROP TABLE {name}")
             self._connection.execute("UPDATE documents SET embedded_title = NULL")  # made under their own titles
@@ -214,10 +215,10 @@ class Reembedding:
                 )
             self._connection.execute(
                 "INSERT OR REPLACE INTO next_chunks (document, position, start, end, first_line, last_line, page, heading, "
-                "key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "key, text_digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     waiting.number, part.position, part.span.start, part.span.end, part.lines.first, part.lines.last,
-                    part.page, json.dumps(part.heading), int(row[0]),
+                    part.page, json.dumps(part.heading), int(row[0]), passage_digest(part.text),
                 ),
             )  # fmt: skip
         self._connection.execute("INSERT OR IGNORE INTO next_done VALUES (?)", (waiting.number,))

@@ -6,7 +6,10 @@ This is the SQL behind `View`, one function per question. It remembers nothing, 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -22,10 +25,10 @@ from knowledge_core.storage.values import (
     Counts,
     FileState,
     Keys,
+    Moments,
     Place,
     StoredChunk,
     StoredDocument,
-    StoredTexts,
 )
 from knowledge_core.types import Document, Heading, Lines, Span, Vectors
 
@@ -33,13 +36,16 @@ _CHUNK = (
     "c.number, c.key, d.id, d.title, d.uri, d.metadata, c.position, c.start, c.end, c.first_line, c.last_line, "
     "c.heading, c.page, d.lines_of_file, c.document"
 )
-_PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line"
+_PLACE = "c.number, c.key, d.id, c.position, c.first_line, c.last_line, c.text_digest"
 _JOINED = "chunks c JOIN documents d ON d.number = c.document WHERE"
 _DOCUMENT = (
     "d.id, {text}, d.title, d.uri, d.metadata, d.media_type, d.pages, d.headings, d.lines_of_file, d.digest, d.source, d.path, "
     f"d.size, d.mtime_ns, d.ctime_ns, d.unreadable, d.embedded_title, {MODIFIED}, d.indexed_at, "
     "(SELECT count(*) FROM chunks c WHERE c.document = d.number)"
 )
+DATES = ("updated", "modified", "date", "published", "created")  # metadata fields that date a text, the first that does
+_DATED = re.compile(r"\d{4}-\d\d-\d\d")
+MOST_OF_TEXTS = 4_096  # places that are looked at for copies of one page's texts
 _STATE = "digest, source, path, size, mtime_ns, ctime_ns, unreadable"
 _MOST_TEXTS = 2_000  # that are joined, however small the files are which they were read from
 # Without reading the text: of the file, or, where a document was given by its text, where its last chunk ends.
@@ -54,6 +60,19 @@ _WAITING = (
     "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
     "p.action = 'add' AND j.state IN ('running', 'interrupted') AND p.document NOT IN (SELECT id FROM documents)"
 )
+
+
+@dataclass(frozen=True)
+class StoredTexts:
+    """Texts of some documents, in the order of their ids.
+
+    data: the texts in UTF-8, a line end between one and the next. sizes: of each in bytes.
+    """
+
+    ids: list[str]
+    sizes: list[int]
+    data: bytes
+
 
 # -- what there is -----------------------------------------------------------------------------------------------------
 
@@ -111,14 +130,26 @@ def places_of_document(record: RecordSnapshot, id: str) -> list[Place]:
 
 def places_of_keys(record: RecordSnapshot, keys: Iterable[int], allowed: Allowed | None) -> dict[int, list[Place]]:
     """Return where the chunks lie that have each of these keys, ascending by number."""
-    rows = sorted(record.packed(_PLACE, f"{_JOINED} c.key IN {GIVEN}", keys))
+    found: dict[int, list[Place]] = {}
+    for place in _places(record, f"c.key IN {GIVEN}", keys, allowed):
+        found.setdefault(place.key, []).append(place)
+    return found
+
+
+def places_of_texts(record: RecordSnapshot, digests: Iterable[int], allowed: Allowed | None) -> list[Place]:
+    """Return where the chunks lie whose texts have one of these digests, ascending by number; `MOST_OF_TEXTS` at most."""
+    limited = (
+        f"c.number IN (SELECT number FROM chunks WHERE text_digest IN {GIVEN} ORDER BY number LIMIT {MOST_OF_TEXTS})"
+    )
+    return _places(record, limited, digests, allowed)
+
+
+def _places(record: RecordSnapshot, where: str, given: Iterable[int], allowed: Allowed | None) -> list[Place]:
+    rows = sorted(record.packed(_PLACE, f"{_JOINED} {where}", given), key=itemgetter(0))
     if allowed is not None and rows:
         inside = among(allowed.chunks, np.array([row[0] for row in rows], np.int64))[1]
         rows = [row for row, is_inside in zip(rows, inside, strict=True) if is_inside]
-    found: dict[int, list[Place]] = {}
-    for row in rows:
-        found.setdefault(row[1], []).append(_place(row))
-    return found
+    return [_place(row) for row in rows]
 
 
 def keys_of_chunks(record: RecordSnapshot, numbers: Iterable[int]) -> dict[int, int]:
@@ -220,6 +251,23 @@ def files(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, FileState]:
     return {id: FileState(*state) for id, *state in rows}
 
 
+def moments(record: RecordSnapshot, ids: Iterable[str]) -> dict[str, Moments]:
+    """Return what documents say of their own times, by id."""
+    dates = ", ".join(
+        f"iif(json_type(d.metadata, '$.{name}') = 'text', d.metadata ->> '$.{name}', NULL)" for name in DATES
+    )
+    rows = record.rows(
+        f"SELECT d.id, {MODIFIED}, iif(json_type(d.metadata, '$.status') = 'text', d.metadata ->> '$.status', ''), {dates} "
+        "FROM documents d WHERE d.id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(ids)),),
+    )
+    found = {}
+    for id, modified, status, *own in rows:
+        dated = next((each for each in own if each and _DATED.match(each)), modified)
+        found[id] = Moments(dated, status)
+    return found
+
+
 def documents_by_source(record: RecordSnapshot) -> dict[str, int]:
     """Return how many documents each source has, by its name."""
     return dict(record.rows("SELECT source, count(*) FROM documents WHERE source NOT NULL GROUP BY source"))
@@ -292,8 +340,8 @@ def _chunks(record: RecordSnapshot, rows: Sequence[Sequence[Any]]) -> list[Store
 
 
 def _place(row: Sequence[Any]) -> Place:
-    number, key, document, position, first, last = row
-    return Place(number, key, document, position, Lines(first, last))
+    number, key, document, position, first, last, text = row
+    return Place(number, key, document, position, Lines(first, last), text)
 
 
 def _chunk(row: Sequence[Any], text: str) -> StoredChunk:

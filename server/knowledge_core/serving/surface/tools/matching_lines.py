@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from mcp_types import CallToolResult
 from pydantic import Field
 
 from knowledge_core.engine import Engine
-from knowledge_core.errors import InvalidInput, KnowledgeCoreError
+from knowledge_core.errors import InvalidInput, KnowledgeCoreError, quoted
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import listed
 from knowledge_core.serving.surface.calls.answering import answer
@@ -33,8 +34,8 @@ MatchingLines = Annotated[
 NO_SCORES = "explain has nothing to add: each of these lines matches, and none has a score."
 
 
-def refuse_what_compares_meanings(query: str | None, examples: object, mode: str) -> None:
-    """Refuse what makes no sense together with `match`.
+def refuse_what_ranks(query: str | None, examples: object, mode: str, ranking: Mapping[str, object]) -> None:
+    """Refuse what makes no sense together with `match`. ranking: further arguments, by name; None: left out.
 
     Raises:
         InvalidInput: says which argument, and what to do.
@@ -45,8 +46,12 @@ def refuse_what_compares_meanings(query: str | None, examples: object, mode: str
         raise InvalidInput(
             "match compares characters, but like and unlike compare meanings: leave the one or the other out."
         )
-    if mode != "hybrid":
-        raise InvalidInput(f"mode is {mode!r}, which ranks passages, but match gives every line: leave mode out.")
+    given = {"mode": None if mode == "hybrid" else mode, **ranking}
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidInput(
+                f"{name} is {quoted(value)}, which ranks passages, but match gives every line: leave {name} out."
+            )
 
 
 def matching_lines(

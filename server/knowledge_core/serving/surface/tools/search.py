@@ -25,7 +25,7 @@ from knowledge_core.serving.surface.results import CoverageResult, HitResult, Se
 from knowledge_core.serving.surface.tools.matching_lines import (
     MatchingLines,
     matching_lines,
-    refuse_what_compares_meanings,
+    refuse_what_ranks,
 )
 from knowledge_core.verbs.find import FindRequest
 from knowledge_core.verbs.search import Examples, Fits, Hit, Searched, SearchRequest, SearchResponse, search
@@ -87,14 +87,21 @@ class SearchTool:
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
         explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
+        queries: Annotated[
+            list[str] | None, Field(description="Other wordings of query; found_by counts from 1.")
+        ] = None,
+        per_document: Annotated[int | None, Field(description="Hits of one document at most.")] = None,
+        recency: Annotated[float | None, Field(description="Half-life in days: newer first among near-ties.")] = None,
     ) -> Annotated[CallToolResult, SearchResult]:
         if match is not None:
-            refuse_what_compares_meanings(query, like or unlike, mode)
+            ranking = {"queries": queries, "per_document": per_document, "recency": recency}
+            refuse_what_ranks(query, like or unlike, mode, ranking)
             wanted = FindRequest(query or "", match, limit or LARGEST_LIMIT, filter, max_tokens, cursor)
             return matching_lines(self._engine, collections, wanted, explain=explain)
         request = SearchRequest(
             query=query, like=_examples(like), unlike=_examples(unlike), limit=limit or HITS, mode=mode, filter=filter,
-            max_tokens=max_tokens, cursor=cursor, explain=explain,
+            max_tokens=max_tokens, cursor=cursor, explain=explain, queries=tuple(queries or ()), per_document=per_document,
+            recency=recency,
         )  # fmt: skip
         lost: dict[str, KnowledgeCoreError] = {}
         with opened(self._engine, collections, lost.__setitem__) as over:
@@ -188,6 +195,8 @@ def _hit(hit: Hit) -> HitResult:
         score=round(hit.score, 4),
         parts=None if hit.parts is None else {name: round(value, 4) for name, value in hit.parts.items()},
         also=list(hit.also) or None,
+        found_by=list(hit.found_by) or None,
+        status=hit.status,
         file=hit.file,
     )
 
@@ -210,8 +219,10 @@ def _paragraph(number: int, hit: Hit, several: bool) -> str:
     page = f", page {hit.page}" if hit.page else ""
     of = "" if hit.lines_of_file else " of the extracted text"
     also = f" (the same text: {', '.join(map(one_line, hit.also))})" if hit.also else ""
+    status = f" ({one_line(hit.status)})" if hit.status else ""
+    by = f" (found by wording {', '.join(map(str, hit.found_by))})" if hit.found_by else ""
     file = f" — file {one_line(hit.file)}" if hit.file else ""
-    facts = f"{of}{page}{also}{file}"
+    facts = f"{of}{page}{status}{also}{by}{file}"
     scores = "" if not hit.parts else " [" + ", ".join(f"{k} {v:.3f}" for k, v in hit.parts.items()) + "]"
     head = f"{number}. {one_line(hit.title) or document} ({hit.score:.3f}){scores}"
     return f"{head}\n   {where}, chunk {hit.chunk}, {line_word(str(hit.lines))} {hit.lines}{facts}\n   {hit.snippet}"
