@@ -49,10 +49,14 @@ QUERY_SPELT = 32  # words of one query that are searched for by trigrams, the ra
 
 @dataclass(frozen=True)
 class Spelling:
-    """A word by its trigrams: what each adds at most, and how many of them a chunk must hold for any to count."""
+    """A word by its trigrams: what each adds at most, and how many of them a chunk must hold for any to count.
+
+    word: as the index holds it, for people.
+    """
 
     trigrams: Mapping[str, float]
     least: int
+    word: str = ""
 
 
 class Phrase(NamedTuple):
@@ -206,35 +210,40 @@ def _spellings(
     entries: int,
 ) -> tuple[Spelling, ...]:
     """Return the words that are searched for by their letters. mass: of all terms of the query."""
-    spelt: list[tuple[int, Sequence[str], float]] = []
+    spelt: list[_Rare] = []
     runs: Counter[tuple[tuple[str, ...], tuple[str, ...]]] = Counter()
     for reading, times in read.items():
         for run in reading.runs:
             runs[run] += times
     for (tokens, letters), times in runs.items():
         known = max((having.get(token, entries) for token in tokens), default=entries)
-        if letters and known <= SPELT_UP_TO:
+        if letters and known <= SPELT_UP_TO and tokens[0] in chosen:  # the C of C++ is no word
             # Several spellings of one stem (cat, cats) share its mass.
             whole = math.sqrt(chosen[tokens[0]]) * rarities[tokens[0]]
-            spelt.append((known, letters, whole * times / chosen[tokens[0]] / math.sqrt(1 + known)))
-    spelt.sort(key=lambda each: each[0])  # the rarest first; equals as they stand in the query
+            weight = whole * times / chosen[tokens[0]] / math.sqrt(1 + known)
+            spelt.append(_Rare(tokens[0], known, letters, weight))
+    spelt.sort(key=lambda each: each.known)  # the rarest first; equals as they stand in the query
     rarest = spelt[:QUERY_SPELT]
     # A word that is part of something known weighs less than its letters would: then they are scaled to what there is.
-    scale = (1.0 - WORDS_SHARE) / max(mass, math.fsum(weight for _, _, weight in rarest))
-    return _spelt([(known, letters, scale * weight) for known, letters, weight in rarest], over, entries)
+    scale = (1.0 - WORDS_SHARE) / max(mass, math.fsum(each.weight for each in rarest))
+    return _spelt([each._replace(weight=scale * each.weight) for each in rarest], over, entries)
 
 
-def _spelt(
-    rare: Sequence[tuple[int, Sequence[str], float]], over: Sequence[Counting], entries: int
-) -> tuple[Spelling, ...]:
-    """Return the spellings of rare words: each word's weight is split over its trigrams by their rarity.
+class _Rare(NamedTuple):
+    """A word of the query that few chunks hold: how many, its trigrams, what these weigh together."""
 
-    rare: per word, how many chunks hold it, its trigrams, its weight.
-    """
-    having = _frequencies(over, "trigrams", dict.fromkeys(each for _, letters, _ in rare for each in letters))
+    word: str
+    known: int
+    letters: Sequence[str]
+    weight: float
+
+
+def _spelt(rare: Sequence[_Rare], over: Sequence[Counting], entries: int) -> tuple[Spelling, ...]:
+    """Return the spellings of rare words: each word's weight is split over its trigrams by their rarity."""
+    having = _frequencies(over, "trigrams", dict.fromkeys(letter for each in rare for letter in each.letters))
     most, share = COMMON
     found = []
-    for _, letters, weight in rare:
+    for word, _, letters, weight in rare:
         informative = {
             trigram: math.sqrt(times) * rarity(entries, having[trigram])
             for trigram, times in Counter(letters).items()
@@ -243,7 +252,8 @@ def _spelt(
         least = min(len(informative), max(LEAST_TRIGRAMS, math.ceil(LEAST_SPELT * len(informative))))
         if sum(having[trigram] > 0 for trigram in informative) >= least > 0:
             whole = math.fsum(informative.values())
-            found.append(Spelling({trigram: weight * mass / whole for trigram, mass in informative.items()}, least))
+            weights = {trigram: weight * mass / whole for trigram, mass in informative.items()}
+            found.append(Spelling(weights, least, word))
     return tuple(found)
 
 

@@ -45,6 +45,7 @@ class SearchRequest:
         cursor: of an earlier answer to the same request.
         explain: fill `Hit.parts`.
         per_document: hits of one document at most, 1..100; None for all.
+        why_not: id of a document: a notice says where it stands for the query, and what kept it out.
         queries: other wordings of the query, `MOST_QUERIES` with it at most; only together with `query`.
         recency: days after which a document's date counts half, among hits that are nearly as good; None: not at all.
     """
@@ -61,6 +62,7 @@ class SearchRequest:
     per_document: int | None = None
     queries: tuple[str, ...] = ()
     recency: float | None = None
+    why_not: str | None = None
 
     @property
     def wordings(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from knowledge_core.cursors import Cursor, decode, encode, moved, request_digest
 from knowledge_core.errors import InvalidFilter, InvalidInput
+from knowledge_core.retrieval.answers.explaining import terms_of_hits, why_not
 from knowledge_core.retrieval.answers.hits import Fits, Hit, Searched, page
 from knowledge_core.retrieval.answers.notices import about_copies, about_pending, about_relevance
 from knowledge_core.retrieval.candidates import Group, Target, Tier, tiers
@@ -53,6 +54,7 @@ class SearchResponse:
         truncated: there are fewer hits than asked for, because no more fit into the answer.
         cursor: asks for the next page; None where nothing follows.
         notices: what the caller should know besides.
+        why_not: where the document that was asked for stands and what kept it out; "" where no collection has it.
     """
 
     hits: tuple[Hit, ...]
@@ -63,6 +65,7 @@ class SearchResponse:
     truncated: bool
     cursor: str | None
     notices: tuple[str, ...]
+    why_not: str = ""
 
 
 def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda hit: True) -> SearchResponse:
@@ -87,8 +90,9 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
         ranked, best, exact = _ranked(groups, targets, request, resumed.offset + request.limit + 1)
         around = {each.name: each.around for each in over}
         wanted = with_copies(ranked[resumed.offset : resumed.offset + request.limit], targets, around)
-        hits = page(over, wanted, request, fits)
+        hits = page(over, wanted, request, fits, terms_of_hits(groups, wanted) if request.explain else {})
         end = resumed.offset + len(hits)
+        told = _told_why_not(groups, targets, request, len(hits))
         notices += [
             *notices_of_groups,
             *about_relevance(groups, request, ranked, best),
@@ -105,6 +109,7 @@ def search(over: Sequence[Searched], request: SearchRequest, fits: Fits = lambda
         truncated=end < min(len(ranked), resumed.offset + request.limit),
         cursor=encode(Cursor(digest, end, resumed.state)) if end < len(ranked) else None,
         notices=tuple(dict.fromkeys(notices)),
+        why_not=told,
     )
 
 
@@ -170,9 +175,22 @@ def _ranked(
             cosines.extend([] if tier.best is None else [tier.best])
             yield from fold(tier.ranked)
 
+    ranked = list(islice(_in_order(folded(), targets, request), enough))
+    return ranked, max(cosines, default=None), not inexact
+
+
+def _told_why_not(groups: Sequence[Group], targets: Sequence[Target], request: SearchRequest, shown: int) -> str:
+    """Return why the document that was asked for is where it is; "" where none was, or no collection has it."""
+    if request.why_not is None:
+        return ""
+    everything = _in_order((hit for tier in tiers(groups) for hit in fold(tier.ranked)), targets, request)
+    return why_not(request.why_not, groups, targets, everything, request.filter, shown) or ""
+
+
+def _in_order(folded: Iterator[Ranked], targets: Sequence[Target], request: SearchRequest) -> Iterator[Ranked]:
+    """Return the hits as the request wants them to come."""
     views = {target.name: target.view for target in targets}
-    hits = without_copies(folded())
+    hits = without_copies(folded)
     if request.recency is not None or any("status" in view.fields() for view in views.values()):
         hits = by_time(hits, Preference(request.recency, today()), lambda name, ids: views[name].moments(ids))
-    ranked = list(islice(spread(hits, request.per_document), enough))
-    return ranked, max(cosines, default=None), not inexact
+    return spread(hits, request.per_document)

@@ -50,7 +50,8 @@ class Hit:
         score: higher is better; 0..1 in hybrid and lexical mode, a cosine in semantic mode. Scores compare within one
             answer only.
         parts: with `explain`: "dense" (the cosine) and "lexical" (0..1), each where that side found the chunk; in hybrid
-            mode also "dense_part" and "lexical_part", whose sum is the score.
+            mode also "dense_part" and "lexical_part", whose sum is the score; and the terms that add most to the score by
+            words (`explaining.terms_of_hits`).
         also: ids of other documents that hold the same text, ten at most; "collection: id" where it is another collection's.
         found_by: which wordings of the query found it: 1 is the query, then the others in order; empty where there is one.
         status: what the document says of itself, where it no longer counts ("archived").
@@ -80,8 +81,17 @@ Fits = Callable[[Hit], bool]
 """Called once per hit of a page, in order: returns whether the hit still fits into the answer."""
 
 
-def page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequest, fits: Fits) -> list[Hit]:
-    """Return the hits that fit into the token budget and the answer; the first one even if it does not fit."""
+def page(
+    over: Sequence[Searched],
+    ranked: Sequence[Ranked],
+    request: SearchRequest,
+    fits: Fits,
+    terms: Mapping[tuple[str, int], Mapping[str, float]],
+) -> list[Hit]:
+    """Return the hits that fit into the token budget and the answer; the first one even if it does not fit.
+
+    terms: what each term of the query adds to a hit, by the names of collections and the numbers of chunks.
+    """
     chunks: dict[str, dict[int, StoredChunk]] = {}
     files: dict[str, dict[str, FileState]] = {}
     for one in over:
@@ -94,6 +104,8 @@ def page(over: Sequence[Searched], ranked: Sequence[Ranked], request: SearchRequ
     left = float("inf") if request.max_tokens is None else request.max_tokens
     for each in ranked:
         hit = _hit(each, chunks[each.collection][each.place.number], wanted_words, explain=request.explain)
+        if hit.parts is not None:
+            hit = replace(hit, parts={**hit.parts, **terms.get((each.collection, each.place.number), {})})
         if known := files[hit.collection].get(hit.document):
             one = searched[hit.collection]
             hit = replace(hit, file=states.of(known, one.around, one.view.files))

@@ -15,6 +15,7 @@ from knowledge_core.errors import KnowledgeCoreError, StorageError
 from knowledge_core.language.printable import one_line
 from knowledge_core.near_names import listed
 from knowledge_core.retrieval.request import LARGEST_LIMIT
+from knowledge_core.serving.surface.calls.absent import why_absent
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
 from knowledge_core.serving.surface.calls.pages import ROOM_OF_STALE, Room, bounded_ids, bounded_notices, ending
@@ -87,6 +88,7 @@ class SearchTool:
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
         explain: Annotated[bool, Field(description="Add the parts of each score.")] = False,
+        why_not: Annotated[str | None, Field(description="Document id: say what kept it out.")] = None,
         queries: Annotated[
             list[str] | None, Field(description="Other wordings of query; found_by counts from 1.")
         ] = None,
@@ -101,14 +103,17 @@ class SearchTool:
         request = SearchRequest(
             query=query, like=_examples(like), unlike=_examples(unlike), limit=limit or HITS, mode=mode, filter=filter,
             max_tokens=max_tokens, cursor=cursor, explain=explain, queries=tuple(queries or ()), per_document=per_document,
-            recency=recency,
+            recency=recency, why_not=why_not,
         )  # fmt: skip
         lost: dict[str, KnowledgeCoreError] = {}
         with opened(self._engine, collections, lost.__setitem__) as over:
             response = self._found(over, request, None if collections else lost)
+        if why_not is not None and not response.why_not:
+            response = replace(response, why_not=why_absent(self._engine, [each.name for each in over], why_not))
         left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
         lossy = losses_of(self._engine, [each.name for each in over], in_brief=True)
-        response = replace(response, notices=(*left_out, *lossy, *response.notices))
+        about = (response.why_not,) if response.why_not else ()
+        response = replace(response, notices=(*about, *left_out, *lossy, *response.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
 
     def _found(
