@@ -96,7 +96,7 @@ class SearchTool:
         recency: Annotated[float | None, Field(description="Half-life in days: newer first among near-ties.")] = None,
     ) -> Annotated[CallToolResult, SearchResult]:
         if match is not None:
-            ranking = {"queries": queries, "per_document": per_document, "recency": recency}
+            ranking = {"why_not": why_not, "queries": queries, "per_document": per_document, "recency": recency}
             refuse_what_ranks(query, like or unlike, mode, ranking)
             wanted = FindRequest(query or "", match, limit or LARGEST_LIMIT, filter, max_tokens, cursor)
             return matching_lines(self._engine, collections, wanted, explain=explain)
