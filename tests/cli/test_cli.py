@@ -90,6 +90,34 @@ def test_outlines_sections_and_several_documents_are_read_from_a_shell(capsys, n
     assert (code, "'Manual > Usage' (7-9)" in err) == (1, True)
 
 
+def test_matching_lines_are_printed_as_grep_prints_them(capsys, notes):
+    (notes / "many.txt").write_text("".join(f"row {number}: f(x)\n" for number in range(1, 121)))
+    assert run(capsys, "index", str(notes))[0] == 0
+
+    code, out, err = run(capsys, "search", "--literal", "f(x)")
+    assert (code, out) == (0, "".join(f"notes/many.txt:{number}:row {number}: f(x)\n" for number in range(1, 121)))
+    assert "120 lines, in 1 of 3 documents" in err
+
+    code, out, _ = run(capsys, "search", "--regex", "^A solar|oven[.]$")
+    assert out.splitlines() == [
+        "notes/bread.md:3:Knead the dough and bake the loaf in a hot oven.",
+        "notes/solar.md:3:A solar panel turns sunlight into electricity.",
+    ]
+
+    code, out, err = run(capsys, "search", "--regex", "^row", "--limit", "2")
+    assert (out.count("\n"), "[more: cursor=" in err) == (2, True)
+
+    found = json.loads(run(capsys, "search", "--regex", "^row", "--json")[1])
+    assert (len(found["hits"]), found["total"], "cursor" in found) == (120, 120, False)
+
+    assert run(capsys, "index", str(notes), "--collection", "copy")[0] == 0
+    code, out, _ = run(capsys, "search", "--regex", "oven", "--collection", "copy", "--collection", "default")
+    assert [line.partition("notes/")[0] for line in out.splitlines()] == ["copy:", "default:"]
+
+    code, _, err = run(capsys, "search", "--regex", "(")
+    assert (code, "unclosed group" in err) == (1, True)
+
+
 def test_json_lines_are_indexed(capsys, tmp_path):
     lines = [
         {"_id": "a", "title": "A", "text": "rivers flow"},

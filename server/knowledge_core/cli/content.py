@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from knowledge_core.cli.folders.asking import agreed, in_a_terminal, said_yes
+from knowledge_core.cli.matching_lines import show_lines
 from knowledge_core.cli.output import Usage, all_pages, command, connected, file_name, full_path, show
 from knowledge_core.cli.waiting import Interrupts, code_of, end_of, finished
 from knowledge_core.language.printable import one_line
@@ -204,13 +205,25 @@ def _add_search(commands: Any) -> None:
         commands, "search", "find passages by meaning and by words",
         'kcore search "how do refunds work"\nkcore search "error 5012" --mode lexical --collection manuals\n'
         "kcore search --like notes/solar.md --limit 3\n"
-        "kcore search \"budget\" --filter '{\"year\": {\"$gte\": 2024}}' --json", connected(_search),
+        "kcore search \"budget\" --filter '{\"year\": {\"$gte\": 2024}}' --json\n"
+        "kcore search --literal 'f(x)'\nkcore search --regex '^(def|class) \\w+' --collection code", connected(_search),
     )  # fmt: skip
     made.add_argument("query", nargs="?", metavar="QUERY")
     made.add_argument("--like", action="append", metavar="ID", help="more like this document (repeat for several)")
     made.add_argument("--unlike", action="append", metavar="ID", help="and less like this one")
     made.add_argument("--collection", action="append", metavar="NAME", help="repeat for several (default: all)")
-    made.add_argument("--limit", type=int, default=8, metavar="N", help="hits at most (default 8)")
+    made.add_argument("--limit", type=int, metavar="N", help="hits at most (default 8; of lines: all)")
+    lines = made.add_mutually_exclusive_group()
+    lines.add_argument(
+        "--literal", dest="match", action="store_const", const="literal", help="every line that holds QUERY as it is"
+    )
+    lines.add_argument(
+        "--regex",
+        dest="match",
+        action="store_const",
+        const="regex",
+        help="every line that matches QUERY (ripgrep's syntax)",
+    )
     made.add_argument("--mode", choices=["hybrid", "semantic", "lexical"], default="hybrid")
     made.add_argument("--filter", metavar="JSON", help='like \'{"id": {"$glob": "docs/*"}}\'')
     made.add_argument("--max-tokens", type=int, metavar="N", help="budget of the answer")
@@ -228,11 +241,14 @@ async def _search(connection: Connection, arguments: argparse.Namespace) -> int:
         "collections": arguments.collection,
         "limit": arguments.limit,
         "mode": arguments.mode,
+        "match": arguments.match,
         "filter": parsed_filter(arguments.filter),
         "max_tokens": arguments.max_tokens,
         "cursor": arguments.cursor,
         "explain": arguments.explain or None,
     }
+    if arguments.match:
+        return await show_lines(connection, arguments, given)
     return show(arguments, await connection.call("search", given))
 
 

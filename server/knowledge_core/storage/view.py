@@ -6,7 +6,7 @@ It says what can be asked; `record/reading.py` knows how the record is asked. Se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from knowledge_core.storage.lexical_index import LexicalSnapshot
 from knowledge_core.storage.record import reading, soundness
 from knowledge_core.storage.record.evaluated_filters import EvaluatedFilters
 from knowledge_core.storage.record.reading import Order as Order
+from knowledge_core.storage.record.reading import StoredTexts as StoredTexts
 from knowledge_core.storage.record.snapshot import RecordSnapshot
 from knowledge_core.storage.values import (
     Allowed,
@@ -39,11 +40,12 @@ from knowledge_core.storage.vectors.int8_scan import inner_products
 from knowledge_core.storage.vectors.snapshot import Nearest, VectorSnapshot
 from knowledge_core.types import Vectors, composed
 
-__all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "View"]
+__all__ = ["Allowed", "Counts", "Place", "StoredChunk", "StoredDocument", "StoredTexts", "View"]
 
 RESCORED = 30  # candidates beyond the limit whose cosine is computed again: the true ten lie among them (recall 0.999)
 SAMPLED = 2_000  # vectors whose cosines tell how unusual one is; 384 dimensions: 0.8 MB per view, 0.05 ms per query
 READ_FOR_PHRASE = 400  # chunks that hold all words of a phrase, and are read to see whether they stand together
+TEXTS_AT_ONCE = 4_000_000  # bytes of texts that are read at a time: some milliseconds of the disk, and little memory
 IDS_FOR_HINTS = 20_000  # ids looked through for "did you mean"; more would take longer than the hint is worth
 
 
@@ -216,6 +218,11 @@ class View:
         """
         return reading.documents(self._record, self._filters.condition(self._record, filter), limit, order, after)
 
+    def documents_by_id(self, ids: Sequence[str]) -> dict[str, StoredDocument]:
+        """Return documents without their text, by their ids; those that are not there are left out."""
+        stored = reading.documents(self._record, reading.one_of(ids), len(ids), "id", None)
+        return {each.document.id: each for each in stored}
+
     def document_ids(self, filter: Mapping[str, Any] | None = None) -> list[str]:
         """Return the ids of all documents that a filter allows, in order.
 
@@ -226,6 +233,24 @@ class View:
         if filter and not found:
             self._filters.check_nothing(self._record, filter)
         return found
+
+    def texts(
+        self, filter: Mapping[str, Any] | None = None, begin: str = "", among: Sequence[str] | None = None
+    ) -> Iterator[StoredTexts]:
+        """Yield the texts of the documents that a filter allows, in the order of the ids, some at a time.
+
+        What is yielded at once has about `TEXTS_AT_ONCE` bytes, or is one document. Nothing is held open in between.
+
+        begin: the id from which on. among: only these documents, instead of a filter.
+
+        Raises:
+            InvalidFilter: see `filters.parse`.
+        """
+        condition = reading.one_of(among) if among is not None else self._filters.condition(self._record, filter)
+        some = reading.texts(self._record, condition, begin, included=True, room=TEXTS_AT_ONCE)
+        while some.ids:
+            yield some
+            some = reading.texts(self._record, condition, some.ids[-1], included=False, room=TEXTS_AT_ONCE)
 
     def document_keys(self, filter: Mapping[str, Any] | None = None) -> dict[str, list[int]]:
         """Return for each document that a filter allows, in the order of the ids, the keys of its chunks.

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from knowledge_core.cursors import OF_ANOTHER_REQUEST, pack, request_digest, unpack
 from knowledge_core.errors import CursorExpired, InvalidInput
+from knowledge_core.language.moments import moment
 from knowledge_core.storage.view import StoredDocument, View
-from knowledge_core.verbs.moments import moment
 
 Sort = Literal["id", "modified", "indexed_at"]
 

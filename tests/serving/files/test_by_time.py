@@ -14,7 +14,7 @@ from mcp.client import Client
 
 from knowledge_core.cli.main import main
 from knowledge_core.engine import Engine
-from knowledge_core.verbs.moments import moment
+from knowledge_core.language.moments import moment
 from mcp_text import index, text_of
 
 pytestmark = pytest.mark.anyio

@@ -60,6 +60,17 @@ async def test_a_search_over_all_collections_answers_from_the_others_and_says_so
         assert any("'broken' was left out" in notice for notice in found.structured_content["notices"])
 
 
+async def test_matching_lines_come_from_the_other_collections_and_the_answer_says_so(damaged):
+    for match in ("literal", "regex"):
+        found = await called(damaged, "search", query="sunlight", match=match)
+        assert not found.is_error, text_of(found)
+        assert [hit["document"] for hit in found.structured_content["hits"]] == ["solar"]
+        assert found.structured_content["coverage"] == {"documents": 3, "known": 3}
+        assert any("'broken' was left out" in notice for notice in found.structured_content["notices"])
+    named = await called(damaged, "search", query="sunlight", match="literal", collections=["broken", "sound"])
+    assert "documents.db, or the documents.db-wal beside it" in text_of(named)
+
+
 async def test_what_names_the_damaged_collection_says_what_to_do(damaged):
     for tool, arguments in (
         ("search", {"query": "number 150 sunlight", "collections": ["broken", "sound"], "limit": 100}),

@@ -22,15 +22,15 @@ class HitResult(BaseModel):
     collection: str
     document: str
     chunk: int
-    title: str
-    uri: str
+    title: str | None = None
+    uri: str | None = None
     lines: str
     match: str
     tokens: int
     document_tokens: int
     page: int | None = None
     snippet: str
-    score: float
+    score: float | None = None
     parts: dict[str, float] | None = None
     also: list[str] | None = None
     found_by: list[int] | None = None
@@ -41,6 +41,7 @@ class HitResult(BaseModel):
 class SearchResult(BaseModel):
     hits: list[HitResult]
     total: int
+    documents: int | None = None
     exact: bool
     coverage: CoverageResult
     stale: list[str]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -46,12 +47,32 @@ DATES = ("updated", "modified", "date", "published", "created")  # metadata fiel
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 MOST_OF_TEXTS = 4_096  # places that are looked at for copies of one page's texts
 _STATE = "digest, source, path, size, mtime_ns, ctime_ns, unreadable"
+_MOST_TEXTS = 2_000  # that are joined, however small the files are which they were read from
+# Without reading the text: of the file, or, where a document was given by its text, where its last chunk ends.
+_ABOUT_SIZE = (
+    "CASE d.size WHEN 0 THEN "
+    "(SELECT c.end FROM chunks c WHERE c.document = d.number ORDER BY c.position DESC LIMIT 1) ELSE d.size END"
+)
+_FORMER = "BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
 Order = Literal["id", "modified", "indexed_at"]
 
 _WAITING = (
     "SELECT count(DISTINCT p.document) FROM plan p JOIN jobs j ON j.id = p.job WHERE p.state = 'waiting' AND "
     "p.action = 'add' AND j.state IN ('running', 'interrupted') AND p.document NOT IN (SELECT id FROM documents)"
 )
+
+
+@dataclass(frozen=True)
+class StoredTexts:
+    """Texts of some documents, in the order of their ids.
+
+    data: the texts in UTF-8, a line end between one and the next. sizes: of each in bytes.
+    """
+
+    ids: list[str]
+    sizes: list[int]
+    data: bytes
+
 
 # -- what there is -----------------------------------------------------------------------------------------------------
 
@@ -179,6 +200,34 @@ def document_ids(record: RecordSnapshot, condition: Condition) -> list[str]:
 def first_document_ids(record: RecordSnapshot, limit: int) -> list[str]:
     """Return the first `limit` ids, in order."""
     return [row[0] for row in record.rows("SELECT id FROM documents ORDER BY id LIMIT ?", (limit,))]
+
+
+def texts(record: RecordSnapshot, condition: Condition, begin: str, *, included: bool, room: int) -> StoredTexts:
+    """Return the texts of documents that a condition allows, in the order of the ids, about as many as have room.
+
+    SQLite joins them, so that no other thread waits meanwhile. begin: the id from which on. included: whether that id is one
+    of them. room: bytes, by the sizes of their files, or where their last chunks end; the first text is there in any case.
+    """
+    # By the index of the ids: in any other way SQLite would sort the texts themselves.
+    source = "documents d INDEXED BY sqlite_autoindex_documents_1"
+    where, given = f"d.id {'>=' if included else '>'} ? AND ({condition.sql})", (begin, *condition.parameters)
+    first = f"SELECT d.id AS id, {_ABOUT_SIZE} AS size FROM {source} WHERE {where} ORDER BY d.id LIMIT {_MOST_TEXTS}"
+    before = f"SELECT id, coalesce(sum(size) OVER (ORDER BY id ROWS {_FORMER}), 0) AS total FROM ({first})"
+    ((last,),) = record.rows(f"SELECT max(id) FROM ({before}) WHERE total <= ?", (*given, room))
+    if last is None:
+        return StoredTexts([], [], b"")
+    some = f"SELECT d.id AS id, d.text AS text FROM {source} WHERE {where.replace('?', '? AND d.id <= ?', 1)} ORDER BY d.id"
+    ((ids, sizes, data),) = record.rows(
+        "SELECT json_group_array(id), json_group_array(length(CAST(text AS BLOB))), "
+        f"CAST(group_concat(text, char(10)) AS BLOB) FROM ({some})",
+        (begin, last, *condition.parameters),
+    )
+    return StoredTexts(json.loads(ids), json.loads(sizes), data)
+
+
+def one_of(ids: Sequence[str]) -> Condition:
+    """Return the condition that a document's id is one of these."""
+    return Condition(f"d.id IN {GIVEN}", (json.dumps(ids),))
 
 
 def document_keys(record: RecordSnapshot, condition: Condition) -> dict[str, list[int]]:

@@ -6,8 +6,9 @@ last item is followed by what concerns the whole answer: counts, notices, and th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import TypeVar
 
 from pydantic import BaseModel
@@ -22,6 +23,8 @@ END = 4_000  # bytes of the text, and characters of the structure, kept for the 
 END_OF_DEFAULT = 2_900  # bytes kept of a default answer for the same: all notices, a line of counts and the cursor
 ROOM_OF_NOTICES = 2_000  # bytes of all notices of an answer
 LONGEST_NOTICE = 700  # characters
+ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents
+ROOM_OF_ALL_STALE = 1_500  # characters of the structure, for the same
 
 _Item = TypeVar("_Item", bound=BaseModel)
 
@@ -67,6 +70,12 @@ def bounded_notices(notices: Iterable[str]) -> list[str]:
             return [*shown, f"{len(distinct) - len(shown)} more notices like these are left out."]
         shown.append(notice)
     return shown
+
+
+def bounded_ids(ids: Sequence[str]) -> list[str]:
+    """Return the ids of changed documents that an answer's end has room for; the first is always among them."""
+    ends = accumulate(len(json.dumps(id, ensure_ascii=False)) for id in ids)
+    return [id for place, (id, end) in enumerate(zip(ids, ends, strict=True)) if place == 0 or end <= ROOM_OF_ALL_STALE]
 
 
 def ending(notices: Sequence[str], cursor: str | None) -> list[str]:

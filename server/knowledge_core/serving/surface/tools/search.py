@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 from typing import Annotated, Literal
 
 from mcp_types import CallToolResult
@@ -20,12 +18,18 @@ from knowledge_core.retrieval.request import LARGEST_LIMIT
 from knowledge_core.serving.surface.calls.absent import why_absent
 from knowledge_core.serving.surface.calls.answering import answer, line_word
 from knowledge_core.serving.surface.calls.bounded import in_time
-from knowledge_core.serving.surface.calls.pages import Room, bounded_notices, ending
+from knowledge_core.serving.surface.calls.pages import ROOM_OF_STALE, Room, bounded_ids, bounded_notices, ending
 from knowledge_core.serving.surface.calls.parameters import ALWAYS_LOADED, READ_ONLY, Cursor, FullFilter, MaxTokens
 from knowledge_core.serving.surface.calls.whereabouts import of_examples, of_filtered, telling_where
 from knowledge_core.serving.surface.collections import losses_of, opened
 from knowledge_core.serving.surface.mcp_server import KnowledgeServer
 from knowledge_core.serving.surface.results import CoverageResult, HitResult, SearchResult
+from knowledge_core.serving.surface.tools.matching_lines import (
+    MatchingLines,
+    matching_lines,
+    refuse_what_ranks,
+)
+from knowledge_core.verbs.find import FindRequest
 from knowledge_core.verbs.search import Examples, Fits, Hit, Searched, SearchRequest, SearchResponse, search
 
 DESCRIPTION = (
@@ -34,8 +38,7 @@ DESCRIPTION = (
     "(recommendation). Read around a hit with get_document(id, chunk)."
 )
 
-ROOM_OF_STALE = 300  # characters of the text, for ids of stale documents
-ROOM_OF_ALL_STALE = 1_500  # characters of the structure, for the same
+HITS = 8  # of an answer, where the caller gives no limit; of matching lines as many as an answer has room for
 
 BY_WORDS = (
     "The embedding model is still loading: these hits were found by words alone. Search again in some seconds for hits "
@@ -79,8 +82,9 @@ class SearchTool:
         like: Annotated[ExamplesInput | None, Field(description="Document ids and texts to be near to.")] = None,
         unlike: Annotated[ExamplesInput | None, Field(description="And to be far from.")] = None,
         collections: Annotated[list[str] | None, Field(description="All if left out.")] = None,
-        limit: Annotated[int, Field(ge=1, le=100, description="Hits at most.")] = 8,
+        limit: Annotated[int | None, Field(ge=1, le=100, description="Hits at most (8).")] = None,
         mode: Literal["hybrid", "semantic", "lexical"] = "hybrid",
+        match: MatchingLines = None,
         filter: FullFilter = None,
         max_tokens: MaxTokens = None,
         cursor: Cursor = None,
@@ -94,8 +98,13 @@ class SearchTool:
     ) -> Annotated[CallToolResult, SearchResult]:
         if query is None and queries:
             query, queries = queries[0], queries[1:]
+        if match is not None:
+            ranking = {"why_not": why_not, "queries": queries, "per_document": per_document, "recency": recency}
+            refuse_what_ranks(query, like or unlike, mode, ranking)
+            wanted = FindRequest(query or "", match, limit or LARGEST_LIMIT, filter, max_tokens, cursor)
+            return matching_lines(self._engine, collections, wanted, explain=explain)
         request = SearchRequest(
-            query=query, like=_examples(like), unlike=_examples(unlike), limit=limit, mode=mode, filter=filter,
+            query=query, like=_examples(like), unlike=_examples(unlike), limit=limit or HITS, mode=mode, filter=filter,
             max_tokens=max_tokens, cursor=cursor, explain=explain, queries=tuple(queries or ()), per_document=per_document,
             recency=recency, why_not=why_not,
         )  # fmt: skip
@@ -168,7 +177,7 @@ def _examples(given: ExamplesInput | None) -> Examples | None:
 
 def structured(response: SearchResponse) -> SearchResult:
     """Return a response as structure."""
-    stale, notices = _bounded_stale(response.stale), list(response.notices)
+    stale, notices = bounded_ids(response.stale), list(response.notices)
     if len(stale) < len(response.stale):
         notices.append(f"{len(response.stale) - len(stale)} more of these documents changed on disk since indexing.")
     return SearchResult(
@@ -181,12 +190,6 @@ def structured(response: SearchResponse) -> SearchResult:
         cursor=response.cursor,
         notices=bounded_notices(notices),
     )
-
-
-def _bounded_stale(ids: Sequence[str]) -> list[str]:
-    """Return the ids of changed documents that an answer's end has room for; the first is always among them."""
-    ends = accumulate(len(json.dumps(id, ensure_ascii=False)) for id in ids)
-    return [id for place, (id, end) in enumerate(zip(ids, ends, strict=True)) if place == 0 or end <= ROOM_OF_ALL_STALE]
 
 
 def _hit(hit: Hit) -> HitResult:
