@@ -206,6 +206,7 @@ def _add_search(commands: Any) -> None:
         'kcore search "how do refunds work"\nkcore search "error 5012" --mode lexical --collection manuals\n'
         "kcore search --like notes/solar.md --limit 3\n"
         "kcore search \"budget\" --filter '{\"year\": {\"$gte\": 2024}}' --json\n"
+        "kcore search \"rent\" --why-not notes/lease.md\nkcore search \"meeting notes\" --recency 30 --per-document 1\n"
         "kcore search --literal 'f(x)'\nkcore search --regex '^(def|class) \\w+' --collection code", connected(_search),
     )  # fmt: skip
     made.add_argument("query", nargs="?", metavar="QUERY")
@@ -228,7 +229,13 @@ def _add_search(commands: Any) -> None:
     made.add_argument("--filter", metavar="JSON", help='like \'{"id": {"$glob": "docs/*"}}\'')
     made.add_argument("--max-tokens", type=int, metavar="N", help="budget of the answer")
     made.add_argument("--cursor", help="continue a previous answer")
-    made.add_argument("--explain", action="store_true", help="show the parts of each score")
+    made.add_argument("--explain", action="store_true", help="show the parts of each score, and the terms that counted")
+    made.add_argument("--why-not", metavar="ID", help="say where this document stands, and what kept it out")
+    made.add_argument(
+        "--wording", action="append", metavar="QUERY", help="another wording of QUERY (repeat for several)"
+    )
+    made.add_argument("--per-document", type=int, metavar="N", help="hits of one document at most")
+    made.add_argument("--recency", type=float, metavar="DAYS", help="newer first among near-ties: half-life of a date")
 
 
 async def _search(connection: Connection, arguments: argparse.Namespace) -> int:
@@ -246,6 +253,10 @@ async def _search(connection: Connection, arguments: argparse.Namespace) -> int:
         "max_tokens": arguments.max_tokens,
         "cursor": arguments.cursor,
         "explain": arguments.explain or None,
+        "why_not": arguments.why_not,
+        "queries": arguments.wording,
+        "per_document": arguments.per_document,
+        "recency": arguments.recency,
     }
     if arguments.match:
         return await show_lines(connection, arguments, given)

@@ -21,13 +21,14 @@ from knowledge_core.retrieval.lines.passes import Counted, Wanted, lines_of
 from knowledge_core.retrieval.lines.patterns import Match
 from knowledge_core.retrieval.lines.scanners import Scan, Stopped, scanner
 from knowledge_core.retrieval.lines.scanning import LONGEST_SHOWN, Line
-from knowledge_core.retrieval.request import LARGEST_LIMIT, LONGEST_QUERY, TOKEN_BUDGET
+from knowledge_core.retrieval.request import LARGEST_LIMIT, TOKEN_BUDGET
 from knowledge_core.storage.filter_bounds import check_bounds
 
 __all__ = ["FindRequest", "FindResponse", "Fits", "FoundLine", "Match", "find"]
 
 PASSES = FairSemaphore(max((os.cpu_count() or 1) // 2, 1))  # a pass takes one core: the others are for searches
 
+LONGEST_QUERY = 10_000  # characters: a longer pattern is none, and cannot be cut
 NOTHING = "No line matches. Capitals count: match: 'regex' with (?i) before the query ignores them."
 SHORTENED = f"Of a line with more than {LONGEST_SHOWN} characters a part is shown; get_document(id, lines) has all."
 

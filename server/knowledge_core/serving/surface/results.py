@@ -25,9 +25,9 @@ class HitResult(BaseModel):
     title: str | None = None
     uri: str | None = None
     lines: str
-    match: str
-    tokens: int
-    document_tokens: int
+    match: str | None = None
+    tokens: int | None = None
+    document_tokens: int | None = None
     page: int | None = None
     snippet: str
     score: float | None = None

@@ -108,15 +108,21 @@ class SearchTool:
             max_tokens=max_tokens, cursor=cursor, explain=explain, queries=tuple(queries or ()), per_document=per_document,
             recency=recency, why_not=why_not,
         )  # fmt: skip
+        return self._answered(request, collections)
+
+    def _answered(self, request: SearchRequest, collections: list[str] | None) -> CallToolResult:
+        """Return the answer to a request over these collections; None: all."""
         lost: dict[str, KnowledgeCoreError] = {}
         with telling_where(self._engine, collections), opened(self._engine, collections, lost.__setitem__) as over:
             response = self._found(over, request, None if collections else lost)
             elsewhere = of_examples(self._engine, request.like, [each.view for each in over], collections)
-        if why_not is not None and not response.why_not:
-            response = replace(response, why_not=why_absent(self._engine, [each.name for each in over], why_not))
+        if request.why_not is not None and not response.why_not:
+            response = replace(
+                response, why_not=why_absent(self._engine, [each.name for each in over], request.why_not)
+            )
         left_out = [f"Collection {name!r} was left out: {error}" for name, error in lost.items()]
         lossy = losses_of(self._engine, [each.name for each in over], in_brief=True)
-        elsewhere += [] if response.hits else of_filtered(self._engine, filter, collections)
+        elsewhere += [] if response.hits else of_filtered(self._engine, request.filter, collections)
         about = [response.why_not] if response.why_not else []
         response = replace(response, notices=(*about, *left_out, *lossy, *elsewhere, *response.notices))
         return answer(structured(response), rendered(response, several=len(over) > 1))
