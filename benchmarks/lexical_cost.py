@@ -7,7 +7,8 @@
 if left out. Both hold the same chunks, and each query is asked of one, then of the other, so that what else the machine
 does meets both. Chunks are five real sentences, each chunk of a file with a name of its own. Sentences and questions come
 from the packaged set, and those of --data (one folder a set, in BEIR's layout). --mixed: of ten chunks two are code (the
-standard library's), and two of the sets in other languages, if --data has them. --cache keeps the built indexes.
+standard library's), and two of the sets in other languages, if --data has them. --cache keeps the built indexes
+of each folder `server`: take another one after a change there.
 
 A query is weighed and asked for 100 chunks, without its function words, as a search does. Of each query the least of
 --rounds times counts; the table has the median and the 95th percentile over the queries.
@@ -19,11 +20,8 @@ import argparse
 import hashlib
 import inspect
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 import sysconfig
 import tempfile
 import time
@@ -34,9 +32,20 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report import machine, percentile, table, write_json
+from benchmarks.report import machine, write_json
+from benchmarks.two_checkouts import (
+    Child,
+    Costs,
+    add_sides,
+    add_times,
+    asked_in_turn,
+    folder_of,
+    is_of_its_checkout,
+    report,
+    serve,
+    sides,
+)
 
-REPOSITORY = Path(__file__).parents[1]
 PACKAGED = "hotpotqa_small"
 ENGLISH = ("scifact", "covidqa", "cranfield", "locomo")
 OTHERS = ("xquad/de", "xquad/zh", "xquad/ar", "jsquad")
@@ -158,8 +167,7 @@ class Side:
         from knowledge_core.language.stop_words import without_stop_words
         from knowledge_core.storage.lexical_index import LexicalIndex
 
-        wanted = os.environ["PYTHONPATH"].split(os.pathsep)[0]
-        assert Path(inspect.getfile(LexicalIndex)).is_relative_to(wanted), f"another one than that of {wanted}"
+        is_of_its_checkout(LexicalIndex)
         content = json.loads(file.read_text(encoding="utf-8"))
         self._parts, self._questions = content["parts"], content["questions"]
         self._load, self._weighed, self._without = LexicalIndex.load, weighed, without_stop_words
@@ -187,117 +195,41 @@ class Side:
         return [1e3 * (time.perf_counter() - began[0]), 1e3 * (time.process_time() - began[1]), len(found)]
 
 
-def serve(file: Path) -> None:
-    """Answer calls, a line of JSON each, until the input ends."""
-    side = Side(file)
-    for line in sys.stdin:
-        name, arguments = json.loads(line)
-        print(json.dumps(getattr(side, name)(*arguments)), flush=True)
-
-
 # -- both, asked in turn -----------------------------------------------------------------------------------------------
 
 
-class Child:
-    """A process that has imported one checkout."""
-
-    def __init__(self, server: Path, file: Path) -> None:
-        if not (server / "knowledge_core").is_dir():
-            raise SystemExit(f"{server} holds no knowledge_core. Give a checkout's folder `server`.")
-        command = [sys.executable, "-m", "benchmarks.lexical_cost", "--child", str(file)]
-        path = os.pathsep.join([str(server), str(REPOSITORY)])
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
-
-    def call(self, name: str, *arguments: Any) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([name, arguments]) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise SystemExit(f"A child ended with {self._process.wait()}; its error stands above.")
-        return json.loads(answer)
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-def measured(
-    sides: dict[str, Path], made: Material, count: int, rounds: int, cache: Path
-) -> dict[str, dict[str, float]]:
+def measured(servers: dict[str, Path], made: Material, count: int, rounds: int, cache: Path) -> Costs:
     """Return for each side what its index of `count` chunks costs."""
     file = cache / f"material-{made.digest}.json"
     file.write_text(made.text, encoding="utf-8")
-    children = {side: Child(server, file) for side, server in sides.items()}
+    children = {side: Child("lexical_cost", server, str(file)) for side, server in servers.items()}
     try:
-        costs = {}
+        costs: Costs = {}
         for side, child in children.items():
-            name = f"{side}-{hashlib.sha256(str(sides[side]).encode()).hexdigest()[:8]}"
-            costs[side] = child.call("build", str(cache / f"words-{made.digest}-{count}-{name}"), count)
-        times = asked_in_turn(children, len(made.questions), rounds)
+            folder = cache / f"words-{made.digest}-{count}-{folder_of(side, servers[side])}"
+            costs[side] = child.call("build", str(folder), count)
+        add_times(costs, asked_in_turn(children, len(made.questions), rounds), "query")
     finally:
         for child in children.values():
             child.close()
-    for side, each in times.items():
-        for at, kind in enumerate(("wall", "processor")):
-            least = [min(one[at] for one in asked) / 1e3 for asked in each]
-            costs[side][f"query ms, {kind}, median"] = percentile(least, 50)
-            costs[side][f"query ms, {kind}, p95"] = percentile(least, 95)
-        costs[side]["hits of a query"] = sum(asked[0][2] for asked in each) / len(each)
     return costs
-
-
-def asked_in_turn(children: dict[str, Child], questions: int, rounds: int) -> dict[str, list[list[list[float]]]]:
-    """Return for each side and question its rounds; a question is asked of both before the next, in turns of who is first."""
-    times: dict[str, list[list[list[float]]]] = {side: [[] for _ in range(questions)] for side in children}
-    for at in range(min(questions, 5)):  # not counted: the files come into the page cache
-        for child in children.values():
-            child.call("ask", at)
-    for round in range(rounds):
-        for at in range(questions):
-            turn = list(children.items())
-            for side, child in turn if (round + at) % 2 == 0 else turn[::-1]:
-                times[side][at].append(child.call("ask", at))
-    return times
-
-
-def report(costs: dict[str, dict[str, float]]) -> str:
-    """Return the costs of each side, and now over before."""
-    now, before = costs["now"], costs.get("before")
-    if before is None:
-        return table(["cost", "now"], [[name, _number(value)] for name, value in now.items()])
-    rows = []
-    for name, value in now.items():
-        ratio = f"{value / before[name]:.2f}" if before[name] else ""  # no build: the index was in the cache
-        rows.append([name, _number(before[name]), _number(value), ratio])
-    return table(["cost", "before", "now", "now / before"], rows)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 1_000 else f"{value:.2f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--server", type=Path, default=REPOSITORY / "server")
-    parser.add_argument("--against", type=Path, help="the state before")
+    add_sides(parser)
     parser.add_argument("--data", type=Path, help="folder with one folder a set")
     parser.add_argument("--mixed", action="store_true", help="code and other languages, too")
     parser.add_argument("--chunks", type=int, nargs="+", default=CHUNKS)
     parser.add_argument("--queries", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--cache", type=Path, help="folder that keeps the indexes; they count as built by this state")
+    parser.add_argument("--cache", type=Path, help="folder that keeps the indexes (default: none is kept)")
     parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        serve(arguments.child)
+        serve(Side(Path(json.loads(arguments.child))))
         return
-    sides = {"before": arguments.against, "now": arguments.server}
-    sides = {side: server.resolve() for side, server in sides.items() if server}
+    servers = sides(arguments)
     made = material(arguments.data, arguments.queries, mixed=arguments.mixed)
     kept = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -305,7 +237,7 @@ def main() -> None:
         cache.mkdir(parents=True, exist_ok=True)
         print(f"{len(made.questions)} queries, {arguments.rounds} rounds, {', '.join(made.parts)}.\n{machine()}")
         for count in arguments.chunks:
-            costs = kept[count] = measured(sides, made, count, arguments.rounds, cache)
+            costs = kept[count] = measured(servers, made, count, arguments.rounds, cache)
             print(f"\n## {count:,} chunks\n\n{report(costs)}", flush=True)
     write_json(arguments.json, {"chunks": kept})
 
