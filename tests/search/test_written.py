@@ -188,7 +188,40 @@ def test_words_in_the_name_that_code_defines_count_again(library: Library) -> No
     assert first(library, "mean deviation") == "home/mean_deviation.py"
 
 
+def test_the_name_of_a_file_comes_before_a_text_that_has_its_words(library: Library) -> None:
+    library.put([
+        file("home/tenant complaints.md", "Die Heizung bleibt kalt.", "Schreiben"),
+        file("home/choir.md", "The tenant of the hall had complaints; complaints of a tenant.", "Choir"),
+    ])  # fmt: skip
+    for query in ("tenant complaints", "the tenant complaints", "tenant_complaints"):
+        assert first(library, query) == "home/tenant complaints.md"
+
+
+def test_names_are_found_that_a_chunk_defines_under_no_heading(library: Library) -> None:
+    calls = "waitWithJitter(1)\nwaitWithJitter(2)\nwaitWithJitter(3)\n"
+    library.put([
+        file("home/fetch.go", f"package app\n{calls}", "fetch.go", (), "text/x-go"),
+        file("home/wait.go", "package app\n\nfunc waitWithJitter(n int) int { return n }", "wait.go", (), "text/x-go"),
+    ])  # fmt: skip
+    assert first(library, "waitWithJitter") == "home/wait.go"
+
+
+def test_a_repeated_word_does_not_outweigh_the_one_that_tells(library: Library) -> None:
+    put(
+        library,
+        {"ledger": "The ledger lost its entry acct_77.", "python": "A file is run line by line."},
+    )
+    frames = "\n".join(f'  File "/srv/m{n:03}.py", line {n}, in run' for n in range(150))
+    assert first(library, f"{frames}\nKeyError: 'acct_77'") == "ledger"
+
+
+def test_a_negative_number_is_not_the_number(library: Library) -> None:
+    put(library, {"frost": "At -18 degrees the lock freezes, and so does the tap.", "age": "At 18 degrees 18 is 18."})
+    assert first(library, "-18") == "frost"
+
+
 PHRASES = {
+    "sentences": "The drill was half. Tide and half; tide, half-tide-like.",
     "together": "The keeper opens the gate at half tide, and the boats wait below the weir for as long as it takes them.",
     "apart": "Tide: the tide at half past two. Half of the gate, half of the tide, tide table, half tides.",
     "kanji": "昨日、東京都庁に行った。", "kanji-apart": "都庁は東京にある。東京の東京。",

@@ -5,7 +5,7 @@ long one, what fewer kinds join is a compound, too: of src/re-use.py also re-use
 - a compound is spelt in one way: case folded, slashes forward, hyphens as ASCII has them, 1.0.21 for v1.0.21, example.org
   for www.example.org;
 - a mark joins only where letters or digits stand directly on both sides of it; commas join digits to one number alone;
-- a mark in front (-x, --force, .NET, #tag, @name) and what follows a name (C++, C#) belong to a term, not to a word.
+- a mark in front (-x, --force, -18, .NET, #tag, @name) and what follows a name (C++, C#) belong to a term, not to a word.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def _of_stretch(piece: str, units: Sequence[Unit], marks: Sequence[str]) -> Iter
                 token = _token(units[first : last + 1], marks[first:last])
                 yield Compound(token, units[first].start, units[last].end)
     front = _FRONT.search(piece, max(units[0].start - 3, 0), units[0].start) if units[0].start else None
-    if front and units[0].text[0].isalpha():
+    if front and (units[0].text[0].isalpha() or front[0] == "-"):
         token = f"{front[0]}{_token(units, marks)}"[:LONGEST]
         yield Compound(token, front.start(), units[-1].end)
 

@@ -1,13 +1,15 @@
 """A query to the lexical index: its terms, and how much each may add to a score at most. Pure.
 
 A chunk's score is the sum of what its terms add, each up to the term's weight. The weights sum to at most 1, so that no
-score exceeds 1 and a score means the same whatever the query, the collection or its size:
+score exceeds 1 and a score means the same whatever the query, the collection or its size. (Names may add more; a score is cut
+at 1.)
 - every word weighs by its rarity, also one that no chunk holds; all words together weigh `WORDS_SHARE`;
 - what is written as one (a compound, an identifier) weighs by its own rarity, where a chunk holds it, and adds most of that
   wherever it stands, however long the chunk; its parts together weigh as one word then;
 - a word with accents and the same word without them share the weight of one word;
 - a phrase in quotation marks weighs as its words together;
-- a word in the name that a chunk of code defines counts again, by a part of its weight;
+- a word in the name that a chunk of code defines counts again, by a part of its weight; where the query is the name of a file or
+  folder, all its words count again together;
 - a word that few chunks hold is searched for by its trigrams, too: it may be misspelt, or the chunks may have another form.
   Its trigrams together weigh as much as the word, and less the more chunks hold the word itself.
 
@@ -24,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from knowledge_core.language.phrases import phrases_of
-from knowledge_core.language.wording import Reading, Term, readings
+from knowledge_core.language.wording import Reading, Term, readings, whole_name
 
 Field = Literal["words", "trigrams", "defined"]
 
@@ -41,6 +43,9 @@ DEFINED_SHARE = 0.4  # of a word's weight that it adds again where it stands in 
 # A compound that counts as words do, by how often it stands in a chunk of which length. nDCG@10 where it adds most of its weight
 # wherever it stands, and as a word: cranfield .481 and .482 (by words alone .424 and .429), hotpotqa_small .843 and .843.
 HYPHENATED = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)+\Z")
+MOST_REPEATED = (
+    2.0  # words that a repeated one counts for at most: the frames of a stack trace would outweigh what happened
+)
 BARE_SHARE = 0.5  # of an accented word's weight that the word without accents has
 
 QUERY_WORDS = 1_024  # different words of one query; of a longer text see `kept_words`
@@ -131,8 +136,8 @@ def weighed(query: str, over: Sequence[Counting]) -> LexicalQuery:
             _weigh(reading.terms, times, having, rarities, words, wholes)
         elif (token := reading.terms[0].token) in chosen:
             words[token] += times * rarities[token]
-    masses = {token: mass / math.sqrt(chosen[token]) for token, mass in words.items()}
-    own = {token: mass / math.sqrt(chosen[token]) for token, mass in wholes.items()}
+    masses = {token: mass * _repeated(chosen[token]) for token, mass in words.items()}
+    own = {token: mass * _repeated(chosen[token]) for token, mass in wholes.items()}
     quoted = [(phrase, math.fsum(masses.get(word, 0.0) for word in set(phrase.words))) for phrase in phrases_of(query)]
     mass = math.fsum([*masses.values(), *own.values(), *(each for _, each in quoted)])
     if not mass:
@@ -142,9 +147,22 @@ def weighed(query: str, over: Sequence[Counting]) -> LexicalQuery:
         words={token: scale * each for token, each in masses.items()},
         spellings=_spellings(read, chosen, having, rarities, mass, over, entries),
         wholes={token: scale * each for token, each in own.items()},
-        defined={token: DEFINED_SHARE * scale * each for token, each in masses.items()},
+        defined=_defined(query, masses | own, scale),
         phrases=[Phrase(phrase.text, phrase.words, scale * each) for phrase, each in quoted if each],
     )
+
+
+def _defined(query: str, masses: Mapping[str, float], scale: float) -> dict[str, float]:
+    """Return what each word adds where it is in a name that code defines, and all of them where they are a file's name."""
+    defined = {token: DEFINED_SHARE * scale * each for token, each in masses.items()}
+    if whole := whole_name(query):
+        defined[whole] = scale * math.fsum(masses.values())
+    return defined
+
+
+def _repeated(times: int) -> float:
+    """Return what a word that comes so often weighs per time: sqrt(times) words in all, and MOST_REPEATED at most."""
+    return min(math.sqrt(times), MOST_REPEATED) / times
 
 
 def kept_words(counted: Counter[str]) -> dict[str, int]:
@@ -232,8 +250,7 @@ def _spellings(
         known = max((having.get(token, entries) for token in tokens), default=entries)
         if letters and known <= SPELT_UP_TO and tokens[0] in chosen:  # the C of C++ is no word
             # Several spellings of one stem (cat, cats) share its mass.
-            whole = math.sqrt(chosen[tokens[0]]) * rarities[tokens[0]]
-            weight = whole * times / chosen[tokens[0]] / math.sqrt(1 + known)
+            weight = times * _repeated(chosen[tokens[0]]) * rarities[tokens[0]] / math.sqrt(1 + known)
             spelt.append(_Rare(tokens[0], known, letters, weight))
     spelt.sort(key=lambda each: each.known)  # the rarest first; equals as they stand in the query
     rarest = spelt[:QUERY_SPELT]

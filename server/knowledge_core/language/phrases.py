@@ -1,7 +1,8 @@
 """Phrases: words of a query in quotation marks, and whether a text has them together. Pure.
 
 Any pair of quotation marks that languages use counts: straight and curly ones, guillemets, low ones, corner brackets.
-Apostrophes are none. A phrase is found whatever its case, white space and punctuation between its words.
+Apostrophes are none. A phrase is found whatever its case, and whatever white space and marks that end no sentence
+stand between its words.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NamedTuple
 
 from knowledge_core.language.runs import RUN, is_paired
@@ -63,8 +65,12 @@ def having(phrase: str) -> Callable[[str], bool]:
     >>> having("half tide")("At half-\\n tide it opens."), having("half tide")("tide, half")
     (True, False)
     """
-    runs = RUN.findall(_plain(phrase))
-    pattern = re.compile("".join([_edge(runs[0], "(?<!"), *map(_part, ["", *runs], runs), _edge(runs[-1], "(?!")]))
+    plain = _plain(phrase)
+    found = list(RUN.finditer(plain))
+    runs = [run[0] for run in found]
+    between = ["", *(plain[one.end() : other.start()] for one, other in pairwise(found))]
+    parts = map(_part, ["", *runs], runs, between)
+    pattern = re.compile("".join([_edge(runs[0], "(?<!"), *parts, _edge(runs[-1], "(?!")]))
     return lambda text: pattern.search(_plain(text)) is not None
 
 
@@ -72,12 +78,20 @@ def _plain(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def _part(before: str, run: str) -> str:
-    """Return the pattern of a run of a phrase, with what may stand between it and the one before; "" before the first."""
+def _part(before: str, run: str, between: str) -> str:
+    """Return the pattern of a run of a phrase, with what may stand between it and the one before; "" before the first.
+
+    between: what stands there in the phrase. Where that is white space alone, no sentence may end there in a text.
+    """
     spaced = r"\s*".join(map(re.escape, run)) if is_paired(run) else re.escape(run)
-    loose = not before or is_paired(before) or is_paired(run)
-    return (r"[\W_]*" if loose and before else "" if loose else r"[\W_]+") + spaced
+    if not before:
+        return spaced
+    any_mark = r"[\W_]" if between.strip() else r"[^\w.!?;:]"
+    return f"{any_mark}{'*' if is_paired(before) or is_paired(run) else '+'}{spaced}"
 
 
 def _edge(run: str, look: str) -> str:
-    return "" if is_paired(run) else rf"{look}\w)"
+    """Return what must not stand beside the end of a phrase: a letter, or a hyphen that joins one."""
+    if is_paired(run):
+        return ""
+    return r"(?<!\w)(?<!\w[-\u2010\u2011])" if look == "(?<!" else r"(?!\w|[-\u2010\u2011]\w)"

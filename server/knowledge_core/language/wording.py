@@ -36,14 +36,27 @@ from knowledge_core.language.runs import (
 )
 
 __all__ = [
-    "LONGEST", "WORDING_VERSION", "Reading", "Term", "readings", "spaceless", "spans", "spans_among", "spellings", "terms",
-    "trigrams", "word_spans", "words",
+    "LONGEST",
+    "WORDING_VERSION",
+    "Reading",
+    "Term",
+    "readings",
+    "spaceless",
+    "spans",
+    "spans_among",
+    "spellings",
+    "terms",
+    "trigrams",
+    "whole_name",
+    "word_spans",
+    "words",
 ]  # fmt: skip
 
 WORDING_VERSION = 3
 LONGEST_KEPT = 48  # characters of a piece that is remembered; longer ones seldom come again
 REMEMBERED = 65_536  # different pieces; the English text of 5,000 abstracts has 50,000
 SPANS_REMEMBERED = 8_192  # the same, with their places, which snippets and queries ask for
+LONGEST_NAME = 8  # words of a name that is a term as a whole
 TRIGRAM = 3
 # Before and after a word: so its first and last letters count more, and a word of one letter has a trigram.
 EDGE = "_"
@@ -96,6 +109,16 @@ def terms(text: str) -> tuple[str, str]:
     entries = [_kept_entry(piece) if len(piece) <= LONGEST_KEPT else _made_entry(piece) for piece in pieces]
     # A piece that holds no letter, as a dash, has neither.
     return " ".join([each[0] for each in entries if each[0]]), " ".join([each[1] for each in entries if each[1]])
+
+
+def whole_name(name: str) -> str:
+    """Return the token for a name of two to eight words, whatever stands between them; "" for any other text.
+
+    >>> whole_name("Landlord letters"), whole_name("rent")
+    ('landlord_letter', '')
+    """
+    found = [term.token for reading in readings(name) for term in reading.terms if term.kind in ("word", "pair")]
+    return "_".join(found)[:LONGEST] if 2 <= len(found) <= LONGEST_NAME else ""
 
 
 def trigrams(text: str) -> str:

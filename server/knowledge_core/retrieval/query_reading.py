@@ -21,6 +21,8 @@ from knowledge_core.language.stop_words import ENGLISH_FUNCTION_WORDS, without_s
 from knowledge_core.language.wording import spans, words
 
 LONGEST = 12_000  # characters of a query or an example that are read; of a longer one the middle is left out
+LINES_OF_A_LOG = 8  # of a text that is a log or a stack trace, and no prose
+LAST_READ = 400  # characters of such a text that are read for meaning: its first line, and its last ones
 FEW_WORDS = 16  # a query of more is a passage, a log or code: its signs are none of a query language
 
 WITHOUT_WORDS = (
@@ -91,10 +93,35 @@ def about_length(what: str, text: str) -> str:
     return f"{what} has {len(text):,} characters: the first {half} and the last {half} were read, the rest was cut."
 
 
-def about_meaning(read_characters: int, text: str, *, by_words: bool) -> str:
-    """Return how much of a text the model reads, as a sentence. by_words: whether it is searched for by its words, too."""
+def telling_part(text: str, room: int) -> str:
+    """Return what is read for meaning of a text that is longer than a model reads: at most `room` characters, or a bit more.
+
+    Of a prose text its beginning. Of many lines, as a log or a stack trace, the first line and the last ones: there it says what
+    happened, and the lines between say the same again and again.
+    """
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) < LINES_OF_A_LOG:
+        return text
+    first = lines[0][: room // 2]
+    kept: list[str] = []
+    left = min(room, LAST_READ) - len(first)
+    for line in reversed(lines[1:]):
+        left -= len(line) + 1
+        if left < 0 and kept:
+            break
+        kept.append(line)
+    return "\n".join([first, *reversed(kept)])
+
+
+def about_meaning(read: str, text: str, *, by_words: bool) -> str:
+    """Return which part of a text the model reads, as a sentence. by_words: whether it is searched for by its words, too."""
     rest = "all of it counts for words" if by_words else "the rest was not read"
-    return f"The first {read_characters:,} of {len(text):,} characters of the query were read for meaning; {rest}."
+    if text.startswith(read):
+        return f"The first {len(read):,} of {len(text):,} characters of the query were read for meaning; {rest}."
+    return (
+        f"Of the query's {len(text):,} characters its first line and its last ones, {len(read):,} characters, were read for "
+        f"meaning; {rest}."
+    )
 
 
 # -- signs of other search boxes ---------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from knowledge_core.errors import DocumentNotFound, InvalidInput, quoted
 from knowledge_core.near_names import listed
 from knowledge_core.retrieval.answers.notices import about_filter
 from knowledge_core.retrieval.candidates import Group, Target
-from knowledge_core.retrieval.query_reading import about_length, about_meaning, read, shortened
+from knowledge_core.retrieval.query_reading import about_length, about_meaning, read, shortened, telling_part
 from knowledge_core.retrieval.request import Examples, SearchRequest
 from knowledge_core.storage.values import Place
 from knowledge_core.storage.view import View
@@ -69,11 +69,14 @@ def _of_query(filled: Sequence[Target], request: SearchRequest) -> tuple[list[Gr
         return [Group(filled, None, reading.words)], notices
     groups = []
     for members in _by_contract(filled):
-        vector = members[0].embedder.embed([reading.text], Task.QUERY)
+        embedder, told = members[0].embedder, reading.text
+        seen = characters_read(embedder, told, Task.QUERY)
+        if seen < len(told):
+            told = telling_part(told, seen)
+            seen = min(seen, characters_read(embedder, told, Task.QUERY))
+            notices.append(about_meaning(told[:seen], reading.text, by_words=request.mode == "hybrid"))
+        vector = embedder.embed([told], Task.QUERY)
         groups.append(Group(members, vector, None if request.mode == "semantic" else reading.words))
-        seen = characters_read(members[0].embedder, reading.text, Task.QUERY)
-        if seen < len(reading.text):
-            notices.append(about_meaning(seen, reading.text, by_words=request.mode == "hybrid"))
     return groups, notices
 
 

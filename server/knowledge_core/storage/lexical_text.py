@@ -13,6 +13,22 @@ _NO_CODE = ("text/x-rst", "text/x-ini", "text/x-log", "text/x-diff")
 _FILE_NAME = re.compile(r"[^\W\d_][^/\\]*\.[A-Za-z][A-Za-z0-9]{0,7}\Z")  # of an id that a document was given with
 
 
+# What defines a name in most languages with a keyword before it: a small chunk may hold several definitions under no heading.
+_DEFINITION = re.compile(
+    r"^[ \t]*(?:(?:export|default|public|private|protected|static|async|abstract|final|pub(?:\(\w+\))?|unsafe|inline|local)"
+    r"[ \t]+)*"
+    r"(?:def|class|func|function\*?|fn|interface|struct|trait|enum|type|module|namespace|record|object|macro_rules!|"
+    r"(?:const|let|var)(?=[ \t]+\w+[ \t]*=[ \t]*(?:async\b|function\b|\()))[ \t]+(?:\([^()\n]{0,100}\)[ \t]*)?([\w$]{1,100})",
+    re.MULTILINE,
+)
+
+
+def _defined(heading: Sequence[str], text: str) -> str:
+    """Return the names that a chunk of code defines, and those of what it is in."""
+    names = [each.partition(" ")[2] for each in heading]
+    return " ".join(dict.fromkeys([*names, *_DEFINITION.findall(text)]))
+
+
 def lexical_text(
     number: int, id: str, path: str | None, title: str, media_type: str, heading: Sequence[str], text: str
 ) -> LexicalText:
@@ -26,5 +42,5 @@ def lexical_text(
     # The headings of code are "class Name" and "def name": the first word says what it is. With the names around it counted,
     # too, hybrid search for 300 functions of the standard library by their removed docstrings has an MRR@10 of .520, with the
     # innermost alone .513, without any .505 (.493, .493 and .487 on 300 others).
-    defined = " ".join(each.partition(" ")[2] for each in heading) if is_code else ""
+    defined = _defined(heading, text) if is_code else ""
     return LexicalText(number, f"{titled(title, heading)}\n{text}", named, defined)

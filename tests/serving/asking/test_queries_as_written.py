@@ -164,7 +164,11 @@ async def test_a_long_query_says_which_part_of_it_was_read_for_meaning(client):
         assert len(said) == (1 if rest else 0), said
         if rest:
             assert rest in said[0]
-            assert f"of {len(trace(200)):,} characters" in said[0]
+            assert f"Of the query's {len(trace(200)):,} characters its first line and its last ones" in said[0]
+        prose = " ".join(["The oven is warm and the bread is in it."] * 60)
+        result = await client.call_tool("search", {"query": prose, "mode": mode})
+        said = [each for each in result.structured_content["notices"] if "for meaning" in each]
+        assert [f"of {len(prose):,} characters" in each for each in said] == ([True] if rest else [])
     assert not [each for each in (await notices(client, "how does an oven work")) if "characters" in each]
 
 

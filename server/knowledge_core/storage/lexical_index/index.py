@@ -16,6 +16,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -24,7 +25,8 @@ import tantivy
 
 from knowledge_core.errors import StorageError, StorageFull
 from knowledge_core.files import no_descriptor, out_of_descriptors, remove_file, replace_file, storage_refusal
-from knowledge_core.language.wording import WORDING_VERSION, terms, trigrams
+from knowledge_core.language.stop_words import without_stop_words
+from knowledge_core.language.wording import WORDING_VERSION, terms, trigrams, whole_name
 from knowledge_core.storage.gil_pauses import with_pauses
 from knowledge_core.storage.lexical_index.files import (
     META,
@@ -208,6 +210,14 @@ class LexicalIndex:
         self._snapshot = LexicalSnapshot(generation, entries_of(self._folder), self._index.searcher())
 
 
+@lru_cache(64)  # the chunks of a document come one after the other
+def _whole_names(path: str) -> tuple[str, ...]:
+    """Return the terms of the names of folders and file in a path, without the file's suffix, as a query asks for them."""
+    *folders, file = path.split("/")
+    names = [*folders, file.rpartition(".")[0] or file]
+    return tuple(filter(None, (whole_name(without_stop_words(name)) for name in names)))
+
+
 def _document(entry: LexicalText) -> tantivy.Document:
     """Return an entry as Tantivy takes it: a word of its names that its text has, too, is not counted twice."""
     tokens, letters = terms(entry.text)
@@ -218,8 +228,9 @@ def _document(entry: LexicalText) -> tantivy.Document:
         letters = " ".join([letters, trigrams(entry.names)])
     made = tantivy.Document()
     made.add_integer("number", entry.number)
-    if entry.defined:
-        tokens = " ".join([tokens, DEFINES, *(f"{DEFINES}{term}" for term in terms(entry.defined)[0].split())])
+    counting_again = dict.fromkeys([*terms(entry.defined)[0].split(), *_whole_names(entry.names)])
+    if counting_again:
+        tokens = " ".join([tokens, DEFINES, *(f"{DEFINES}{term}" for term in counting_again)])
     made.add_text("words", tokens)
     made.add_text("trigrams", letters)
     return made

@@ -137,7 +137,7 @@ class LexicalSnapshot:
             all_found = len(found) < ask or ask == total
             if all_found or (len(scores) >= limit and scores[limit - 1] > lowest):
                 order = np.lexsort((numbers, -scores))[:limit]
-                return [(int(numbers[i]), float(scores[i])) for i in order]
+                return [(int(numbers[i]), min(float(scores[i]), 1.0)) for i in order]
             ask *= 4
 
     def count(self) -> int:
