@@ -207,11 +207,8 @@ def test_names_are_found_that_a_chunk_defines_under_no_heading(library: Library)
 
 
 def test_a_repeated_word_does_not_outweigh_the_one_that_tells(library: Library) -> None:
-    put(
-        library,
-        {"ledger": "The ledger lost its entry acct_77.", "python": "A file is run line by line."},
-    )
-    frames = "\n".join(f'  File "/srv/m{n:03}.py", line {n}, in run' for n in range(150))
+    put(library, {"ledger": "The ledger lost its entry acct_77.", "hatch": "The hatch is shut."})
+    frames = "\n".join(f"  at hatch, {n}" for n in range(150))
     assert first(library, f"{frames}\nKeyError: 'acct_77'") == "ledger"
 
 
