@@ -61,7 +61,8 @@ TRIGRAM = 3
 # Before and after a word: so its first and last letters count more, and a word of one letter has a trigram.
 EDGE = "_"
 
-_PIECE = re.compile(r"\S+")
+_PIECE, _SPACE = re.compile(r"\S+"), re.compile(r"\s")
+_IRREGULAR = ("die", "lie", "tie", "sky")  # stems of words that begin otherwise: of dying, lying, tying, skies
 _BEHIND, _BEFORE = ".,;:!?)]}\"'", "([{\"'"  # marks at the ends of a piece that are no part of a term
 
 
@@ -180,20 +181,49 @@ def terms_in(text: str) -> list[Term]:
 def spans_among(text: str, tokens: Set[str]) -> list[tuple[str, int, int]]:
     """Return the `spans` whose token is one of `tokens`, ordered by place; of a single character all its places.
 
-    Several times as fast as `spans` for a few tokens: every different piece is read once, and only pieces that give one of
-    the tokens are then looked for in the text.
+    Several times as fast as `spans` for a few tokens: only pieces that hold how a token may begin are read.
     """
-    counting = {piece for piece in set(text.split()) if not tokens.isdisjoint(_entry(piece)[0].split())}
     found = [
-        (term.token, piece.start() + term.start, piece.start() + term.end)
-        for piece in (_PIECE.finditer(text) if counting else ())
-        if piece[0] in counting
-        for term in _terms_of(piece[0])
+        (term.token, start + term.start, start + term.end)
+        for start, end in _likely(text, tokens)
+        if not tokens.isdisjoint(
+            _entry(text[start:end])[0].split()
+        )  # of more pieces this is remembered than their places
+        for term in _terms_of(text[start:end])
         if term.token in tokens
     ]
     if single := {token for token in tokens if is_single(token)}:
         found = [span for span in found if span[0] not in single] + list(_characters(text, single))
     return sorted(found, key=lambda span: (span[1], span[0]))
+
+
+def _likely(text: str, tokens: Set[str]) -> Iterator[tuple[int, int]]:
+    """Yield where pieces begin and end that may give one of these tokens; pieces that are not ASCII may always.
+
+    A stem and its word differ in the last letter of the stem at most (hope and hoping, happi and happy), `_IRREGULAR` ones apart.
+    """
+    small = text.lower()
+    if len(small) != len(text):  # a capital whose small form is two characters
+        yield from (piece.span() for piece in _PIECE.finditer(text))
+        return
+    pieces = _PIECE.finditer(text) if not text.isascii() else ()
+    places = [piece.start() for piece in pieces if not piece[0].isascii()]
+    # Slashes may be written backwards.
+    begun = {
+        (token.partition("/")[0] or token)[: 1 if token in _IRREGULAR else max(len(token) - 1, 1)]
+        for token in tokens
+        if token.isascii()
+    }
+    if begun:
+        places += [found.start() for found in re.finditer("|".join(map(re.escape, sorted(begun))), small)]
+    last = 0
+    for place in sorted(places):
+        if place >= last:
+            while place > last and not text[place - 1].isspace():
+                place -= 1
+            space = _SPACE.search(text, place)
+            last = space.start() if space else len(text)
+            yield place, last
 
 
 def _characters(text: str, wanted: Set[str]) -> Iterator[tuple[str, int, int]]:
