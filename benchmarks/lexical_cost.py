@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import inspect
 import json
 import random
 import re
@@ -132,31 +131,15 @@ def chunks(parts: dict[str, list[str]], begin: int, end: int) -> Iterator[tuple[
 # -- one checkout, in a process of its own -----------------------------------------------------------------------------
 
 
-def entries(apply: Any, some: Sequence[tuple[int, str, str]]) -> list[Any]:
+def entries(some: Sequence[tuple[int, str, str]]) -> list[Any]:
     """Return what `LexicalIndex.apply` of this checkout takes for chunks: edit this where its entries change again.
 
-    A tuple, or a class of the index's module: the first number in it is the chunk's, the first text the chunk's text,
-    any other one the file's name, and any collection holds that name alone.
+    Number and text, and where entries have names the file's, too.
     """
-    said = str(inspect.signature(apply).parameters["added"].annotation)
-    inside = said[said.index("[") + 1 : said.rindex("]")]
-    if inside.startswith("tuple["):
-        kinds = re.split(r",\s*(?![^\[]*\])", inside[len("tuple[") : -1])
-        return [tuple(_filled(kinds, *each)) for each in some]
-    made = apply.__globals__[inside.rpartition(".")[2]]
-    kinds = [str(getattr(each.annotation, "__forward_arg__", each.annotation)) for each in _parameters(made)]
-    return [made(*_filled(kinds, *each)) for each in some]
+    from knowledge_core.storage import values
 
-
-def _parameters(of: Any) -> list[inspect.Parameter]:
-    return list(inspect.signature(of).parameters.values())
-
-
-def _filled(kinds: Sequence[str], number: int, text: str, name: str) -> list[Any]:
-    texts, given = iter([text]), []
-    for kind in kinds:
-        given.append(number if kind == "int" else next(texts, name) if kind == "str" else (name,))
-    return given
+    made = getattr(values, "LexicalText", None)
+    return [(number, text) if made is None else made(number, text, name) for number, text, name in some]
 
 
 class Side:
@@ -177,7 +160,7 @@ class Side:
         wall = processor = 0.0
         index = self._load(Path(folder), tag="cost", record="cost")
         for begin in range(index.snapshot().count(), count, WINDOW):
-            some = entries(type(index).apply, list(chunks(self._parts, begin, min(begin + WINDOW, count))))
+            some = entries(list(chunks(self._parts, begin, min(begin + WINDOW, count))))
             began = time.perf_counter(), time.process_time()
             index.apply(begin // WINDOW + 1, some, [])
             wall += time.perf_counter() - began[0]
