@@ -23,9 +23,8 @@ SATURATED = 2.2  # k1 + 1: in Tantivy's BM25 (k1 1.2, b 0.75) the score of a ter
 #   100,000 entries:   500 allowed: (a) 11, (b) 33    1,000: 14, 16    2,000: 17, 14
 #   1,000,000 entries: 2,000 allowed: (a) 38, (b) 98    5,000: 89, 71
 NUMBERS_IN_QUERY = 0.16
-# A word in the name that a chunk defines is a token of the field "words" behind this mark, which no word begins with; the mark
-# alone is a token of every chunk that defines something. A field of its own would be another schema, which the indexes of
-# earlier versions do not have.
+# A word in the name that a chunk defines, and the whole name of its file, are tokens of the field "words" behind this mark, which
+# no word begins with. A field of their own would be another schema, which the indexes of earlier versions do not have.
 DEFINES = "="
 PRESENT_SHARE = 0.75  # of the weight of what is written as one, that it adds wherever it stands; the rest as words do
 KNOWN = 4_096  # frequencies that a snapshot remembers: a search asks three times for each
@@ -96,8 +95,7 @@ class LexicalSnapshot:
         clauses = [(should, term) for term in self._counted("words", query.words)]
         clauses += [(should, term) for term in self._present("words", query.wholes, PRESENT_SHARE)]
         clauses += [(should, term) for term in self._counted("words", query.wholes, 1.0 - PRESENT_SHARE)]
-        if query.defined and self._frequency("defined", ""):
-            clauses += [(should, term) for term in self._present("defined", query.defined)]
+        clauses += [(should, term) for term in self._present("defined", query.defined)]
         for spelling in query.spellings:
             letters = [(should, term) for term in self._counted("trigrams", spelling.trigrams)]
             if len(letters) >= spelling.least:
