@@ -5,11 +5,11 @@ from __future__ import annotations
 import doctest
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from benchmarks import code_search, written_words
 from benchmarks.lexical_cost import entries
+
+from knowledge_core.storage.values import LexicalText
 
 
 def test_every_document_that_a_query_names_is_there():
@@ -59,18 +59,5 @@ def test_a_function_of_nothing_but_its_docstring_stays_a_function():
     assert code_search.python("a.py", 'def f():\n    """Do."""\n\n\nf()\n').text == "def f():\n    ...\n\n\nf()\n"
 
 
-class Entry(NamedTuple):
-    number: int
-    text: str
-    names: tuple[str, ...] = ()
-
-
-def test_the_lexical_index_of_another_checkout_gets_the_entries_that_it_takes():
-    def pair(added: Iterable[tuple[int, str]]) -> None: ...
-    def named(added: Iterable[tuple[int, str, Sequence[str]]]) -> None: ...
-    def made(added: Iterable[Entry]) -> None: ...
-
-    chunk = (7, "A text.", "a/b.md")
-    assert entries(pair, [chunk]) == [(7, "A text.")]
-    assert entries(named, [chunk]) == [(7, "A text.", ("a/b.md",))]
-    assert entries(made, [chunk]) == [Entry(7, "A text.", ("a/b.md",))]
+def test_the_lexical_index_gets_chunks_with_the_names_of_their_files():
+    assert entries([(7, "A text.", "a/b.md")]) == [LexicalText(7, "A text.", "a/b.md")]
