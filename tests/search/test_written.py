@@ -107,6 +107,15 @@ def test_one_character_of_a_script_without_spaces_is_found(library: Library, que
     assert response.notices == ()
 
 
+@pytest.mark.parametrize("query", ["猫", "tenant complaints", "🔴"])
+def test_the_notice_that_nothing_shares_a_word_is_never_untrue(library: Library, query: str) -> None:
+    library.put([Document(id, text) for id, text in FILLER.items()])
+    library.put([file("home/tenant complaints.md", "私の猫は白いです。 🔴", "Vermieter")])
+    response = library.ask(SearchRequest(query=query))
+    assert response.hits[0].document == "home/tenant complaints.md"
+    assert response.notices == ()
+
+
 ACCENTED = {
     "a": "Please send your résumé to Ana.", "b": "We resume the work on Monday.", "c": "Český Krumlov is a town.",
     "d": "Łódź has a film school.", "e": "Nhà ở đường Lê Lợi.", "f": "Ødegård har nøklene.", "g": "Der Schlüssel liegt im Büro.",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from knowledge_core.language.runs import is_single
 from knowledge_core.language.stop_words import content_words
 from knowledge_core.language.wording import words
 
@@ -35,4 +36,10 @@ def seems_relevant(best: float | None, query: str, passages: Iterable[str]) -> b
     if best is None or best >= NEAR:
         return True
     wanted = content_words(query)
-    return len(wanted) > MANY or any(len(wanted & set(words(passage))) >= HALF * len(wanted) for passage in passages)
+    return len(wanted) > MANY or any(_shared(wanted, passage) >= HALF * len(wanted) for passage in passages)
+
+
+def _shared(wanted: set[str], passage: str) -> int:
+    """Return how many of these words a passage has; a single character of a script that is read in pairs stands within one."""
+    there = set(words(passage))
+    return sum(word in there or (is_single(word) and word in passage) for word in wanted)

@@ -50,7 +50,7 @@ def _best_by_words(groups: Sequence[Group], query: str) -> Iterator[str]:
     for target in (target for group in groups for target in group.targets):
         best = target.view.words(weighed(query, [target.view.lexicon]), 3, target.allowed)
         for chunk in target.view.chunks([number for number, _ in best]).values():
-            yield " ".join([chunk.title, *chunk.heading, chunk.text])
+            yield " ".join([chunk.document.replace("/", " "), chunk.title, *chunk.heading, chunk.text])
 
 
 def about_copies(ranked: Sequence[Ranked]) -> list[str]:
