@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from knowledge_core.contract import text_digest
 from knowledge_core.storage.collection import NewDocument
 from knowledge_core.types import Chunk, Document, Lines, Span
-from knowledge_core.verbs.search import SearchRequest
+from knowledge_core.verbs.search import SearchRequest, SearchResponse
 from search.library import Library
 
 FILLER = {f"filler{n}": text for n, text in enumerate(
     ["Bread needs yeast and a warm place.", "The tap drips since the frost.", "The club meets in the library.",
      "Roses are pruned in March.", "A letter from the school came about the trip.", "The tyre holds five bar."]
 )}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    """One library for all tests that change nothing: a collection for each set of texts, filled when it is first asked."""
+    made = Library(tmp_path_factory.mktemp("shelf"))
+    yield made
+    made.close()
 
 
 def put(library: Library, texts: Mapping[str, str]) -> None:
@@ -25,6 +33,12 @@ def put(library: Library, texts: Mapping[str, str]) -> None:
 def first(library: Library, query: str, mode: str = "lexical") -> str | None:
     hits = library.ask(SearchRequest(query=query, mode=mode)).hits
     return hits[0].document if hits else None
+
+
+def asked(shelf: Library, name: str, texts: Mapping[str, str], query: str, mode: str = "lexical") -> SearchResponse:
+    if name not in shelf.collections:
+        shelf.put([Document(id, text) for id, text in {**FILLER, **texts}.items()], name)
+    return shelf.ask(SearchRequest(query=query, mode=mode), [name])
 
 
 COMPOUNDS = {
@@ -56,9 +70,8 @@ COMPOUNDS = {
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("mode", ["lexical", "hybrid"])
-def test_what_is_written_as_one_is_found_as_one(library: Library, query: str, wanted: str, mode: str) -> None:
-    put(library, COMPOUNDS)
-    assert first(library, query, mode) == wanted
+def test_what_is_written_as_one_is_found_as_one(shelf: Library, query: str, wanted: str, mode: str) -> None:
+    assert asked(shelf, "compounds", COMPOUNDS, query, mode).hits[0].document == wanted
 
 
 IDENTIFIERS = {
@@ -82,9 +95,18 @@ IDENTIFIERS = {
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("mode", ["lexical", "hybrid"])
-def test_an_identifier_beats_prose_that_repeats_its_parts(library: Library, query: str, wanted: str, mode: str) -> None:
-    put(library, IDENTIFIERS)
-    assert first(library, query, mode) == wanted
+def test_an_identifier_beats_prose_that_repeats_its_parts(shelf: Library, query: str, wanted: str, mode: str) -> None:
+    assert asked(shelf, "identifiers", IDENTIFIERS, query, mode).hits[0].document == wanted
+
+
+CHARACTERS = {
+    "dog": "公園で犬と散歩した。",
+    "tea": "お茶を飲む。",
+    "ticket": "学生券三百元。",
+    "book": "책이 많다",
+    "rain": "明日下雨。今日是雨天。",
+    "thai": "รถไฟ",
+}
 
 
 @pytest.mark.parametrize(
@@ -99,10 +121,8 @@ def test_an_identifier_beats_prose_that_repeats_its_parts(library: Library, quer
         ("ร", "thai"),
     ],
 )
-def test_one_character_of_a_script_without_spaces_is_found(library: Library, query: str, wanted: str) -> None:
-    put(library, {"dog": "公園で犬と散歩した。", "tea": "お茶を飲む。", "ticket": "学生券三百元。", "book": "책이 많다",
-                  "rain": "明日下雨。今日是雨天。", "thai": "รถไฟ"})  # fmt: skip
-    response = library.ask(SearchRequest(query=query, mode="lexical"))
+def test_one_character_of_a_script_without_spaces_is_found(shelf: Library, query: str, wanted: str) -> None:
+    response = asked(shelf, "characters", CHARACTERS, query)
     assert response.hits[0].document == wanted
     assert response.notices == ()
 
@@ -131,10 +151,9 @@ ACCENTED = {
     ],
 )  # fmt: skip
 def test_accents_may_be_left_out_and_are_preferred_where_they_are_given(
-    library: Library, query: str, wanted: str
+    shelf: Library, query: str, wanted: str
 ) -> None:
-    put(library, ACCENTED)
-    response = library.ask(SearchRequest(query=query, mode="lexical"))
+    response = asked(shelf, "accented", ACCENTED, query)
     assert response.hits[0].document == wanted
     assert response.notices == ()
 
@@ -146,11 +165,10 @@ def test_a_word_without_its_accents_finds_both(library: Library) -> None:
 
 @pytest.mark.parametrize(("query", "wanted"), [("🔴", "red"), ("✅", "done"), ("→", "arrow"), ("🇳🇴", "flag"), ("€", "euro"),
                                                 ("👍🏽", "thumb"), ("❤️", "heart")])  # fmt: skip
-def test_symbols_are_terms(library: Library, query: str, wanted: str) -> None:
-    put(library, {"red": "🔴 blocked by the vendor", "done": "✅ paid", "arrow": "old → new", "flag": "🇳🇴 trip", "euro": "five €",
-                  "thumb": "👍 agreed", "heart": "❤ roses"})  # fmt: skip
-    hit = library.ask(SearchRequest(query=query, mode="lexical")).hits[0]
-    assert hit.document == wanted
+def test_symbols_are_terms(shelf: Library, query: str, wanted: str) -> None:
+    symbols = {"red": "🔴 blocked by the vendor", "done": "✅ paid", "arrow": "old → new", "flag": "🇳🇴 trip", "euro": "five €",
+                  "thumb": "👍 agreed", "heart": "❤ roses"}  # fmt: skip
+    assert asked(shelf, "symbols", symbols, query).hits[0].document == wanted
 
 
 def file(
