@@ -42,6 +42,7 @@ def say(home: Path, **changed: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changed))
 
 
+@pytest.mark.slow
 def test_an_owner_that_cannot_be_reached_is_named_with_force_and_force_ends_it(home):
     kcore(home, "list")
     pid = owner_pid(home)
@@ -66,6 +67,7 @@ def test_an_owner_that_is_stopped_by_the_system_is_killed(home):
 
 
 @pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux tells who holds a lock")
+@pytest.mark.slow
 def test_force_never_ends_another_program_that_the_lock_file_names(home, bystander):
     home.mkdir(exist_ok=True)
     with OwnerLock(home, "kcore owner"):

@@ -273,6 +273,7 @@ async def test_a_costly_search_becomes_a_job_and_ends_when_that_is_cancelled(cli
     assert await lines(client, "OTTER", "literal") == ["b/second:2"]
 
 
+@pytest.mark.slow
 async def test_an_expression_that_takes_too_long_for_a_text_ends_with_an_error(client, monkeypatch):
     monkeypatch.setattr(scanners, "SECONDS", 0)
     await put(client, {"costly": _ab(200_000)})

@@ -136,6 +136,7 @@ def test_what_came_and_went_since_the_graph_was_built_counts_at_once(opened, mon
     assert not {id for query in QUERIES for id in nearest(collection, query)[0]} & set(gone)
 
 
+@pytest.mark.slow
 def test_growing_adds_each_row_to_the_graph_once(tmp_path):
     vectors = drawn(4_000, seed=6)
     collection = create_collection(tmp_path / "shelf", "shelf", CONTRACT)

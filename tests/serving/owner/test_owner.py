@@ -311,6 +311,7 @@ def test_a_changed_configuration_is_taken_when_nobody_else_is_there_and_told_whe
         assert owner_pid(home) == second
 
 
+@pytest.mark.slow
 def test_settings_that_count_at_once_end_no_owner_and_are_told_to_nobody(home):
     assert kcore(home, "status").returncode == 0
     owner = owner_pid(home)
