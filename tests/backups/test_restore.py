@@ -234,6 +234,7 @@ def test_a_model_that_is_not_here_is_named_with_the_command_that_fetches_it(run,
     assert "kcore pull hash" in out
 
 
+@pytest.mark.slow
 def test_a_restore_through_the_owner_lets_it_serve_on(home, tmp_path):
     wanted = contents(home, "notes")
     added(home, "letters", 99)

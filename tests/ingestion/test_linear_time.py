@@ -89,6 +89,7 @@ def test_code_of_every_language_is_read_and_cut_in_time_that_grows_with_it(suffi
     assert not too_slow(tmp_path / f"x{suffix}", OF_CODE, 6_000, times=4, floor=0.15)
 
 
+@pytest.mark.slow
 def test_words_are_told_in_time_that_grows_with_the_text() -> None:
     for grown in HOSTILE.values():
         grows_linearly(lambda size, grown=grown: told(grown(size)), 250)

@@ -64,6 +64,7 @@ def test_an_owner_ends_when_nobody_needs_it_though_files_change(home, notes):
         time.sleep(0.2)
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_hosts_entry_is_there_without_a_word(home, notes):
     with RawPipe(home, "--root", str(notes)) as pipe:
         pipe.initialize()

@@ -297,6 +297,7 @@ def test_the_owner_ends_when_another_version_was_installed_over_it(home, install
     assert "the installed version changed" in log(home)
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_is_taken_when_nobody_else_is_there_and_told_when_somebody_is(home, tmp_path):
     kcore(home, "list")
     first = owner_pid(home)
